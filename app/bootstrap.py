@@ -1,0 +1,174 @@
+"""Settings → Services: the only place that constructs adapters."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import structlog
+from pydantic import SecretStr
+
+from app.core.config import Settings
+from app.db import inbox, schema
+from app.db.commit import GroupCommit
+from app.db.engine import Database, open_database
+from app.domain.errors import DatabaseUnfit
+from app.fal.addresses import Addresses
+from app.fal.client import make_client
+from app.fal.gate import Gate, IpFilter
+from app.fal.keys import Keys
+from app.fal.queue import FalQueueApi
+from app.flows.accept import Accept
+from app.flows.apply import Apply, Patience
+from app.flows.notify import Notify, write_records
+from app.telegram.messenger import LogMessenger, TelegramMessenger
+
+log = structlog.get_logger(__name__)
+
+DRAIN = 1.0  # s for each part of what is under way when the server stops; the rest is due again after its lease
+
+
+class SystemClock:
+    """The clock on the wall."""
+
+    def now(self) -> datetime:
+        """Return the current time in UTC."""
+        return datetime.now(UTC)  # noqa: TID251  the one Clock there is
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the edges work with."""
+
+    clock: SystemClock
+    database: Database
+    keys: Keys
+    addresses: Addresses
+    gate: Gate
+    accept: Accept
+    apply: Apply
+    notify: Notify
+    apply_wake: asyncio.Event
+    notify_wake: asyncio.Event
+
+
+async def check_database(settings: Settings) -> None:
+    """Refuse a database that this version cannot work on: behind its migrations, or without the bot's columns.
+
+    Raises DatabaseUnfit, or DatabaseUnavailable when it does not answer.
+    """
+    database = open_database(settings.database_url.get_secret_value())
+    try:
+        if await schema.is_behind(database):
+            raise DatabaseUnfit(["the database is behind this version's migrations: run `aisha-webhook migrate`"])
+        await schema.find_bot_tables(database)
+    finally:
+        await database.close()
+
+
+async def needs_migration(settings: Settings) -> bool:
+    """Tell whether our tables are missing or old. Raises DatabaseUnavailable."""
+    database = open_database(settings.database_url.get_secret_value())
+    try:
+        return await schema.is_behind(database)
+    finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Services]:
+    """Open everything, and on the way out finish what is under way."""
+    async with AsyncExitStack() as stack:
+        clock = SystemClock()
+        database = open_database(settings.database_url.get_secret_value())
+        stack.push_async_callback(database.close)
+        bot_tables = await schema.find_bot_tables(database)
+        client = make_client()
+        stack.push_async_callback(client.aclose)
+        keys = Keys(settings.fal_jwks_urls, settings.data_dir / "fal-keys.json", client, clock.now)
+        addresses = Addresses(
+            f"{settings.fal_api_url}/v1/meta",
+            settings.data_dir / "fal-addresses.json",
+            client,
+            clock.now,
+            settings.allowed_ips,
+        )
+        await keys.load()
+        await addresses.load()
+        messenger = _messenger(settings)
+        await messenger.start()
+        stack.push_async_callback(messenger.close)
+
+        deliveries = GroupCommit(database, inbox.put)
+        records = GroupCommit(database, partial(write_records, bot_tables))
+        for writer in (deliveries, records):
+            await stack.enter_async_context(in_background(writer.run(), writer.close))
+
+        apply_wake, notify_wake = asyncio.Event(), asyncio.Event()
+        lease = timedelta(seconds=settings.lease_seconds)
+        notify = Notify(
+            database,
+            records,
+            messenger,
+            clock,
+            lease=lease,
+            limit=settings.retry_max_attempts,
+            rate=settings.telegram_rate,
+            chance=random.random,
+        )
+        stack.push_async_callback(notify.close, DRAIN)
+        apply = Apply(
+            database,
+            bot_tables,
+            FalQueueApi(settings.fal_queue_url, _secret(settings.fal_api_key), client),
+            clock,
+            Patience(settings.retry_max_attempts, timedelta(hours=settings.orphan_hours), lease),
+            chance=random.random,
+            wake_notify=notify_wake.set,
+        )
+        yield Services(
+            clock=clock,
+            database=database,
+            keys=keys,
+            addresses=addresses,
+            gate=Gate(keys, addresses, IpFilter(settings.ip_filter), settings.fal_user_id, clock.now),
+            accept=Accept(deliveries, clock, apply_wake.set),
+            apply=apply,
+            notify=notify,
+            apply_wake=apply_wake,
+            notify_wake=notify_wake,
+        )
+
+
+def _secret(value: SecretStr | None) -> str | None:
+    return None if value is None else value.get_secret_value()
+
+
+def _messenger(settings: Settings) -> TelegramMessenger | LogMessenger:
+    if settings.telegram_token is None:
+        return LogMessenger(settings.default_language)
+    token = settings.telegram_token.get_secret_value()
+    return TelegramMessenger(token, settings.telegram_api_url, settings.default_language)
+
+
+@asynccontextmanager
+async def in_background(work: Coroutine[Any, Any, None], stop: Callable[[], None]) -> AsyncIterator[None]:
+    """Run `work` beside the block; afterwards ask it to stop, give it DRAIN seconds, then cut it off."""
+    task = asyncio.create_task(work)
+    task.add_done_callback(_log_death)
+    try:
+        yield
+    finally:
+        stop()
+        await asyncio.wait([task], timeout=DRAIN)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def _log_death(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.critical("task.died", exc_info=error)

@@ -1,0 +1,98 @@
+"""What a person needs to know of one setting, carried by its pydantic field."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from pydantic import Field
+from pydantic.fields import FieldInfo
+
+from app.core.findings import Words
+
+BOOL = "true | false"
+PATH: Words = ("путь к файлу", "the path of a file")
+FOLDER: Words = ("путь к папке", "the path of a folder")
+HTTPS: Words = ("https://… (http:// только для localhost)", "https://… (http:// for localhost only)")
+BASE: Words = (
+    "https://узел без «?» и «#» (http:// только для localhost)",
+    "https://host without ? and #; http:// for localhost only",
+)
+LOG: Words = ("имя файла, своё для каждого журнала", "a file name, one for each log")
+KEY: Words = ("ключ целиком, без пробелов и кавычек", "the whole key, without spaces and quotes")
+HOST: Words = ("имя узла или IP без порта", "a host name or an IP, without a port")
+NETWORKS: Words = (
+    "адреса и сети через запятую: 203.0.113.7,10.0.0.0/8",
+    "addresses and networks: 203.0.113.7,10.0.0.0/8",
+)
+DATABASE: Words = (
+    "sqlite:///data/aisha.db или postgresql://имя:пароль@узел/база",
+    "sqlite:///data/aisha.db or postgresql://name:password@host/database",
+)
+TOKEN: Words = ("токен от @BotFather вида 123456:ABC", "the token from @BotFather, such as 123456:ABC")
+
+SECRETS = frozenset({"database_url", "telegram_token", "fal_api_key", "fal_webhook_secret"})
+
+
+def setting(
+    default: object,
+    ru: str,
+    en: str,
+    write: str | Words,
+    *,
+    aliases: Sequence[str] = (),
+    section: Words | None = None,
+    shown: Words | None = None,
+) -> Any:
+    """Make a field of its default, its purpose in two languages and what a right value looks like.
+
+    *section* stands on the first setting of a section; *shown* replaces an empty default on the page.
+    """
+    words = [write, write] if isinstance(write, str) else list(write)
+    extra = {"ru": ru, "write": words, "aliases": list(aliases), "section": section, "shown": shown}
+    return Field(default=default, description=en, json_schema_extra=cast("Any", extra))
+
+
+def number(low: float, high: float, example: float) -> Words:
+    """Word the remedy of a bounded number."""
+    return f"число от {low} до {high}, например {example}", f"a number from {low} to {high}, such as {example}"
+
+
+def _extra(field: FieldInfo) -> dict[str, Any]:
+    return cast("dict[str, Any]", field.json_schema_extra)
+
+
+def purpose(field: FieldInfo) -> Words:
+    """Tell what the setting is for."""
+    return _extra(field)["ru"], field.description or ""
+
+
+def write(field: FieldInfo) -> Words:
+    """Tell what a right value looks like."""
+    ru, en = _extra(field)["write"]
+    return ru, en
+
+
+def aliases(field: FieldInfo) -> tuple[str, ...]:
+    """List further names of the setting."""
+    return tuple(_extra(field)["aliases"])
+
+
+def section(field: FieldInfo) -> Words | None:
+    """Tell the heading that starts with this setting."""
+    words = _extra(field)["section"]
+    return (words[0], words[1]) if words else None
+
+
+def shown(field: FieldInfo) -> Words | None:
+    """Tell what a page says in place of an empty default."""
+    words = _extra(field)["shown"]
+    return (words[0], words[1]) if words else None
+
+
+def env_name(field: str) -> str:
+    """Spell a field of Settings as the environment does."""
+    return field.upper()
+
+
+def is_secret(field: str) -> bool:
+    """Tell whether the value may never be shown; such a setting can also come from `NAME_FILE`."""
+    return field in SECRETS

@@ -1,0 +1,293 @@
+"""Settings: environment > `.env` > default, checked all at once.
+
+Only `load_settings` reads the outside; `Settings(**fields)` takes plain values, which is how tests make one.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import unquote
+
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from app.core import about as a
+from app.core import values as v
+from app.core.about import number, setting
+from app.core.findings import DEFAULT, Finding
+from app.core.sources import Collected, Wanted, collect, environment
+from app.domain.errors import SettingsInvalid
+
+ENV_FILE = Path(".env")
+JWKS_URLS = ("https://rest.fal.ai/.well-known/jwks.json", "https://rest.alpha.fal.ai/.well-known/jwks.json")
+
+Switch = Annotated[bool, v.Stripped]
+
+
+class Settings(BaseSettings):
+    """Everything that can be set, checked and frozen; attribute names are the lower-case environment names."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True, allow_inf_nan=False
+    )
+    _notes: tuple[str, ...] = PrivateAttr(default=())
+
+    api_host: v.Host = setting(
+        "0.0.0.0",  # noqa: S104 a webhook must be reachable
+        "адрес, который слушает сервер",
+        "address to listen on",
+        a.HOST,
+        section=("Сервер", "Server"),
+    )
+    api_port: Annotated[int, Field(ge=0, le=65535)] = setting(
+        8443, "порт; 0 — любой свободный", "port; 0 picks a free one", number(0, 65535, 8443)
+    )
+    api_domain: v.Domain = setting(
+        "aibots.kz", "имя в самоподписанном сертификате", "name in the self-signed certificate", a.HOST
+    )
+    api_debug: Switch = setting(False, "страницы /docs и /openapi.json", "pages /docs and /openapi.json", a.BOOL)
+    service_name: Annotated[v.Text, Field(min_length=1, max_length=100)] = setting(
+        "Aisha Bot FAL Webhook API",
+        "имя в ответе /health",
+        "name in the answer of /health",
+        ("до 100 знаков", "up to 100 characters"),
+    )
+    allowed_hosts: v.HostPatterns = setting(
+        ("aibots.kz", "*.aibots.kz", "localhost", "127.0.0.1"),
+        "имена, на которые отвечаем",
+        "host names we answer to",
+        ("имена через запятую, без https:// и порта", "names with commas, without https:// and port"),
+    )
+    cors_origins: v.Origins = setting(
+        ("https://aibots.kz",),
+        "сайты, чьи страницы могут читать ответы",
+        "sites whose pages may read answers",
+        ("https://узел через запятую, без пути", "https://host with commas, without a path"),
+    )
+    forwarded_allow_ips: v.Trusted = setting(
+        ("127.0.0.1", "::1"),
+        "прокси, чьему X-Forwarded-For верим",
+        "proxies whose X-Forwarded-For we believe",
+        (
+            "адрес своего nginx, например 127.0.0.1 или 172.18.0.0/16",
+            "your nginx's address, such as 127.0.0.1 or 172.18.0.0/16",
+        ),
+    )
+    max_body_bytes: Annotated[int, Field(ge=1024, le=67108864)] = setting(
+        1048576, "предел тела запроса, байт", "limit of a request body, bytes", number(1024, 67108864, 1048576)
+    )
+    client_timeout: Annotated[float, Field(ge=0.1, le=300)] = setting(
+        15, "сколько ждать заголовки и тело, секунд", "patience for header and body, seconds", number(0.1, 300, 15)
+    )
+
+    ssl_enabled: Switch = setting(
+        True, "HTTPS; false только за прокси", "HTTPS; false behind a proxy only", a.BOOL, section=("TLS", "TLS")
+    )
+    ssl_cert_path: v.FilePath = setting(
+        Path("ssl/aibots_kz.crt"),
+        "сертификат (нет пары — создаётся самоподписанная)",
+        "certificate (a missing pair is made self-signed)",
+        a.PATH,
+    )
+    ssl_key_path: v.FilePath = setting(Path("ssl/aibots.kz.key"), "закрытый ключ", "private key", a.PATH)
+    ssl_ca_bundle_path: v.FilePath = setting(
+        Path("ssl/aibots_kz.ca-bundle"), "промежуточные сертификаты", "intermediate certificates", a.PATH
+    )
+
+    database_url: v.DatabaseUrl = setting(
+        SecretStr("sqlite:///data/aisha.db"),
+        "общая с ботом база (sqlite или postgresql)",
+        "database shared with the bot (sqlite or postgresql)",
+        a.DATABASE,
+        section=("База", "Database"),
+    )
+    migrate_on_start: Switch = setting(
+        False,
+        "мигрировать PostgreSQL при старте (SQLite — всегда)",
+        "migrate PostgreSQL at start (SQLite: always)",
+        a.BOOL,
+    )
+    data_dir: v.FilePath = setting(
+        Path("data"), "папка для кэша ключей и адресов fal", "folder of cached fal keys and addresses", a.FOLDER
+    )
+
+    telegram_token: v.Secret | None = setting(
+        None,
+        "токен бота; без него сообщения остаются «не отправлено»",
+        'bot token; without it messages stay "not sent"',
+        a.TOKEN,
+        aliases=("TELEGRAM_BOT_TOKEN",),
+        section=("Telegram", "Telegram"),
+    )
+    telegram_api_url: v.BaseUrl = setting("https://api.telegram.org", "адрес Bot API", "address of the Bot API", a.BASE)
+    telegram_rate: Annotated[float, Field(ge=0.1, le=1000)] = setting(
+        25, "сообщений в секунду", "messages per second", number(0.1, 1000, 25)
+    )
+    operator_chat_id: v.ChatId | None = setting(
+        None,
+        "чат для тревог оператору",
+        "chat for the operator's alarms",
+        ("id чата цифрами, у групп с минусом", "the chat's id in digits, negative for groups"),
+    )
+    default_language: Annotated[Literal["ru", "en", "kk"], v.Lower] = setting(
+        "ru", "язык, когда язык владельца неизвестен", "language when the owner's is unknown", "ru | en | kk"
+    )
+
+    fal_api_key: v.Secret | None = setting(
+        None, "ключ API fal", "fal API key", a.KEY, aliases=("FAL_KEY",), section=("fal.ai", "fal.ai")
+    )
+    fal_user_id: Annotated[v.Text, Field(min_length=1, max_length=200)] | None = setting(
+        None,
+        "наш аккаунт fal: чужие доставки отвергаются",
+        "our fal account: foreign deliveries are refused",
+        ("id аккаунта из панели fal, до 200 знаков", "the account's id from fal's dashboard, up to 200 characters"),
+    )
+    fal_webhook_url: v.Url | None = setting(
+        None, "адрес, который бот даёт fal", "address that the bot gives to fal", a.HTTPS
+    )
+    fal_webhook_secret: v.Secret | None = setting(
+        None, "не используется: у fal нет общего секрета", "unused: fal has no shared secret", a.KEY
+    )
+    fal_jwks_urls: v.Urls = setting(JWKS_URLS, "где лежат ключи подписи fal", "where fal's signing keys lie", a.HTTPS)
+    fal_queue_url: v.BaseUrl = setting("https://queue.fal.run", "очередь fal", "fal's queue", a.BASE)
+    fal_api_url: v.BaseUrl = setting(
+        "https://api.fal.ai", "API fal: список адресов", "fal's API: the address list", a.BASE
+    )
+    ip_filter: Annotated[Literal["enforce", "off", "report"], v.Lower] = setting(
+        "enforce",
+        "фильтр IP: отвергать, не смотреть, только записывать",
+        "IP filter: refuse, ignore, only log",
+        "enforce | off | report",
+    )
+    allowed_ips: v.Networks = setting(
+        (),
+        "свои сети вместо списка fal",
+        "own networks in place of fal's list",
+        a.NETWORKS,
+        shown=("список fal", "fal's list"),
+    )
+
+    poll_interval: Annotated[float, Field(ge=0.01, le=60)] = setting(
+        1,
+        "как часто смотреть очередь, секунд",
+        "how often to look at the queue, seconds",
+        number(0.01, 60, 1),
+        section=("Работа", "Work"),
+    )
+    lease_seconds: Annotated[int, Field(ge=15, le=3600)] = setting(
+        60, "на сколько берётся доставка, секунд", "how long a delivery is taken for, seconds", number(15, 3600, 60)
+    )
+    retry_max_attempts: Annotated[int, Field(ge=1, le=100)] = setting(
+        10, "попыток до оператора", "tries before the operator", number(1, 100, 10)
+    )
+    orphan_hours: Annotated[int, Field(ge=1, le=720)] = setting(
+        24, "сколько ждать неизвестное обучение, часов", "wait for an unknown training, hours", number(1, 720, 24)
+    )
+    retention_days: Annotated[int, Field(ge=1, le=3650)] = setting(
+        30, "сколько хранить законченное, дней", "keep what is finished, days", number(1, 3650, 30)
+    )
+
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], v.Upper] = setting(
+        "INFO",
+        "подробность журналов",
+        "how much is logged",
+        "DEBUG | INFO | WARNING | ERROR | CRITICAL",
+        section=("Журналы", "Logs"),
+    )
+    log_dir: v.FilePath = setting(Path("logs"), "папка журналов", "folder of the logs", a.FOLDER)
+    api_log_file: v.FileName = setting("api_server.log", "общий журнал", "the log of everything", a.LOG)
+    webhook_log_file: v.FileName = setting("webhook.log", "журнал доставок", "the log of deliveries", a.LOG)
+
+    @field_validator("webhook_log_file")
+    @classmethod
+    def _own_log(cls, name: str, info: ValidationInfo) -> str:
+        if name == info.data.get("api_log_file"):
+            raise v.Wrong("same_file")
+        return name
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Values only: `sources.collect` reads the outside, because it remembers the line each value stood on."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+    def warnings(self) -> tuple[str, ...]:
+        """English sentences for the log: settings that are legal and yet cost something."""
+        told = (
+            (
+                self.fal_webhook_secret is not None,
+                "FAL_WEBHOOK_SECRET is ignored: fal has no shared secret, it signs with its own keys",
+            ),
+            (
+                self.fal_user_id is None,
+                "FAL_USER_ID is not set: a delivery of any fal account with a valid signature is accepted",
+            ),
+            (self.telegram_token is None, "TELEGRAM_TOKEN is not set: messages are logged and stay not sent"),
+            (self.api_debug, "API_DEBUG is on: /docs and /openapi.json are public"),
+        )
+        return (*(sentence for holds, sentence in told if holds), *self._notes)
+
+    def secret_values(self) -> tuple[str, ...]:
+        """List what must never be logged: tokens, and the database's password as written and as decoded."""
+        tokens = (self.telegram_token, self.fal_api_key, self.fal_webhook_secret)
+        secrets = [token.get_secret_value() for token in tokens if token is not None]
+        credentials, at, _ = self.database_url.get_secret_value().partition("://")[2].rpartition("@")
+        password = credentials.partition(":")[2]
+        if at and password:
+            secrets += [password, unquote(password)]
+        return tuple(dict.fromkeys(secrets))
+
+
+def wanted() -> tuple[Wanted, ...]:
+    """List what to look for outside: one entry per field, in the order of the class."""
+    return tuple(
+        Wanted(name, (a.env_name(name), *a.aliases(info)), a.is_secret(name), a.write(info))
+        for name, info in Settings.model_fields.items()
+    )
+
+
+def load_settings(env_file: Path | None = ENV_FILE, environ: Mapping[str, str] | None = None) -> Settings:
+    """Read *environ* (else this process's environment) and *env_file*; a missing file is no error, None reads none.
+
+    Raises SettingsInvalid with one line per thing that is wrong, everything at once, in Russian or, where
+    DEFAULT_LANGUAGE says `en`, in English.
+    """
+    found = collect(wanted(), env_file, environment() if environ is None else environ)
+    values: dict[str, Any] = {
+        field: SecretStr(given.value) if a.is_secret(field) else given.value for field, given in found.given.items()
+    }
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        found.findings.extend(_translate(error, found))
+    else:
+        settings._notes = tuple(found.notes)  # noqa: SLF001 a private attribute is how pydantic lets a frozen model be told
+    if found.findings:
+        raise SettingsInvalid(_lines(found)) from None
+    return settings
+
+
+def _translate(error: ValidationError, found: Collected) -> list[Finding]:
+    by_field = {want.field: want for want in wanted()}
+    findings: dict[str, Finding] = {}
+    for entry in error.errors(include_url=False, include_input=False):
+        want = by_field[str(entry["loc"][0])]
+        given = found.given.get(want.field)
+        name, origin = (given.name, given.origin) if given else (want.names[0], DEFAULT)
+        told = entry.get("ctx", {}).get("error")
+        code = told.code if isinstance(told, v.Wrong) else entry["type"]
+        findings.setdefault(want.field, Finding(name, origin, code, want.remedy))
+    return list(findings.values())
+
+
+def _lines(found: Collected) -> list[str]:
+    given = found.given.get("default_language")
+    language = 1 if given is not None and given.value.strip().lower() == "en" else 0
+    return list(dict.fromkeys(finding.line(language) for finding in found.findings))

@@ -1,0 +1,164 @@
+"""Logging: structlog on stdlib handlers; the console for people, rotating JSON lines for machines.
+
+`app.*` and uvicorn go to the console and the server's log; the webhook logger's events to webhook.log besides.
+"""
+
+import errno
+import logging
+import os
+import pwd
+import sys
+from pathlib import Path
+from typing import Any, cast
+from weakref import WeakSet
+
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+from app.core.outlets import PREPARE, Console, LogFile, Outlet, to_record
+from app.core.redaction import forget_secrets, register_secrets
+from app.core.render import ConsoleLine
+from app.core.text import one_line
+from app.domain.errors import StartRefused
+
+__all__ = ["get_api_logger", "get_webhook_logger", "register_secrets", "reset_logging", "setup_logging"]
+
+ROOT = "app"
+WEBHOOK = "app.webhook"
+OURS = (ROOT, "uvicorn", "uvicorn.error", "uvicorn.access")
+TALKATIVE = ("httpx", "httpx2", "httpcore", "httpcore2", "telegram")  # they log URLs, and a URL holds the bot's token
+MAX_BYTES = 10 * 1024 * 1024
+BACKUPS = 5
+
+_CHAIN: list[Any] = [*PREPARE, to_record]  # one list for ever: structlog.testing swaps its contents
+_given: WeakSet[Any] = WeakSet()
+_attached: list[tuple[logging.Logger, logging.Handler]] = []
+
+
+def setup_logging(
+    level: str,
+    log_dir: Path,
+    api_log_file: str,
+    webhook_log_file: str,
+    *,
+    max_bytes: int = MAX_BYTES,
+    backups: int = BACKUPS,
+    language: str = "ru",
+) -> None:
+    """Send events of *level* and above to stderr and to the two files in *log_dir*, which is made if it is missing.
+
+    Calling it again replaces what the last call set up. Raises StartRefused naming the path and the command that
+    mends it, in Russian unless *language* is `en`; nothing stays half set up then.
+    """
+    _detach()
+    number = logging.getLevelNamesMapping()[level]
+    api_file = _open_log(log_dir, api_log_file, max_bytes, backups, language)
+    try:
+        webhook_file = _open_log(log_dir, webhook_log_file, max_bytes, backups, language)
+    except StartRefused:
+        api_file.close()
+        raise
+    console = Console(ConsoleLine(colour=sys.stderr.isatty()))
+    root = logging.getLogger()
+    for logger, handler in ((root, console), (root, api_file), (logging.getLogger(WEBHOOK), webhook_file)):
+        _attach(logger, handler)
+    root.setLevel(max(number, logging.WARNING))
+    for name in OURS:
+        logger = logging.getLogger(name)
+        logger.setLevel(number)
+        if name != ROOT:  # uvicorn brings handlers of its own, which would print everything twice and unredacted
+            logger.handlers.clear()
+            logger.propagate = True
+    for name in TALKATIVE:
+        logging.getLogger(name).setLevel(max(number, logging.WARNING))
+    logging.captureWarnings(capture=True)
+    _configure(number, cached=True)
+
+
+def get_api_logger(name: str) -> FilteringBoundLogger:
+    """Return the logger of a module of the server; *name* is its `__name__` and ends up below `app`."""
+    full = name if name == ROOT or name.startswith(f"{ROOT}.") else f"{ROOT}.{name}"
+    logger = structlog.get_logger(full)
+    _given.add(logger)
+    return cast("FilteringBoundLogger", logger)
+
+
+def get_webhook_logger() -> FilteringBoundLogger:
+    """Return the logger whose events webhook.log collects: what became of each delivery."""
+    return get_api_logger(WEBHOOK)
+
+
+def reset_logging() -> None:
+    """Undo setup_logging and forget registered secrets: files closed, levels back, as after the import. For tests."""
+    _detach()
+    forget_secrets()
+    logging.captureWarnings(capture=False)
+    logging.getLogger().setLevel(logging.WARNING)
+    for name in (*OURS, *TALKATIVE):
+        logging.getLogger(name).setLevel(logging.NOTSET)
+    _start_quiet()
+
+
+def _configure(level: int, *, cached: bool) -> None:
+    structlog.configure(
+        processors=_CHAIN,
+        logger_factory=Outlet,
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        cache_logger_on_first_use=cached,
+    )
+    for logger in _given:
+        vars(logger).pop("bind", None)  # drops the bound logger cached with the former level
+
+
+def _open_log(log_dir: Path, name: str, max_bytes: int, backups: int, language: str) -> LogFile:
+    path = log_dir / name
+    try:
+        log_dir.mkdir(parents=True, exist_ok=True)
+        return LogFile(path, maxBytes=max_bytes, backupCount=backups, encoding="utf-8")
+    except OSError as error:
+        raise StartRefused([_unwritable(path, error, language)]) from error
+
+
+def _unwritable(path: Path, error: OSError, language: str) -> str:
+    owner = _account()
+    shown = one_line(str(path))
+    folder = one_line(str(path.parent.absolute()))
+    mend = "LOG_DIR=…"
+    if isinstance(error, PermissionError):
+        mend = f"sudo install -d -o {owner} {folder} && sudo chown -R {owner} {folder}"
+    elif error.errno == errno.EROFS:
+        mend += f" (systemd: ReadWritePaths={folder})"
+    ru, en = (
+        f"в журнал {shown} нельзя писать: {error.strerror}. Исправит",
+        f"cannot write the log {shown}: {error.strerror}. Mend it",
+    )
+    return f"{en if language == 'en' else ru}: {mend}"
+
+
+def _account() -> str:
+    uid = os.geteuid()
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:  # a container started with a bare number
+        return str(uid)
+
+
+def _attach(logger: logging.Logger, handler: logging.Handler) -> None:
+    logger.addHandler(handler)
+    _attached.append((logger, handler))
+
+
+def _detach() -> None:
+    while _attached:
+        logger, handler = _attached.pop()
+        logger.removeHandler(handler)
+        handler.close()
+
+
+def _start_quiet() -> None:
+    # a command that never calls setup_logging still shows warnings, on stderr, and keeps stdout for its answer
+    _attach(logging.getLogger(ROOT), Console(ConsoleLine(colour=False)))
+    _configure(logging.NOTSET, cached=False)  # stdlib's level decides; a logger used early is not stuck with it
+
+
+_start_quiet()

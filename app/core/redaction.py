@@ -1,0 +1,110 @@
+"""Takes secrets out of whatever is about to be logged."""
+
+import re
+from collections.abc import Iterable, MutableMapping
+from functools import lru_cache
+from typing import Any
+from urllib.parse import quote
+
+MASK = "***"
+SHORTEST = 4  # letters: masking a shorter secret would riddle every line and hide nothing
+LONGEST = 16384  # characters of one value; a log is no place for a whole body
+DEPTH = 6
+
+_SHAPES = re.compile(
+    r"\d{6,12}(?::|%3[Aa])[A-Za-z0-9_-]{30,}"  # a Telegram token, also inside a URL
+    r"|(?P<url>://[^/?#\s:@]*:)[^/?#\s]*(?=@)"  # the password of a URL
+    r"|(?P<header>\b[Aa]uthorization['\"]?\s*[:=,]\s*b?['\"]?)(?:\w+\s+)?[^\s'\",]+"
+    r"|(?P<scheme>\b(?:Key|Bearer|Basic)\s+)(?:(?=[^\s'\",]*[\d:])[^\s'\",]{6,}|[^\s'\",]{16,})"
+)
+_WHOLE = re.compile(r"(?P<scheme>(?:Key|Bearer|Basic)\s+)\S+")  # the value of a header and nothing else
+_HINTS = ("Key", "Bearer", "Basic", "uthorization", "://", ":", "%3")
+_SECRET_NAME = re.compile(
+    r"(?:^|[_-])(?:authorization|token|secret|password|passwd|api[_-]?key|cookie)$", re.IGNORECASE
+)
+_KEPT = frozenset({"ts", "level", "logger"})  # written by ourselves
+
+_registered: dict[str, None] = {}
+_pattern: re.Pattern[str] | None = None
+
+
+def register_secrets(secrets: Iterable[str]) -> None:
+    """Mask each of *secrets* from now on, also where it is percent-encoded or escaped as in a repr."""
+    global _pattern  # noqa: PLW0603 what must not be logged is a fact of the whole process
+    for secret in secrets:
+        for form in (secret, quote(secret, safe=""), quote(secret), repr(secret)[1:-1]):
+            if len(form) >= SHORTEST:
+                _registered[form] = None
+    longest_first = sorted(_registered, key=len, reverse=True)
+    _pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+
+
+def forget_secrets() -> None:
+    """Mask only what has the shape of a secret again."""
+    global _pattern  # noqa: PLW0603 as above
+    _registered.clear()
+    _pattern = None
+
+
+def redact(text: str) -> str:
+    """Replace every registered secret and everything shaped like one by `***`.
+
+    >>> redact("postgresql://aisha:hunter2@db/aisha"), redact("Authorization: Key 1a2b:3c4d")
+    ('postgresql://aisha:***@db/aisha', 'Authorization: ***')
+    """
+    if _pattern is not None:
+        text = _pattern.sub(MASK, text)
+    if not any(hint in text for hint in _HINTS):
+        return text
+    return _SHAPES.sub(_mask, _WHOLE.sub(_mask, text) if _WHOLE.fullmatch(text) else text)
+
+
+def _mask(match: re.Match[str]) -> str:
+    return (match[match.lastgroup] if match.lastgroup else "") + MASK
+
+
+def plain(value: object, depth: int = DEPTH) -> Any:
+    """Turn *value* into JSON's own types without secrets; never raises, whatever its repr does."""
+    if value is None or isinstance(value, bool | float):
+        return value
+    if isinstance(value, int):
+        return int(value) if -(2**63) <= value < 2**63 else str(value)
+    if depth and isinstance(value, dict):
+        return {name: _field(name, item, depth) for name, item in ((_text(key), item) for key, item in value.items())}
+    if depth and isinstance(value, list | tuple | set | frozenset):
+        return [plain(item, depth - 1) for item in value]
+    return _text(value)
+
+
+def _field(name: str, value: object, depth: int) -> Any:
+    if value is not None and not isinstance(value, bool | int | float) and _is_secret_name(name):
+        return MASK
+    return plain(value, depth - 1)
+
+
+@lru_cache(maxsize=1024)
+def _is_secret_name(name: str) -> bool:
+    return _SECRET_NAME.search(name) is not None
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        text = str.__str__(value)  # an enum of strings says its value
+    else:
+        try:
+            text = repr(value) if isinstance(value, bytes | bytearray | dict | list | tuple) else str(value)
+        except Exception:  # noqa: BLE001 a broken __str__ of a foreign object must not lose the event
+            text = f"<{type(value).__name__} without text>"
+    text = redact(text)
+    if len(text) <= LONGEST:
+        return text
+    head, tail = LONGEST * 3 // 4, LONGEST // 4  # a traceback says most at its end
+    return f"{text[:head]} … {len(text) - LONGEST} characters left out … {text[-tail:]}"
+
+
+def redact_event(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Make every value of *event* plain and free of secrets (a structlog processor; the last before rendering)."""
+    for name, value in event.items():
+        if name not in _KEPT:
+            event[name] = _field(name, value, DEPTH)
+    return event

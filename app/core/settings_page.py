@@ -1,0 +1,68 @@
+"""Settings as pages: `env.example` and the table of the README, both from the fields themselves."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from pydantic import SecretStr
+
+from app.core import about
+from app.core.config import Settings
+
+HEAD = """\
+# Настройки / settings: cp env.example .env
+# Окружение важнее этого файла, пустое значение — «не задано». Секрет можно дать файлом: ИМЯ_FILE=/путь
+# The environment wins over this file, an empty value means "not set". A secret may come from a file: NAME_FILE=/path
+"""
+
+
+def default_text(field: str) -> str:
+    """Spell the default of *field* as a person would write it; empty where nothing is set."""
+    default = Settings.model_fields[field].default
+    match default:
+        case None:
+            return ""
+        case bool():
+            return str(default).lower()
+        case tuple():
+            return ",".join(default)
+        case SecretStr():  # DATABASE_URL: the one secret with a default, and that holds no password
+            return default.get_secret_value()
+        case Path():
+            return default.as_posix()
+        case _:
+            return str(default)
+
+
+def env_example() -> str:
+    """Write the whole `env.example`: every setting with its purpose in two languages and its default."""
+    return HEAD + "".join(_example_lines())
+
+
+def _example_lines() -> Iterator[str]:
+    for field, info in Settings.model_fields.items():
+        heading = about.section(info)
+        if heading is not None:
+            yield f"\n# --- {' / '.join(dict.fromkeys(heading))} ---\n"
+        ru, en = about.purpose(info)
+        also = "".join(f" (= {alias})" for alias in about.aliases(info))
+        yield f"# {ru} / {en}{also}\n{about.env_name(field)}={default_text(field)}\n"
+
+
+def settings_table(language: Literal["ru", "en"] = "en") -> str:
+    """Write the Markdown table of every setting: names, default, purpose and what to write; ends with a newline."""
+    word = 0 if language == "ru" else 1
+    head = (("Имя", "По умолчанию", "Смысл", "Значение"), ("Name", "Default", "Meaning", "Value"))[word]
+    rows = [head, ("---",) * len(head)]
+    for field, info in Settings.model_fields.items():
+        names = ", ".join(f"`{name}`" for name in (about.env_name(field), *about.aliases(info)))
+        if about.is_secret(field):
+            names += " (`_FILE`)"
+        default = default_text(field)
+        if default:
+            shown = f"`{default}`"
+        else:
+            empty = about.shown(info)
+            shown = empty[word] if empty else "—"
+        rows.append((names, shown, about.purpose(info)[word], about.write(info)[word]))
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |\n" for row in rows)

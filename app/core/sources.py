@@ -1,0 +1,208 @@
+"""Reads settings from the environment, `.env` and secret files, and remembers where each value was found."""
+
+import os
+import stat
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from io import StringIO
+from pathlib import Path
+
+from dotenv.parser import Binding, parse_stream
+from dotenv.variables import parse_variables
+
+from app.core.findings import Finding, Origin, Words
+from app.core.text import UNSAFE, one_line
+from app.core.typos import nearest
+
+SECRET_FILE_LIMIT = 65536  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One setting to look for: its field, its names (the first is preferred), and what a right value looks like."""
+
+    field: str
+    names: tuple[str, ...]
+    secret: bool
+    remedy: Words
+
+    @property
+    def file_names(self) -> tuple[str, ...]:
+        """The names that point at a file with the value; none for what is no secret."""
+        return tuple(f"{name}_FILE" for name in self.names) if self.secret else ()
+
+    def absent(self, value: str) -> bool:
+        """`NAME=` means not set; spaces in place of a secret are a slip to be told about."""
+        return not (value if self.secret else value.strip())
+
+
+@dataclass(frozen=True, slots=True, repr=False)  # a repr would show secrets
+class Given:
+    """A text found for a setting, under which name, and where."""
+
+    value: str
+    name: str
+    origin: Origin
+
+
+@dataclass(slots=True, repr=False)
+class Collected:
+    """Everything found: texts by field, what is wrong already, and notes (English sentences) for the log."""
+
+    given: dict[str, Given] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def environment() -> Mapping[str, str]:
+    """Return the variables of this process: the one place that reads them."""
+    return os.environ  # noqa: TID251 settings read it here, once
+
+
+def collect(wanted: Sequence[Wanted], env_file: Path | None, environ: Mapping[str, str]) -> Collected:
+    """Look every setting up: environment, then *env_file*, each by value or by `NAME_FILE`.
+
+    A name that the environment holds empty is not looked for further: that is how one run is freed of what `.env` says.
+    Raises nothing; whatever cannot be read is a finding.
+    """
+    found = Collected()
+    here = {
+        name.upper(): Given(value, name, Origin())
+        for name, value in sorted(environ.items(), key=lambda pair: pair[0].isupper())
+    }
+    lines = _read_env_file(env_file, wanted, environ, found) if env_file is not None else {}
+    for want in wanted:
+        if not _look(want, here, found) and not any(name in here for name in want.names):
+            _look(want, lines, found)
+    if env_file is not None and any(want.secret and name in lines for want in wanted for name in want.names):
+        _note_permissions(env_file, found)
+    return found
+
+
+def _look(want: Wanted, level: Mapping[str, Given], found: Collected) -> bool:
+    direct = [level[name] for name in want.names if name in level and not want.absent(level[name].value)]
+    files = [level[name] for name in want.file_names if name in level and level[name].value.strip()]
+    if direct and files:
+        ru, en = f"что-то одно: {direct[0].name} или {files[0].name}", f"only one of {direct[0].name}, {files[0].name}"
+        found.findings.append(Finding(direct[0].name, direct[0].origin, "twice", (ru, en)))
+        return True
+    if direct:
+        _take(want, direct[0], found)
+    elif files:
+        secret = _read_secret(files[0], want, found)
+        if secret is not None:
+            _take(want, secret, found)
+    return bool(direct or files)
+
+
+def _take(want: Wanted, given: Given, found: Collected) -> None:
+    value = given.value if want.secret else given.value.strip()
+    code = None
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+        code, remedy = "quoted", (f"{given.name}=… без кавычек", f"{given.name}=… without the quotes")
+    elif UNSAFE.search(value):
+        code, remedy = "control", want.remedy
+    if code is not None:
+        found.findings.append(Finding(given.name, given.origin, code, remedy))
+    else:
+        found.given[want.field] = given
+
+
+def _read_secret(pointer: Given, want: Wanted, found: Collected) -> Given | None:
+    path = Path(pointer.value.strip())
+    origin = Origin(pointer.origin.line, pointer.origin.env_file, str(path))
+    shown = one_line(str(path))
+    code = None
+    remedy = ("путь к файлу, который сервер может прочитать", "the path of a file that the server can read")
+    try:
+        with open(path, "rb", opener=_open_at_once) as stream:
+            mode = os.fstat(stream.fileno()).st_mode
+            raw = stream.read(SECRET_FILE_LIMIT + 1) if stat.S_ISREG(mode) else b""
+    except (OSError, ValueError):  # ValueError: a NUL in the path
+        code = "unreadable_file"
+    else:
+        if not stat.S_ISREG(mode):
+            code = "not_a_file"
+        elif mode & stat.S_IROTH:
+            code = "world_readable"
+            remedy = (f"chmod o-rwx {shown}",) * 2
+        elif len(raw) > SECRET_FILE_LIMIT:
+            code = "too_long_file"
+        else:
+            try:
+                value = raw.decode("utf-8-sig").rstrip("\r\n")
+            except UnicodeDecodeError:
+                code = "not_utf8"
+            else:
+                if value:
+                    return Given(value, pointer.name, origin)
+                code, remedy = "empty_file", want.remedy
+    found.findings.append(Finding(pointer.name, origin, code, remedy))
+    return None
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    # without O_NONBLOCK a forgotten FIFO would hold the start for ever
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _read_env_file(
+    path: Path, wanted: Sequence[Wanted], environ: Mapping[str, str], found: Collected
+) -> dict[str, Given]:
+    whole = Origin(0, str(path))
+    remedy = ("файл из строк ИМЯ=значение, см. env.example", "a file of NAME=value lines, see env.example")
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except UnicodeDecodeError:
+        found.findings.append(Finding(path.name, whole, "not_utf8", remedy))
+        return {}
+    except OSError as error:
+        code = "not_a_file" if isinstance(error, IsADirectoryError) else "unreadable_file"
+        found.findings.append(Finding(path.name, whole, code, remedy))
+        return {}
+    known = {name for want in wanted for name in (*want.names, *want.file_names)}
+    return _lines(parse_stream(StringIO(text)), str(path), known, environ, found)
+
+
+def _lines(
+    bindings: Iterable[Binding], env_file: str, known: set[str], environ: Mapping[str, str], found: Collected
+) -> dict[str, Given]:
+    level: dict[str, Given] = {}
+    so_far: dict[str, str | None] = {}
+    for binding in bindings:
+        raw = binding.original.string
+        blank = raw[: len(raw) - len(raw.lstrip())]
+        origin = Origin(binding.original.line + blank.count("\n"), env_file)
+        if binding.error:
+            remedy = ("ИМЯ=значение, кавычки парные", "NAME=value, quotes in pairs")
+            found.findings.append(Finding("?", origin, "unreadable_line", remedy))
+            continue
+        if binding.key is None:
+            continue
+        name = binding.key.upper()
+        if name not in known:
+            _suspect(binding.key, origin, known, found)
+        elif binding.value is None:
+            found.findings.append(Finding(name, origin, "no_equals", (f"{name}=…",) * 2))
+        so_far[binding.key] = None if binding.value is None else _interpolated(binding.value, {**so_far, **environ})
+        if name in known and binding.value is not None:
+            level[name] = Given(so_far[binding.key] or "", binding.key, origin)
+    return level
+
+
+def _interpolated(value: str, names: Mapping[str, str | None]) -> str:
+    # the bot reads the same file through python-dotenv, where ${NAME} is filled in
+    return "".join(atom.resolve(names) for atom in parse_variables(value)) if "${" in value else value
+
+
+def _suspect(key: str, origin: Origin, known: set[str], found: Collected) -> None:
+    meant = nearest(key, sorted(known))
+    if meant is not None:
+        found.findings.append(Finding(key, origin, "unknown", (meant, meant)))
+
+
+def _note_permissions(env_file: Path, found: Collected) -> None:
+    if env_file.stat().st_mode & stat.S_IROTH:
+        found.notes.append(f"{env_file} holds secrets and everyone on this machine can read it: chmod 600 {env_file}")

@@ -1,0 +1,29 @@
+"""Text that must not break a line or speak to a terminal."""
+
+import re
+
+# C0, DEL, C1, line and paragraph separators, invisible and bidirectional controls, tags, lone surrogates
+UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\U000e0000-\U000e007f\ud800-\udfff]"
+)
+_NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def _escape(match: re.Match[str]) -> str:
+    char = match[0]
+    code = ord(char)
+    if char in _NAMED:
+        return _NAMED[char]
+    if code < 0x100:  # noqa: PLR2004 Python writes these with two digits
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"  # noqa: PLR2004 the end of the first plane
+
+
+def one_line(text: str) -> str:
+    r"""Write every control, bidirectional, invisible or surrogate character as an escape.
+
+    >>> one_line("a\nb\x1b[31m")
+    'a\\nb\\x1b[31m'
+    """
+    return text if text.isprintable() else UNSAFE.sub(_escape, text)

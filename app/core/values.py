@@ -1,0 +1,240 @@
+"""Kinds of settings: each checks one text and says by a code from `findings.WRONG` what is wrong with it."""
+
+import re
+from collections.abc import Callable, Iterable
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import SplitResult, urlsplit
+
+import orjson
+from pydantic import AfterValidator, BeforeValidator, SecretStr
+
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\Z")
+_SECRET_JUNK = re.compile(r"[\s'\"`<>\\]|[^\x21-\x7e]")
+_DATABASE = re.compile(
+    r"(?:sqlite|sqlite\+aiosqlite|postgresql|postgresql\+asyncpg|postgresql\+psycopg|postgres)://(?=[^/]|/[^?])"
+)
+
+
+class Wrong(ValueError):
+    """A value does not fit; `code` is a key of `findings.WRONG`, and the value is no part of it."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def _stripped(value: object) -> object:
+    return value.strip() if isinstance(value, str) else value
+
+
+def _lower(value: object) -> object:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+def _upper(value: object) -> object:
+    return value.strip().upper() if isinstance(value, str) else value
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host of a URL can only be this machine: localhost, 127.0.0.0/8, ::1."""
+    if host.rstrip(".").lower() == "localhost":
+        return True
+    return _is_ip(host) and ip_address(host).is_loopback
+
+
+def _split(url: str) -> SplitResult:
+    if "\\" in url or not url.isascii() or any(c.isspace() for c in url):
+        raise Wrong("url")
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 reading it is the check
+    except ValueError:
+        raise Wrong("url") from None
+    host = parts.hostname
+    if parts.scheme not in {"http", "https"} or not host or not (_HOST.match(host) or _is_ip(host)):
+        raise Wrong("url")
+    if "@" in parts.netloc:
+        raise Wrong("url_password")
+    if parts.scheme == "http" and not is_loopback(host):
+        raise Wrong("url_plain")
+    return parts
+
+
+def check_url(url: str) -> str:
+    """Accept a URL we call or give out: https, or http on this machine; without credentials and fragment."""
+    if _split(url).fragment:
+        raise Wrong("url_query")
+    return url
+
+
+def check_base(url: str) -> str:
+    """Accept a URL that paths are appended to; its trailing slash goes."""
+    parts = _split(url)
+    if parts.query or parts.fragment or url.endswith(("?", "#")):
+        raise Wrong("url_query")
+    return url.rstrip("/")
+
+
+def check_origin(origin: str) -> str:
+    """Accept what a browser sends as Origin: scheme, host, port; a lone `*` is accepted."""
+    if origin == "*":
+        return origin
+    parts = _split(origin)
+    if parts.path not in {"", "/"} or parts.query or parts.fragment:
+        raise Wrong("origin")
+    return f"{parts.scheme}://{parts.netloc}".lower()
+
+
+def check_host(host: str) -> str:
+    """Accept a host name or an IP, as a server binds to it; қазақ.kz becomes its xn-- spelling, which the wire uses."""
+    if _is_ip(host):
+        return host
+    try:
+        host = host if host.isascii() else host.encode("idna").decode("ascii")
+    except UnicodeError:
+        raise Wrong("host") from None
+    if not _HOST.match(host) or host.replace(".", "").isdigit() or len(host) > 253:  # noqa: PLR2004 DNS's own limit
+        raise Wrong("host")
+    return host
+
+
+def check_domain(host: str) -> str:
+    """Accept a host name or an IP, lower case, as a certificate names it."""
+    return check_host(host.lower())
+
+
+def check_host_pattern(pattern: str) -> str:
+    """Accept what the Host header is matched with: a name, `*.name` or `*`."""
+    if pattern == "*":
+        return pattern
+    star = "*." if pattern.startswith("*.") else ""
+    try:
+        return star + check_domain(pattern.removeprefix("*."))
+    except Wrong:
+        raise Wrong("host_pattern") from None
+
+
+def _network(text: str) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(text)
+    except ValueError as error:
+        raise Wrong("network_bits" if "host bits" in str(error) else "network") from None
+
+
+def check_network(text: str) -> str:
+    """Accept a network and spell it canonically; a single address becomes /32 or /128."""
+    return str(_network(text))
+
+
+def check_trusted(text: str) -> str:
+    """Accept an address or network whose X-Forwarded-For is believed; never everybody."""
+    if text == "*" or _network(text).prefixlen == 0:
+        raise Wrong("trusts_all")
+    return text
+
+
+def check_database(secret: SecretStr) -> SecretStr:
+    """Accept the URL of a database that the engine can open, with a place that outlives the server."""
+    url = secret.get_secret_value()
+    if not _DATABASE.match(url) or url != url.strip():
+        raise Wrong("database_scheme")
+    scheme, _, rest = url.partition("://")
+    if scheme.startswith("sqlite"):
+        if not rest.startswith("/"):
+            raise Wrong("database_scheme")
+        if ":memory:" in rest or "mode=memory" in rest:
+            raise Wrong("database_memory")
+    return secret
+
+
+def check_secret(secret: SecretStr) -> SecretStr:
+    """Accept a token that goes into a header or a URL: visible ASCII without quotes."""
+    text = secret.get_secret_value()
+    if not text.strip():
+        raise Wrong("blank")
+    if _SECRET_JUNK.search(text):
+        raise Wrong("secret_junk")
+    return secret
+
+
+def check_file_name(name: str) -> str:
+    """Accept the name of a file inside LOG_DIR."""
+    if name in {".", ".."} or "/" in name or "\\" in name:
+        raise Wrong("file_name")
+    return name
+
+
+def check_path(path: Path) -> Path:
+    """Accept a path and resolve its `~`; still relative to the working directory if it was."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise Wrong("no_home") from None
+
+
+def check_chat(chat: int) -> int:
+    """Accept a Telegram chat id: a person is positive, a group negative."""
+    if chat == 0:
+        raise Wrong("zero")
+    return chat
+
+
+def _items(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    if not text.startswith("["):
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    try:
+        parsed = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise Wrong("list_json") from None
+    if not all(isinstance(item, str) for item in parsed):
+        raise Wrong("list_json")
+    return tuple(item.strip() for item in parsed if item.strip())
+
+
+def _each(check: Callable[[str], str]) -> Callable[[Iterable[str]], tuple[str, ...]]:
+    def check_all(items: Iterable[str]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(check(item) for item in items))
+
+    return check_all
+
+
+def _filled(items: tuple[str, ...]) -> tuple[str, ...]:
+    if not items:
+        raise Wrong("list_empty")
+    return items
+
+
+Text = Annotated[str, BeforeValidator(_stripped)]
+Url = Annotated[Text, AfterValidator(check_url)]
+BaseUrl = Annotated[Text, AfterValidator(check_base)]
+Host = Annotated[Text, AfterValidator(check_host)]
+Domain = Annotated[Text, AfterValidator(check_domain)]
+FileName = Annotated[Text, AfterValidator(check_file_name)]
+FilePath = Annotated[Path, BeforeValidator(_stripped), AfterValidator(check_path)]
+ChatId = Annotated[int, BeforeValidator(_stripped), AfterValidator(check_chat)]
+Secret = Annotated[SecretStr, AfterValidator(check_secret)]
+DatabaseUrl = Annotated[SecretStr, AfterValidator(check_database)]
+Urls = Annotated[tuple[str, ...], BeforeValidator(_items), AfterValidator(_each(check_url)), AfterValidator(_filled)]
+Networks = Annotated[tuple[str, ...], BeforeValidator(_items), AfterValidator(_each(check_network))]
+Trusted = Annotated[tuple[str, ...], BeforeValidator(_items), AfterValidator(_each(check_trusted))]
+HostPatterns = Annotated[
+    tuple[str, ...], BeforeValidator(_items), AfterValidator(_each(check_host_pattern)), AfterValidator(_filled)
+]
+Origins = Annotated[tuple[str, ...], BeforeValidator(_items), AfterValidator(_each(check_origin))]
+Lower = BeforeValidator(_lower)
+Upper = BeforeValidator(_upper)
+Stripped = BeforeValidator(_stripped)

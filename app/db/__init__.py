@@ -1,0 +1,1 @@
+"""The inbox, the outbox and the bot's two tables. SQLAlchemy lives here."""

@@ -1,0 +1,75 @@
+"""Group commit: everything that waits goes into one transaction and one fsync."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+from app.db.engine import Database, Transaction
+from app.domain.errors import DatabaseUnavailable
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+MAX_GROUP = 500
+
+
+class GroupCommit(Generic[Item, Result]):
+    """One writer per process and kind of row.
+
+    `submit` returns once the transaction that holds the item is durable; when the database is unavailable, every
+    submitter of the group learns it. While one group is being written the next one gathers, so the group
+    grows with the load and nobody waits for a timer. An item that the database refuses costs only its own.
+    """
+
+    def __init__(
+        self, database: Database, write: Callable[[Transaction, Sequence[Item]], Awaitable[Sequence[Result]]]
+    ) -> None:
+        self._database = database
+        self._write = write
+        self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
+        self._wake = asyncio.Event()
+        self._closing = False
+
+    async def submit(self, item: Item) -> Result:
+        """Wait until the item is committed. Raises whatever its group raised; DatabaseUnavailable after `close`."""
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, future))
+        self._wake.set()
+        return await future
+
+    def close(self) -> None:
+        """Let `run` return once nothing waits any more."""
+        self._closing = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Write groups until closed."""
+        while self._waiting or not self._closing:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._waiting:
+                await self._write_group([self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_GROUP))])
+
+    async def _write_group(self, group: Sequence[tuple[Item, "asyncio.Future[Result]"]]) -> None:
+        try:
+            async with self._database.write() as transaction:
+                results = await self._write(transaction, [item for item, _ in group])
+        except DatabaseUnavailable as error:
+            _fail(group, error)
+        except Exception as error:  # noqa: BLE001  the submitter gets it and decides
+            if len(group) == 1:
+                _fail(group, error)
+                return
+            for member in group:  # one of them is at fault: let it cost only its own
+                await self._write_group([member])
+        else:
+            for (_, future), result in zip(group, results, strict=True):
+                if not future.done():  # the submitter may have given up; its row is stored all the same
+                    future.set_result(result)
+
+
+def _fail(group: Sequence[tuple[object, "asyncio.Future[Result]"]], error: Exception) -> None:
+    for _, future in group:
+        if not future.done():
+            future.set_exception(error)

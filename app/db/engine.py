@@ -1,0 +1,176 @@
+"""One database, two dialects: opening it, and transactions that end in a commit or nothing."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+import orjson
+from sqlalchemy import DateTime as SqlDateTime
+from sqlalchemy import Dialect, Engine, Table, TypeDecorator, event, exc
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from app.domain.errors import DatabaseUnavailable
+
+Transaction = AsyncConnection
+
+BUSY_TIMEOUT = 5_000  # ms that SQLite waits for another process's write lock
+CONNECT_TIMEOUT = 5  # s
+STATEMENT_TIMEOUT = 8_000  # ms; below the 10 s in which a delivery must be answered
+POOL_SIZE = 5
+POOL_TIMEOUT = 5  # s
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment in UTC, timezone-aware in Python on both dialects (SQLite keeps no zone)."""
+
+    impl = SqlDateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002  SQLAlchemy's signature
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002  SQLAlchemy's signature
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def parse_url(database_url: str, *, driver: bool = True) -> URL:
+    """Read any accepted spelling of DATABASE_URL and name our own driver (`driver=False`: for migrations)."""
+    url = make_url(database_url)
+    if url.get_backend_name() == "sqlite":
+        return url.set(drivername="sqlite+aiosqlite" if driver else "sqlite")
+    # `postgres://` is no dialect of SQLAlchemy's; asyncpg is the bot's driver, not ours.
+    return url.set(drivername="postgresql+psycopg")
+
+
+def sqlite_file(database_url: str) -> Path | None:
+    """Return the path of a SQLite database, or None for PostgreSQL and for memory."""
+    url = parse_url(database_url)
+    if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
+        return None
+    return Path(str(url.database))
+
+
+def tune_sqlite(engine: Engine) -> None:
+    """Make every connection durable and leave BEGIN to us.
+
+    `synchronous=FULL`, because NORMAL loses acknowledged rows in a power cut.
+    """
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(dbapi: Any, _record: object) -> None:
+        dbapi.isolation_level = None  # the driver must not begin behind our back
+        cursor = dbapi.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_TIMEOUT}", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _on_begin(connection: Connection) -> None:
+        write = connection.get_execution_options().get("write", True)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+class Database:
+    """Transactions on one engine.
+
+    On SQLite writers of this process take turns under a lock of ours: the file's own busy handler only polls.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.engine = engine
+        self.is_sqlite = engine.dialect.name == "sqlite"
+        self._turn = asyncio.Lock() if self.is_sqlite else nullcontext()
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[Transaction]:
+        """Open a transaction that commits when the block ends and is undone when it raises.
+
+        Raises DatabaseUnavailable when the database cannot be reached, is locked, full, read-only or too slow.
+        """
+        async with self._turn:
+            with _translated():
+                async with self.engine.begin() as connection:
+                    yield connection
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[Transaction]:
+        """Open a read-only view. Raises DatabaseUnavailable as `write` does."""
+        with _translated():
+            async with self.engine.connect() as connection:
+                yield await connection.execution_options(write=False)
+
+    async def close(self) -> None:
+        """Close every connection; call before the loop ends."""
+        await self.engine.dispose()
+
+
+class _translated:  # noqa: N801  it reads as a statement, like contextlib's own
+    """Turn the driver's operational trouble into DatabaseUnavailable; bugs pass through as they are."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
+        match error:
+            case exc.OperationalError() | exc.InterfaceError() | exc.TimeoutError() | ConnectionError():
+                raise DatabaseUnavailable(_first_line(error)) from error
+            case exc.DBAPIError() if error.connection_invalidated:
+                raise DatabaseUnavailable(_first_line(error)) from error
+            case _:
+                return
+
+
+def _first_line(error: BaseException) -> str:
+    """Take the driver's own words without the statement and its parameters (they hold what owners typed)."""
+    cause = getattr(error, "orig", None) or error
+    return str(cause).partition("\n")[0][:300]
+
+
+def upsert_into(transaction: Transaction, table: Table) -> sqlite.Insert:
+    """Start an INSERT … ON CONFLICT in the connection's dialect; both dialects spell what we use alike."""
+    if transaction.dialect.name == "sqlite":
+        return sqlite.insert(table)
+    return cast("sqlite.Insert", postgresql.insert(table))
+
+
+def open_database(database_url: str) -> Database:
+    """Make the engine; nothing is connected yet."""
+    url = parse_url(database_url)
+    options: dict[str, Any] = {
+        "json_serializer": lambda value: orjson.dumps(value).decode(),
+        "json_deserializer": orjson.loads,
+        "hide_parameters": True,
+        "pool_size": POOL_SIZE,
+        "max_overflow": 0,
+        "pool_timeout": POOL_TIMEOUT,
+    }
+    if url.get_backend_name() == "sqlite":
+        if (path := sqlite_file(database_url)) is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        engine = create_async_engine(url, **options)
+        tune_sqlite(engine.sync_engine)
+        return Database(engine)
+    settings = {
+        "statement_timeout": STATEMENT_TIMEOUT,
+        "lock_timeout": STATEMENT_TIMEOUT,
+        "idle_in_transaction_session_timeout": 30_000,
+        "timezone": "UTC",
+    }
+    engine = create_async_engine(
+        url,
+        pool_pre_ping=True,
+        connect_args={
+            "connect_timeout": CONNECT_TIMEOUT,
+            "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),
+            "application_name": "aisha-webhook",
+        },
+        **options,
+    )
+    return Database(engine)

@@ -1,0 +1,48 @@
+"""Our own migrations: how far the database is, and bringing it up to date."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import Connection
+from sqlalchemy.pool import NullPool
+
+from app.db.engine import parse_url, sqlite_file, tune_sqlite
+
+ROOT = Path(__file__).resolve().parents[2]
+_LOCK = 0x41697368  # "Aish": one migration at a time on PostgreSQL
+
+
+@contextmanager
+def open_for_migration(database_url: str) -> Iterator[Connection]:
+    """Open a plain connection, alone: on PostgreSQL under an advisory lock, on SQLite under the write lock."""
+    url = parse_url(database_url, driver=False)
+    if (path := sqlite_file(database_url)) is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, poolclass=NullPool)
+    if url.get_backend_name() == "sqlite":
+        tune_sqlite(engine)
+    try:
+        with engine.connect() as connection, connection.begin():
+            if url.get_backend_name() != "sqlite":
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def migrate(database_url: str) -> None:
+    """Bring our tables up to date; does nothing when they are."""
+    config = Config()
+    config.set_main_option("script_location", str(ROOT / "migrations"))
+    config.attributes["database_url"] = database_url
+    command.upgrade(config, "head")
+
+
+def head() -> str | None:
+    """Return the newest migration in the files."""
+    return ScriptDirectory(str(ROOT / "migrations")).get_current_head()

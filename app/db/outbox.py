@@ -1,0 +1,126 @@
+"""The outbox: what owners must hear, put in the same commit as the change it tells about."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Insert, bindparam, update
+from sqlalchemy.engine import RowMapping
+
+from app.db import pacing, queue
+from app.db.engine import Transaction, upsert_into
+from app.db.tables import notifications
+from app.domain.delivery import Claim, ClaimedDelivery
+from app.domain.notification import Cause, ClaimedNotification, Kind, Notification, NotificationState, Owner
+from app.domain.verdict import Verdict
+
+HORIZON = timedelta(seconds=2)  # how far ahead slots are handed out
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A claimed notification's end (or its next try), with what Telegram said.
+
+    `state` stands for Done; `uncertain` counts sends of unknown outcome so far.
+    """
+
+    claimed: ClaimedNotification
+    verdict: Verdict
+    state: NotificationState
+    message_id: int | None
+    uncertain: int
+    finished_at: datetime
+
+
+async def put(transaction: Transaction, items: Sequence[tuple[Notification, ClaimedDelivery]], now: datetime) -> None:
+    """Owe the owners these messages. One per (avatar, request id, kind) for ever: a second one is dropped silently."""
+    if not items:
+        return
+    rows = [
+        {
+            "state": NotificationState.PENDING if notification.owner.chat_id is not None else NotificationState.DEAD,
+            "reason": None if notification.owner.chat_id is not None else "no_chat_id",
+            "due_at": now,
+            "finished_at": None if notification.owner.chat_id is not None else now,
+            "delivery_id": delivery.claim.id,
+            "avatar_id": notification.avatar_id,
+            "request_id": notification.request_id,
+            "kind": notification.kind,
+            "cause": notification.cause,
+            "avatar_name": notification.avatar_name,
+            "owner_id": notification.owner.id,
+            "chat_id": notification.owner.chat_id,
+            "language": notification.owner.language,
+            "received_at": delivery.received_at,
+            "applied_at": now,
+        }
+        for notification, delivery in items
+    ]
+    await transaction.execute(_insert_once(transaction), rows)
+
+
+def _insert_once(transaction: Transaction) -> Insert:
+    return upsert_into(transaction, notifications).on_conflict_do_nothing(
+        index_elements=["avatar_id", "request_id", "kind"]
+    )
+
+
+async def claim(
+    transaction: Transaction, *, now: datetime, lease_until: datetime, limit: int, rate: float
+) -> list[ClaimedNotification]:
+    """Claim due notifications, oldest first, each with its slot in the bot's budget (`rate` per second, 0: unpaced).
+
+    Those whose slot lies beyond the horizon, or whose chat must rest first, are put back until then.
+    """
+    rows = await queue.claim_due(transaction, notifications, now=now, lease_until=lease_until, limit=limit)
+    if not rows:
+        return []
+    chats = [row["chat_id"] for row in rows]
+    granted, put_back = await pacing.take_slots(transaction, chats, now=now, horizon=HORIZON, rate=rate)
+    if put_back:
+        await transaction.execute(
+            update(notifications)
+            .where(notifications.c.id == bindparam("row_id"))
+            .values(due_at=bindparam("new_due_at")),
+            [{"row_id": rows[index]["id"], "new_due_at": at} for index, at in put_back.items()],
+        )
+    return [_claimed(rows[index], send_at) for index, send_at in granted.items()]
+
+
+def _claimed(row: RowMapping, send_at: datetime) -> ClaimedNotification:
+    notification = Notification(
+        row["avatar_id"],
+        row["avatar_name"],
+        row["request_id"],
+        Kind(row["kind"]),
+        Owner(row["owner_id"], row["chat_id"], row["language"]),
+        None if row["cause"] is None else Cause(row["cause"]),
+    )
+    return ClaimedNotification(
+        Claim(row["id"], row["attempt"]),
+        row["failures"],
+        row["uncertain"],
+        notification,
+        row["received_at"],
+        row["applied_at"],
+        send_at,
+    )
+
+
+async def finish(transaction: Transaction, told: Sequence[Told]) -> None:
+    """Write what became of claimed notifications. Raises ClaimLost as `queue.finish` does."""
+    rows: list[tuple[Claim, dict[str, Any]]] = [
+        (
+            item.claimed.claim,
+            {
+                "message_id": item.message_id,
+                "uncertain": item.uncertain,
+                **queue.verdict_columns(
+                    item.verdict, done=item.state, failures=item.claimed.failures, now=item.finished_at
+                ),
+            },
+        )
+        for item in told
+    ]
+    await queue.finish(transaction, notifications, rows)

@@ -1,0 +1,66 @@
+"""Telegram's budget, shared by every replica and kept over restarts: one row per bucket says when the next slot is."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+
+from app.db.engine import Transaction, upsert_into
+from app.db.tables import slots
+
+BOT = "bot"
+CHAT_INTERVAL = timedelta(seconds=1)  # Bot FAQ: avoid more than one message per second in one chat
+
+
+def _chat(chat_id: int) -> str:
+    return f"chat:{chat_id}"
+
+
+async def take_slots(
+    transaction: Transaction, chats: Sequence[int], *, now: datetime, horizon: timedelta, rate: float
+) -> tuple[dict[int, datetime], dict[int, datetime]]:
+    """Hand out a slot to each chat of the list, in order.
+
+    Returns (granted, put back), both by position in `chats`: when to send, and when to ask again.
+    `rate` is messages per second for the whole bot; 0 means unpaced, and then only a pause holds anything back.
+    """
+    # Locking the bot's row first makes replicas take turns, so a chat's row cannot be missed while it is being made.
+    free = await _next_slots(transaction, [BOT])
+    free |= await _next_slots(transaction, sorted({_chat(chat) for chat in chats}))
+    step = timedelta(seconds=1 / rate) if rate else timedelta()
+    rest = CHAT_INTERVAL if rate else timedelta()
+    granted: dict[int, datetime] = {}
+    put_back: dict[int, datetime] = {}
+    for position, chat_id in enumerate(chats):
+        bot_slot = max(free.get(BOT, now), now)
+        chat_slot = free.get(_chat(chat_id), now)
+        if chat_slot > bot_slot or bot_slot > now + horizon:
+            put_back[position] = max(chat_slot, bot_slot)
+            continue
+        granted[position] = bot_slot
+        free[BOT] = bot_slot + step
+        free[_chat(chat_id)] = bot_slot + rest
+    if granted and rate:
+        used = {BOT} | {_chat(chats[position]) for position in granted}
+        await _store(transaction, {bucket: free[bucket] for bucket in used})
+    return granted, put_back
+
+
+async def pause(transaction: Transaction, chat_id: int | None, until: datetime) -> None:
+    """Grant no slot to this chat (None: to anybody) before `until`. A longer pause already in force stays."""
+    bucket = BOT if chat_id is None else _chat(chat_id)
+    current = await _next_slots(transaction, [bucket])
+    if current.get(bucket, until) <= until:
+        await _store(transaction, {bucket: until})
+
+
+async def _next_slots(transaction: Transaction, buckets: Sequence[str]) -> dict[str, datetime]:
+    statement = select(slots.c.bucket, slots.c.next_at).where(slots.c.bucket.in_(buckets)).order_by(slots.c.bucket)
+    rows = await transaction.execute(statement.with_for_update())
+    return {row.bucket: row.next_at for row in rows}
+
+
+async def _store(transaction: Transaction, next_at: dict[str, datetime]) -> None:
+    statement = upsert_into(transaction, slots)
+    statement = statement.on_conflict_do_update(index_elements=["bucket"], set_={"next_at": statement.excluded.next_at})
+    await transaction.execute(statement, [{"bucket": bucket, "next_at": at} for bucket, at in sorted(next_at.items())])

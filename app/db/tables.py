@@ -1,0 +1,95 @@
+"""Our tables. They live beside the bot's under the prefix `webhook_`; the bot's own are in `trainings.py`."""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from app.db.engine import UtcDateTime
+
+VERSION_TABLE = "webhook_schema_version"
+HEAD = "0001"  # the newest migration; a test holds it to the files
+
+metadata = MetaData()
+_Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only INTEGER keys
+_PENDING = text("state = 'pending'")
+
+
+def _queue_columns() -> list[Column[object]]:
+    """Make a table a queue: `due_at` is the only scheduler, `attempt` is the fence."""
+    return [
+        Column("id", _Id, primary_key=True, autoincrement=True),
+        Column("state", String(16), nullable=False),
+        Column("reason", String(64)),
+        Column("detail", Text),
+        Column("due_at", UtcDateTime, nullable=False),
+        Column("attempt", Integer, nullable=False, server_default="0"),
+        Column("failures", Integer, nullable=False, server_default="0"),
+        Column("finished_at", UtcDateTime),
+    ]
+
+
+deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    *_queue_columns(),
+    Column("request_id", String(255), nullable=False),  # the signed header's value
+    Column("body_sha256", String(64), nullable=False),
+    Column("fal_request_id", String(255)),  # the body's value: what the bot knows; null until it was read
+    Column("body", LargeBinary),  # null once pruned; the row stays, so that a late repeat is still a repeat
+    Column("headers", Text, nullable=False),
+    Column("source", String(16), nullable=False),
+    Column("repeats", Integer, nullable=False, server_default="0"),
+    Column("received_at", UtcDateTime, nullable=False),
+    Column("stored_at", UtcDateTime, nullable=False),
+    Column("last_received_at", UtcDateTime, nullable=False),
+    UniqueConstraint("request_id", "body_sha256", name="webhook_deliveries_identity"),
+    Index("webhook_deliveries_due", "due_at", "id", postgresql_where=_PENDING, sqlite_where=_PENDING),
+    Index("webhook_deliveries_fal_request_id", "fal_request_id"),
+)
+
+notifications = Table(
+    "webhook_notifications",
+    metadata,
+    *_queue_columns(),
+    Column("delivery_id", BigInteger, nullable=False),
+    Column("avatar_id", String(36), nullable=False),
+    Column("request_id", String(255), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("cause", String(32)),
+    Column("avatar_name", Text, nullable=False),
+    Column("owner_id", String(36), nullable=False),
+    Column("chat_id", BigInteger),
+    Column("language", String(16), nullable=False),
+    Column("uncertain", Integer, nullable=False, server_default="0"),
+    Column("message_id", BigInteger),
+    Column("received_at", UtcDateTime, nullable=False),
+    Column("applied_at", UtcDateTime, nullable=False),
+    UniqueConstraint("avatar_id", "request_id", "kind", name="webhook_notifications_identity"),
+    Index("webhook_notifications_due", "due_at", "id", postgresql_where=_PENDING, sqlite_where=_PENDING),
+)
+
+slots = Table(
+    "webhook_slots",
+    metadata,
+    Column("bucket", String(64), primary_key=True),  # 'bot' or 'chat:<id>'
+    Column("next_at", UtcDateTime, nullable=False),
+)
+
+chores = Table(
+    "webhook_chores",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("due_at", UtcDateTime, nullable=False),
+    Column("finished_at", UtcDateTime),
+    Column("reason", String(64)),
+)

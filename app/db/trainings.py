@@ -1,0 +1,218 @@
+"""The bot's two tables, as this server meets them. The only file that knows them.
+
+Facts: the enum columns may be VARCHAR or native, in lower or upper case, depending on the bot's revision; so columns
+are taken as the database describes them, words are read without regard to case and written back in the row's spelling.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Column, MetaData, Row, Table, Text, Update, Uuid, bindparam, cast, inspect, select, update
+from sqlalchemy import DateTime as SqlDateTime
+from sqlalchemy.engine import Connection
+from sqlalchemy.sql.elements import ColumnElement
+
+from app.db.engine import Transaction
+from app.domain.errors import ClaimLost, DatabaseUnfit
+from app.domain.notification import Owner
+from app.domain.training import Artifacts, Change, Trainer, Training, TrainingStatus
+
+NEEDED = {
+    "users": ("id", "telegram_id", "language_code", "is_blocked"),
+    "avatars": (
+        "id",
+        "user_id",
+        "name",
+        "training_type",
+        "status",
+        "fal_request_id",
+        "finetune_id",
+        "training_progress",
+        "training_started_at",
+        "training_completed_at",
+        "diffusers_lora_file_url",
+        "config_file_url",
+        "training_error",
+        "last_status_check",
+        "fal_response_data",
+        "updated_at",
+    ),
+}
+CHAT_ID_BITS = 52  # Bot API: chat ids have at most 52 significant bits
+
+
+class BotTables:
+    """`users` and `avatars` as found in this database."""
+
+    def __init__(self, users: Table, avatars: Table, *, is_sqlite: bool) -> None:
+        self._users = users
+        self._avatars = avatars
+        self._is_sqlite = is_sqlite
+        self._select = (
+            select(
+                *avatars.c,
+                users.c.id.label("owner_id"),
+                users.c.telegram_id,
+                users.c.language_code,
+            )
+            .select_from(avatars.outerjoin(users, users.c.id == avatars.c.user_id))
+            .order_by(avatars.c.id)
+            .with_for_update(of=avatars)
+        )
+        self._complete = self._statement(
+            finetune_id=bindparam("new_finetune_id"),
+            diffusers_lora_file_url=bindparam("new_lora"),
+            config_file_url=bindparam("new_config"),
+            training_completed_at=bindparam("new_completed_at"),
+            training_progress=100,
+            training_error=None,
+        )
+        # A failure leaves the artifacts of an earlier training alone.
+        self._fail = self._statement(training_error=bindparam("new_error"))
+
+    @classmethod
+    async def find(cls, connection: Transaction) -> "BotTables":
+        """Look the tables up. Raises DatabaseUnfit naming every missing table and column."""
+        return await connection.run_sync(cls._find)
+
+    @classmethod
+    def _find(cls, connection: Connection) -> "BotTables":
+        inspector = inspect(connection)
+        tables, missing = {}, []
+        for name, needed in NEEDED.items():
+            if not inspector.has_table(name):
+                missing.append(f"table {name} is missing")
+                continue
+            found = {column["name"]: column["type"] for column in inspector.get_columns(name)}
+            missing += [f"column {name}.{column} is missing" for column in needed if column not in found]
+            tables[name] = Table(
+                name, MetaData(), *(Column(column, found[column]) for column in needed if column in found)
+            )
+        if missing:
+            raise DatabaseUnfit([*missing, "point DATABASE_URL at the bot's database, or migrate the bot first"])
+        return cls(tables["users"], tables["avatars"], is_sqlite=connection.dialect.name == "sqlite")
+
+    async def lock(self, transaction: Transaction, request_ids: Sequence[str]) -> dict[str, list[Training]]:
+        """Load the trainings of these fal request ids and keep their rows from changing until the transaction ends."""
+        rows = await transaction.execute(self._select.where(self._avatars.c.fal_request_id.in_(request_ids)))
+        trainings = defaultdict(list)
+        for row in rows:
+            trainings[row.fal_request_id].append(_training(row))
+        return trainings
+
+    async def change(self, transaction: Transaction, changes: Sequence[tuple[Training, Change, str]]) -> None:
+        """Write (training, change, fal's answer as JSON text).
+
+        Compare-and-set on the status the plan was made for. Raises ClaimLost when a row has changed meanwhile.
+        """
+        for completed in (True, False):
+            rows = [
+                self._parameters(training, change, answer)
+                for training, change, answer in changes
+                if (change.status is TrainingStatus.COMPLETED) is completed
+            ]
+            if not rows:
+                continue
+            result = await transaction.execute(self._complete if completed else self._fail, rows)
+            if result.rowcount != len(rows):
+                raise ClaimLost("an avatar changed while its plan was made")
+
+    async def set_blocked(self, transaction: Transaction, owner_ids: Sequence[str], *, blocked: bool) -> None:
+        """Keep users.is_blocked true to what Telegram says."""
+        if not owner_ids:
+            return
+        users = self._users
+        keys = [self._key(users.c.id, owner_id) for owner_id in owner_ids]
+        await transaction.execute(
+            update(users).where(users.c.id.in_(keys), users.c.is_blocked.is_not(blocked)).values(is_blocked=blocked)
+        )
+
+    def _statement(self, **values: Any) -> Update:
+        avatars = self._avatars
+        return (
+            update(avatars)
+            .where(avatars.c.id == bindparam("row_id"), avatars.c.status == bindparam("row_status"))
+            .values(
+                status=bindparam("new_status"),
+                last_status_check=bindparam("new_checked_at"),
+                updated_at=bindparam("new_updated_at"),
+                fal_response_data=self._json("new_answer"),
+                **values,
+            )
+        )
+
+    def _parameters(self, training: Training, change: Change, answer: str) -> dict[str, Any]:
+        columns = self._avatars.c
+        shared = {
+            "row_id": self._key(columns.id, training.avatar_id),
+            "row_status": training.spelling,
+            "new_status": _spelled_like(training.spelling, change.status),
+            "new_checked_at": _moment(columns.last_status_check, change.at),
+            "new_updated_at": _moment(columns.updated_at, change.at),
+            "new_answer": answer,
+        }
+        if change.artifacts is None:
+            return {**shared, "new_error": change.error}
+        return {
+            **shared,
+            "new_finetune_id": change.artifacts.finetune_id,
+            "new_lora": change.artifacts.lora_url,
+            "new_config": change.artifacts.config_url,
+            "new_completed_at": _moment(columns.training_completed_at, change.at),
+        }
+
+    def _json(self, name: str) -> ColumnElement[Any]:
+        value = bindparam(name, type_=Text())
+        kind = self._avatars.c.fal_response_data.type
+        # SQLite would turn CAST(… AS JSON) into a number; there JSON is text anyway.
+        return value if self._is_sqlite or isinstance(kind, Text) else cast(value, kind)
+
+    @staticmethod
+    def _key(column: Column[Any], value: str) -> str | UUID:
+        return UUID(value) if isinstance(column.type, Uuid) else value
+
+
+def _training(row: Row[*tuple[Any, ...]]) -> Training:
+    spelling = str(row.status)
+    return Training(
+        avatar_id=str(row.id),
+        request_id=row.fal_request_id,
+        name=row.name or "",
+        trainer=_word(Trainer, row.training_type),
+        status=_word(TrainingStatus, spelling),
+        spelling=spelling,
+        artifacts=Artifacts(
+            lora_url=row.diffusers_lora_file_url, config_url=row.config_file_url, finetune_id=row.finetune_id
+        ),
+        owner=Owner(str(row.owner_id or ""), _chat_id(row.telegram_id), (row.language_code or "")[:16]),
+    )
+
+
+def _word(vocabulary: type[Any], raw: object) -> Any:
+    try:
+        return vocabulary(str(raw).lower())
+    except ValueError:
+        return None
+
+
+def _chat_id(raw: object) -> int | None:
+    """Parse users.telegram_id, which the bot keeps as text."""
+    text = str(raw or "").strip()
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit()) or len(digits) > 16:  # noqa: PLR2004  52 bits are at most 16 digits
+        return None
+    number = int(text)
+    return number if number and abs(number) < 1 << CHAT_ID_BITS else None
+
+
+def _spelled_like(spelling: str, status: TrainingStatus) -> str:
+    return status.value.upper() if spelling.isupper() else status.value
+
+
+def _moment(column: Column[Any], at: datetime) -> datetime:
+    """Fit a moment to a column with or without time zone; without, the bot means UTC."""
+    zoned = isinstance(column.type, SqlDateTime) and column.type.timezone
+    return at.astimezone(UTC) if zoned else at.astimezone(UTC).replace(tzinfo=None)

@@ -1,0 +1,58 @@
+"""A delivery: one fal POST that we accepted, stored verbatim."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class DeliveryState(StrEnum):
+    """Where a delivery stands. `pending` is the only state that is not final."""
+
+    PENDING = "pending"
+    DONE = "done"
+    DEAD = "dead"  # buried with a reason; an operator may redrive it
+    IGNORED = "ignored"  # an operator said so
+
+
+class Source(StrEnum):
+    """How a delivery reached the inbox."""
+
+    WEBHOOK = "webhook"
+    RECONCILE = "reconcile"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What arrived, before anyone understood it.
+
+    Identity: `(request_id, body_sha256)`. `request_id` is the signed header's value; the body may name
+    the training by another id (fal's gateway id), which only `apply` reads. `body_sha256` is lower-case hex.
+    `signed_at` is fal's own timestamp in Unix seconds. `headers` holds the signed headers only.
+    """
+
+    request_id: str
+    body: bytes
+    body_sha256: str
+    headers: dict[str, str]
+    received_at: datetime
+    source: Source = Source.WEBHOOK
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to work on one row until its lease ends. `attempt` is the fence."""
+
+    id: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedDelivery:
+    """A delivery together with the right to finish it."""
+
+    claim: Claim
+    failures: int  # how often it was retried because something failed (waiting as an orphan does not count)
+    request_id: str
+    body: bytes
+    received_at: datetime
+    stored_at: datetime

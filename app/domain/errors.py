@@ -1,0 +1,94 @@
+"""Every error this server raises on purpose.
+
+AishaError
+├── StartRefused              the server must not start like this            exit 78
+│   ├── SettingsInvalid       one or more settings are wrong
+│   ├── CertificateBroken     the TLS pair cannot be served
+│   └── DatabaseUnfit         tables, migrations or the file itself are wrong
+├── DeliveryRefused           one POST is not accepted                       4xx
+├── Unavailable               a POST cannot be judged or stored just now     503
+│   ├── KeysUnavailable       no fal key to verify with
+│   └── DatabaseUnavailable   the database did not answer, or not in time
+├── PayloadUnreadable         a stored body is not a fal delivery            bury
+├── ResultUnavailable         fal's queue did not give the result            retry
+└── ClaimLost                 another worker finished this row meanwhile     drop
+"""
+
+from collections.abc import Sequence
+
+
+class AishaError(Exception):
+    """Base of every deliberate error."""
+
+
+class StartRefused(AishaError):
+    """The server must not start like this; each line names one cause and its remedy."""
+
+    def __init__(self, findings: Sequence[str]) -> None:
+        super().__init__("\n".join(findings))
+        self.findings = tuple(findings)
+
+
+class SettingsInvalid(StartRefused):
+    """One or more settings are wrong; `findings` holds a line per setting, never its value."""
+
+
+class CertificateBroken(StartRefused):
+    """The TLS pair cannot be served."""
+
+
+class DatabaseUnfit(StartRefused):
+    """The database lacks tables, columns or migrations, or is damaged."""
+
+
+class DeliveryRefused(AishaError):
+    """One POST is not accepted.
+
+    `status` is the HTTP status, `code` the stable name of the reason (docs/errors.md),
+    `detail` one sentence for whoever reads the answer: no secret, no payload.
+    """
+
+    def __init__(self, status: int, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+
+
+class Unavailable(AishaError):
+    """A POST cannot be judged or stored just now; fal retries on 503."""
+
+    code = "unavailable"
+    retry_after = 5  # seconds
+
+
+class KeysUnavailable(Unavailable):
+    """No fal key younger than a day is at hand, so no signature can be judged."""
+
+    code = "keys_unavailable"
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database did not answer, or not in time; what was under way was not committed."""
+
+    code = "database_unavailable"
+
+
+class PayloadUnreadable(AishaError):
+    """A stored body is not a fal delivery; `code` is the stable name of the reason."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+
+
+class ResultUnavailable(AishaError):
+    """fal's queue did not give the result; `code` is the stable name of the reason."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+
+
+class ClaimLost(AishaError):
+    """Another worker claimed or finished this row meanwhile: what was planned here is dropped."""

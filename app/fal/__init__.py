@@ -1,0 +1,1 @@
+"""fal.ai: signatures, keys, addresses, payloads, the queue API."""

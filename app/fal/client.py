@@ -1,0 +1,145 @@
+"""Fetching from fal: one client, one capped GET, and the copy on disk of what was fetched."""
+
+import asyncio
+import os
+import tempfile
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+import orjson
+
+from app.domain.errors import AishaError
+
+LOOPBACK_HOSTS = ("127.0.0.1", "::1", "localhost")
+
+
+class FetchFailed(AishaError):
+    """A GET gave no usable answer. `why` is a stable word; neither the URL nor a header is ever in it.
+
+    insecure_url · timeout · unreachable (refused, reset, DNS, TLS) · encoded (an answer that would have to be
+    inflated) · too_large
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+def make_client(*, connect_seconds: float = 5.0, read_seconds: float = 10.0) -> httpx2.AsyncClient:
+    """Build the one client for fal: no redirects, ten connections, no inflating.
+
+    Proxies and trust anchors of the environment (HTTPS_PROXY, SSL_CERT_FILE) count: a host that may only leave
+    through a proxy would otherwise never get a key and answer 503 for ever, and TLS is checked end to end through it.
+    Loopback never goes through a proxy: there is nothing but a test twin.
+    """
+    loopback: dict[str, httpx2.AsyncBaseTransport | None] = {
+        "all://127.0.0.1": None,
+        "all://localhost": None,
+        "all://[::1]": None,
+    }
+    return httpx2.AsyncClient(
+        timeout=httpx2.Timeout(read_seconds, connect=connect_seconds, pool=connect_seconds),
+        limits=httpx2.Limits(max_connections=10, max_keepalive_connections=4, keepalive_expiry=5.0),
+        follow_redirects=False,
+        trust_env=True,
+        mounts=loopback,
+        headers={"User-Agent": "aisha-webhook", "Accept": "application/json", "Accept-Encoding": "identity"},
+    )
+
+
+async def get_capped(
+    client: httpx2.AsyncClient,
+    url: str,
+    limit_bytes: int,
+    headers: Mapping[str, str] | None = None,
+    deadline_seconds: float = 10.0,
+) -> tuple[int, bytes]:
+    """GET `url`; return the HTTP status, whatever it is, and at most `limit_bytes` of body.
+
+    `deadline_seconds` bounds the whole exchange: a server that drips one byte at a time never hits a read timeout.
+    Raises FetchFailed. Plain http:// is spoken with loopback only.
+    """
+    if not _is_permitted(url):
+        raise FetchFailed("insecure_url")
+    wanted = {"Accept-Encoding": "identity", **(headers or {})}
+    try:
+        async with (
+            asyncio.timeout(deadline_seconds),
+            client.stream("GET", url, headers=wanted, follow_redirects=False) as response,
+        ):
+            if response.headers.get("content-encoding", "identity") != "identity":
+                raise FetchFailed("encoded")
+            body = bytearray()
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                if len(body) > limit_bytes:
+                    raise FetchFailed("too_large")
+            return response.status_code, bytes(body)
+    except (TimeoutError, httpx2.TimeoutException):
+        raise FetchFailed("timeout") from None
+    except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError):
+        # The client's exceptions hold the URL, and encoding errors the header: neither may reach a log.
+        raise FetchFailed("unreachable") from None
+
+
+def host_of(url: str) -> str | None:
+    """Name the host of a URL, for logs; None where the URL is broken."""
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None
+
+
+def _is_permitted(url: str) -> bool:
+    host = host_of(url)
+    return host is not None and (url.startswith("https://") or (url.startswith("http://") and host in LOOPBACK_HOSTS))
+
+
+async def read_copy(path: Path, limit_bytes: int) -> tuple[datetime, bytes] | None:
+    """Read a copy that `write_copy` left: when it was fetched, and the JSON object as it stands; None without a file.
+
+    Raises OSError or ValueError when the file is there and cannot be used.
+    """
+    try:
+        body = await asyncio.to_thread(_read, path, limit_bytes)
+    except FileNotFoundError:
+        return None
+    document = orjson.loads(body)
+    stamp = document.get("fetched_at") if isinstance(document, dict) else None
+    fetched_at = datetime.fromisoformat(stamp) if isinstance(stamp, str) else None
+    if fetched_at is None or fetched_at.tzinfo is None:
+        msg = "the copy does not say when it was fetched"
+        raise ValueError(msg)
+    return fetched_at, body
+
+
+async def write_copy(path: Path, fetched_at: datetime, content: Mapping[str, Any]) -> None:
+    """Replace the copy in one step, so that a reader or a crash never meets half a file. Raises OSError."""
+    body = orjson.dumps({"fetched_at": fetched_at.isoformat(), **content}, option=orjson.OPT_INDENT_2)
+    await asyncio.to_thread(_replace, path, body)
+
+
+def _read(path: Path, limit_bytes: int) -> bytes:
+    with path.open("rb") as file:
+        body = file.read(limit_bytes + 1)
+    if len(body) > limit_bytes:
+        msg = "the copy is too large"
+        raise ValueError(msg)
+    return body
+
+
+def _replace(path: Path, body: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(body)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,234 @@
+"""Claimed deliveries → decide → one commit: change, notification and finish stand or fall together."""
+
+import asyncio
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from app.db import inbox, outbox
+from app.db.engine import Database, Transaction
+from app.db.trainings import BotTables
+from app.domain.delivery import ClaimedDelivery
+from app.domain.errors import ClaimLost, DatabaseUnavailable, PayloadUnreadable, ResultUnavailable
+from app.domain.training import Plan, Reading, Training, decide
+from app.domain.verdict import Bury, Done, Retry, Verdict, await_training, retry_or_bury
+from app.fal import payload
+from app.flows.ports import Clock, FalQueue
+
+log = structlog.get_logger("app.webhook")
+
+BATCH = 100  # deliveries that share a commit
+FETCHES = 4  # results fetched from fal at the same time
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to keep trying: `attempts` failures, `orphans` for a training not known yet, `lease` per claim."""
+
+    attempts: int
+    orphans: timedelta
+    lease: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    claimed: ClaimedDelivery
+    reading: Reading | None  # None: could not be read
+    verdict: Verdict | None = None  # what is certain without the training
+    fetched: bool = False  # the reading is fal's stored result, so there is nothing more to ask for
+
+
+class Apply:
+    """Apply what is due."""
+
+    def __init__(
+        self,
+        database: Database,
+        bot_tables: BotTables,
+        fal_queue: FalQueue,
+        clock: Clock,
+        patience: Patience,
+        *,
+        chance: Callable[[], float],
+        wake_notify: Callable[[], None],
+    ) -> None:
+        self._database = database
+        self._bot_tables = bot_tables
+        self._fal_queue = fal_queue
+        self._clock = clock
+        self._patience = patience
+        self._chance = chance
+        self._wake_notify = wake_notify
+
+    async def __call__(self) -> int:
+        """Apply up to BATCH due deliveries; return how many were claimed."""
+        now = self._clock.now()
+        async with self._database.write() as transaction:
+            claimed = await inbox.claim(transaction, now=now, lease_until=now + self._patience.lease, limit=BATCH)
+        for group in _one_per_training([_read(item) for item in claimed]):
+            unproven = await self._settle(group)
+            if unproven:
+                await self._settle(await self._fetch(unproven))
+        return len(claimed)
+
+    async def _settle(self, items: Sequence[_Item]) -> Sequence[tuple[_Item, Training]]:
+        """Decide and commit together; a row that breaks the commit is tried alone, so it costs only its own.
+
+        Returns those that fal must be asked about first; they stay claimed.
+        """
+        try:
+            return await self._commit(items)
+        except DatabaseUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001  a bug or poison: find whose it is
+            if len(items) > 1:
+                return [pair for item in items for pair in await self._settle([item])]
+            await self._set_aside(items[0], error)
+            return []
+
+    async def _commit(self, items: Sequence[_Item]) -> Sequence[tuple[_Item, Training]]:
+        now = self._clock.now()
+        unproven: list[tuple[_Item, Training]] = []
+        plans: list[tuple[_Item, Plan]] = []
+        async with self._database.write() as transaction:
+            ids = sorted({item.reading.request_id for item in items if item.reading is not None})
+            trainings = await self._bot_tables.lock(transaction, ids) if ids else {}
+            for item in items:
+                found = trainings.get(item.reading.request_id, []) if item.reading is not None else []
+                plan = self._plan(item, found, now)
+                if isinstance(plan.verdict, Retry) and plan.verdict.why == "no_artifact" and not item.fetched:
+                    unproven.append((item, found[0]))
+                    continue
+                plans.append((item, replace(plan, verdict=self._limited(item, plan.verdict, now))))
+            await self._execute(transaction, plans, trainings, now)
+        self._report(plans, now)
+        return unproven
+
+    def _plan(self, item: _Item, found: Sequence[Training], now: datetime) -> Plan:
+        if item.verdict is not None or item.reading is None:
+            return Plan(item.verdict or Bury("unreadable"))
+        match found:
+            case []:
+                return Plan(await_training(item.claimed.received_at, now, self._patience.orphans))
+            case [training]:
+                return decide(training, item.reading.outcome, now)
+            case _:
+                return Plan(Bury("ambiguous_training", f"{len(found)} avatars carry this request id"))
+
+    def _limited(self, item: _Item, verdict: Verdict, now: datetime) -> Verdict:
+        if isinstance(verdict, Retry) and verdict.failed:
+            return self._retry_or_bury(item, verdict.why, "", now)
+        return verdict
+
+    def _retry_or_bury(self, item: _Item, why: str, detail: str, now: datetime) -> Verdict:
+        return retry_or_bury(
+            why,
+            detail,
+            failures=item.claimed.failures,
+            limit=self._patience.attempts,
+            now=now,
+            jitter=self._chance(),
+        )
+
+    async def _execute(
+        self,
+        transaction: Transaction,
+        plans: Sequence[tuple[_Item, Plan]],
+        trainings: dict[str, list[Training]],
+        now: datetime,
+    ) -> None:
+        changes = [
+            (trainings[item.reading.request_id][0], plan.change, item.reading.answer)
+            for item, plan in plans
+            if plan.change is not None and item.reading is not None
+        ]
+        owed = [(plan.notification, item.claimed) for item, plan in plans if plan.notification is not None]
+        finished = [
+            inbox.Finished(item.claimed, plan.verdict, item.reading.request_id if item.reading is not None else None)
+            for item, plan in plans
+        ]
+        await self._bot_tables.change(transaction, changes)
+        await outbox.put(transaction, owed, now)
+        await inbox.finish(transaction, finished, now)
+
+    async def _fetch(self, unproven: Sequence[tuple[_Item, Training]]) -> list[_Item]:
+        """Ask fal for the results that the deliveries left out."""
+        turns = asyncio.Semaphore(FETCHES)
+
+        async def fetch(item: _Item, training: Training) -> _Item:
+            try:
+                async with turns:
+                    reading = await self._fal_queue.result(training.request_id, training.trainer)
+            except ResultUnavailable as error:
+                verdict = self._retry_or_bury(item, error.code, str(error), self._clock.now())
+                return replace(item, verdict=verdict)
+            return replace(item, reading=reading, fetched=True)
+
+        return await asyncio.gather(*(fetch(item, training) for item, training in unproven))
+
+    async def _set_aside(self, item: _Item, error: Exception) -> None:
+        now = self._clock.now()
+        if isinstance(error, ClaimLost):
+            log.warning("delivery.claim_lost", request_id=item.claimed.request_id, delivery=item.claimed.claim.id)
+            return
+        log.error("delivery.apply_failed", request_id=item.claimed.request_id, exc_info=error)
+        detail = "".join(traceback.format_exception(error))[-8000:]
+        verdict = self._retry_or_bury(item, "bug", detail, now)
+        async with self._database.write() as transaction:
+            await inbox.finish(transaction, [inbox.Finished(item.claimed, verdict, None)], now)
+
+    def _report(self, plans: Sequence[tuple[_Item, Plan]], now: datetime) -> None:
+        for item, plan in plans:
+            _log_end(item.claimed, plan, now)
+        if any(plan.notification is not None for _, plan in plans):
+            self._wake_notify()
+
+
+def _read(claimed: ClaimedDelivery) -> _Item:
+    """Understand the stored bytes; what cannot be understood is buried, not lost."""
+    try:
+        reading = payload.read(claimed.body)
+    except PayloadUnreadable as error:
+        return _Item(claimed, None, Bury(error.code, str(error)))
+    if claimed.request_id not in (reading.request_id, reading.gateway_request_id):
+        # Applied to neither: the signature covers the body, the header tells another story.
+        return _Item(claimed, None, Bury("id_mismatch", "the signed header and the body name different requests"))
+    return _Item(claimed, reading)
+
+
+def _one_per_training(items: Sequence[_Item]) -> list[list[_Item]]:
+    """Split a batch so that each group holds at most one delivery of a training; the second sees what the first did."""
+    groups: list[list[_Item]] = []
+    seen: dict[str, int] = {}
+    for item in items:
+        key = item.reading.request_id if item.reading is not None else f"unread:{item.claimed.claim.id}"
+        turn = seen.get(key, 0)
+        seen[key] = turn + 1
+        if turn == len(groups):
+            groups.append([])
+        groups[turn].append(item)
+    return groups
+
+
+def _log_end(claimed: ClaimedDelivery, plan: Plan, now: datetime) -> None:
+    """Log where the decision falls. A delivery that owes a message gets its last line when the message is told."""
+    verdict = plan.verdict
+    timings = {
+        "stored_ms": _milliseconds(claimed.received_at, claimed.stored_at),
+        "applied_ms": _milliseconds(claimed.received_at, now),
+    }
+    ids = {"request_id": claimed.request_id, "delivery": claimed.claim.id, "why": verdict.why}
+    match verdict:
+        case Done():
+            log.info("delivery.applied", **ids, **timings, told=plan.notification is not None)
+        case Retry(at):
+            log.info("delivery.postponed", **ids, attempt=claimed.claim.attempt, next_at=at.isoformat())
+        case Bury():
+            log.error("delivery.buried", **ids, **timings)
+
+
+def _milliseconds(start: datetime, end: datetime) -> float:
+    return round((end - start).total_seconds() * 1000, 1)

@@ -1,0 +1,193 @@
+"""Claimed notifications → Messenger → verdict, each in its slot."""
+
+import asyncio
+import traceback
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+
+from app.db import outbox, pacing
+from app.db.commit import GroupCommit
+from app.db.engine import Database, Transaction
+from app.db.outbox import Told
+from app.db.trainings import BotTables
+from app.domain.errors import ClaimLost, DatabaseUnavailable
+from app.domain.notification import ClaimedNotification
+from app.domain.sending import SendOutcome, Uncertain
+from app.domain.telling import Judgement, judge
+from app.domain.verdict import Bury, Done, Retry, retry_or_bury
+from app.flows.ports import Clock, Messenger
+
+log = structlog.get_logger("app.webhook")
+
+CONCURRENT = 64  # sends under way at the same time
+RECORD_PAUSE = 0.5  # s between tries to record what Telegram said
+MARGIN = timedelta(seconds=5)  # a send must end this long before its lease does
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What one try left to be written in one commit."""
+
+    told: Told
+    judgement: Judgement
+
+
+async def write_records(bot_tables: BotTables, transaction: Transaction, records: Sequence[Record]) -> list[None]:
+    """Write a group of records: the notification, the owner's `is_blocked`, the pauses."""
+    await outbox.finish(transaction, [record.told for record in records])
+    for blocked in (True, False):
+        owners = {
+            record.told.claimed.notification.owner.id for record in records if record.judgement.blocked is blocked
+        }
+        await bot_tables.set_blocked(transaction, sorted(owners), blocked=blocked)
+    for record in records:
+        if record.judgement.pause_until is not None:
+            chat_id = None if record.judgement.pause_bot else record.told.claimed.notification.owner.chat_id
+            await pacing.pause(transaction, chat_id, record.judgement.pause_until)
+    return [None] * len(records)
+
+
+class Notify:
+    """Tell owners what is due; sends run beside each other, claims happen as room frees up."""
+
+    def __init__(
+        self,
+        database: Database,
+        records: GroupCommit[Record, None],
+        messenger: Messenger,
+        clock: Clock,
+        *,
+        lease: timedelta,
+        limit: int,
+        rate: float,
+        chance: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._database = database
+        self._records = records
+        self._messenger = messenger
+        self._clock = clock
+        self._lease = lease
+        self._limit = limit
+        self._rate = rate
+        self._chance = chance
+        self._sleep = sleep
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    async def __call__(self) -> int:
+        """Claim as many due notifications as there is room for and start telling them; return how many."""
+        if len(self._under_way) >= CONCURRENT:
+            await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
+        now = self._clock.now()
+        async with self._database.write() as transaction:
+            claimed = await outbox.claim(
+                transaction,
+                now=now,
+                lease_until=now + self._lease,
+                limit=CONCURRENT - len(self._under_way),
+                rate=self._rate,
+            )
+        for item in claimed:
+            task = asyncio.create_task(self._tell(item))
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
+        return len(claimed)
+
+    async def idle(self) -> None:
+        """Wait until nothing is under way."""
+        while self._under_way:
+            await asyncio.wait(self._under_way)
+
+    async def close(self, patience: float) -> None:
+        """Give what is under way `patience` seconds, then cut it off: it is due again when its lease ends."""
+        if self._under_way:
+            _, late = await asyncio.wait(self._under_way, timeout=patience)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    async def _tell(self, item: ClaimedNotification) -> None:
+        try:
+            delay = (item.send_at - self._clock.now()).total_seconds()
+            if delay > 0:
+                await self._sleep(delay)
+            outcome = await self._send(item)
+            judgement = judge(
+                outcome,
+                failures=item.failures,
+                uncertain=item.uncertain,
+                limit=self._limit,
+                now=self._clock.now(),
+                jitter=self._chance(),
+            )
+        except Exception as error:
+            log.exception("notification.failed", notification=item.claim.id)
+            judgement = self._our_bug(item, error)
+        await self._record(item, judgement)
+
+    async def _send(self, item: ClaimedNotification) -> SendOutcome:
+        """Send within the lease, so that nobody else takes the message over while it is on its way."""
+        try:
+            async with asyncio.timeout((self._lease - MARGIN - outbox.HORIZON).total_seconds()):
+                return await self._messenger.send(item.notification)
+        except TimeoutError:
+            return Uncertain("no answer within the lease")
+
+    def _our_bug(self, item: ClaimedNotification, error: Exception) -> Judgement:
+        verdict = retry_or_bury(
+            "bug",
+            "".join(traceback.format_exception(error))[-8000:],
+            failures=item.failures,
+            limit=self._limit,
+            now=self._clock.now(),
+            jitter=self._chance(),
+        )
+        return Judgement(verdict, uncertain=item.uncertain)
+
+    async def _record(self, item: ClaimedNotification, judgement: Judgement) -> None:
+        """Write the outcome down, trying as long as the lease lasts: a sent message must not be sent again."""
+        told = Told(
+            item, judgement.verdict, judgement.state, judgement.message_id, judgement.uncertain, self._clock.now()
+        )
+        give_up = self._clock.now() + self._lease
+        while True:
+            try:
+                await self._records.submit(Record(told, judgement))
+            except ClaimLost:
+                log.warning("notification.claim_lost", notification=item.claim.id)
+                return
+            except DatabaseUnavailable:
+                if self._clock.now() >= give_up:
+                    log.exception("notification.not_recorded", notification=item.claim.id)
+                    return
+                await self._sleep(RECORD_PAUSE)
+            else:
+                break
+        self._report(told)
+
+    def _report(self, told: Told) -> None:
+        item = told.claimed
+        ids = {
+            "notification": item.claim.id,
+            "request_id": item.notification.request_id,
+            "avatar": item.notification.avatar_id,
+            "kind": item.notification.kind,
+            "why": told.verdict.why,
+        }
+        match told.verdict:
+            case Done():
+                log.info(
+                    "notification.told",
+                    **ids,
+                    state=told.state,
+                    message_id=told.message_id,
+                    applied_ms=round((item.applied_at - item.received_at).total_seconds() * 1000, 1),
+                    told_ms=round((told.finished_at - item.received_at).total_seconds() * 1000, 1),
+                )
+            case Retry(at):
+                log.warning("notification.postponed", **ids, attempt=item.claim.attempt, next_at=at.isoformat())
+            case Bury():
+                log.error("notification.buried", **ids)

@@ -1,0 +1,35 @@
+"""The three outsides that tests replace: time, fal's queue, Telegram. The database is never faked."""
+
+from datetime import datetime
+from typing import Protocol
+
+from app.domain.notification import Notification
+from app.domain.sending import SendOutcome
+from app.domain.training import Reading, Trainer
+
+
+class Clock(Protocol):
+    """Where `now` comes from."""
+
+    def now(self) -> datetime:
+        """Return the current time, timezone-aware, in UTC."""
+        ...
+
+
+class FalQueue(Protocol):
+    """fal's queue API."""
+
+    async def result(self, request_id: str, trainer: Trainer | None) -> Reading:
+        """Fetch the result of a finished request.
+
+        Raises ResultUnavailable when fal does not give it now (or no longer).
+        """
+        ...
+
+
+class Messenger(Protocol):
+    """Telegram's Bot API, as far as we speak it."""
+
+    async def send(self, notification: Notification) -> SendOutcome:
+        """Word and send one notification. Raises nothing that Telegram causes."""
+        ...

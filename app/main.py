@@ -1,0 +1,188 @@
+"""The server: assemble it, check what it stands on, start it; `python -m app.main` does what run_api_server.py does."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from functools import partial
+
+import structlog
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Route
+
+from app import __version__
+from app.bootstrap import Services, SystemClock, check_database, in_background, needs_migration, running
+from app.core.config import Settings, load_settings
+from app.core.logger import register_secrets, setup_logging
+from app.domain.errors import DatabaseUnavailable, StartRefused
+from app.routers import health
+from app.routers.fal_webhook import PATH, Webhook, WebhookParts
+from app.routers.health import HealthParts
+from app.routers.problems import on_bug, on_http_exception
+from app.server.greeting import Greeting
+from app.server.hosts import HostGuard
+from app.server.proxies import ClientAddress
+from app.server.run import Listener, serve
+from app.tls.certificates import Language, ensure_pair
+from app.tls.live import LiveContext
+from app.worker import Worker
+
+log = structlog.get_logger(__name__)
+
+EXIT_CONFIG = 78
+EXIT_TRY_AGAIN = 75
+
+NO_DATABASE: dict[Language, str] = {
+    "ru": "База данных не отвечает: {cause}. Проверьте DATABASE_URL и что сервер запущен: systemctl status postgresql",
+    "en": "The database does not answer: {cause}. Check DATABASE_URL and that it runs: systemctl status postgresql",
+}
+
+CertificateEnds = Callable[[], datetime | None]
+
+
+def create_app(settings: Settings, certificate_ends: CertificateEnds = lambda: None) -> FastAPI:
+    """Assemble the application; nothing is opened before its lifespan begins."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with running(settings) as services:
+            worker = Worker.of(services, settings.poll_interval)
+            async with in_background(worker.run(), worker.stop):
+                app.state.webhook_parts = _webhook_parts(settings, services)
+                app.state.health = partial(_health_parts, settings, services, worker, certificate_ends)
+                yield
+
+    debug = settings.api_debug
+    app = FastAPI(
+        title=settings.service_name,
+        version=__version__,
+        lifespan=lifespan,
+        redirect_slashes=False,  # a 3xx ends fal's delivery for good
+        docs_url="/docs" if debug else None,
+        redoc_url=None,
+        openapi_url="/openapi.json" if debug else None,
+        exception_handlers={HTTPException: on_http_exception, Exception: on_bug},
+    )
+    app.router.routes.append(Route(PATH, Webhook(lambda: app.state.webhook_parts), methods=["POST"]))
+    app.include_router(health.router)
+    app.add_middleware(CORSMiddleware, allow_origins=list(settings.cors_origins), allow_methods=["GET", "POST"])
+    app.add_middleware(HostGuard, allowed_hosts=settings.allowed_hosts)
+    app.add_middleware(ClientAddress, trusted=settings.forwarded_allow_ips)
+    return app
+
+
+def _webhook_parts(settings: Settings, services: Services) -> WebhookParts:
+    return WebhookParts(services.gate, services.accept, services.clock, settings.max_body_bytes)
+
+
+def _health_parts(
+    settings: Settings, services: Services, worker: Worker, certificate_ends: CertificateEnds
+) -> HealthParts:
+    return HealthParts(
+        settings.service_name,
+        services.database,
+        worker.is_alive,
+        services.keys,
+        services.addresses,
+        services.clock,
+        certificate_ends,
+    )
+
+
+def main() -> int:
+    """Start the server and return the exit code: 0 stopped in order, 75 try again, 78 mend the configuration."""
+    try:
+        settings = load_settings()
+        register_secrets(settings.secret_values())
+        setup_logging(
+            settings.log_level,
+            settings.log_dir,
+            settings.api_log_file,
+            settings.webhook_log_file,
+            language=_language(settings),
+        )
+        prepare_database(settings)
+        tls = load_certificate(settings)
+    except StartRefused as refused:
+        sys.stderr.write(f"{refused}\n")
+        return EXIT_CONFIG
+    except DatabaseUnavailable as error:
+        sys.stderr.write(f"{NO_DATABASE[_language(settings)].format(cause=error)}\n")
+        return EXIT_TRY_AGAIN
+    for warning in settings.warnings():
+        log.warning("settings.warning", text=warning)
+    ends = (lambda: None) if tls is None else (lambda: tls.served.leaf.not_valid_after_utc)
+    listener = Listener(
+        settings.api_host,
+        settings.api_port,
+        tls,
+        client_timeout=settings.client_timeout,
+        max_body_bytes=settings.max_body_bytes,
+        language=_language(settings),
+    )
+    return serve(create_app(settings, ends), listener, on_ready=partial(_greet, settings, tls))
+
+
+def _language(settings: Settings) -> Language:
+    """Choose the operator's language; messages to owners have their own."""
+    return "en" if settings.default_language == "en" else "ru"
+
+
+def _greet(settings: Settings, tls: LiveContext | None, local_url: str) -> None:
+    facts = None if tls is None else tls.facts(SystemClock().now())
+    missing = (
+        ("telegram", settings.telegram_token is None),
+        ("account", settings.fal_user_id is None),
+        ("self_signed", facts is not None and facts.self_signed),
+        ("sqlite", settings.database_url.get_secret_value().startswith("sqlite")),
+        ("key", settings.fal_api_key is None),
+    )
+    scheme = "http" if tls is None else "https"
+    greeting = Greeting(
+        local_url,
+        settings.fal_webhook_url or f"{scheme}://{settings.api_domain}:{settings.api_port}{PATH}",
+        None if facts is None else facts.fingerprint,
+        [name for name, is_missing in missing if is_missing],
+    )
+    sys.stdout.write(greeting.text(_language(settings)))
+    sys.stdout.flush()
+
+
+def prepare_database(settings: Settings) -> None:
+    """Bring the database to this version or refuse.
+
+    SQLite is migrated here; PostgreSQL only with MIGRATE_ON_START, because the bot lives there too.
+    """
+    if is_behind(settings):
+        url = settings.database_url.get_secret_value()
+        if url.startswith("sqlite") or settings.migrate_on_start:
+            from app.db.migrate import migrate  # noqa: PLC0415  alembic costs half a second that no other start needs
+
+            migrate(url)
+            log.info("database.migrated")
+    asyncio.run(check_database(settings))
+
+
+def is_behind(settings: Settings) -> bool:
+    """Tell whether migrations are missing. Raises DatabaseUnavailable."""
+    return asyncio.run(needs_migration(settings))
+
+
+def load_certificate(settings: Settings) -> LiveContext | None:
+    """Load the pair, making a self-signed one where there is none. Raises CertificateBroken; None without SSL."""
+    if not settings.ssl_enabled:
+        return None
+    language = _language(settings)
+    paths = (settings.ssl_cert_path, settings.ssl_key_path)
+    if ensure_pair(*paths, settings.api_domain, SystemClock().now(), language):
+        log.warning("certificate.self_signed_made", path=str(settings.ssl_cert_path))
+    tls = LiveContext(*paths, settings.ssl_ca_bundle_path, language)
+    tls.load()
+    return tls
+
+
+if __name__ == "__main__":
+    sys.exit(main())

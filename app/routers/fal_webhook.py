@@ -1,0 +1,153 @@
+"""The webhook: raw body in, one plain answer out. JSON is read only for unsigned probes."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import structlog
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from app.domain.delivery import Delivery
+from app.domain.errors import DeliveryRefused, Unavailable
+from app.fal.gate import Gate
+from app.fal.signature import SignedHeaders
+from app.flows.accept import Accept
+from app.flows.ports import Clock
+from app.routers.problems import problem
+
+log = structlog.get_logger("app.webhook")
+
+PATH = "/api/v1/avatar/status_update"
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookParts:
+    """What the webhook works with."""
+
+    gate: Gate
+    accept: Accept
+    clock: Clock
+    max_body_bytes: int
+
+
+class Webhook:
+    """POST /api/v1/avatar/status_update as a bare ASGI endpoint: the hot path pays for nothing it does not use."""
+
+    def __init__(self, parts: Callable[[], WebhookParts]) -> None:
+        self._parts = parts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one POST. Never 3xx, never 500: what we got wrong is 503, so that fal comes again."""
+        parts = self._parts()
+        client = scope.get("client")
+        address = client[0] if client else None
+        try:
+            response = await self._answer(parts, scope, receive, address)
+        except DeliveryRefused as error:
+            log.warning("delivery.refused", code=error.code, status=error.status, address=address)
+            response = _refusal(error)
+        except Unavailable as error:
+            log.error("delivery.not_stored", code=error.code, address=address, cause=str(error))  # noqa: TRY400  expected trouble: its cause says it all
+            response = _unavailable(error.code, error.retry_after)
+        except Exception:
+            log.exception("delivery.bug", address=address)
+            response = _unavailable("internal_error", Unavailable.retry_after)
+        await response(scope, receive, send)
+
+    async def _answer(self, parts: WebhookParts, scope: Scope, receive: Receive, address: str | None) -> Response:
+        headers = scope["headers"]
+        _check_form(headers)
+        signed = parts.gate.identify(headers, address)
+        received_at = parts.clock.now()
+        body = await _read_body(headers, receive, parts.max_body_bytes)
+        if signed is None:
+            return _probe(parts, scope, body, address)
+        body_sha256 = hashlib.sha256(body).hexdigest()
+        await parts.gate.prove(signed, body_sha256)
+        delivery = Delivery(signed.request_id, body, body_sha256, _kept_headers(signed), received_at)
+        receipt = await parts.accept(delivery)
+        if not receipt.new:
+            log.info("delivery.repeated", request_id=signed.request_id, delivery=receipt.id)
+        return _received({"status": "received", "request_id": signed.request_id})
+
+
+def _check_form(headers: list[tuple[bytes, bytes]]) -> None:
+    """Take application/json only, and no compression: nothing is ever inflated here."""
+    media_types = [value for name, value in headers if name == b"content-type"]
+    if len(media_types) != 1 or media_types[0].partition(b";")[0].strip().lower() != b"application/json":
+        raise DeliveryRefused(415, "media_type_unsupported", "send exactly one Content-Type: application/json")
+    if any(name == b"content-encoding" for name, _ in headers):
+        raise DeliveryRefused(415, "encoding_unsupported", "send the body as it is, without Content-Encoding")
+
+
+async def _read_body(headers: list[tuple[bytes, bytes]], receive: Receive, limit: int) -> bytes:
+    """Read the raw body, at most `limit` bytes of it."""
+    too_large = DeliveryRefused(413, "body_too_large", f"the body is larger than {limit} bytes")
+    for name, value in headers:
+        # A length of more digits than any body we take need not become a number.
+        if name == b"content-length" and (len(value) > 12 or int(value) > limit):  # noqa: PLR2004  as said above
+            raise too_large
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise DeliveryRefused(400, "body_incomplete", "the connection ended before the body did")
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise too_large
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _kept_headers(signed: SignedHeaders) -> dict[str, str]:
+    """Keep what the signature covers, and the signature: enough to prove the row again later."""
+    return {
+        "x-fal-webhook-request-id": signed.request_id,
+        "x-fal-webhook-user-id": signed.user_id,
+        "x-fal-webhook-timestamp": str(signed.timestamp),
+        "x-fal-webhook-signature": signed.signature.hex(),
+    }
+
+
+def _probe(parts: WebhookParts, scope: Scope, body: bytes, address: str | None) -> Response:
+    """Answer an operator's unsigned curl with what a real delivery would have met; store nothing."""
+    try:
+        asked: Any = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        asked = None
+    request_id = asked.get("request_id") if isinstance(asked, dict) else None
+    named_test = isinstance(request_id, str) and request_id.startswith("test")
+    if not (named_test or (isinstance(asked, dict) and asked.get("test") is True)):
+        raise DeliveryRefused(401, "signature_missing", "the X-Fal-Webhook-* headers are missing")
+    checks = {
+        "signature": "absent",
+        "keys": "present" if parts.gate.keys.current() else "absent",
+        "address": "listed" if parts.gate.addresses.allows(address) else "not listed",
+        "ip_filter": parts.gate.ip_filter,
+        "tls": scope.get("extensions", {}).get("tls", {}).get("version", "none"),
+    }
+    log.info("delivery.probed", address=address)
+    return _received(
+        {"status": "received", "test": True, "request_id": request_id if named_test else None, "checks": checks}
+    )
+
+
+def _received(answer: dict[str, Any]) -> Response:
+    return Response(orjson.dumps(answer), media_type="application/json")
+
+
+def _refusal(error: DeliveryRefused) -> Response:
+    # What is left of an unread body must not be taken for the next request.
+    headers = {"Connection": "close"} if error.status in (400, 413, 415) else None
+    return problem(error.status, error.code, error.detail, headers)
+
+
+def _unavailable(code: str, retry_after: int) -> Response:
+    detail = "this delivery could not be judged or stored; send it again"
+    return problem(503, code, detail, {"Retry-After": str(retry_after)})

@@ -1,0 +1,138 @@
+"""Is it alive, is it ready, and what has it done so far."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse, Response
+
+from app import __version__
+from app.db import views
+from app.db.engine import Database
+from app.domain.errors import DatabaseUnavailable
+from app.fal.addresses import Addresses
+from app.fal.keys import Keys
+from app.flows.ports import Clock
+from app.routers.fal_webhook import PATH
+from app.routers.problems import problem
+
+PING_DEADLINE = 2.0  # s
+
+router = APIRouter()
+
+
+@dataclass(frozen=True, slots=True)
+class HealthParts:
+    """What the pages about our own state look at. `certificate_ends` is None on plain HTTP."""
+
+    service_name: str
+    database: Database
+    worker_is_alive: Callable[[], bool]
+    keys: Keys
+    addresses: Addresses
+    clock: Clock
+    certificate_ends: Callable[[], datetime | None]
+
+
+def _parts(request: Request) -> HealthParts:
+    parts: HealthParts = request.app.state.health()
+    return parts
+
+
+@router.get("/health")
+async def health(request: Request) -> Response:
+    """Say that the process lives; looks at nothing else."""
+    return JSONResponse({"status": "healthy", "service": _parts(request).service_name})
+
+
+@router.get("/livez")
+async def livez() -> Response:
+    """Say that the process lives."""
+    return JSONResponse({"status": "alive"})
+
+
+@router.get("/readyz")
+async def readyz(request: Request) -> Response:
+    """Say whether deliveries can be stored and applied. Depends on neither fal nor Telegram."""
+    checks = await _own_checks(_parts(request))
+    ready = all(state == "ok" for state in checks.values())
+    return JSONResponse({"status": "ready" if ready else "not ready", "checks": checks}, 200 if ready else 503)
+
+
+@router.get("/api/v1/health")
+async def api_health(request: Request) -> Response:
+    """Say how each part is; only what is ours to mend makes it 503."""
+    parts = _parts(request)
+    own = await _own_checks(parts)
+    well = all(state == "ok" for state in own.values())
+    checks = {**own, "keys": "ok" if parts.keys.current() else "missing", "certificate": _certificate(parts)}
+    return JSONResponse({"status": "healthy" if well else "unhealthy", "checks": checks}, 200 if well else 503)
+
+
+@router.get("/api/v1/webhook/status")
+async def webhook_status(request: Request) -> Response:
+    """Totals of the webhook: no ids, no names."""
+    parts = _parts(request)
+    try:
+        totals = await views.totals(parts.database)
+    except DatabaseUnavailable as error:
+        return problem(503, error.code, "the database does not answer", {"Retry-After": str(error.retry_after)})
+    now = parts.clock.now()
+    ends = parts.certificate_ends()
+    oldest, last = totals.pop("oldest_pending"), totals.pop("last_delivery")
+    return JSONResponse(
+        {
+            **totals,
+            "oldest_pending_age_seconds": _seconds(None if oldest is None else now - oldest),
+            "last_delivery": None if last is None else last.isoformat(),
+            "key_age_seconds": _seconds(parts.keys.age()),
+            "address_list_age_seconds": _seconds(parts.addresses.age()),
+            "certificate_days_left": None if ends is None else (ends - now).days,
+        }
+    )
+
+
+@router.get("/")
+async def root(request: Request) -> Response:
+    """Say what this is."""
+    parts = _parts(request)
+    return JSONResponse(
+        {
+            "service": parts.service_name,
+            "version": __version__,
+            "status": "running",
+            "ssl": parts.certificate_ends() is not None,
+            "endpoints": {
+                "webhook": PATH,
+                "health": "/health",
+                "api_health": "/api/v1/health",
+                "webhook_status": "/api/v1/webhook/status",
+                "live": "/livez",
+                "ready": "/readyz",
+            },
+        }
+    )
+
+
+async def _own_checks(parts: HealthParts) -> dict[str, str]:
+    try:
+        async with asyncio.timeout(PING_DEADLINE):
+            await views.ping(parts.database)
+        database = "ok"
+    except (DatabaseUnavailable, TimeoutError):
+        database = "unavailable"
+    return {"database": database, "worker": "ok" if parts.worker_is_alive() else "stuck"}
+
+
+def _certificate(parts: HealthParts) -> str:
+    ends = parts.certificate_ends()
+    if ends is None:
+        return "off"
+    return "ok" if ends > parts.clock.now() else "expired"
+
+
+def _seconds(age: timedelta | None) -> Any:
+    return None if age is None else round(max(age.total_seconds(), 0.0), 1)

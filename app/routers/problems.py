@@ -1,0 +1,33 @@
+"""Errors as RFC 9457 problem+json with a stable `code`."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+import orjson
+import structlog
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+log = structlog.get_logger(__name__)
+
+CODES = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large", 500: "internal_error"}
+
+
+def problem(status: int, code: str, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+    """Make the answer. `detail` is one sentence without anything secret."""
+    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "code": code, "detail": detail}
+    return Response(orjson.dumps(body), status, headers, media_type="application/problem+json")
+
+
+async def on_http_exception(_request: Request, error: Exception) -> Response:
+    """Answer what the framework refuses (unknown path, wrong method)."""
+    assert isinstance(error, HTTPException)
+    code = CODES.get(error.status_code, "refused")
+    return problem(error.status_code, code, str(error.detail), error.headers)
+
+
+async def on_bug(_request: Request, error: Exception) -> Response:
+    """Answer what we got wrong; the traceback goes to the log, not to the caller."""
+    log.error("http.bug", exc_info=error)
+    return problem(500, CODES[500], "this is a bug of the server; it has been logged")

@@ -1,0 +1,222 @@
+"""uvicorn's HTTP protocol with the patience and the limits that it lacks."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import ClassVar
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from app.server.hosts import problem
+
+MOST_HEADERS = 100
+MOST_HEADER_BYTES = 64 * 1024
+ONE_READ = 256 * 1024  # bytes; uvloop hands over no more at a time
+SWEEPS = 30  # in one client_timeout
+
+Refusal = tuple[int, str, str]  # status, code, detail
+Stuck = tuple[str, RequestResponseCycle | None, bool]  # what is waited for, on which request, its body still open
+MALFORMED: Refusal = (HTTPStatus.BAD_REQUEST, "malformed_request", "This is not an HTTP/1.1 request.")
+NOT_A_PATH: Refusal = (
+    HTTPStatus.BAD_REQUEST,
+    "host_not_allowed",
+    "The request target must be a path; the host belongs into the Host header.",
+)
+TOO_LARGE: Refusal = (
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    "headers_too_large",
+    f"At most {MOST_HEADERS} headers of {MOST_HEADER_BYTES} bytes together.",
+)
+TOO_SLOW: Refusal = (HTTPStatus.REQUEST_TIMEOUT, "request_timeout", "The request did not arrive in time.")
+
+
+class Refused(Exception):
+    """Raised inside a parser callback; the parser turns it into its own error and stops."""
+
+
+class _Ignored(list[tuple[bytes, bytes]]):
+    """Where trailers go: uvicorn would append them to headers that the application has already judged."""
+
+    def append(self, item: tuple[bytes, bytes]) -> None:
+        """Forget `item`."""
+
+
+IGNORED = _Ignored()
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long the server waits for a client, in seconds; `every` is the time between two sweeps.
+
+    `asking`: for the rest of a header or body, or for the first byte; `unread`: for an answer to be taken;
+    `leftover`: for a body that was answered before its end; `closing`: for a closed connection to flush;
+    `refused`: the same after a refusal.
+    """
+
+    every: float
+    asking: float
+    unread: float
+    leftover: float
+    closing: float
+    refused: float
+
+    @classmethod
+    def of(cls, client_timeout: float) -> "Patience":
+        """Divide `client_timeout` so that, sweeps and farewell included, nobody exceeds it."""
+        every, farewell = min(0.5, client_timeout / SWEEPS), min(1.0, client_timeout / 15)
+        asking = client_timeout - 2 * every - farewell
+        brief, flush = min(2.0, asking), min(5.0, asking)
+        return cls(every, asking, asking, leftover=brief, closing=flush, refused=farewell)
+
+    def at_shutdown(self) -> "Patience":
+        """Let requests under way finish; let nobody hold up the exit by not saying goodbye."""
+        return Patience(
+            every=min(self.every, 0.1),
+            asking=min(self.asking, 3.0),
+            unread=min(self.unread, 3.0),
+            leftover=min(self.leftover, 0.5),
+            closing=min(self.closing, 1.0),
+            refused=min(self.refused, 0.5),
+        )
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """One connection.
+
+    A request may have 100 headers of 64 KiB together and `most_bytes` after them; its target is a path. Time is not
+    kept here: `sweep` looks at all connections now and then, so a quick request pays nothing for the slow ones.
+    """
+
+    most_bytes: ClassVar[int] = 4 * 1024 * 1024
+
+    # Beyond thirty attributes CPython gives up the fast layout of an instance; slots do not count. For the same reason
+    # the parser's callbacks name their base class: super() costs a tenth of a microsecond in each.
+    __slots__ = ("chunk", "fed", "refusal", "stuck", "stuck_since", "tls")
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn narrows it
+        """Note the TLS version once: it does not change."""
+        self.refusal: Refusal | None = None
+        self.fed = self.chunk = 0  # bytes since the request, or its header, began; at worst one read too many
+        self.stuck: Stuck | None = None
+        self.stuck_since = 0.0
+        ssl_object = transport.get_extra_info("ssl_object")
+        self.tls: dict[object, object] | None = None if ssl_object is None else {"version": ssl_object.version()}
+        super().connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Count, parse, and look closer only at what is large."""
+        self.chunk = len(data)
+        self.fed += self.chunk
+        HttpToolsProtocol.data_received(self, data)
+        if self.fed > MOST_HEADER_BYTES:
+            self._weigh()
+
+    def _weigh(self) -> None:
+        if self.transport.is_closing():
+            return
+        if self.headers is IGNORED or self.headers is None:
+            if self.fed > self.most_bytes:
+                self.transport.abort()
+        elif self.fed > MOST_HEADER_BYTES + ONE_READ:
+            self._refuse(TOO_LARGE)
+
+    def on_message_begin(self) -> None:
+        """Start counting anew."""
+        HttpToolsProtocol.on_message_begin(self)
+        self.fed = self.chunk
+        if self.tls is not None:
+            self.scope["extensions"] = {"tls": self.tls}
+
+    def on_headers_complete(self) -> None:
+        """Judge the header as a whole before the application sees any of it."""
+        if len(self.headers) > MOST_HEADERS or (self.fed > MOST_HEADER_BYTES < self._header_bytes()):
+            self.refusal = TOO_LARGE
+            raise Refused
+        if not self.url.startswith(b"/"):
+            self.refusal = NOT_A_PATH
+            raise Refused
+        self.fed = 0
+        HttpToolsProtocol.on_headers_complete(self)
+        self.headers = IGNORED
+
+    def _header_bytes(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+
+    def send_400_response(self, _msg: str) -> None:
+        """Refuse what the parser refused; a complete request before it still gets its own answer."""
+        if self.cycle is not None and not self.cycle.response_complete and not self.cycle.more_body:
+            self.cycle.keep_alive = False
+        else:
+            self._refuse(self.refusal or MALFORMED)
+
+    def _refuse(self, refusal: Refusal) -> None:
+        status, code, detail = self.refusal = refusal
+        if self._our_turn():
+            body = problem(status, code, detail)
+            lines = [b"%s: %s\r\n" % header for header in self.server_state.default_headers]
+            self.transport.write(
+                b"%s%scontent-type: application/problem+json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%s"
+                % (STATUS_LINE[status], b"".join(lines), len(body), body)
+            )
+        self.transport.close()
+        if self.cycle is not None:
+            # The application waiting for the rest of the body learns at once that it will not come.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+
+    def _our_turn(self) -> bool:
+        """Whether the next bytes sent will be taken for the answer to the request being refused."""
+        cycle = self.cycle
+        if cycle is None or self.pipeline:
+            return not self.pipeline
+        return not cycle.more_body if cycle.response_complete else cycle.more_body and not cycle.response_started
+
+    def stuck_at(self) -> Stuck | None:
+        """Name what the server waits for the client to do, and on which request; None while the turn is ours."""
+        cycle = self.cycle
+        kind = None
+        if self.transport.is_closing():
+            kind = "closing" if self.refusal is None else "refused"
+        elif cycle is None:
+            kind = "asking"
+        elif cycle.response_complete:
+            if self.timeout_keep_alive_task is None:
+                # The stock keep-alive clock stops at any byte, a lone line feed included.
+                kind = "leftover" if cycle.more_body else "asking"
+            elif self.transport.get_write_buffer_size():
+                kind = "unread"
+        elif cycle.more_body and not self.flow.read_paused:
+            kind = "asking"
+        elif self.transport.get_write_buffer_size():
+            kind = "unread"
+        return None if kind is None else (kind, cycle, cycle is not None and cycle.more_body)
+
+    def overdue(self, now: float, patience: Patience) -> str | None:
+        """Return what the client has been too slow with, if anything. `now` is the loop's time."""
+        state = self.stuck_at()
+        if state is None or state != self.stuck:
+            self.stuck, self.stuck_since = state, now
+            return None
+        kind = state[0]
+        allowed: float = getattr(patience, kind)
+        return kind if now - self.stuck_since >= allowed else None
+
+    def cut(self, kind: str) -> None:
+        """End the connection; a request that was begun is told why."""
+        in_header = self.headers is not None and self.headers is not IGNORED
+        in_body = self.cycle is not None and not self.cycle.response_complete
+        if kind == "leftover":
+            self.transport.close()
+        elif kind == "asking" and (in_header or in_body):
+            self._refuse(TOO_SLOW)
+        else:
+            self.transport.abort()
+
+
+def sweep(connections: Iterable[GuardedProtocol], now: float, patience: Patience) -> int:
+    """Cut every connection that is overdue; return how many."""
+    late = [(connection, kind) for connection in connections if (kind := connection.overdue(now, patience)) is not None]
+    for connection, kind in late:
+        connection.cut(kind)
+    return len(late)

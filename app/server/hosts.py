@@ -1,0 +1,93 @@
+"""Which names this server answers to."""
+
+import json
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from http import HTTPStatus
+from ipaddress import IPv6Address
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+AUTHORITY = re.compile(
+    r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?))(?::(?P<port>[0-9]{1,5}))?",
+    re.ASCII,
+)
+HIGHEST_PORT = 65535
+KNOWN_HOSTS = 256
+
+
+def problem(status: int, code: str, detail: str) -> bytes:
+    """Return an RFC 9457 body, as JSON bytes."""
+    title = HTTPStatus(status).phrase
+    fields = {"type": "about:blank", "title": title, "status": status, "code": code, "detail": detail}
+    return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+class HostGuard:
+    """Answers 400 `host_not_allowed` unless there is exactly one Host header and it names this server. Never redirects.
+
+    `allowed_hosts` holds names, addresses, `*.domain` (any depth below it, not the domain itself) or `*`.
+    """
+
+    def __init__(self, app: ASGIApp, allowed_hosts: Sequence[str]) -> None:
+        self.app = app
+        allowed = [_canonical(host) for host in allowed_hosts]
+        self._exact = frozenset(allowed)
+        self._suffixes = tuple(host[1:] for host in allowed if host.startswith("*."))
+        self._any = "*" in allowed
+        self._allows = lru_cache(KNOWN_HOSTS)(self._judge)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or refuse it."""
+        if scope["type"] == "lifespan" or (_plain_target(scope) and self._allows(_host(scope))):
+            await self.app(scope, receive, send)
+        elif scope["type"] == "http":
+            body = problem(HTTPStatus.BAD_REQUEST, "host_not_allowed", "The Host header does not name this server.")
+            headers = [
+                (b"content-type", b"application/problem+json"),
+                (b"content-length", str(len(body)).encode()),
+            ]
+            await send({"type": "http.response.start", "status": HTTPStatus.BAD_REQUEST, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
+        else:
+            await send({"type": "websocket.close", "code": 1008})
+
+    def _judge(self, value: bytes | None) -> bool:
+        host = _parse(value)
+        if host is None:
+            return False
+        return self._any or host in self._exact or host.endswith(self._suffixes)
+
+
+def _plain_target(scope: Scope) -> bool:
+    """`GET http://other/` names a second host, and frameworks differ in which one they believe."""
+    target = scope.get("raw_path") or scope["path"].encode()
+    return bool(target.startswith(b"/"))
+
+
+def _host(scope: Scope) -> bytes | None:
+    values = [value for name, value in scope["headers"] if name == b"host"]
+    return values[0] if len(values) == 1 else None
+
+
+def _parse(value: bytes | None) -> str | None:
+    """Return the host without its port in one spelling, or None where the syntax is wrong."""
+    match = AUTHORITY.fullmatch(value.decode("latin-1")) if value is not None else None
+    if match is None or int(match["port"] or 0) > HIGHEST_PORT:
+        return None
+    if match["name"] is not None:
+        name = match["name"].lower()
+        return None if ".." in name else name
+    try:
+        return IPv6Address(match["v6"]).compressed
+    except ValueError:
+        return None
+
+
+def _canonical(host: str) -> str:
+    bare = host.strip().lower()
+    try:
+        return IPv6Address(bare.removeprefix("[").removesuffix("]")).compressed
+    except ValueError:
+        return bare

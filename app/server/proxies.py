@@ -1,0 +1,102 @@
+"""Who is really calling: forwarded addresses are believed only from proxies we know."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+Address = IPv4Address | IPv6Address
+UNIX = "unix"
+KNOWN_PEERS = 1024
+
+
+class ClientAddress:
+    """Sets `scope["client"]` and `scope["scheme"]` from a trusted proxy's headers; ignores everybody else's.
+
+    `trusted` holds addresses, networks, and `unix` for peers on a Unix socket; anything else raises ValueError, `*`
+    included: it would let every caller choose its own address.
+    X-Forwarded-For is walked from the right: the first hop that is not a trusted proxy is the client (port 0). A hop
+    that is no address makes the client unknown, `scope["client"] = None`: whoever filters by address must refuse it.
+    An IPv4 address mapped into IPv6 is unmapped, the peer's own, too.
+    """
+
+    def __init__(self, app: ASGIApp, trusted: Sequence[str]) -> None:
+        self.app = app
+        names = [name.strip() for name in trusted]
+        self._unix = UNIX in names
+        self._networks: tuple[IPv4Network | IPv6Network, ...] = tuple(
+            ip_network(name, strict=False) for name in names if name != UNIX
+        )
+        self._peer = lru_cache(KNOWN_PEERS)(self._judge)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Settle the caller's address, then pass the request on."""
+        if scope["type"] != "lifespan":
+            self._settle(scope)
+        await self.app(scope, receive, send)
+
+    def _settle(self, scope: Scope) -> None:
+        client = scope.get("client")
+        if client is None:
+            trusted = self._unix and _on_unix_socket(scope)
+        else:
+            host, trusted = self._peer(client[0])
+            if host != client[0]:
+                scope["client"] = (host, client[1])
+        if not trusted:
+            return
+        hops, scheme = _forwarded(scope)
+        if hops:
+            self._walk(scope, hops)
+        if scheme is not None:
+            scope["scheme"] = scheme
+
+    def _walk(self, scope: Scope, hops: list[str]) -> None:
+        # A chain of nothing but trusted hops began on one of the proxies themselves: the peer stands for it.
+        for hop in reversed(hops):
+            address = _parse(hop)
+            if address is None:
+                scope["client"] = None
+                return
+            if not self._trusts(address):
+                scope["client"] = (str(address), 0)
+                return
+
+    def _judge(self, host: str) -> tuple[str, bool]:
+        address = _parse(host)
+        return (host, False) if address is None else (str(address), self._trusts(address))
+
+    def _trusts(self, address: Address) -> bool:
+        return any(address in network for network in self._networks)
+
+
+def _on_unix_socket(scope: Scope) -> bool:
+    server = scope.get("server")
+    return server is not None and server[1] is None
+
+
+def _forwarded(scope: Scope) -> tuple[list[str], str | None]:
+    """Return the hops, oldest first, and the scheme that the nearest proxy saw."""
+    hops: list[str] = []
+    scheme = None
+    for name, value in scope["headers"]:
+        if name == b"x-forwarded-for":
+            hops += value.decode("latin-1").split(",")
+        elif name == b"x-forwarded-proto":
+            nearest = value.decode("latin-1").rpartition(",")[2].strip().lower()
+            scheme = nearest if nearest in ("http", "https") else scheme
+    return hops, scheme
+
+
+def _parse(text: str) -> Address | None:
+    """Parse a bare address: no port, no brackets, no zone."""
+    try:
+        address = ip_address(text.strip(" \t"))
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address):
+        if address.scope_id is not None:
+            return None
+        return address.ipv4_mapped or address
+    return address

@@ -1,0 +1,1 @@
+"""Telegram: wording and sending."""

@@ -1,0 +1,278 @@
+"""One certificate and its key: what it says, what is wrong with its files, how to make a pair where there is none."""
+
+import fcntl
+import ipaddress
+import os
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from app.domain.errors import CertificateBroken
+
+Language = Literal["ru", "en"]
+
+SELF_SIGNED_LIFETIME = timedelta(days=396)  # browsers refuse more than 398
+CLOCK_SLACK = timedelta(hours=1)
+LONGEST_COMMON_NAME = 64  # X.520; the names that count stand in the alternative names
+CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
+
+ANEW = "mv {cert} {cert}.old; mv {key} {key}.old; aisha-webhook cert self-signed"
+# cause: (Russian, English, the command that mends it)
+CAUSES: dict[str, tuple[str, str, str]] = {
+    "missing": ("файла нет", "there is no such file", "aisha-webhook cert self-signed"),
+    "twin_missing": (
+        "файла нет, а {other} на месте; верните его из копии или создайте новую пару",
+        "there is no such file, while {other} is in place; restore it from a copy or make a new pair",
+        "mv {other} {other}.old && aisha-webhook cert self-signed",
+    ),
+    "unreadable": (
+        "не читается ({reason})",
+        "cannot be read ({reason})",
+        'sudo chown "$(id -un)" {file} && chmod u+r {file}',
+    ),
+    "unwritable": (
+        "не записывается ({reason})",
+        "cannot be written ({reason})",
+        'sudo install -d -o "$(id -un)" {folder}',
+    ),
+    "too_large": ("больше 1 МиБ: это не PEM", "larger than 1 MiB: this is no PEM file", ANEW),
+    "empty": ("файл пуст", "the file is empty", ANEW),
+    "der_certificate": (
+        "это DER (двоичный), а нужен PEM",
+        "this is DER (binary), PEM is needed",
+        "openssl x509 -inform DER -in {file} -out {file}.pem && mv {file}.pem {file}",
+    ),
+    "der_key": (
+        "это DER (двоичный), а нужен PEM",
+        "this is DER (binary), PEM is needed",
+        "(umask 077; openssl pkey -inform DER -in {file} -out {file}.pem) && mv {file}.pem {file}",
+    ),
+    "encrypted": (
+        "ключ зашифрован паролем, серверу его некому ввести",
+        "the key is encrypted and nobody is there to type its password",
+        "(umask 077; openssl pkey -in {file} -out {file}.plain) && mv {file}.plain {file}",
+    ),
+    "no_certificate": ("в файле нет сертификата", "the file holds no certificate", ANEW),
+    "no_key": ("в файле нет закрытого ключа", "the file holds no private key", ANEW),
+    "key_not_certificate": (
+        "в файле закрытый ключ вместо сертификата",
+        "the file holds a private key instead of a certificate",
+        ANEW,
+    ),
+    "certificate_not_key": (
+        "в файле сертификат вместо закрытого ключа",
+        "the file holds a certificate instead of a private key",
+        ANEW,
+    ),
+    "cut_short": ("файл обрывается посреди сертификата", "the file ends in the middle of a certificate", ANEW),
+    "damaged": ("содержимое повреждено {reason}", "the content is damaged {reason}", ANEW),
+    "mismatch": (
+        "ключ не от сертификата {other}; положите тот, с которым запрашивали сертификат, или создайте новую пару",
+        "the key is not that of the certificate {other}; put the one it was requested with, or make a new pair",
+        ANEW,
+    ),
+    "refused": (
+        "OpenSSL не может отдавать этот сертификат ({reason})",
+        "OpenSSL cannot serve this certificate ({reason})",
+        ANEW,
+    ),
+}
+MENDED_BY: dict[Language, str] = {"ru": "Исправить", "en": "To mend it"}
+
+
+@dataclass(frozen=True, slots=True)
+class PairPaths:
+    """Where the leaf certificate, its key and the intermediates lie; the bundle need not exist."""
+
+    cert: Path
+    key: Path
+    ca_bundle: Path
+
+
+def broken(cause: str, file: Path, paths: PairPaths, language: Language, reason: str = "") -> CertificateBroken:
+    """Word one finding: the file, the cause and the command that mends it."""
+    russian, english, command = CAUSES[cause]
+    if file == paths.ca_bundle != paths.cert and command == ANEW:
+        command = "aisha-webhook cert fix-chain"
+    other = paths.key if file == paths.cert else paths.cert
+    words = (russian if language == "ru" else english).format(other=other, reason=reason).rstrip()
+    places = {"file": file, "other": other, "cert": paths.cert, "key": paths.key, "folder": file.parent}
+    mending = command.format(**{name: shlex.quote(str(path)) for name, path in places.items()})
+    return CertificateBroken([f"{file}: {words}. {MENDED_BY[language]}: {mending}"])
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateFacts:
+    """What one certificate says of itself.
+
+    `days_left` is whole days until `not_after`, negative once it has passed; `fingerprint` is SHA-256 as `AA:BB:…`.
+    """
+
+    subject: str
+    names: tuple[str, ...]
+    issuer: str
+    not_before: datetime
+    not_after: datetime
+    days_left: int
+    key_type: str
+    fingerprint: str
+    self_signed: bool
+
+
+def facts_of(certificate: x509.Certificate, now: datetime) -> CertificateFacts:
+    """Read the facts of `certificate` as they stand at `now` (timezone-aware)."""
+    digest = certificate.fingerprint(hashes.SHA256())
+    return CertificateFacts(
+        subject=certificate.subject.rfc4514_string(),
+        names=_names(certificate),
+        issuer=certificate.issuer.rfc4514_string(),
+        not_before=certificate.not_valid_before_utc,
+        not_after=certificate.not_valid_after_utc,
+        days_left=(certificate.not_valid_after_utc - now).days,
+        key_type=_key_type(certificate),
+        fingerprint=digest.hex(":").upper(),
+        self_signed=certificate.subject == certificate.issuer,
+    )
+
+
+def _names(certificate: x509.Certificate) -> tuple[str, ...]:
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return ()
+    return (
+        *names.get_values_for_type(x509.DNSName),
+        *(str(address) for address in names.get_values_for_type(x509.IPAddress)),
+    )
+
+
+def _key_type(certificate: x509.Certificate) -> str:
+    try:
+        key = certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        return "unknown"
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return f"EC {CURVES.get(key.curve.name, key.curve.name)}"
+    if isinstance(key, rsa.RSAPublicKey):
+        return f"RSA {key.key_size}"
+    return type(key).__name__.removesuffix("PublicKey")
+
+
+def self_signed(domain: str, now: datetime) -> tuple[bytes, bytes]:
+    """Return (certificate, key) in PEM: EC P-256, 396 days, for `domain`, its subdomains, localhost and loopback."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, domain[:LONGEST_COMMON_NAME])])
+    identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    signing_only = {
+        "content_commitment": False,
+        "key_encipherment": False,
+        "data_encipherment": False,
+        "key_agreement": False,
+        "key_cert_sign": False,
+        "crl_sign": False,
+        "encipher_only": False,
+        "decipher_only": False,
+    }
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - CLOCK_SLACK)
+        .not_valid_after(now - CLOCK_SLACK + SELF_SIGNED_LIFETIME)
+        .add_extension(x509.SubjectAlternativeName(_alternative_names(domain)), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.KeyUsage(digital_signature=True, **signing_only), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(identifier, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return certificate.public_bytes(serialization.Encoding.PEM), pkcs8(key)
+
+
+def pkcs8(key: PrivateKeyTypes) -> bytes:
+    """Return `key` as unencrypted PKCS #8 PEM, the one form every OpenSSL reads."""
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def _alternative_names(domain: str) -> list[x509.GeneralName]:
+    loopback: list[x509.GeneralName] = [
+        x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
+        x509.IPAddress(ipaddress.ip_address("::1")),
+    ]
+    localhost = x509.DNSName("localhost")
+    try:
+        address = x509.IPAddress(ipaddress.ip_address(domain))
+    except ValueError:
+        ascii_domain = domain.encode("idna").decode("ascii").lower()
+        wildcard = [x509.DNSName(f"*.{ascii_domain}")] if "." in ascii_domain else []
+        names = [] if ascii_domain == "localhost" else [x509.DNSName(ascii_domain)]
+        return [*names, *wildcard, localhost, *loopback]
+    return [*([] if address in loopback else [address]), localhost, *loopback]
+
+
+def ensure_pair(cert_path: Path, key_path: Path, domain: str, now: datetime, language: Language = "ru") -> bool:
+    """Make a self-signed pair where both files are missing; return whether it was made.
+
+    Raises CertificateBroken when exactly one is missing, or when the folder cannot be written to.
+    """
+    paths = PairPaths(cert_path, key_path, cert_path)
+    if _pair_present(paths, language):
+        return False
+    try:
+        cert_path.parent.mkdir(parents=True, exist_ok=True)
+        key_path.parent.mkdir(parents=True, exist_ok=True)
+        with _alone_in(key_path.parent):
+            if _pair_present(paths, language):
+                return False
+            certificate, key = self_signed(domain, now)
+            _write(key_path, key, 0o600)
+            _write(cert_path, certificate, 0o644)
+    except OSError as error:
+        raise broken("unwritable", key_path, paths, language, error.strerror or "") from error
+    return True
+
+
+def _pair_present(paths: PairPaths, language: Language) -> bool:
+    there = {path: os.path.lexists(path) for path in (paths.cert, paths.key)}
+    if len(set(there.values())) > 1:
+        missing = next(path for path, present in there.items() if not present)
+        raise broken("twin_missing", missing, paths, language)
+    return all(there.values())
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Two servers starting at once on one folder must not mix one's key with the other's certificate."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _write(path: Path, content: bytes, mode: int) -> None:
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.new")
+    scratch.unlink(missing_ok=True)
+    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(descriptor, mode)  # the umask may have taken bits that a certificate's readers need
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+    scratch.replace(path)

@@ -1,0 +1,189 @@
+"""From the three files to what the server sends: leaf, then intermediates in order, no root."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+
+from app.tls.certificates import Language, PairPaths, broken, pkcs8
+
+log = structlog.get_logger(__name__)
+
+LARGEST_FILE = 1 << 20  # bytes; a bundle of every public root is half of it
+CERTIFICATE_BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
+CERTIFICATE_BEGIN = b"-----BEGIN CERTIFICATE-----"
+KEY_BLOCK = re.compile(rb"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----")
+UTF8_MARK = b"\xef\xbb\xbf"
+DER_SEQUENCE = b"\x30"
+
+
+@dataclass(frozen=True, slots=True)
+class PairContent:
+    """The bytes of the three files as read at one moment; `ca_bundle` is empty where there is no bundle."""
+
+    cert: bytes
+    key: bytes = field(repr=False)
+    ca_bundle: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ServedPair:
+    """What the server sends and signs with.
+
+    `chain_pem` is leaf + intermediates, `key_pem` unencrypted PKCS #8. `unrelated` names the subjects in the files
+    that lead nowhere. `missing_issuer` names who signed the last certificate when the files do not hold it and the
+    leaf stands alone: an intermediate is probably missing (or the leaf comes straight from a root).
+    """
+
+    chain: tuple[x509.Certificate, ...]
+    chain_pem: bytes
+    key_pem: bytes = field(repr=False)
+    unrelated: tuple[str, ...]
+    missing_issuer: str | None
+
+    @property
+    def leaf(self) -> x509.Certificate:
+        """The server's own certificate."""
+        return self.chain[0]
+
+
+def full_chain(cert_path: Path, key_path: Path, ca_bundle_path: Path, language: Language = "ru") -> ServedPair:
+    """Read the files and put the chain together; raises CertificateBroken naming file, cause and remedy."""
+    paths = PairPaths(cert_path, key_path, ca_bundle_path)
+    return assemble(read_content(paths, language), paths, language)
+
+
+def read_content(paths: PairPaths, language: Language) -> PairContent:
+    """Read the three files at once, as bytes; raises CertificateBroken."""
+    return PairContent(
+        cert=_read(paths.cert, paths, language),
+        key=_read(paths.key, paths, language),
+        ca_bundle=_read(paths.ca_bundle, paths, language, optional=True),
+    )
+
+
+def assemble(content: PairContent, paths: PairPaths, language: Language) -> ServedPair:
+    """Find the leaf that belongs to the key, climb to the root, and leave out what is not on the way."""
+    own = _certificates(content.cert, paths.cert, paths, language)
+    key = _key(content.key, paths.key, paths, language)
+    others = _certificates(content.ca_bundle, paths.ca_bundle, paths, language) if content.ca_bundle else []
+    leaf = next((certificate for certificate in own if _belongs(key, certificate)), None)
+    if leaf is None:
+        raise broken("mismatch", paths.key, paths, language)
+    pool = [certificate for certificate in dict.fromkeys([*own, *others]) if certificate != leaf]
+    chain, root = _climb(leaf, pool)
+    unrelated = tuple(c.subject.rfc4514_string() for c in pool if c not in chain and c != root and not _is_root(c))
+    alone = len(chain) == 1 and root is None and not _is_root(leaf)
+    pair = ServedPair(
+        chain=tuple(chain),
+        chain_pem=b"".join(c.public_bytes(serialization.Encoding.PEM) for c in chain),
+        key_pem=pkcs8(key),
+        unrelated=unrelated,
+        missing_issuer=leaf.issuer.rfc4514_string() if alone else None,
+    )
+    if unrelated:
+        log.warning("certificates_unrelated", bundle=str(paths.ca_bundle), subjects=unrelated)
+    if pair.missing_issuer:
+        log.warning("certificate_issuer_missing", bundle=str(paths.ca_bundle), issuer=pair.missing_issuer)
+    return pair
+
+
+def _climb(
+    leaf: x509.Certificate, pool: list[x509.Certificate]
+) -> tuple[list[x509.Certificate], x509.Certificate | None]:
+    """Return the chain without its root, and the root where the pool holds it."""
+    chain = [leaf]
+    while not _is_root(chain[-1]):
+        issuers = [c for c in pool if c not in chain and _issued_by(chain[-1], c)]
+        if not issuers:
+            return chain, None
+        # A cross-signed twin of a root helps old clients and hurts none; of two twins the longer-lived one lasts.
+        best = max(issuers, key=lambda c: (not _is_root(c), c.not_valid_after_utc))
+        if _is_root(best):
+            return chain, best
+        chain.append(best)
+    return chain, None
+
+
+def _is_root(certificate: x509.Certificate) -> bool:
+    return certificate.subject == certificate.issuer and _issued_by(certificate, certificate)
+
+
+def _issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True
+
+
+def _belongs(key: PrivateKeyTypes, certificate: x509.Certificate) -> bool:
+    try:
+        return bool(certificate.public_key() == key.public_key())
+    except (ValueError, UnsupportedAlgorithm):
+        return False
+
+
+def _read(path: Path, paths: PairPaths, language: Language, *, optional: bool = False) -> bytes:
+    """Return the text without a byte order mark and with Unix line ends; b"" only for a missing optional file."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST_FILE + 1)
+    except FileNotFoundError as error:
+        if optional:
+            return b""
+        raise broken("missing", path, paths, language) from error
+    except OSError as error:
+        raise broken("unreadable", path, paths, language, error.strerror or "") from error
+    if len(data) > LARGEST_FILE:
+        raise broken("too_large", path, paths, language)
+    data = data.removeprefix(UTF8_MARK)
+    if not data.strip():
+        raise broken("empty", path, paths, language)
+    # Rewriting the bytes of a binary file would turn "it is DER" into "it is damaged".
+    return data if _is_der(data) else data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+
+def _is_der(data: bytes) -> bool:
+    return data.startswith(DER_SEQUENCE) and b"-----BEGIN" not in data
+
+
+def _certificates(data: bytes, path: Path, paths: PairPaths, language: Language) -> list[x509.Certificate]:
+    """Return the certificates of a PEM file in the file's order, at least one; raises CertificateBroken."""
+    if _is_der(data):
+        raise broken("der_certificate", path, paths, language)
+    blocks = CERTIFICATE_BLOCK.findall(data)
+    if data.count(CERTIFICATE_BEGIN) != len(blocks):
+        raise broken("cut_short", path, paths, language)
+    if not blocks:
+        cause = "key_not_certificate" if KEY_BLOCK.search(data) else "no_certificate"
+        raise broken(cause, path, paths, language)
+    found = []
+    for number, block in enumerate(blocks, start=1):
+        try:
+            found.append(x509.load_pem_x509_certificate(block))
+        except ValueError as error:
+            raise broken("damaged", path, paths, language, f"№ {number}") from error
+    return found
+
+
+def _key(data: bytes, path: Path, paths: PairPaths, language: Language) -> PrivateKeyTypes:
+    """Return the private key of a PEM file; raises CertificateBroken."""
+    if _is_der(data):
+        raise broken("der_key", path, paths, language)
+    block = KEY_BLOCK.search(data)
+    if block is None:
+        cause = "certificate_not_key" if CERTIFICATE_BLOCK.search(data) else "no_key"
+        raise broken(cause, path, paths, language)
+    try:
+        # What stands before the key (EC PARAMETERS, bag attributes) is not ours to judge.
+        return serialization.load_pem_private_key(data[block.start() :], password=None)
+    except TypeError as error:
+        raise broken("encrypted", path, paths, language) from error
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise broken("damaged", path, paths, language) from error

@@ -1,0 +1,119 @@
+"""Webhook bodies in the bytes that fal sends: `json.dumps(sort_keys=True)` with `", "` and `": "`."""
+
+import hashlib
+import json
+import uuid
+from typing import Any, Final
+
+LORA_BYTES: Final = 89_745_224  # size of a real portrait LoRA (contract/fal.md §5)
+
+Payload = dict[str, Any]
+
+
+def job_id(number: int) -> str:
+    """Return the request id of job `number`: UUIDv7-looking, as fal's are, and always the same for one number."""
+    digest = hashlib.sha256(f"job {number}".encode()).digest()
+    random_like = uuid.UUID(bytes=b"\x01\x9a" + digest[:14], version=4)
+    return f"{str(random_like)[:14]}7{str(random_like)[15:]}"
+
+
+def body_for(
+    request_id: str,
+    *,
+    status: str = "OK",
+    payload: Any = None,
+    error: str | None = None,
+    gateway_request_id: str | None = None,
+    **more: Any,
+) -> bytes:
+    """Return one webhook body. `error` is present as null on success; `more` adds keys such as `payload_error`."""
+    return dumps(
+        {
+            "request_id": request_id,
+            "gateway_request_id": gateway_request_id or request_id,
+            "status": status,
+            "payload": payload,
+            "error": error,
+            **more,
+        }
+    )
+
+
+def dumps(value: Any) -> bytes:
+    """Return JSON in fal's spelling: sorted keys, ASCII only, a space after each separator."""
+    return json.dumps(value, sort_keys=True, separators=(", ", ": ")).encode()
+
+
+def portrait(seed: str) -> Payload:
+    """Return the output of fal-ai/flux-lora-portrait-trainer; `seed` (a request id, say) makes the URLs unique."""
+    return {
+        "diffusers_lora_file": _file(seed, "pytorch_lora_weights.safetensors", LORA_BYTES),
+        "config_file": _file(seed, "config.json", 1031, "application/json"),
+    }
+
+
+def style(seed: str) -> Payload:
+    """Return the output of fal-ai/flux-lora-fast-training, which adds a null-able debug file."""
+    return {**portrait(seed), "debug_preprocessed_output": None}
+
+
+def wan(seed: str) -> Payload:
+    """Return the output of fal-ai/wan-22-image-trainer: two LoRAs, one of them for high noise."""
+    return {**portrait(seed), "high_noise_lora": _file(seed, "high_noise_lora.safetensors", LORA_BYTES)}
+
+
+def success(request_id: str, payload: Payload | None = None, *, gateway_request_id: str | None = None) -> bytes:
+    """Return shape 1 of contract/fal.md §2: OK with a payload, `portrait(request_id)` by default."""
+    return body_for(request_id, payload=payload or portrait(request_id), gateway_request_id=gateway_request_id)
+
+
+def validation_detail(kind: str = "content_policy_violation") -> Payload:
+    """Return the model's own 422 answer; `kind` is a type of contract/fal.md §3. `input` echoes what a person typed."""
+    return {
+        "detail": [
+            {
+                "loc": ["body", "images_data_url"],
+                "msg": f"The training images were refused ({kind}).",
+                "type": kind,
+                "url": f"https://docs.fal.ai/errors#{kind}",
+                "ctx": {"extra_info": {}},
+                "input": "https://v3.fal.media/files/owner/private-photos.zip",
+            }
+        ]
+    }
+
+
+def validation_failure(request_id: str, kind: str = "content_policy_violation") -> bytes:
+    """Return shape 2: ERROR with `payload.detail` as a list."""
+    return body_for(request_id, status="ERROR", payload=validation_detail(kind), error="Invalid status code: 422")
+
+
+def infra_failure(request_id: str, error_type: str = "runner_disconnected", status: int = 503) -> bytes:
+    """Return shape 3: ERROR with `payload.detail` as a string."""
+    payload = {"detail": "The runner went away.", "error_type": error_type}
+    return body_for(request_id, status="ERROR", payload=payload, error=f"Unexpected status code: {status}")
+
+
+def unserialised_success(request_id: str) -> bytes:
+    """Return shape 4: the training succeeded, but its payload must be fetched from the queue."""
+    return body_for(request_id, payload_error="Response payload is not JSON serializable. Either return a JSON object.")
+
+
+def unserialised_failure(request_id: str) -> bytes:
+    """Return shape 5: ERROR without a payload, as in fal-js#153."""
+    return body_for(
+        request_id,
+        status="ERROR",
+        error="Invalid status code: 404",
+        payload_error="Response payload is not JSON serializable. Either return a JSON object.",
+    )
+
+
+def _file(seed: str, name: str, size: int, content_type: str = "application/octet-stream") -> Payload:
+    folder = hashlib.sha256(seed.encode()).hexdigest()[:20]
+    return {
+        "url": f"https://v3.fal.media/files/penguin/{folder}_{name}",
+        "content_type": content_type,
+        "file_name": name,
+        "file_size": size,
+    }

@@ -1,0 +1,257 @@
+"""fal's webhook sender: signed, retried and re-signed as observed and documented in contract/fal.md §1."""
+
+import asyncio
+import hashlib
+import ipaddress
+import itertools
+import ssl
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import httpx2
+
+from app.twins.clock import Clock, wall_clock
+from app.twins.faults import Sleep
+from app.twins.forgeries import Forgery, forge
+from app.twins.signing import ACCOUNT, FalKey, sign
+
+OBSERVED_GAPS: Final = (2.0, 39.0, 75.0, 55.0, 190.0, 340.0)  # seconds, captured July 2026 (§1.7)
+GROWTH: Final = 1.5  # beyond what was observed; "increasing backoff" is all that is documented
+MAX_RETRIES: Final = 31
+WINDOW: Final = 3600.0  # seconds during which fal keeps the result and therefore retries
+LARGE_WINDOW: Final = 360.0
+LARGE_BYTES: Final = 10 * 1024
+FIRST_TIMEOUT: Final = 15.0  # seconds
+RETRY_TIMEOUT: Final = 120.0
+RETRY_USER_AGENT: Final = "python-httpx/0.27.0"
+
+
+def retry_gaps(body_length: int) -> tuple[float, ...]:
+    """Return the seconds between attempts, the first entry being the gap before the first retry.
+
+    They add up to at most an hour, or 6 minutes for a body of 10 KB and more; there are at most 31.
+    """
+    window = WINDOW if body_length < LARGE_BYTES else LARGE_WINDOW
+    elapsed = itertools.accumulate(_endless_gaps())
+    fitting = itertools.takewhile(lambda pair: pair[1] <= window, zip(_endless_gaps(), elapsed, strict=False))
+    return tuple(gap for gap, _ in itertools.islice(fitting, MAX_RETRIES))
+
+
+def _endless_gaps() -> Iterator[float]:
+    yield from OBSERVED_GAPS
+    gap = OBSERVED_GAPS[-1]
+    while True:
+        gap *= GROWTH
+        yield gap
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One POST. `at` is in Unix seconds; `status` is None where no answer came, and `error` then says why."""
+
+    at: float
+    headers: dict[str, str]
+    status: int | None
+    answer: bytes = b""
+    error: str | None = None
+
+    @property
+    def final(self) -> bool:
+        """Whether fal stops here: 2xx is delivered, 3xx is a permanent failure, all else is retried."""
+        return self.status is not None and self.status < 400  # noqa: PLR2004 the border between 3xx and 4xx
+
+
+@dataclass(slots=True)
+class Record:
+    """What was sent under one request id and what came back. `kind` is "delivery" or the forgery's name."""
+
+    request_id: str
+    body: bytes
+    kind: str = "delivery"
+    attempts: list[Attempt] = field(default_factory=list)
+
+    @property
+    def statuses(self) -> list[int | None]:
+        """The status of each attempt, None where no answer came."""
+        return [attempt.status for attempt in self.attempts]
+
+    @property
+    def acknowledged(self) -> bool:
+        """Whether the receiver answered 2xx, so that fal will never send this again."""
+        return any(status is not None and 200 <= status < 300 for status in self.statuses)  # noqa: PLR2004 2xx
+
+
+class FalSender:
+    """Delivers webhooks to one URL; `async with FalSender(url, key) as fal`.
+
+    `speed` divides every wait between attempts (timeouts keep their length, see `first_timeout`); `sleep` and `clock`
+    replace time altogether. TLS is verified against `ca_file` (PEM), or not at all with `verify_tls=False`.
+    `server_name` is the Host header and TLS name when the URL's own host is only the loopback address.
+    `transport` replaces the network, e.g. by httpx2.ASGITransport. `log` keeps every Record in order.
+    Raises ValueError for a target beyond loopback: the twin never signs for the world.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        key: FalKey,
+        *,
+        user_id: str = ACCOUNT,
+        ca_file: Path | None = None,
+        verify_tls: bool = True,
+        server_name: str | None = None,
+        speed: float = 1.0,
+        sleep: Sleep = asyncio.sleep,
+        clock: Clock = wall_clock,
+        first_timeout: float = FIRST_TIMEOUT,
+        retry_timeout: float = RETRY_TIMEOUT,
+        connections: int = 100,
+        transport: httpx2.AsyncBaseTransport | None = None,
+    ) -> None:
+        """Prepare the client; nothing is sent yet."""
+        self._target = httpx2.URL(target)
+        if transport is None and not _is_loopback(self._target.host):
+            raise ValueError(f"the fal twin delivers to loopback only, not to {self._target.host}")
+        self.key = key
+        self.log: list[Record] = []
+        self._user_id = user_id
+        self._server_name = server_name
+        self._speed = speed
+        self._sleep = sleep
+        self._clock = clock
+        self._timeouts = (first_timeout, retry_timeout)
+        self._client = httpx2.AsyncClient(
+            verify=_tls(ca_file, verify=verify_tls, needed=self._target.scheme == "https" and transport is None),
+            timeout=None,  # each attempt has its own deadline below
+            limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=connections),
+            transport=transport,
+            trust_env=False,
+        )
+
+    async def __aenter__(self) -> Self:
+        """Open the connection pool."""
+        await self._client.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close every connection."""
+        await self._client.__aexit__(kind, error, trace)
+
+    async def deliver(self, request_id: str, body: bytes, *, delay: float = 0.0) -> Record:
+        """Deliver as fal does: until a 2xx or 3xx, or until the retries are used up. Every attempt is signed afresh.
+
+        `delay` (seconds, divided by `speed`) lets the delivery arrive late. Never raises for what the receiver does.
+        """
+        record = self._record(request_id, body)
+        for number, gap in enumerate((delay, *retry_gaps(len(body)))):
+            if gap:
+                await self._sleep(gap / self._speed)
+            if (await self._attempt(record, number)).final:
+                break
+        return record
+
+    async def deliver_all(self, jobs: Iterable[tuple[str, bytes]], *, at_once: int = 50) -> list[Record]:
+        """Deliver many `(request_id, body)` pairs, at most `at_once` of them at a time, and return them in order."""
+        slots = asyncio.Semaphore(at_once)
+
+        async def one(request_id: str, body: bytes) -> Record:
+            async with slots:
+                return await self.deliver(request_id, body)
+
+        return await asyncio.gather(*(one(request_id, body) for request_id, body in jobs))
+
+    async def post(self, request_id: str, body: bytes) -> Attempt:
+        """Send one signed first attempt without retries: a duplicate, when the same was sent before."""
+        return await self._attempt(self._record(request_id, body), 0)
+
+    async def replay(self, record: Record) -> Attempt:
+        """Send the last attempt of `record` again, byte for byte and with its old timestamp."""
+        again = self._record(record.request_id, record.body, "replay")
+        return await self._send(again, record.attempts[-1].headers, record.body, self._timeouts[0])
+
+    async def forged(self, forgery: Forgery, request_id: str, body: bytes) -> Attempt:
+        """Send one delivery that must be refused."""
+        headers, sent = forge(
+            forgery, self.key, request_id=request_id, user_id=self._user_id, timestamp=self._now(), body=body
+        )
+        return await self._send(self._record(request_id, sent, forgery), headers, sent, self._timeouts[0])
+
+    def _record(self, request_id: str, body: bytes, kind: str = "delivery") -> Record:
+        record = Record(request_id, body, kind)
+        self.log.append(record)
+        return record
+
+    def _now(self) -> int:
+        return int(self._clock())
+
+    async def _attempt(self, record: Record, number: int) -> Attempt:
+        headers = sign(self.key, record.request_id, self._user_id, self._now(), record.body)
+        if number:
+            headers |= _retry_headers(record.request_id, number)
+        return await self._send(record, headers, record.body, self._timeouts[min(number, 1)])
+
+    async def _send(self, record: Record, headers: dict[str, str], body: bytes, deadline: float) -> Attempt:
+        at = self._clock()
+        request = self._request(headers, body)
+        try:
+            async with asyncio.timeout(deadline):
+                response = await self._client.send(request)
+        except TimeoutError:
+            attempt = Attempt(at, headers, None, error=f"no answer within {deadline:g} s")
+        except httpx2.RequestError as error:
+            attempt = Attempt(at, headers, None, error=type(error).__name__)
+        else:
+            attempt = Attempt(at, headers, response.status_code, response.content)
+        record.attempts.append(attempt)
+        return attempt
+
+    def _request(self, headers: dict[str, str], body: bytes) -> httpx2.Request:
+        # A Request of its own, because the client would add a User-Agent and fal's first attempt has none.
+        fixed = {"Accept": "*/*", "Accept-Encoding": "gzip", "Content-Type": "application/json"}
+        if self._server_name is None:
+            return httpx2.Request("POST", self._target, headers={**fixed, **headers}, content=body)
+        return httpx2.Request(
+            "POST",
+            self._target,
+            headers={"Host": self._server_name, **fixed, **headers},
+            content=body,
+            extensions={"sni_hostname": self._server_name},
+        )
+
+
+def _retry_headers(request_id: str, number: int) -> dict[str, str]:
+    trace = hashlib.sha256(f"{request_id} {number}".encode()).hexdigest()
+    return {
+        "User-Agent": RETRY_USER_AGENT,
+        "traceparent": f"00-{trace[:32]}-{trace[32:48]}-01",
+        "tracestate": f"dd=p:{trace[32:48]};s:1",
+        "x-datadog-trace-id": str(int(trace[16:32], 16)),
+        "x-datadog-parent-id": str(int(trace[32:48], 16)),
+        "x-datadog-sampling-priority": "1",
+    }
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _tls(ca_file: Path | None, *, verify: bool, needed: bool) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    elif ca_file is not None:
+        context.load_verify_locations(ca_file)
+    elif needed:
+        context.load_default_certs()
+    return context

@@ -1,0 +1,124 @@
+"""One worker: its jobs run beside each other until stopped, each step on its own schedule."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import structlog
+
+from app.bootstrap import Services
+from app.domain.errors import DatabaseUnavailable
+from app.flows.ports import Clock
+
+LINGER = 0.02  # s that a job gathers work before its next turn: under load plans share a commit
+REFRESH_EVERY = 3600.0  # s between looks at fal's keys and addresses; keys serve for a day
+REFRESH_AGAIN = 30.0  # s until the next try after a failed look
+STUCK = timedelta(seconds=60)  # a step that takes longer is stuck
+
+log = structlog.get_logger(__name__)
+
+Step = Callable[[], Awaitable[float]]
+
+FIRST_PAUSE = 0.5  # s after the first failure in a row; doubles up to LONGEST_PAUSE
+LONGEST_PAUSE = 15.0
+
+
+@dataclass(slots=True)
+class Job:
+    """A step that is repeated. It returns the seconds until its next turn; `wake` cuts the wait short.
+
+    `patience` is how long a step may take before the job counts as stuck.
+    """
+
+    name: str
+    step: Step
+    patience: timedelta
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    last_turn: datetime | None = None
+
+
+class Worker:
+    """Runs the jobs and knows whether they are alive."""
+
+    def __init__(self, jobs: Sequence[Job], clock: Clock) -> None:
+        self._jobs = jobs
+        self._clock = clock
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        """Run every job until `stop`; a step under way is finished first."""
+        async with asyncio.TaskGroup() as group:
+            for job in self._jobs:
+                group.create_task(self._repeat(job), name=f"job:{job.name}")
+
+    def stop(self) -> None:
+        """Let `run` return."""
+        self._stopping.set()
+        for job in self._jobs:
+            job.wake.set()
+
+    def is_alive(self) -> bool:
+        """Tell whether every job has had its turn lately (or has not begun yet)."""
+        now = self._clock.now()
+        return all(job.last_turn is None or now - job.last_turn < job.patience for job in self._jobs)
+
+    @classmethod
+    def of(cls, services: Services, poll_interval: float) -> "Worker":
+        """Make the jobs of one process."""
+        fetch_patience = timedelta(seconds=2 * REFRESH_EVERY)
+        return cls(
+            [
+                Job("apply", _polling(services.apply, poll_interval), STUCK, services.apply_wake),
+                Job("notify", _polling(services.notify, poll_interval), STUCK, services.notify_wake),
+                Job("keys", _refreshing(services.keys.refresh), fetch_patience),
+                Job("addresses", _refreshing(services.addresses.refresh), fetch_patience),
+            ],
+            services.clock,
+        )
+
+    async def _repeat(self, job: Job) -> None:
+        failures = 0
+        while not self._stopping.is_set():
+            job.last_turn = self._clock.now()
+            try:
+                wait = await job.step()
+                failures = 0
+            except DatabaseUnavailable as error:
+                wait = self._pause(failures)
+                failures += 1
+                log.warning("worker.database_unavailable", job=job.name, cause=str(error), retry_in=wait)
+            except Exception:
+                wait = self._pause(failures)
+                failures += 1
+                log.exception("worker.step_failed", job=job.name, retry_in=wait)
+            job.last_turn = self._clock.now()
+            await self._wait(job, wait)
+
+    async def _wait(self, job: Job, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await job.wake.wait()
+        except TimeoutError:
+            return
+        job.wake.clear()
+
+    @staticmethod
+    def _pause(failures: int) -> float:
+        return min(FIRST_PAUSE * 2.0 ** min(failures, 10), LONGEST_PAUSE)
+
+
+def _polling(flow: Callable[[], Awaitable[int]], interval: float) -> Step:
+    """Take turns quickly while there is work, else at the poll interval or when woken."""
+
+    async def step() -> float:
+        return LINGER if await flow() else interval
+
+    return step
+
+
+def _refreshing(refresh: Callable[[], Awaitable[bool]]) -> Step:
+    async def step() -> float:
+        return REFRESH_EVERY if await refresh() else REFRESH_AGAIN
+
+    return step

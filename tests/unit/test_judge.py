@@ -1,0 +1,85 @@
+"""What becomes of a notification after what Telegram said (fault 42)."""
+
+from datetime import timedelta
+
+from app.domain.notification import NotificationState
+from app.domain.sending import (
+    Down,
+    NoToken,
+    Rejected,
+    SendOutcome,
+    Sent,
+    SlowDown,
+    TokenRefused,
+    Uncertain,
+    Unreachable,
+)
+from app.domain.telling import TOKEN_PAUSE, Judgement, judge
+from app.domain.verdict import Bury, Done, Retry
+from tests.fakes import START
+
+
+def judged(outcome: SendOutcome, *, failures: int = 0, uncertain: int = 0) -> Judgement:
+    return judge(outcome, failures=failures, uncertain=uncertain, limit=10, now=START, jitter=0.0)
+
+
+def test_a_sent_message_is_done_and_the_owner_is_there() -> None:
+    """Success records the message id and takes `is_blocked` back."""
+    judgement = judged(Sent(7, 42))
+    assert (judgement.verdict, judgement.message_id, judgement.blocked) == (Done("sent"), 7, False)
+
+
+def test_429_waits_exactly_as_long_as_asked() -> None:
+    """A 429 is no failure; the chat rests until the very second."""
+    until = START + timedelta(seconds=3600)
+    judgement = judged(SlowDown(3600))
+    assert judgement.verdict == Retry(until, "slow_down", failed=False)
+    assert (judgement.pause_until, judgement.pause_bot) == (until, False)
+
+
+def test_a_blocked_bot_is_final_and_remembered() -> None:
+    """403 is terminal, and the owner is marked."""
+    judgement = judged(Unreachable("bot was blocked by the user", blocked=True))
+    assert isinstance(judgement.verdict, Bury)
+    assert judgement.blocked is True
+
+
+def test_an_unknown_chat_is_final_and_says_nothing_about_blocking() -> None:
+    """400 chat not found is terminal; nobody is marked as having blocked the bot."""
+    judgement = judged(Unreachable("chat not found", blocked=False))
+    assert isinstance(judgement.verdict, Bury)
+    assert judgement.blocked is None
+
+
+def test_a_rejected_message_is_buried() -> None:
+    """What Telegram will never take is not tried again."""
+    assert judged(Rejected("message is too long")).verdict == Bury("rejected", "message is too long")
+
+
+def test_a_refused_token_rests_the_whole_bot() -> None:
+    """401 stops the sender for a while; no message is lost or counted as failed."""
+    judgement = judged(TokenRefused("Unauthorized"), failures=9)
+    assert judgement.verdict == Retry(START + TOKEN_PAUSE, "token_refused", failed=False)
+    assert judgement.pause_bot
+
+
+def test_down_is_retried_with_backoff_and_then_buried() -> None:
+    """Nothing was delivered, so it may be tried as often as the limit allows."""
+    assert judged(Down("502"), failures=2).verdict == Retry(START + timedelta(seconds=8), "telegram_down")
+    assert judged(Down("502"), failures=9).verdict == Bury("telegram_down", "502")
+
+
+def test_an_unknown_outcome_is_tried_once_more_and_counted() -> None:
+    """A message that may have been delivered is repeated once, never twice."""
+    first = judged(Uncertain("read timeout"))
+    assert isinstance(first.verdict, Retry)
+    assert first.uncertain == 1
+    second = judged(Uncertain("read timeout"), uncertain=1)
+    assert second.verdict == Bury("outcome_unknown", "read timeout")
+    assert second.uncertain == 2
+
+
+def test_without_a_token_the_message_stays_visible_as_not_sent() -> None:
+    """No token is no success: the state says `unsent`."""
+    judgement = judged(NoToken("text"))
+    assert (judgement.verdict, judgement.state) == (Done("no_token"), NotificationState.UNSENT)
