@@ -19,6 +19,7 @@ from app.core.config import Settings, load_settings
 from app.core.logger import register_secrets, setup_logging
 from app.domain.errors import DatabaseUnavailable, StartRefused
 from app.routers import health
+from app.routers.docs import serve_docs
 from app.routers.fal_webhook import PATH, Webhook, WebhookParts
 from app.routers.health import HealthParts
 from app.routers.problems import on_bug, on_http_exception
@@ -55,19 +56,20 @@ def create_app(settings: Settings, certificate_ends: CertificateEnds = lambda: N
                 app.state.health = partial(_health_parts, settings, services, worker, certificate_ends)
                 yield
 
-    debug = settings.api_debug
     app = FastAPI(
         title=settings.service_name,
         version=__version__,
         lifespan=lifespan,
         redirect_slashes=False,  # a 3xx ends fal's delivery for good
-        docs_url="/docs" if debug else None,
+        docs_url=None,
         redoc_url=None,
-        openapi_url="/openapi.json" if debug else None,
+        openapi_url=None,
         exception_handlers={HTTPException: on_http_exception, Exception: on_bug},
     )
     app.router.routes.append(Route(PATH, Webhook(lambda: app.state.webhook_parts), methods=["POST"]))
     app.include_router(health.router)
+    if settings.api_debug:
+        serve_docs(app)
     app.add_middleware(CORSMiddleware, allow_origins=list(settings.cors_origins), allow_methods=["GET", "POST"])
     app.add_middleware(HostGuard, allowed_hosts=settings.allowed_hosts)
     app.add_middleware(ClientAddress, trusted=settings.forwarded_allow_ips)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -92,6 +93,26 @@ class Bot:
             request_id,
         )
         return avatar
+
+    async def train_many(self, request_ids: Sequence[str]) -> None:
+        """Make an owner and an avatar in training for each request id."""
+        owners = [self._id(str(uuid.uuid4())) for _ in request_ids]
+        people = [(owner, str(1000 + number)) for number, owner in enumerate(owners)]
+        avatars = [
+            (self._id(str(uuid.uuid4())), owner, "Айша", "portrait", "training", request_id)
+            for owner, request_id in zip(owners, request_ids, strict=True)
+        ]
+        async with self.database.write() as transaction:
+            for statement, rows in (
+                ("INSERT INTO users (id, telegram_id) VALUES (?, ?)", people),
+                (
+                    "INSERT INTO avatars (id, user_id, name, training_type, status, fal_request_id) "
+                    "VALUES (?, ?, ?, ?, ?, ?)",
+                    avatars,
+                ),
+            ):
+                spelled = statement if self.database.is_sqlite else statement.replace("?", "%s")
+                await transaction.exec_driver_sql(spelled, rows)
 
     async def avatar(self, avatar_id: str) -> dict[str, Any]:
         """Read the avatar's row; the owner's is_blocked with it."""

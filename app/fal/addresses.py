@@ -1,6 +1,6 @@
 """Where fal's deliveries come from. Defence in depth: the signature is what counts.
 
-Source: fal's `GET /v1/meta`, field `webhook_ip_ranges` (contract/fal.md §1.8).
+Source: fal's `GET /v1/meta`, field `webhook_ip_ranges` (docs/fal.md).
 """
 
 from collections.abc import Callable, Iterable, Sequence

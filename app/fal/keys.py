@@ -1,6 +1,6 @@
 """fal's public keys: read from a JWKS that may hold anything, kept on disk, never trusted for longer than a day.
 
-Source: fal webhooks docs (no longer than 24 h); two captured key sets (contract/fal.md §1.6).
+Source: fal webhooks docs (no longer than 24 h); two captured key sets (docs/fal.md).
 """
 
 import asyncio

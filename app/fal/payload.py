@@ -1,6 +1,6 @@
 """What a delivery says: fal's JSON in, `Reading` out. The only place that knows the fields of fal's answers.
 
-Source: fal webhooks docs and real bodies (contract/fal.md §2, §3 "Error types", §5).
+Source: fal webhooks docs and real bodies (docs/fal.md).
 """
 
 import re

@@ -1,6 +1,6 @@
 """fal's queue API: the result of a finished request, for what a webhook did not bring.
 
-Source: fal queue docs (contract/fal.md §3).
+Source: fal queue docs (docs/fal.md).
 """
 
 from typing import Any

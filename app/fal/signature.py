@@ -1,6 +1,6 @@
 """The signature of a delivery: who says they sent these bytes, when, and whether it is true. Pure.
 
-Source: fal webhooks docs, and eight captured deliveries (contract/fal.md §1.3-1.6).
+Source: fal webhooks docs, and eight captured deliveries (docs/fal.md).
 """
 
 from binascii import Error as NotHex

@@ -1,6 +1,9 @@
 """uvicorn's HTTP protocol with the patience and the limits that it lacks."""
 
 import asyncio
+import fcntl
+import socket
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -14,9 +17,12 @@ MOST_HEADERS = 100
 MOST_HEADER_BYTES = 64 * 1024
 ONE_READ = 256 * 1024  # bytes; uvloop hands over no more at a time
 SWEEPS = 30  # in one client_timeout
+LEAST_TAKEN = 16 * 1024  # bytes of an answer in the time that `Patience.unread` gives
+SIOCOUTQNSD = 0x894B  # linux/sockios.h; elsewhere it is an OSError, and nobody is cut for not reading
+TCP_INFO_BYTES_ACKED = 120  # offset in linux/tcp.h's tcp_info
 
 Refusal = tuple[int, str, str]  # status, code, detail
-Stuck = tuple[str, RequestResponseCycle | None, bool]  # what is waited for, on which request, its body still open
+Stuck = tuple[str, RequestResponseCycle | None, int]  # what is waited for, on which request, how far it has come
 MALFORMED: Refusal = (HTTPStatus.BAD_REQUEST, "malformed_request", "This is not an HTTP/1.1 request.")
 NOT_A_PATH: Refusal = (
     HTTPStatus.BAD_REQUEST,
@@ -49,9 +55,9 @@ IGNORED = _Ignored()
 class Patience:
     """How long the server waits for a client, in seconds; `every` is the time between two sweeps.
 
-    `asking`: for the rest of a header or body, or for the first byte; `unread`: for an answer to be taken;
-    `leftover`: for a body that was answered before its end; `closing`: for a closed connection to flush;
-    `refused`: the same after a refusal.
+    `asking`: for the rest of a header or body, or for the first byte; `unread`: for 16 KiB of an answer to be taken;
+    `leftover`: for a body that was answered before its end; `closing`: for the goodbye of one who has taken it all;
+    `refused`: for the goodbye of one who was refused.
     """
 
     every: float
@@ -66,8 +72,8 @@ class Patience:
         """Divide `client_timeout` so that, sweeps and farewell included, nobody exceeds it."""
         every, farewell = min(0.5, client_timeout / SWEEPS), min(1.0, client_timeout / 15)
         asking = client_timeout - 2 * every - farewell
-        brief, flush = min(2.0, asking), min(5.0, asking)
-        return cls(every, asking, asking, leftover=brief, closing=flush, refused=farewell)
+        brief = min(2.0, asking)
+        return cls(every, asking, asking, leftover=brief, closing=brief, refused=farewell)
 
     def at_shutdown(self) -> "Patience":
         """Let requests under way finish; let nobody hold up the exit by not saying goodbye."""
@@ -76,7 +82,7 @@ class Patience:
             asking=min(self.asking, 3.0),
             unread=min(self.unread, 3.0),
             leftover=min(self.leftover, 0.5),
-            closing=min(self.closing, 1.0),
+            closing=min(self.closing, 0.5),
             refused=min(self.refused, 0.5),
         )
 
@@ -92,12 +98,13 @@ class GuardedProtocol(HttpToolsProtocol):
 
     # Beyond thirty attributes CPython gives up the fast layout of an instance; slots do not count. For the same reason
     # the parser's callbacks name their base class: super() costs a tenth of a microsecond in each.
-    __slots__ = ("chunk", "fed", "refusal", "stuck", "stuck_since", "tls")
+    __slots__ = ("chunk", "fd", "fed", "refusal", "stuck", "stuck_since", "tls")
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn narrows it
         """Note the TLS version once: it does not change."""
         self.refusal: Refusal | None = None
         self.fed = self.chunk = 0  # bytes since the request, or its header, began; at worst one read too many
+        self.fd: int = transport.get_extra_info("socket").fileno()
         self.stuck: Stuck | None = None
         self.stuck_since = 0.0
         ssl_object = transport.get_extra_info("ssl_object")
@@ -175,22 +182,27 @@ class GuardedProtocol(HttpToolsProtocol):
     def stuck_at(self) -> Stuck | None:
         """Name what the server waits for the client to do, and on which request; None while the turn is ours."""
         cycle = self.cycle
-        kind = None
         if self.transport.is_closing():
-            kind = "closing" if self.refusal is None else "refused"
-        elif cycle is None:
-            kind = "asking"
-        elif cycle.response_complete:
-            if self.timeout_keep_alive_task is None:
-                # The stock keep-alive clock stops at any byte, a lone line feed included.
-                kind = "leftover" if cycle.more_body else "asking"
-            elif self.transport.get_write_buffer_size():
-                kind = "unread"
-        elif cycle.more_body and not self.flow.read_paused:
-            kind = "asking"
-        elif self.transport.get_write_buffer_size():
-            kind = "unread"
-        return None if kind is None else (kind, cycle, cycle is not None and cycle.more_body)
+            if self.refusal is not None:
+                return "refused", cycle, 0
+            return self._unread() or ("closing", cycle, 0)
+        if cycle is None:
+            return "asking", None, 0
+        if cycle.response_complete and self.timeout_keep_alive_task is None:
+            # The stock keep-alive clock stops at any byte, a lone line feed included.
+            return "leftover" if cycle.more_body else "asking", cycle, cycle.more_body
+        if cycle.more_body and not cycle.response_complete and not self.flow.read_paused:
+            return "asking", cycle, cycle.more_body
+        return self._unread()
+
+    def _unread(self) -> Stuck | None:
+        """Ask the kernel whether the client takes its answer: under TLS uvloop hides what it still holds itself."""
+        try:
+            if not unsent(self.fd):
+                return None
+            return "unread", self.cycle, acknowledged(self.fd) // LEAST_TAKEN
+        except OSError:  # closed this very moment
+            return None
 
     def overdue(self, now: float, patience: Patience) -> str | None:
         """Return what the client has been too slow with, if anything. `now` is the loop's time."""
@@ -212,6 +224,22 @@ class GuardedProtocol(HttpToolsProtocol):
             self._refuse(TOO_SLOW)
         else:
             self.transport.abort()
+
+
+def unsent(fd: int) -> int:
+    """Return how many bytes the kernel holds back because the peer has no room for them; raises OSError."""
+    return int.from_bytes(fcntl.ioctl(fd, SIOCOUTQNSD, b"\0\0\0\0"), sys.byteorder)
+
+
+def acknowledged(fd: int) -> int:
+    """Return how many bytes the peer has taken since the connection began; raises OSError."""
+    borrowed = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=fd)
+    try:
+        size = TCP_INFO_BYTES_ACKED + 8
+        info = borrowed.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, size)
+        return int.from_bytes(info[TCP_INFO_BYTES_ACKED:size], sys.byteorder)
+    finally:
+        borrowed.detach()
 
 
 def sweep(connections: Iterable[GuardedProtocol], now: float, patience: Patience) -> int:

@@ -112,7 +112,7 @@ class Server(uvicorn.Server):
         if tls is not None:
             timeouts = {
                 "ssl_handshake_timeout": self._patience.asking,
-                "ssl_shutdown_timeout": self._patience.closing,
+                "ssl_shutdown_timeout": self._patience.unread,  # the sweep is sooner where all has been taken
             }
         loop = asyncio.get_running_loop()
         try:

@@ -9,7 +9,7 @@ from app.telegram.words import Words
 
 NAME_LIMIT = 64  # characters shown of an avatar's name
 CALLBACK_LIMIT = 64  # bytes of callback_data (Bot API, InlineKeyboardButton)
-GALLERY = "avatar_gallery"  # the bot's own callbacks: contract/bot-database.md
+GALLERY = "avatar_gallery"  # the bot's own callbacks: docs/bot-database.md
 GENERATE = "avatar_generate:"
 
 Keyboard = tuple[tuple[tuple[str, str], ...], ...]

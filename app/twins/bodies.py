@@ -5,7 +5,7 @@ import json
 import uuid
 from typing import Any, Final
 
-LORA_BYTES: Final = 89_745_224  # size of a real portrait LoRA (contract/fal.md §5)
+LORA_BYTES: Final = 89_745_224  # size of a real portrait LoRA (docs/fal.md).
 
 Payload = dict[str, Any]
 
@@ -63,12 +63,12 @@ def wan(seed: str) -> Payload:
 
 
 def success(request_id: str, payload: Payload | None = None, *, gateway_request_id: str | None = None) -> bytes:
-    """Return shape 1 of contract/fal.md §2: OK with a payload, `portrait(request_id)` by default."""
+    """Return shape 1 of docs/fal.md: OK with a payload, `portrait(request_id)` by default."""
     return body_for(request_id, payload=payload or portrait(request_id), gateway_request_id=gateway_request_id)
 
 
 def validation_detail(kind: str = "content_policy_violation") -> Payload:
-    """Return the model's own 422 answer; `kind` is a type of contract/fal.md §3. `input` echoes what a person typed."""
+    """Return the model's own 422 answer; `kind` is an error type of docs/fal.md. `input` echoes what a person typed."""
     return {
         "detail": [
             {

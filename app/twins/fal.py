@@ -18,7 +18,7 @@ from app.twins.faults import Fault, Gate, Hang, Instead, Sleep, Slow, answer
 from app.twins.serving import serve
 from app.twins.signing import FalKey
 
-WEBHOOK_RANGES: Final = (  # fal's documented sample, contract/fal.md §1.8
+WEBHOOK_RANGES: Final = (  # fal's documented sample, docs/fal.md
     "34.123.59.101/32",
     "34.135.41.243/32",
     "35.239.83.87/32",
@@ -50,7 +50,7 @@ class Job:
     """What the queue knows of one request.
 
     `status_code` and `body` are the model's own answer, replayed by the result route once COMPLETED; fal has no state
-    for failed or cancelled requests (contract/fal.md §3). `fault` hits both routes of this job.
+    for failed or cancelled requests (docs/fal.md). `fault` hits both routes of this job.
     """
 
     state: JobState = "COMPLETED"

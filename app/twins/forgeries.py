@@ -6,7 +6,7 @@ from typing import Final
 from app.twins import bodies
 from app.twins.signing import FOREIGN_ACCOUNT, SIGNATURE_HEADER, FalKey, sign
 
-STALE_SECONDS: Final = 301  # fal's tolerance is 300 s both ways, contract/fal.md §1.4
+STALE_SECONDS: Final = 301  # fal's tolerance is 300 s both ways, docs/fal.md
 GROUP_ORDER: Final = 2**252 + 27742317777372353535851937790883648493  # L of Ed25519
 
 LOW_ORDER_SIGNATURE: Final = "01" + "00" * 63  # R = identity, S = 0

@@ -1,4 +1,4 @@
-"""A rough reading of Telegram's HTML: strict enough to catch an escaping bug (contract/telegram.md §3)."""
+"""A rough reading of Telegram's HTML: strict enough to catch an escaping bug (docs/telegram.md)."""
 
 import html
 import re

@@ -1,4 +1,4 @@
-"""fal's webhook sender: signed, retried and re-signed as observed and documented in contract/fal.md §1."""
+"""fal's webhook sender: signed, retried and re-signed as observed and documented in docs/fal.md."""
 
 import asyncio
 import hashlib

@@ -62,7 +62,7 @@ def sign(key: FalKey, request_id: str, user_id: str, timestamp: int | str, body:
 
     The message is request_id, user_id, timestamp and hex(sha256(body)), joined by newlines and without a last one; the
     signature is lower-case hex; `timestamp` is in whole Unix seconds (a str passes as it is, for absurd ones).
-    Source: contract/fal.md §1.3-1.4.
+    Source: docs/fal.md.
     """
     digest = hashlib.sha256(body).hexdigest()
     message = f"{request_id}\n{user_id}\n{timestamp}\n{digest}".encode()

@@ -1,4 +1,4 @@
-"""Telegram's refusals and failures, in its own words (contract/telegram.md §2)."""
+"""Telegram's refusals and failures, in its own words (docs/telegram.md)."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final

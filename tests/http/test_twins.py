@@ -39,7 +39,7 @@ async def client() -> AsyncIterator[httpx2.AsyncClient]:
 
 
 def verified(public: bytes, headers: dict[str, str], body: bytes) -> bool:
-    """Verify with another library than the one that signed, from the words of contract/fal.md §1.4."""
+    """Verify with another library than the one that signed, from the words of docs/fal.md."""
     names = ("Request-Id", "User-Id", "Timestamp")
     lines = [headers[f"X-Fal-Webhook-{name}"] for name in names] + [hashlib.sha256(body).hexdigest()]
     try:

@@ -1,4 +1,4 @@
-"""The fal twin's JWKS, address list and queue answer as contract/fal.md says, and misbehave on request."""
+"""The fal twin's JWKS, address list and queue answer as docs/fal.md says, and misbehave on request."""
 
 import ssl
 from collections.abc import AsyncIterator

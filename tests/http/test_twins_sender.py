@@ -1,4 +1,4 @@
-"""The fal twin's sender posts, retries and gives up as contract/fal.md §1 says."""
+"""The fal twin's sender posts, retries and gives up as docs/fal.md says."""
 
 import ssl
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The Telegram twin takes and refuses messages as contract/telegram.md says."""
+"""The Telegram twin takes and refuses messages as docs/telegram.md says."""
 
 import asyncio
 import json

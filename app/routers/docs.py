@@ -1,0 +1,74 @@
+"""/docs and /openapi.json, with API_DEBUG only; no file comes from elsewhere."""
+
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.openapi.utils import get_openapi
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from app.routers.fal_webhook import PATH
+
+ASSETS = Path(__file__).resolve().parents[1] / "static" / "swagger-ui"
+
+SIGNED_HEADERS = (
+    "X-Fal-Webhook-Request-Id",
+    "X-Fal-Webhook-User-Id",
+    "X-Fal-Webhook-Timestamp",
+    "X-Fal-Webhook-Signature",
+)
+ANSWERS = {
+    "200": "stored, or stored before",
+    "400": "malformed headers",
+    "401": "signature or clock",
+    "403": "another account, or an address that is not fal's",
+    "413": "body too large",
+    "415": "not application/json, or compressed",
+    "503": "cannot be judged or stored now; send again after Retry-After",
+}
+
+
+def serve_docs(app: FastAPI) -> None:
+    """Add /docs and /openapi.json to an application that has none."""
+
+    async def schema(_request: Request) -> Response:
+        return JSONResponse(describe(app))
+
+    async def page(_request: Request) -> Response:
+        return get_swagger_ui_html(
+            openapi_url="/openapi.json",
+            title=app.title,
+            swagger_js_url="/docs/assets/swagger-ui-bundle.js",
+            swagger_css_url="/docs/assets/swagger-ui.css",
+            swagger_favicon_url="data:,",
+        )
+
+    app.router.routes.extend(
+        [
+            Route("/openapi.json", schema),
+            Route("/docs", page),
+            Mount("/docs/assets", StaticFiles(directory=ASSETS)),
+        ]
+    )
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """Describe the API in OpenAPI 3.1; the webhook is described here because it is no FastAPI route."""
+    document = get_openapi(title=app.title, version=app.version, routes=app.routes)
+    document["paths"][PATH] = {
+        "post": {
+            "summary": "fal's webhook",
+            "operationId": "fal_webhook",
+            "parameters": [
+                {"name": name, "in": "header", "required": True, "schema": {"type": "string"}}
+                for name in SIGNED_HEADERS
+            ],
+            "requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}},
+            "responses": {status: {"description": text} for status, text in ANSWERS.items()},
+        }
+    }
+    return document

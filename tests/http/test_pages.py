@@ -1,0 +1,125 @@
+"""Health, totals, the root, documentation, hosts."""
+
+import hashlib
+import re
+from pathlib import Path
+
+import pytest
+
+from app import __version__
+from app.db.engine import Database
+from app.domain.errors import DatabaseUnavailable
+from app.twins import bodies
+from tests.http.conftest import Serve, Served
+
+pytestmark = pytest.mark.anyio
+
+STATIC = Path(__file__).parents[2] / "app" / "static"
+
+
+async def test_health_is_exactly_the_owners_answer(served: Served) -> None:
+    """To the byte, as the owner's page shows it."""
+    answer = await served.http.get("/health")
+    assert (answer.status_code, answer.content) == (
+        200,
+        b'{"status":"healthy","service":"Aisha Bot FAL Webhook API"}',
+    )
+
+
+async def test_the_service_can_be_renamed(serve: Serve) -> None:
+    """SERVICE_NAME changes the name and nothing else."""
+    async with serve(service_name="Bot") as served:
+        assert (await served.http.get("/health")).json() == {"status": "healthy", "service": "Bot"}
+
+
+async def test_ready_means_that_deliveries_are_stored_and_applied(served: Served) -> None:
+    """Database and worker, nothing of fal's or Telegram's."""
+    answer = await served.http.get("/readyz")
+    assert (answer.status_code, answer.json()) == (
+        200,
+        {"status": "ready", "checks": {"database": "ok", "worker": "ok"}},
+    )
+
+
+async def test_without_the_database_it_is_alive_but_not_ready(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Liveness asks nobody; readiness says what is missing."""
+
+    def broken(_self: Database) -> None:
+        raise DatabaseUnavailable("gone")
+
+    monkeypatch.setattr(Database, "read", broken)
+    assert (await served.http.get("/livez")).status_code == 200
+    assert (await served.http.get("/health")).status_code == 200
+    for path in ("/readyz", "/api/v1/health"):
+        answer = await served.http.get(path)
+        assert (answer.status_code, answer.json()["checks"]["database"]) == (503, "unavailable")
+    assert (await served.http.get("/api/v1/webhook/status")).status_code == 503
+
+
+async def test_missing_keys_do_not_make_it_unready(serve: Serve) -> None:
+    """fal's trouble is shown, not ours to restart for."""
+    async with serve(fal_jwks_urls=("http://127.0.0.1:9/jwks.json",)) as served:
+        answer = await served.http.get("/api/v1/health")
+        assert (answer.status_code, answer.json()["checks"]["keys"]) == (200, "missing")
+        assert (await served.http.get("/readyz")).status_code == 200
+
+
+async def test_the_status_counts_without_naming(served: Served) -> None:
+    """Totals of what happened; no request id is in them."""
+    request_id = bodies.job_id(7)
+    await served.deliver(request_id, bodies.success(request_id))
+    await served.deliver(request_id, bodies.success(request_id))
+    answer = await served.http.get("/api/v1/webhook/status")
+    totals = answer.json()
+    assert sum(totals["deliveries"].values()) == 1
+    assert totals["duplicates"] == 1
+    assert totals["last_delivery"] is not None
+    assert request_id not in answer.text
+
+
+async def test_the_root_says_what_this_is(served: Served) -> None:
+    """Service, version, status, ssl, endpoints."""
+    told = (await served.http.get("/")).json()
+    assert (told["version"], told["status"], told["ssl"]) == (__version__, "running", False)
+    assert told["endpoints"]["webhook"] == "/api/v1/avatar/status_update"
+
+
+@pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/redoc", "/docs/assets/swagger-ui.css"])
+async def test_documentation_is_off_by_default(served: Served, path: str) -> None:
+    """API_DEBUG opens it, nothing else."""
+    assert (await served.http.get(path)).status_code == 404
+
+
+async def test_documentation_takes_no_file_from_elsewhere(serve: Serve) -> None:
+    """Every address in the page is our own and answers."""
+    async with serve(api_debug=True) as served:
+        page = (await served.http.get("/docs")).text
+        addresses = re.findall(r"""(?:src|href)="([^"]+)""", page)
+        assert [address for address in addresses if "//" in address] == []
+        for address in addresses:
+            if not address.startswith("data:"):
+                assert (await served.http.get(address)).status_code == 200
+        assert "/api/v1/avatar/status_update" in (await served.http.get("/openapi.json")).json()["paths"]
+
+
+def test_files_of_others_are_unchanged() -> None:
+    """What was taken from elsewhere is what its page says."""
+    listed = re.findall(r"^\| (\S+) \|.*\| ([0-9a-f]{64}) \|$", (STATIC / "VENDORED.md").read_text(), re.MULTILINE)
+    assert listed
+    for name, digest in listed:
+        assert hashlib.sha256((STATIC / name).read_bytes()).hexdigest() == digest
+
+
+@pytest.mark.parametrize("host", ["evil.example", "aibots.kz.evil.example", "aibots.kz@evil.example", ""])
+async def test_another_host_is_refused(served: Served, host: str) -> None:
+    """The Host header must be one of ALLOWED_HOSTS (fault 37)."""
+    answer = await served.http.get("/health", headers={"Host": host})
+    assert (answer.status_code, answer.json()["code"]) == (400, "host_not_allowed")
+
+
+async def test_the_site_itself_may_read_across_origins(served: Served) -> None:
+    """CORS answers the origins of CORS_ORIGINS and no other."""
+    own = await served.http.get("/health", headers={"Origin": "https://aibots.kz"})
+    assert own.headers["access-control-allow-origin"] == "https://aibots.kz"
+    other = await served.http.get("/health", headers={"Origin": "https://evil.example"})
+    assert "access-control-allow-origin" not in other.headers
