@@ -11,7 +11,8 @@ from app.bootstrap import Services
 from app.domain.errors import DatabaseUnavailable
 from app.flows.ports import Clock
 
-LINGER = 0.02  # s that a job gathers work before its next turn: under load plans share a commit
+LINGER = 0.02  # s that a job lets work gather before its next turn: under load plans share a commit
+BACKLOG = 50  # rows in one turn that mean that there is no need to let them gather
 REFRESH_EVERY = 3600.0  # s between looks at fal's keys and addresses; keys serve for a day
 REFRESH_AGAIN = 30.0  # s until the next try after a failed look
 STUCK = timedelta(seconds=60)  # a step that takes longer is stuck
@@ -112,7 +113,12 @@ def _polling(flow: Callable[[], Awaitable[int]], interval: float) -> Step:
     """Take turns quickly while there is work, else at the poll interval or when woken."""
 
     async def step() -> float:
-        return LINGER if await flow() else interval
+        taken = await flow()
+        if not taken:
+            return interval
+        if taken < BACKLOG:
+            await asyncio.sleep(LINGER)
+        return 0.0
 
     return step
 

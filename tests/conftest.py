@@ -8,9 +8,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
+import app.core.logger  # noqa: F401  what is not configured is quiet then
 from app.db.engine import Database, open_database
 from app.db.migrate import migrate
 from app.db.schema import find_bot_tables
+from app.db.tables import metadata
 from app.db.trainings import BotTables
 from tests.factories import BOT_TABLES, Bot
 from tests.fakes import FrozenClock
@@ -42,24 +44,24 @@ def postgres() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def postgres_template(postgres: str) -> str:
-    """A database with the bot's tables and ours, to copy from."""
-    name = f"template_{uuid.uuid4().hex[:12]}"
-    _administer(postgres, f"CREATE DATABASE {name}")
-    url = _with_database(postgres, name)
+def postgres_shared(postgres: str) -> str:
+    """A database with the bot's tables and ours; making one for each test would take most of the suite's time."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    url = with_database(postgres, name)
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(BOT_TABLES)
     migrate(url)
-    return name
+    return url
 
 
 @pytest.fixture
-def postgres_url(postgres: str, postgres_template: str) -> Iterator[str]:
-    """A fresh PostgreSQL database that is ready to work on."""
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    _administer(postgres, f"CREATE DATABASE {name} TEMPLATE {postgres_template}")
-    yield _with_database(postgres, name)
-    _administer(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+def postgres_url(postgres_shared: str) -> str:
+    """A PostgreSQL database that is ready to work on, and empty."""
+    with psycopg.connect(postgres_shared, autocommit=True) as connection:
+        connection.execute(f"TRUNCATE users, avatars, {', '.join(metadata.tables)} RESTART IDENTITY")
+    return postgres_shared
 
 
 @pytest.fixture(scope="session")
@@ -107,11 +109,7 @@ def clock() -> FrozenClock:
     return FrozenClock()
 
 
-def _administer(url: str, statement: str) -> None:
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(statement)
-
-
-def _with_database(url: str, name: str) -> str:
+def with_database(url: str, name: str) -> str:
+    """Spell the URL of another database on the same server."""
     head, _, query = url.partition("?")
     return f"{head.rpartition('/')[0]}/{name}" + (f"?{query}" if query else "")

@@ -53,6 +53,7 @@ async def put(transaction: Transaction, items: Sequence[tuple[Notification, Clai
             "chat_id": notification.owner.chat_id,
             "language": notification.owner.language,
             "received_at": delivery.received_at,
+            "stored_at": delivery.stored_at,
             "applied_at": now,
         }
         for notification, delivery in items
@@ -103,6 +104,7 @@ def _claimed(row: RowMapping, send_at: datetime) -> ClaimedNotification:
         row["uncertain"],
         notification,
         row["received_at"],
+        row["stored_at"],
         row["applied_at"],
         send_at,
     )

@@ -73,6 +73,7 @@ notifications = Table(
     Column("uncertain", Integer, nullable=False, server_default="0"),
     Column("message_id", BigInteger),
     Column("received_at", UtcDateTime, nullable=False),
+    Column("stored_at", UtcDateTime, nullable=False),
     Column("applied_at", UtcDateTime, nullable=False),
     UniqueConstraint("avatar_id", "request_id", "kind", name="webhook_notifications_identity"),
     Index("webhook_notifications_due", "due_at", "id", postgresql_where=_PENDING, sqlite_where=_PENDING),

@@ -56,3 +56,8 @@ class ClaimedDelivery:
     body: bytes
     received_at: datetime
     stored_at: datetime
+
+
+def milliseconds(start: datetime, end: datetime) -> float:
+    """Tell how long a part of a delivery's way took."""
+    return round((end - start).total_seconds() * 1000, 1)

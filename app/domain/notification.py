@@ -64,12 +64,13 @@ class Notification:
 
 @dataclass(frozen=True, slots=True)
 class ClaimedNotification:
-    """A notification together with the right to finish it, and when its delivery arrived and was applied."""
+    """A notification with the right to finish it, and when its delivery arrived, was stored and was applied."""
 
     claim: Claim
     failures: int
     uncertain: int  # sends whose outcome is unknown (a timeout after the request left): Telegram has no idempotency key
     notification: Notification
     received_at: datetime
+    stored_at: datetime
     applied_at: datetime
     send_at: datetime  # the slot that pacing gave it

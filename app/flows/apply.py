@@ -11,7 +11,7 @@ import structlog
 from app.db import inbox, outbox
 from app.db.engine import Database, Transaction
 from app.db.trainings import BotTables
-from app.domain.delivery import ClaimedDelivery
+from app.domain.delivery import ClaimedDelivery, milliseconds
 from app.domain.errors import ClaimLost, DatabaseUnavailable, PayloadUnreadable, ResultUnavailable
 from app.domain.training import Plan, Reading, Training, decide
 from app.domain.verdict import Bury, Done, Retry, Verdict, await_training, retry_or_bury
@@ -217,8 +217,9 @@ def _log_end(claimed: ClaimedDelivery, plan: Plan, now: datetime) -> None:
     """Log where the decision falls. A delivery that owes a message gets its last line when the message is told."""
     verdict = plan.verdict
     timings = {
-        "stored_ms": _milliseconds(claimed.received_at, claimed.stored_at),
-        "applied_ms": _milliseconds(claimed.received_at, now),
+        "received_at": claimed.received_at.isoformat(),
+        "stored_ms": milliseconds(claimed.received_at, claimed.stored_at),
+        "applied_ms": milliseconds(claimed.received_at, now),
     }
     ids = {"request_id": claimed.request_id, "delivery": claimed.claim.id, "why": verdict.why}
     match verdict:
@@ -228,7 +229,3 @@ def _log_end(claimed: ClaimedDelivery, plan: Plan, now: datetime) -> None:
             log.info("delivery.postponed", **ids, attempt=claimed.claim.attempt, next_at=at.isoformat())
         case Bury():
             log.error("delivery.buried", **ids, **timings)
-
-
-def _milliseconds(start: datetime, end: datetime) -> float:
-    return round((end - start).total_seconds() * 1000, 1)

@@ -13,6 +13,7 @@ from app.db.commit import GroupCommit
 from app.db.engine import Database, Transaction
 from app.db.outbox import Told
 from app.db.trainings import BotTables
+from app.domain.delivery import milliseconds
 from app.domain.errors import ClaimLost, DatabaseUnavailable
 from app.domain.notification import ClaimedNotification
 from app.domain.sending import SendOutcome, Uncertain
@@ -184,8 +185,10 @@ class Notify:
                     **ids,
                     state=told.state,
                     message_id=told.message_id,
-                    applied_ms=round((item.applied_at - item.received_at).total_seconds() * 1000, 1),
-                    told_ms=round((told.finished_at - item.received_at).total_seconds() * 1000, 1),
+                    received_at=item.received_at.isoformat(),
+                    stored_ms=milliseconds(item.received_at, item.stored_at),
+                    applied_ms=milliseconds(item.received_at, item.applied_at),
+                    told_ms=milliseconds(item.received_at, told.finished_at),
                 )
             case Retry(at):
                 log.warning("notification.postponed", **ids, attempt=item.claim.attempt, next_at=at.isoformat())

@@ -28,6 +28,7 @@ log = structlog.get_logger(__name__)
 
 EXIT_OK, EXIT_FAILED, EXIT_CONFIG = 0, 1, 78
 WATCH_EVERY = 2.0  # seconds; a pair is served at the second look that finds it unchanged
+FLUSH_END = 300.0  # seconds; the sweep ends a TLS goodbye far sooner, unless an answer still flows
 # Together below the 10 s in which SIGTERM must be obeyed.
 REQUESTS_END = 5  # seconds for requests under way
 LIFESPAN_END = 3.0  # seconds for the application's own farewell
@@ -112,7 +113,7 @@ class Server(uvicorn.Server):
         if tls is not None:
             timeouts = {
                 "ssl_handshake_timeout": self._patience.asking,
-                "ssl_shutdown_timeout": self._patience.unread,  # the sweep is sooner where all has been taken
+                "ssl_shutdown_timeout": FLUSH_END,
             }
         loop = asyncio.get_running_loop()
         try:

@@ -66,6 +66,7 @@ def upgrade() -> None:
         sa.Column("uncertain", sa.Integer, nullable=False, server_default="0"),
         sa.Column("message_id", sa.BigInteger),
         sa.Column("received_at", UtcDateTime, nullable=False),
+        sa.Column("stored_at", UtcDateTime, nullable=False),
         sa.Column("applied_at", UtcDateTime, nullable=False),
         sa.UniqueConstraint("avatar_id", "request_id", "kind", name="webhook_notifications_identity"),
     )

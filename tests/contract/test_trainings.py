@@ -12,6 +12,7 @@ from app.db.schema import find_bot_tables
 from app.db.trainings import BotTables
 from app.domain.errors import ClaimLost, DatabaseUnfit
 from app.domain.training import Artifacts, Change, Trainer, TrainingStatus
+from tests.conftest import with_database
 from tests.factories import BOT_TABLES, CONFIG, LORA, Bot, native_enums
 from tests.fakes import START
 
@@ -39,8 +40,7 @@ def fresh_url(postgres: str) -> Iterator[str]:
     with psycopg.connect(postgres, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         connection.execute(f"CREATE DATABASE {name}")
-    head, _, query = postgres.partition("?")
-    yield f"{head.rpartition('/')[0]}/{name}" + (f"?{query}" if query else "")
+    yield with_database(postgres, name)
     with psycopg.connect(postgres, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
