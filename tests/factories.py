@@ -38,6 +38,7 @@ CREATE TABLE avatars (
 );
 CREATE INDEX ix_avatars_fal_request_id ON avatars (fal_request_id);
 """
+NEW_AVATAR = "INSERT INTO avatars (id, user_id, name, training_type, status, fal_request_id) VALUES (?, ?, ?, ?, ?, ?)"
 BOT_TABLES = USERS + AVATARS.format(training_type="varchar(32)", status="varchar(32)")
 
 
@@ -84,7 +85,7 @@ class Bot:
             blocked,
         )
         await self._run(
-            "INSERT INTO avatars (id, user_id, name, training_type, status, fal_request_id) VALUES (?, ?, ?, ?, ?, ?)",
+            NEW_AVATAR,
             self._id(avatar),
             self._id(owner),
             name,
@@ -105,11 +106,7 @@ class Bot:
         async with self.database.write() as transaction:
             for statement, rows in (
                 ("INSERT INTO users (id, telegram_id) VALUES (?, ?)", people),
-                (
-                    "INSERT INTO avatars (id, user_id, name, training_type, status, fal_request_id) "
-                    "VALUES (?, ?, ?, ?, ?, ?)",
-                    avatars,
-                ),
+                (NEW_AVATAR, avatars),
             ):
                 spelled = statement if self.database.is_sqlite else statement.replace("?", "%s")
                 await transaction.exec_driver_sql(spelled, rows)

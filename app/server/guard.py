@@ -179,6 +179,9 @@ class GuardedProtocol(HttpToolsProtocol):
             return not self.pipeline
         return not cycle.more_body if cycle.response_complete else cycle.more_body and not cycle.response_started
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """Stay silent: a request that offers an upgrade is answered as it is, and anybody can send a million of them."""
+
     def stuck_at(self) -> Stuck | None:
         """Name what the server waits for the client to do, and on which request; None while the turn is ours."""
         cycle = self.cycle

@@ -1,0 +1,32 @@
+"""Look at what owners were told, and try again what was not sent."""
+
+from typing import Annotated
+
+import typer
+
+from app.cli import desk
+from app.cli.deliveries import Json, Keys
+from app.db.desk import Queue
+from app.domain.notification import NotificationState
+from app.flows.operate import Operation
+
+app = typer.Typer(no_args_is_help=True, help="What owners were told.")
+
+COLUMNS = ("id", "request_id", "kind", "chat_id", "state", "reason", "attempt", "message_id", "finished_at")
+
+
+@app.command("list")
+def list_(
+    *,
+    state: Annotated[NotificationState | None, typer.Option(help="Only this state.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,
+    json: Json = False,
+) -> None:
+    """List notifications, newest first."""
+    desk.show_list(Queue.NOTIFICATIONS, COLUMNS, state=state, limit=limit, as_json=json)
+
+
+@app.command()
+def redrive(keys: Keys) -> None:
+    """Send again now what was not sent; what was sent stays sent."""
+    desk.change(Queue.NOTIFICATIONS, Operation.REDRIVE, keys)

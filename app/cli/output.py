@@ -1,0 +1,66 @@
+"""How commands speak: JSON for machines, a table for people, and exit codes that mean something."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from enum import IntEnum
+from typing import Any
+
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+from app.core.text import one_line
+
+
+class Exit(IntEnum):
+    """Exit codes: the same for every command."""
+
+    OK = 0
+    CHECK_FAILED = 1
+    USAGE = 2
+    REMOTE_DOWN = 69
+    TRY_AGAIN = 75
+    CONFIG = 78
+
+
+def print_json(value: Any) -> None:
+    """Write one JSON document; bytes are shown as text where they are text, else as hex."""
+    sys.stdout.write(orjson.dumps(value, default=_plain, option=orjson.OPT_INDENT_2).decode() + "\n")
+
+
+def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], empty: str) -> None:
+    """Write a table of these columns, or the sentence `empty`. What a stranger wrote cannot steer the terminal."""
+    if not rows:
+        sys.stdout.write(f"{empty}\n")
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(row[column]) for column in columns))
+    Console(highlight=False, markup=False).print(table)
+
+
+def print_fields(row: Mapping[str, Any]) -> None:
+    """Write one row, a line per field."""
+    width = max(len(name) for name in row)
+    for name, value in row.items():
+        sys.stdout.write(f"{name:<{width}}  {_cell(value)}\n")
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ", timespec="seconds")
+    return one_line(str(_plain(value)))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes | bytearray):
+        try:
+            return bytes(value).decode()
+        except UnicodeDecodeError:
+            return bytes(value).hex()
+    return str(value)

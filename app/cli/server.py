@@ -1,0 +1,29 @@
+"""Start the server; bring the database up to date."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from app import main
+from app.core.config import load_settings
+from app.db.migrate import migrate as run_migrations
+from app.db.tables import HEAD
+
+
+def serve() -> None:
+    """Start the server with the current settings."""
+    sys.exit(main.main())
+
+
+def migrate(
+    *, check: Annotated[bool, typer.Option("--check", help="Only say whether migrations are missing.")] = False
+) -> None:
+    """Bring our tables up to date; the bot's tables are never touched."""
+    settings = load_settings()
+    if check:
+        behind = main.is_behind(settings)
+        sys.stdout.write("behind: run `aisha-webhook migrate`\n" if behind else f"up to date: {HEAD}\n")
+        raise typer.Exit(int(behind))
+    run_migrations(settings.database_url.get_secret_value())
+    sys.stdout.write(f"up to date: {HEAD}\n")

@@ -1,0 +1,133 @@
+"""`aisha-webhook demo`, run as a user runs it."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.cli.demo_words import WORDS
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 60  # s; the demo bounds itself to less than 30, a busy machine's imports come on top
+STEPS = ("portrait", "failure", "duplicate", "late", "fetched", "style", "forged", "telegram", "closing")
+RUN = "from app.cli.main import main; main()"
+LYING = """
+from app.cli import demo
+async def portrait(stage, report):
+    report.expect("avatar.status", "completed", "evil \\x1b[2J")
+demo.STEPS = (portrait,)
+"""
+NO_SERVER = """
+from app.cli import demo_stage
+demo_stage.DOMAIN = "no domain"
+"""
+
+
+def environment(scratch: Path) -> dict[str, str]:
+    """This process's environment with settings that would break any server that read them."""
+    broken = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none", "API_PORT": "http", "FAL_USER_ID": "somebody"}
+    return {**os.environ, **broken, "TMPDIR": str(scratch), "PYTHONPATH": str(ROOT)}  # noqa: TID251  passed on
+
+
+def run(folder: Path, *arguments: str, before: str = "") -> subprocess.CompletedProcess[str]:
+    (folder / ".env").write_text("SSL_ENABLED=perhaps\n")
+    scratch = folder / "scratch"
+    scratch.mkdir()
+    return subprocess.run(
+        [sys.executable, "-c", before + RUN, "demo", *arguments],
+        cwd=folder,
+        env=environment(scratch),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+def test_the_whole_way_is_as_it_should_be(tmp_path: Path) -> None:
+    """The demo ends with 0, names every step in its summary, and leaves nothing behind nor reads the user's .env."""
+    done = run(tmp_path)
+    summary = done.stdout[done.stdout.rindex("HTTP") :]
+    assert (done.returncode, done.stderr) == (0, "")
+    for name in STEPS:
+        assert WORDS[name][0] in summary
+    assert "✗" not in done.stdout
+    assert "│ ✨ Ваш аватар «Айша» готов!" in done.stdout
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_a_machine_reads_the_same_as_one_document(tmp_path: Path) -> None:
+    """--json prints one document with every answer, row and message; --keep leaves the logs where it says."""
+    done = run(tmp_path, "--json", "--language", "en", "--keep")
+    told = json.loads(done.stdout)
+    steps = {step["name"]: step for step in told["steps"]}
+    assert (done.returncode, told["right"], tuple(steps)) == (0, True, STEPS)
+    assert told["seconds"] < 30
+    assert [event["answer"].get("code") for event in steps["forged"]["events"] if "answer" in event] == [
+        "signature_invalid",
+        "signature_invalid",
+        "timestamp_outside_window",
+        "account_foreign",
+        None,
+        "signature_missing",
+    ]
+    assert seen(steps["forged"])["deliveries"][0]["reason"] == "id_mismatch"
+    assert seen(steps["failure"])["avatar"]["status"] == "error"
+    assert seen(steps["portrait"])["messages"][0]["text"].startswith("✨ Your avatar")
+    assert (Path(told["folder"]) / "logs" / "webhook.log").stat().st_size > 0
+
+
+def seen(step: Mapping[str, Any]) -> Any:
+    """What a step saw in the database last."""
+    return [event for event in step["events"] if "avatar" in event][-1]
+
+
+def test_what_is_not_as_it_should_be_is_told(tmp_path: Path) -> None:
+    """A step that fails makes the exit code 1 and is named with what was seen, escaped; the server's log follows."""
+    done = run(tmp_path, "--language", "en", before=LYING)
+    assert done.returncode == 1
+    assert r"avatar.status: should be completed, but is evil \x1b[2J" in done.stdout
+    assert "keys.refreshed" in done.stdout
+    assert "\x1b[2J" not in done.stdout
+
+
+def test_a_server_that_does_not_start_is_told(tmp_path: Path) -> None:
+    """When the server refuses to start, the demo says with which code and in which words, and ends with 1."""
+    done = run(tmp_path, "--language", "en", before=NO_SERVER)
+    assert done.returncode == 1
+    assert "exit code 78" in done.stdout
+    assert "API_DOMAIN" in done.stdout
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_demo_that_is_stopped_takes_its_server_along(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    """SIGTERM and Ctrl+C in the middle leave neither the server nor the scratch folder behind."""
+    with subprocess.Popen(
+        [sys.executable, "-c", RUN, "demo", "--language", "en"],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as playing:
+        assert playing.stdout is not None
+        for line in playing.stdout:
+            if found := re.search(r"https://127\.0\.0\.1:(\d+)", line):
+                break
+        assert found is not None
+        (folder,) = tmp_path.iterdir()
+        playing.send_signal(number)
+        playing.communicate(timeout=PATIENCE)
+    assert playing.returncode == code
+    assert not folder.exists()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", int(found[1])))
