@@ -16,6 +16,7 @@ from app.core.config import Settings
 from app.db import inbox, schema
 from app.db.commit import GroupCommit
 from app.db.engine import Database, open_database
+from app.db.wake import Topic, listen
 from app.domain.errors import DatabaseUnfit
 from app.fal.addresses import Addresses
 from app.fal.client import make_client
@@ -25,6 +26,7 @@ from app.fal.queue import FalQueueApi
 from app.flows.accept import Accept
 from app.flows.apply import Apply, Patience
 from app.flows.notify import Notify, write_records
+from app.flows.prune import Prune
 from app.telegram.messenger import LogMessenger, TelegramMessenger
 
 log = structlog.get_logger(__name__)
@@ -52,6 +54,7 @@ class Services:
     accept: Accept
     apply: Apply
     notify: Notify
+    prune: Prune
     apply_wake: asyncio.Event
     notify_wake: asyncio.Event
 
@@ -130,6 +133,10 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             chance=random.random,
             wake_notify=notify_wake.set,
         )
+        if not database.is_sqlite:
+            topics = {Topic.INBOX: apply_wake.set, Topic.OUTBOX: notify_wake.set}
+            ears = listen(settings.database_url.get_secret_value(), topics)
+            await stack.enter_async_context(in_background(ears, stop=None))
         yield Services(
             clock=clock,
             database=database,
@@ -139,6 +146,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             accept=Accept(deliveries, clock, apply_wake.set),
             apply=apply,
             notify=notify,
+            prune=Prune(database, clock, timedelta(days=settings.retention_days)),
             apply_wake=apply_wake,
             notify_wake=notify_wake,
         )
@@ -156,15 +164,19 @@ def _messenger(settings: Settings) -> TelegramMessenger | LogMessenger:
 
 
 @asynccontextmanager
-async def in_background(work: Coroutine[Any, Any, None], stop: Callable[[], None]) -> AsyncIterator[None]:
-    """Run `work` beside the block; afterwards ask it to stop, give it DRAIN seconds, then cut it off."""
+async def in_background(work: Coroutine[Any, Any, None], stop: Callable[[], None] | None) -> AsyncIterator[None]:
+    """Run `work` beside the block; afterwards ask it to stop and give it DRAIN seconds, then cut it off.
+
+    Without `stop` it is cut off at once.
+    """
     task = asyncio.create_task(work)
     task.add_done_callback(_log_death)
     try:
         yield
     finally:
-        stop()
-        await asyncio.wait([task], timeout=DRAIN)
+        if stop is not None:
+            stop()
+            await asyncio.wait([task], timeout=DRAIN)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 

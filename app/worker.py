@@ -15,6 +15,7 @@ LINGER = 0.02  # s that a job lets work gather before its next turn: under load 
 BACKLOG = 50  # rows in one turn that mean that there is no need to let them gather
 REFRESH_EVERY = 3600.0  # s between looks at fal's keys and addresses; keys serve for a day
 REFRESH_AGAIN = 30.0  # s until the next try after a failed look
+CHORES_EVERY = 60.0  # s between looks whether a chore is due
 STUCK = timedelta(seconds=60)  # a step that takes longer is stuck
 
 log = structlog.get_logger(__name__)
@@ -72,6 +73,7 @@ class Worker:
             [
                 Job("apply", _polling(services.apply, poll_interval), STUCK, services.apply_wake),
                 Job("notify", _polling(services.notify, poll_interval), STUCK, services.notify_wake),
+                Job("prune", _unhurried(services.prune), timedelta(hours=1)),
                 Job("keys", _refreshing(services.keys.refresh), fetch_patience),
                 Job("addresses", _refreshing(services.addresses.refresh), fetch_patience),
             ],
@@ -119,6 +121,14 @@ def _polling(flow: Callable[[], Awaitable[int]], interval: float) -> Step:
         if taken < BACKLOG:
             await asyncio.sleep(LINGER)
         return 0.0
+
+    return step
+
+
+def _unhurried(chore: Callable[[], Awaitable[int]]) -> Step:
+    async def step() -> float:
+        await chore()
+        return CHORES_EVERY
 
     return step
 

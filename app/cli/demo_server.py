@@ -13,7 +13,6 @@ from app.core.sources import environment
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 15.0
-STOP_SECONDS = 10.0  # what the server promises
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
 ADDRESS = re.compile(r"https://127\.0\.0\.1:\d+")
 
@@ -64,12 +63,12 @@ class Program:
         except TimeoutError:
             raise NotStarted(None) from None
 
-    async def stop(self) -> None:
-        """Ask it to leave; kill it when it does not."""
+    async def stop(self, give_up: float) -> None:
+        """Ask it to leave; kill it when it has not by `give_up` (the loop's time)."""
         if self.exit_code is None:
             self._child.terminate()
         try:
-            async with asyncio.timeout(STOP_SECONDS):
+            async with asyncio.timeout_at(give_up):
                 await self._child.wait()
         except TimeoutError:
             self._child.kill()
@@ -77,10 +76,13 @@ class Program:
 
 
 @asynccontextmanager
-async def running(folder: Path, settings: Mapping[str, str], last_lines: deque[str]) -> AsyncIterator[Program]:
+async def running(
+    folder: Path, settings: Mapping[str, str], last_lines: deque[str], give_up: float
+) -> AsyncIterator[Program]:
     """Run the server in `folder`, where no .env lies, with these settings and none of the user's.
 
-    `last_lines` gets what it says, also when it never becomes ready. Raises NotStarted.
+    `last_lines` gets what it says, also when it never becomes ready; `give_up` is when (in the loop's time) a server
+    that does not leave is killed. Raises NotStarted.
     """
     inherited = {name: value for name, value in environment().items() if name in INHERITED}
     child = await asyncio.create_subprocess_exec(
@@ -101,5 +103,5 @@ async def running(folder: Path, settings: Mapping[str, str], last_lines: deque[s
         await program.ready()
         yield program
     finally:
-        await program.stop()
+        await program.stop(give_up)
         await listening

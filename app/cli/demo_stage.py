@@ -29,7 +29,7 @@ from app.twins.telegram import TelegramTwin
 DOMAIN = "aibots.kz"  # in the certificate; the server takes it as its own name by default
 FIRST_CHAT = 700_000_001
 WAIT_SECONDS = 8.0  # the longest that anything here should take is an orphan's three
-LOOK_EVERY = 0.02  # s
+LOOK_EVERY = 0.05  # s
 
 INSERT_USER = "INSERT INTO users (id, telegram_id, first_name, language_code) VALUES (?, ?, ?, ?)"
 INSERT_AVATAR = (
@@ -142,8 +142,11 @@ def _exchange(what: str, sender: FalSender, attempt: Attempt, *, show_body: bool
 
 
 @asynccontextmanager
-async def staged(folder: Path, language: Language, last_lines: deque[str]) -> AsyncIterator[Stage]:
-    """Set the stage up in `folder` and clear it away, the server first. Raises NotStarted."""
+async def staged(folder: Path, language: Language, last_lines: deque[str], give_up: float) -> AsyncIterator[Stage]:
+    """Set the stage up in `folder` and clear it away, the server first. Raises NotStarted.
+
+    `last_lines` and `give_up` are those of `running`.
+    """
     token, api_key = f"{secrets.randbelow(10**9)}:{secrets.token_urlsafe(26)}", secrets.token_urlsafe(24)
     fal, telegram = FalTwin(api_key=api_key), TelegramTwin(tokens=[token])
     async with AsyncExitStack() as stack:
@@ -171,7 +174,7 @@ async def staged(folder: Path, language: Language, last_lines: deque[str]) -> As
             "DEFAULT_LANGUAGE": language,
             "POLL_INTERVAL": "0.1",  # nobody wants to watch a second pass
         }
-        program = await stack.enter_async_context(running(folder, settings, last_lines))
+        program = await stack.enter_async_context(running(folder, settings, last_lines, give_up))
         senders = {
             trainer: await stack.enter_async_context(
                 FalSender(

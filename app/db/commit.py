@@ -6,12 +6,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from app.db.engine import Database, Transaction
-from app.domain.errors import DatabaseUnavailable
+from app.domain.errors import DatabaseConflict, DatabaseUnavailable
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 MAX_GROUP = 500
+CONFLICT_TRIES = 3
 
 
 class GroupCommit(Generic[Item, Result]):
@@ -53,8 +54,7 @@ class GroupCommit(Generic[Item, Result]):
 
     async def _write_group(self, group: Sequence[tuple[Item, "asyncio.Future[Result]"]]) -> None:
         try:
-            async with self._database.write() as transaction:
-                results = await self._write(transaction, [item for item, _ in group])
+            results = await self._commit([item for item, _ in group])
         except DatabaseUnavailable as error:
             _fail(group, error)
         except Exception as error:  # noqa: BLE001  the submitter gets it and decides
@@ -67,6 +67,18 @@ class GroupCommit(Generic[Item, Result]):
             for (_, future), result in zip(group, results, strict=True):
                 if not future.done():  # the submitter may have given up; its row is stored all the same
                     future.set_result(result)
+
+    async def _commit(self, items: Sequence[Item]) -> Sequence[Result]:
+        for _ in range(CONFLICT_TRIES - 1):
+            try:
+                return await self._commit_once(items)
+            except DatabaseConflict:
+                continue
+        return await self._commit_once(items)
+
+    async def _commit_once(self, items: Sequence[Item]) -> Sequence[Result]:
+        async with self._database.write() as transaction:
+            return await self._write(transaction, items)
 
 
 def _fail(group: Sequence[tuple[object, "asyncio.Future[Result]"]], error: Exception) -> None:

@@ -14,13 +14,14 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from app.domain.errors import DatabaseUnavailable
+from app.domain.errors import DatabaseConflict, DatabaseDamaged, DatabaseUnavailable
 
 Transaction = AsyncConnection
 
 BUSY_TIMEOUT = 5_000  # ms that SQLite waits for another process's write lock
 CONNECT_TIMEOUT = 5  # s
 STATEMENT_TIMEOUT = 8_000  # ms; below the 10 s in which a delivery must be answered
+CONFLICTS = ("40001", "40P01")  # serialization failure, deadlock: the same again is expected to succeed
 POOL_SIZE = 5
 POOL_TIMEOUT = 5  # s
 
@@ -119,12 +120,25 @@ class _translated:  # noqa: N801  it reads as a statement, like contextlib's own
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
         match error:
+            case exc.OperationalError() if _is_io_error(error):
+                # After a failed fsync nobody knows what is on disk; only a fresh start reads it again.
+                raise DatabaseDamaged(_first_line(error)) from error
+            case exc.OperationalError() if getattr(error.orig, "sqlstate", None) in CONFLICTS:
+                raise DatabaseConflict(_first_line(error)) from error
             case exc.OperationalError() | exc.InterfaceError() | exc.TimeoutError() | ConnectionError():
                 raise DatabaseUnavailable(_first_line(error)) from error
-            case exc.DBAPIError() if error.connection_invalidated:
+            case exc.DBAPIError() if error.connection_invalidated or _is_malformed(error):
                 raise DatabaseUnavailable(_first_line(error)) from error
             case _:
                 return
+
+
+def _is_io_error(error: exc.DBAPIError) -> bool:
+    return str(getattr(error.orig, "sqlite_errorname", "")).startswith("SQLITE_IOERR")
+
+
+def _is_malformed(error: exc.DBAPIError) -> bool:
+    return getattr(error.orig, "sqlite_errorname", "") in ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 
 
 def _first_line(error: BaseException) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from sqlalchemy.sql.dml import ReturningInsert
 
-from app.db import queue
+from app.db import queue, wake
 from app.db.engine import Transaction, upsert_into
 from app.db.tables import deliveries
 from app.domain.delivery import Claim, ClaimedDelivery, Delivery, DeliveryState
@@ -63,6 +63,8 @@ async def put(transaction: Transaction, group: Sequence[tuple[Delivery, datetime
         (row.request_id, row.body_sha256): Receipt(row.id, row.repeats == copies[row.request_id, row.body_sha256] - 1)
         for row in found
     }
+    if any(receipt.new for receipt in receipts.values()):
+        await wake.announce(transaction, wake.Topic.INBOX)
     return [receipts[delivery.request_id, delivery.body_sha256] for delivery, _ in group]
 
 

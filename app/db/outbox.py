@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Insert, bindparam, update
+from sqlalchemy import Insert, bindparam, case, update
 from sqlalchemy.engine import RowMapping
 
-from app.db import pacing, queue
+from app.db import pacing, queue, wake
 from app.db.engine import Transaction, upsert_into
 from app.db.tables import notifications
 from app.domain.delivery import Claim, ClaimedDelivery
@@ -16,6 +16,16 @@ from app.domain.notification import Cause, ClaimedNotification, Kind, Notificati
 from app.domain.verdict import Verdict
 
 HORIZON = timedelta(seconds=2)  # how far ahead slots are handed out
+
+
+_SENDING = "sending"
+# A claim that finds the last one still under way: a process died there, and the message may have been sent.
+_UNDER_WAY = {
+    "reason": _SENDING,
+    "uncertain": case(
+        (notifications.c.reason == _SENDING, notifications.c.uncertain + 1), else_=notifications.c.uncertain
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +69,7 @@ async def put(transaction: Transaction, items: Sequence[tuple[Notification, Clai
         for notification, delivery in items
     ]
     await transaction.execute(_insert_once(transaction), rows)
+    await wake.announce(transaction, wake.Topic.OUTBOX)
 
 
 def _insert_once(transaction: Transaction) -> Insert:
@@ -74,7 +85,11 @@ async def claim(
 
     Those whose slot lies beyond the horizon, or whose chat must rest first, are put back until then.
     """
-    rows = await queue.claim_due(transaction, notifications, now=now, lease_until=lease_until, limit=limit)
+    if await pacing.resting(transaction, until=now + HORIZON):
+        return []
+    rows = await queue.claim_due(
+        transaction, notifications, now=now, lease_until=lease_until, limit=limit, marks=_UNDER_WAY
+    )
     if not rows:
         return []
     chats = [row["chat_id"] for row in rows]
@@ -83,7 +98,7 @@ async def claim(
         await transaction.execute(
             update(notifications)
             .where(notifications.c.id == bindparam("row_id"))
-            .values(due_at=bindparam("new_due_at")),
+            .values(due_at=bindparam("new_due_at"), reason="paced"),
             [{"row_id": rows[index]["id"], "new_due_at": at} for index, at in put_back.items()],
         )
     return [_claimed(rows[index], send_at) for index, send_at in granted.items()]

@@ -46,6 +46,12 @@ async def take_slots(
     return granted, put_back
 
 
+async def resting(transaction: Transaction, *, until: datetime) -> bool:
+    """Tell whether the whole bot gets no slot before `until`: then nothing need be claimed, and order is kept."""
+    free = await _next_slots(transaction, [BOT])
+    return BOT in free and free[BOT] > until
+
+
 async def pause(transaction: Transaction, chat_id: int | None, until: datetime) -> None:
     """Grant no slot to this chat (None: to anybody) before `until`. A longer pause already in force stays."""
     bucket = BOT if chat_id is None else _chat(chat_id)

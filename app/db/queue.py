@@ -14,9 +14,15 @@ from app.domain.verdict import Bury, Done, Retry, Verdict
 
 
 async def claim_due(
-    transaction: Transaction, table: Table, *, now: datetime, lease_until: datetime, limit: int
+    transaction: Transaction,
+    table: Table,
+    *,
+    now: datetime,
+    lease_until: datetime,
+    limit: int,
+    marks: Mapping[str, Any] | None = None,
 ) -> list[RowMapping]:
-    """Take up to `limit` due rows, oldest first, until `lease_until`.
+    """Take up to `limit` due rows, oldest first, until `lease_until`; `marks` are more columns to set.
 
     A row that is not finished by then is simply due again: that is the whole crash rescue.
     Rows that another replica is claiming at this moment are skipped (SKIP LOCKED; SQLite has one writer anyway).
@@ -33,7 +39,7 @@ async def claim_due(
     claim = (
         update(table)
         .where(table.c.id.in_(select(due.c.id)))
-        .values(due_at=lease_until, attempt=table.c.attempt + 1)
+        .values(due_at=lease_until, attempt=table.c.attempt + 1, **(marks or {}))
         .returning(*table.c)
     )
     rows = (await transaction.execute(claim)).mappings().all()

@@ -22,6 +22,8 @@ HEAD = "0001"  # the newest migration; a test holds it to the files
 metadata = MetaData()
 _Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only INTEGER keys
 _PENDING = text("state = 'pending'")
+_KEPT = text("finished_at IS NOT NULL AND body IS NOT NULL")  # what retention has still to empty
+_NAMED = text("finished_at IS NOT NULL AND avatar_name <> ''")
 
 
 def _queue_columns() -> list[Column[object]]:
@@ -55,6 +57,7 @@ deliveries = Table(
     UniqueConstraint("request_id", "body_sha256", name="webhook_deliveries_identity"),
     Index("webhook_deliveries_due", "due_at", "id", postgresql_where=_PENDING, sqlite_where=_PENDING),
     Index("webhook_deliveries_fal_request_id", "fal_request_id"),
+    Index("webhook_deliveries_kept", "finished_at", postgresql_where=_KEPT, sqlite_where=_KEPT),
 )
 
 notifications = Table(
@@ -77,6 +80,7 @@ notifications = Table(
     Column("applied_at", UtcDateTime, nullable=False),
     UniqueConstraint("avatar_id", "request_id", "kind", name="webhook_notifications_identity"),
     Index("webhook_notifications_due", "due_at", "id", postgresql_where=_PENDING, sqlite_where=_PENDING),
+    Index("webhook_notifications_kept", "finished_at", postgresql_where=_NAMED, sqlite_where=_NAMED),
 )
 
 slots = Table(

@@ -9,6 +9,8 @@ AishaError
 ├── Unavailable               a POST cannot be judged or stored just now     503
 │   ├── KeysUnavailable       no fal key to verify with
 │   └── DatabaseUnavailable   the database did not answer, or not in time
+│       ├── DatabaseConflict  another transaction was in the way              again
+│       └── DatabaseDamaged   the disk failed under a write                  exit 75
 ├── PayloadUnreadable         a stored body is not a fal delivery            bury
 ├── ResultUnavailable         fal's queue did not give the result            retry
 └── ClaimLost                 another worker finished this row meanwhile     drop
@@ -72,6 +74,14 @@ class DatabaseUnavailable(Unavailable):
     """The database did not answer, or not in time; what was under way was not committed."""
 
     code = "database_unavailable"
+
+
+class DatabaseConflict(DatabaseUnavailable):
+    """Another transaction was in the way (deadlock, serialization): the same again is expected to succeed."""
+
+
+class DatabaseDamaged(DatabaseUnavailable):
+    """The disk failed under a write: what is on it is uncertain, so the process ends and starts anew."""
 
 
 class PayloadUnreadable(AishaError):

@@ -15,8 +15,9 @@ from app.domain.sending import (
     Uncertain,
     Unreachable,
 )
-from app.domain.verdict import Bury, Done, Retry, Verdict, retry_or_bury
+from app.domain.verdict import Bury, Done, Retry, Verdict, backoff, wait_out
 
+DOWN_PAUSE = timedelta(seconds=15)  # how long sending rests at most before somebody tries whether Telegram is back
 TOKEN_PAUSE = timedelta(seconds=60)  # how long sending rests after Telegram refused the token
 UNCERTAIN_LIMIT = 2  # sends of unknown outcome per message: silence is worse than one repeat, two are too many
 
@@ -39,7 +40,7 @@ class Judgement:
 
 
 def judge(
-    outcome: SendOutcome, *, failures: int, uncertain: int, limit: int, now: datetime, jitter: float
+    outcome: SendOutcome, *, failures: int, uncertain: int, owed_since: datetime, now: datetime, jitter: float
 ) -> Judgement:
     """Turn what Telegram said into what becomes of the notification."""
     match outcome:
@@ -62,8 +63,9 @@ def judge(
         case Uncertain(why):
             if uncertain + 1 >= UNCERTAIN_LIMIT:
                 return Judgement(Bury("outcome_unknown", why), uncertain=uncertain + 1)
-            again = retry_or_bury("outcome_unknown", why, failures=failures, limit=limit, now=now, jitter=jitter)
-            return Judgement(again, uncertain=uncertain + 1)
+            return Judgement(Retry(now + backoff(failures, jitter), "outcome_unknown"), uncertain=uncertain + 1)
         case Down(why):
-            again = retry_or_bury("telegram_down", why, failures=failures, limit=limit, now=now, jitter=jitter)
-            return Judgement(again, uncertain=uncertain)
+            again = wait_out("telegram_down", why, failures=failures, since=owed_since, now=now, jitter=jitter)
+            # Others need not find out one by one that Telegram is down, and so keep their order.
+            silence = now + min(backoff(failures, jitter), DOWN_PAUSE)
+            return Judgement(again, uncertain=uncertain, pause_until=silence, pause_bot=True)

@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 
 BACKOFF_BASE = timedelta(seconds=2)
 BACKOFF_CAP = timedelta(minutes=5)
+DOWN_PATIENCE = timedelta(hours=48)  # longer than any outage of fal's or Telegram's that is worth waiting out
+DOWN_CAP = timedelta(seconds=30)
 ORPHAN_KEEN = timedelta(minutes=10)
 ORPHAN_STEP = timedelta(seconds=3)
 
@@ -49,8 +51,18 @@ def backoff(failures: int, jitter: float) -> timedelta:
     return full * (1 - 0.25 * jitter)
 
 
+def wait_out(why: str, detail: str, *, failures: int, since: datetime, now: datetime, jitter: float) -> Retry | Bury:
+    """Retry while they are down, for DOWN_PATIENCE since the row was made; then bury.
+
+    The wait stays short, so that a minute after they are back everything has been tried.
+    """
+    if now - since >= DOWN_PATIENCE:
+        return Bury(why, detail)
+    return Retry(now + min(backoff(failures, jitter), DOWN_CAP), why)
+
+
 def retry_or_bury(why: str, detail: str, *, failures: int, limit: int, now: datetime, jitter: float) -> Retry | Bury:
-    """Retry with backoff until `limit` failures, then bury."""
+    """Retry our own bug with backoff until `limit` failures, then bury: a poison row must not come back for ever."""
     if failures + 1 >= limit:
         return Bury(why, detail)
     return Retry(now + backoff(failures, jitter), why)

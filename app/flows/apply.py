@@ -2,7 +2,7 @@
 
 import asyncio
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -14,13 +14,17 @@ from app.db.trainings import BotTables
 from app.domain.delivery import ClaimedDelivery, milliseconds
 from app.domain.errors import ClaimLost, DatabaseUnavailable, PayloadUnreadable, ResultUnavailable
 from app.domain.training import Plan, Reading, Training, decide
-from app.domain.verdict import Bury, Done, Retry, Verdict, await_training, retry_or_bury
+from app.domain.verdict import Bury, Done, Retry, Verdict, await_training, retry_or_bury, wait_out
 from app.fal import payload
 from app.flows.ports import Clock, FalQueue
 
 log = structlog.get_logger("app.webhook")
 
 BATCH = 100  # deliveries that share a commit
+OUTAGES = frozenset(
+    {"fal_down", "not_ready", "no_fal_key", "fal_key_refused"}
+)  # waited out: time or a setting mends it
+INSIST_PAUSE = timedelta(seconds=0.5)
 FETCHES = 4  # results fetched from fal at the same time
 
 
@@ -54,6 +58,7 @@ class Apply:
         *,
         chance: Callable[[], float],
         wake_notify: Callable[[], None],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._database = database
         self._bot_tables = bot_tables
@@ -62,6 +67,7 @@ class Apply:
         self._patience = patience
         self._chance = chance
         self._wake_notify = wake_notify
+        self._sleep = sleep
 
     async def __call__(self) -> int:
         """Apply up to BATCH due deliveries; return how many were claimed."""
@@ -69,10 +75,20 @@ class Apply:
         async with self._database.write() as transaction:
             claimed = await inbox.claim(transaction, now=now, lease_until=now + self._patience.lease, limit=BATCH)
         for group in _one_per_training([_read(item) for item in claimed]):
-            unproven = await self._settle(group)
+            unproven = await self._insist(group, now + self._patience.lease)
             if unproven:
-                await self._settle(await self._fetch(unproven))
+                await self._insist(await self._fetch(unproven), now + self._patience.lease)
         return len(claimed)
+
+    async def _insist(self, items: Sequence[_Item], lease_until: datetime) -> Sequence[tuple[_Item, Training]]:
+        """Settle, waiting out the database while the lease lasts: claimed rows are nobody else's until then."""
+        while True:
+            try:
+                return await self._settle(items)
+            except DatabaseUnavailable:
+                if self._clock.now() + INSIST_PAUSE >= lease_until:
+                    raise
+                await self._sleep(INSIST_PAUSE.total_seconds())
 
     async def _settle(self, items: Sequence[_Item]) -> Sequence[tuple[_Item, Training]]:
         """Decide and commit together; a row that breaks the commit is tried alone, so it costs only its own.
@@ -119,19 +135,16 @@ class Apply:
                 return Plan(Bury("ambiguous_training", f"{len(found)} avatars carry this request id"))
 
     def _limited(self, item: _Item, verdict: Verdict, now: datetime) -> Verdict:
-        if isinstance(verdict, Retry) and verdict.failed:
-            return self._retry_or_bury(item, verdict.why, "", now)
+        """Put a limit to what is not yet decided; what was limited already stays."""
+        if isinstance(verdict, Retry) and verdict.failed and item.verdict is None:
+            return self._postpone(item, verdict.why, "fal gave no result with an artifact", now)
         return verdict
 
-    def _retry_or_bury(self, item: _Item, why: str, detail: str, now: datetime) -> Verdict:
-        return retry_or_bury(
-            why,
-            detail,
-            failures=item.claimed.failures,
-            limit=self._patience.attempts,
-            now=now,
-            jitter=self._chance(),
-        )
+    def _postpone(self, item: _Item, why: str, detail: str, now: datetime) -> Verdict:
+        failures, jitter = item.claimed.failures, self._chance()
+        if why in OUTAGES:
+            return wait_out(why, detail, failures=failures, since=item.claimed.received_at, now=now, jitter=jitter)
+        return retry_or_bury(why, detail, failures=failures, limit=self._patience.attempts, now=now, jitter=jitter)
 
     async def _execute(
         self,
@@ -163,7 +176,7 @@ class Apply:
                 async with turns:
                     reading = await self._fal_queue.result(training.request_id, training.trainer)
             except ResultUnavailable as error:
-                verdict = self._retry_or_bury(item, error.code, str(error), self._clock.now())
+                verdict = self._postpone(item, error.code, str(error), self._clock.now())
                 return replace(item, verdict=verdict)
             return replace(item, reading=reading, fetched=True)
 
@@ -176,7 +189,7 @@ class Apply:
             return
         log.error("delivery.apply_failed", request_id=item.claimed.request_id, exc_info=error)
         detail = "".join(traceback.format_exception(error))[-8000:]
-        verdict = self._retry_or_bury(item, "bug", detail, now)
+        verdict = self._postpone(item, "bug", detail, now)
         async with self._database.write() as transaction:
             await inbox.finish(transaction, [inbox.Finished(item.claimed, verdict, None)], now)
 

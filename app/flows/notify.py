@@ -3,8 +3,8 @@
 import asyncio
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -25,6 +25,7 @@ log = structlog.get_logger("app.webhook")
 
 CONCURRENT = 64  # sends under way at the same time
 RECORD_PAUSE = 0.5  # s between tries to record what Telegram said
+SAME_FLOOD = timedelta(seconds=10)  # two chats slowed down within this time mean the whole bot
 MARGIN = timedelta(seconds=5)  # a send must end this long before its lease does
 
 
@@ -77,6 +78,7 @@ class Notify:
         self._chance = chance
         self._sleep = sleep
         self._under_way: set[asyncio.Task[None]] = set()
+        self._slowed: dict[int | None, datetime] = {}  # chats that were told to slow down lately
 
     async def __call__(self) -> int:
         """Claim as many due notifications as there is room for and start telling them; return how many."""
@@ -120,14 +122,23 @@ class Notify:
                 outcome,
                 failures=item.failures,
                 uncertain=item.uncertain,
-                limit=self._limit,
+                owed_since=item.applied_at,
                 now=self._clock.now(),
                 jitter=self._chance(),
             )
         except Exception as error:
             log.exception("notification.failed", notification=item.claim.id)
             judgement = self._our_bug(item, error)
-        await self._record(item, judgement)
+        await self._record(item, self._scoped(item, judgement))
+
+    def _scoped(self, item: ClaimedNotification, judgement: Judgement) -> Judgement:
+        """Widen a pause to the whole bot when two chats were told to slow down: the answer does not say which it is."""
+        if judgement.verdict.why != "slow_down":
+            return judgement
+        now, chat_id = self._clock.now(), item.notification.owner.chat_id
+        self._slowed = {chat: at for chat, at in self._slowed.items() if now - at < SAME_FLOOD}
+        self._slowed[chat_id] = now
+        return replace(judgement, pause_bot=len(self._slowed) > 1)
 
     async def _send(self, item: ClaimedNotification) -> SendOutcome:
         """Send within the lease, so that nobody else takes the message over while it is on its way."""

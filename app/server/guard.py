@@ -17,6 +17,7 @@ MOST_HEADERS = 100
 MOST_HEADER_BYTES = 64 * 1024
 ONE_READ = 256 * 1024  # bytes; uvloop hands over no more at a time
 SWEEPS = 30  # in one client_timeout
+BODY_HEADERS = frozenset((b"content-length", b"transfer-encoding"))
 LEAST_TAKEN = 16 * 1024  # bytes of an answer in the time that `Patience.unread` gives
 SIOCOUTQNSD = 0x894B  # linux/sockios.h; elsewhere it is an OSError, and nobody is cut for not reading
 TCP_INFO_BYTES_ACKED = 120  # offset in linux/tcp.h's tcp_info
@@ -29,6 +30,7 @@ NOT_A_PATH: Refusal = (
     "host_not_allowed",
     "The request target must be a path; the host belongs into the Host header.",
 )
+UPGRADE: Refusal = (HTTPStatus.BAD_REQUEST, "malformed_request", "An upgrade with a body is not served.")
 TOO_LARGE: Refusal = (
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
     "headers_too_large",
@@ -143,9 +145,16 @@ class GuardedProtocol(HttpToolsProtocol):
         if not self.url.startswith(b"/"):
             self.refusal = NOT_A_PATH
             raise Refused
+        upgrade = self.parser.should_upgrade()
+        if upgrade and any(name in BODY_HEADERS for name, _ in self.headers):
+            # httptools skips the body of such a request, and would take it for the next request.
+            self.refusal = UPGRADE
+            raise Refused
         self.fed = 0
         HttpToolsProtocol.on_headers_complete(self)
         self.headers = IGNORED
+        if upgrade:
+            self.cycle.keep_alive = False
 
     def _header_bytes(self) -> int:
         return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
@@ -180,7 +189,7 @@ class GuardedProtocol(HttpToolsProtocol):
         return not cycle.more_body if cycle.response_complete else cycle.more_body and not cycle.response_started
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Stay silent: a request that offers an upgrade is answered as it is, and anybody can send a million of them."""
+        """Stay silent: the request is answered as it is, and anybody can send a million of them."""
 
     def stuck_at(self) -> Stuck | None:
         """Name what the server waits for the client to do, and on which request; None while the turn is ours."""

@@ -10,6 +10,8 @@ down_revision = None
 
 ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 PENDING = sa.text("state = 'pending'")
+KEPT = sa.text("finished_at IS NOT NULL AND body IS NOT NULL")
+NAMED = sa.text("finished_at IS NOT NULL AND avatar_name <> ''")
 
 
 def queue_columns() -> list[sa.Column[object]]:
@@ -51,6 +53,9 @@ def upgrade() -> None:
         sqlite_where=PENDING,
     )
     op.create_index("webhook_deliveries_fal_request_id", "webhook_deliveries", ["fal_request_id"])
+    op.create_index(
+        "webhook_deliveries_kept", "webhook_deliveries", ["finished_at"], postgresql_where=KEPT, sqlite_where=KEPT
+    )
     op.create_table(
         "webhook_notifications",
         *queue_columns(),
@@ -76,6 +81,13 @@ def upgrade() -> None:
         ["due_at", "id"],
         postgresql_where=PENDING,
         sqlite_where=PENDING,
+    )
+    op.create_index(
+        "webhook_notifications_kept",
+        "webhook_notifications",
+        ["finished_at"],
+        postgresql_where=NAMED,
+        sqlite_where=NAMED,
     )
     op.create_table(
         "webhook_slots",

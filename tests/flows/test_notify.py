@@ -69,13 +69,42 @@ async def test_a_success_takes_blocked_back(house: House, bot: Bot) -> None:
     assert not (await bot.avatar(avatar_id))["is_blocked"]
 
 
-async def test_down_is_retried_and_then_buried(house: House, bot: Bot) -> None:
-    """Telegram's trouble costs tries, not the message, until the limit."""
+async def test_a_day_without_telegram_costs_no_message(house: House, bot: Bot) -> None:
+    """Telegram's trouble costs tries, not the message: it goes out when Telegram is back (fault 43)."""
     await owe(house, bot)
-    house.messenger.outcomes = [Down("502")] * 3
-    for _ in range(3):
+    house.messenger.outcomes = [Down("502")] * 24
+    for _ in range(24):
         assert await house.tell() == 1
-        house.clock.move(60)
+        house.clock.move(3600)
+    await house.tell()
+    [row] = await house.messages()
+    assert (row["state"], row["failures"]) == ("sent", 24)
+
+
+async def test_one_finds_out_for_all_that_telegram_is_down(house: House, bot: Bot) -> None:
+    """While Telegram is down the others wait instead of failing one by one, and keep their order (fault 43)."""
+    await owe(house, bot, "r1", "142")
+    for _ in range(3):
+        house.clock.move(20)
+        house.messenger.outcomes = [Down("502")]
+        await house.tell()
+    for number in range(2, 5):
+        await owe(house, bot, f"r{number}", str(200 + number))
+    house.messenger.sent.clear()
+    assert await house.tell() == 0
+    for _ in range(3):
+        house.clock.move(15)
+        await house.tell()
+    assert [one.request_id for one in house.messenger.sent if one.request_id != "r1"] == ["r2", "r3", "r4"]
+    assert len(house.messenger.sent) == 4
+
+
+async def test_two_days_without_telegram_end_with_the_operator(house: House, bot: Bot) -> None:
+    """What nobody could be told for two days is buried where it can be redriven."""
+    await owe(house, bot)
+    house.messenger.outcomes = [Down("502")]
+    house.clock.move(48 * 3600)
+    await house.tell()
     [row] = await house.messages()
     assert (row["state"], row["reason"]) == ("dead", "telegram_down")
 

@@ -1,6 +1,6 @@
 """What becomes of a notification after what Telegram said (fault 42)."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from app.domain.notification import NotificationState
 from app.domain.sending import (
@@ -19,8 +19,8 @@ from app.domain.verdict import Bury, Done, Retry
 from tests.fakes import START
 
 
-def judged(outcome: SendOutcome, *, failures: int = 0, uncertain: int = 0) -> Judgement:
-    return judge(outcome, failures=failures, uncertain=uncertain, limit=10, now=START, jitter=0.0)
+def judged(outcome: SendOutcome, *, failures: int = 0, uncertain: int = 0, owed_since: datetime = START) -> Judgement:
+    return judge(outcome, failures=failures, uncertain=uncertain, owed_since=owed_since, now=START, jitter=0.0)
 
 
 def test_a_sent_message_is_done_and_the_owner_is_there() -> None:
@@ -63,10 +63,12 @@ def test_a_refused_token_rests_the_whole_bot() -> None:
     assert judgement.pause_bot
 
 
-def test_down_is_retried_with_backoff_and_then_buried() -> None:
-    """Nothing was delivered, so it may be tried as often as the limit allows."""
+def test_down_is_waited_out_for_two_days() -> None:
+    """Nothing was delivered: a day's outage is survived, whatever the tries; two days bury it (fault 43)."""
     assert judged(Down("502"), failures=2).verdict == Retry(START + timedelta(seconds=8), "telegram_down")
-    assert judged(Down("502"), failures=9).verdict == Bury("telegram_down", "502")
+    yesterday, earlier = START - timedelta(hours=24), START - timedelta(hours=48)
+    assert isinstance(judged(Down("502"), failures=300, owed_since=yesterday).verdict, Retry)
+    assert judged(Down("502"), failures=600, owed_since=earlier).verdict == Bury("telegram_down", "502")
 
 
 def test_an_unknown_outcome_is_tried_once_more_and_counted() -> None:

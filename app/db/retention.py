@@ -1,0 +1,47 @@
+"""Forgetting what is finished: bodies and names go, identities stay, so that a late repeat is still a repeat."""
+
+from datetime import datetime
+
+from sqlalchemy import delete, select, update
+
+from app.db.engine import Transaction
+from app.db.tables import deliveries, notifications, slots
+
+_FORGETTABLE = ("done", "ignored")  # a dead one is the operator's: it keeps its body until somebody decides
+_TOLD = ("sent", "unsent", "ignored")
+
+
+async def prune(transaction: Transaction, before: datetime, limit: int) -> int:
+    """Empty up to `limit` rows of each queue that ended before `before`; return how many were emptied."""
+    old_deliveries = (
+        select(deliveries.c.id)
+        .where(
+            deliveries.c.finished_at < before,
+            deliveries.c.finished_at.is_not(None),
+            deliveries.c.body.is_not(None),
+            deliveries.c.state.in_(_FORGETTABLE),
+        )
+        .limit(limit)
+    )
+    emptied = await transaction.execute(
+        update(deliveries)
+        .where(deliveries.c.id.in_(old_deliveries.scalar_subquery()))
+        .values(body=None, headers="{}", detail=None)
+    )
+    old_notifications = (
+        select(notifications.c.id)
+        .where(
+            notifications.c.finished_at < before,
+            notifications.c.finished_at.is_not(None),
+            notifications.c.avatar_name != "",
+            notifications.c.state.in_(_TOLD),
+        )
+        .limit(limit)
+    )
+    forgotten = await transaction.execute(
+        update(notifications)
+        .where(notifications.c.id.in_(old_notifications.scalar_subquery()))
+        .values(avatar_name="", detail=None)
+    )
+    await transaction.execute(delete(slots).where(slots.c.next_at < before))
+    return int(emptied.rowcount) + int(forgotten.rowcount)

@@ -1,0 +1,48 @@
+"""Waking each other between processes on PostgreSQL. A lost wake-up costs a poll interval, never a row."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+
+import psycopg
+import structlog
+from sqlalchemy import text
+
+from app.db.engine import CONNECT_TIMEOUT, Transaction, parse_url
+
+log = structlog.get_logger(__name__)
+
+CHANNEL = "aisha_webhook"
+PAUSE = 1.0  # s before listening is tried again
+
+
+class Topic(StrEnum):
+    """What there is work in."""
+
+    INBOX = "inbox"
+    OUTBOX = "outbox"
+
+
+async def announce(transaction: Transaction, topic: Topic) -> None:
+    """Tell the other processes when this transaction commits; SQLite has no others."""
+    if transaction.dialect.name == "postgresql":
+        await transaction.execute(text("SELECT pg_notify(:channel, :topic)"), {"channel": CHANNEL, "topic": topic})
+
+
+async def listen(database_url: str, wake: Mapping[Topic, Callable[[], None]]) -> None:
+    """Call `wake[topic]` for every announcement until cancelled; reconnects by itself."""
+    conninfo = parse_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
+    while True:
+        try:
+            async with await psycopg.AsyncConnection.connect(
+                conninfo, autocommit=True, connect_timeout=CONNECT_TIMEOUT, application_name="aisha-webhook listen"
+            ) as connection:
+                await connection.execute(f"LISTEN {CHANNEL}")
+                for call in wake.values():  # what was announced while nobody listened
+                    call()
+                async for notice in connection.notifies():
+                    if notice.payload in wake:
+                        wake[Topic(notice.payload)]()
+        except (psycopg.Error, OSError) as error:
+            log.warning("wake.listening_failed", cause=type(error).__name__)
+        await asyncio.sleep(PAUSE)

@@ -1,0 +1,657 @@
+"""The real listener on a free loopback port: its certificate, its patience, its limits, its end."""
+
+import asyncio
+import contextlib
+import json
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+import uvloop
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+from starlette.types import ASGIApp, Receive, Scope, Send
+from structlog.testing import capture_logs
+
+from app.domain.errors import CertificateBroken, DatabaseUnfit, StartRefused
+from app.server import run
+from app.server.run import Listener, Server, bind, serve
+from app.tls.certificates import pkcs8
+from app.tls.live import LiveContext
+
+IMPATIENT = 0.6  # seconds
+LEEWAY = 1.5  # seconds that a busy machine may add
+GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+ANSWER = re.compile(rb"^HTTP/1\.1 (\d{3}) .*?\r\n\r\n(.*)$", re.DOTALL)
+LENGTH = re.compile(rb"content-length: (\d+).*?\r\n\r\n", re.DOTALL)
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+ROOT = Path(__file__).parents[2]
+
+
+async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with what the application saw; /big is 32 MiB, /early answers before it has read the body."""
+    if scope["type"] == "lifespan":
+        for word in ("startup", "shutdown"):
+            await receive()
+            await send({"type": f"lifespan.{word}.complete"})
+        return
+    more, body = scope["path"] != "/early", b""
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return
+        more, body = message.get("more_body", False), body + message.get("body", b"")
+    seen = {
+        "body": len(body),
+        "headers": [name.decode() for name, _ in scope["headers"]],
+        "tls": scope.get("extensions", {}).get("tls"),
+    }
+    answer = b"x" * (32 << 20) if scope["path"] == "/big" else json.dumps(seen).encode()
+    headers = [(b"content-length", str(len(answer)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": answer})
+
+
+class Files:
+    """A root that clients trust, and the three files of a leaf two levels below it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = trustme.CA()
+        self.below = self.root.create_child_ca()
+        self.cert, self.key, self.bundle = folder / "a.crt", folder / "a.key", folder / "a.ca-bundle"
+        self.issue(trustme.KeyType.ECDSA)
+
+    def issue(self, key_type: trustme.KeyType) -> None:
+        leaf = self.below.issue_cert("localhost", "127.0.0.1", key_type=key_type)
+        self.bundle.write_bytes(b"".join(pem.bytes() for pem in leaf.cert_chain_pems[1:]))
+        self.cert.write_bytes(leaf.cert_chain_pems[0].bytes())
+        self.key.write_bytes(leaf.private_key_pem.bytes())
+
+    def live(self) -> LiveContext:
+        context = LiveContext(self.cert, self.key, self.bundle)
+        context.load()
+        return context
+
+    def client(self) -> ssl.SSLContext:
+        context = ssl.create_default_context()
+        self.root.configure_trust(context)
+        return context
+
+    def fingerprint(self) -> bytes:
+        return x509.load_pem_x509_certificate(self.cert.read_bytes()).fingerprint(hashes.SHA256())
+
+
+@dataclass
+class Running:
+    server: Server
+    port: int
+    client: ssl.SSLContext | None
+
+    def connect(self) -> socket.socket:
+        plain = socket.create_connection(("127.0.0.1", self.port), timeout=10)
+        return plain if self.client is None else self.client.wrap_socket(plain, server_hostname="localhost")
+
+    def ask(self, request: bytes) -> bytes:
+        """Send `request` and return all that comes until the server closes."""
+        with self.connect() as connection:
+            connection.sendall(request)
+            return drain(connection)
+
+    def connections(self) -> int:
+        return len(self.server.server_state.connections)
+
+
+def drain(connection: socket.socket) -> bytes:
+    received = b""
+    with contextlib.suppress(ConnectionResetError, ssl.SSLError):
+        while part := connection.recv(65536):
+            received += part
+    return received
+
+
+def take(connection: socket.socket) -> tuple[int, Any]:
+    """Receive one whole answer."""
+    received = b""
+    while not (length := LENGTH.search(received)) or len(received) < length.end() + int(length[1]):
+        part = connection.recv(65536)
+        assert part, received
+        received += part
+    return answer(received)
+
+
+@contextmanager
+def running(listener: Listener, app: ASGIApp = echo, client: ssl.SSLContext | None = None) -> Iterator[Running]:
+    """Run the listener in a thread, as `serve` does in a program."""
+    ready = threading.Event()
+    with bind(listener) as bound:
+        server = Server(run._config(app, listener), listener, bound, lambda _url: ready.set())
+
+        def work() -> None:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(server.serve())
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        try:
+            assert ready.wait(10)
+            yield Running(server, bound.getsockname()[1], client)
+        finally:
+            server.should_exit = True
+            thread.join(10)
+            assert not thread.is_alive()
+
+
+@pytest.fixture(name="files")
+def _files(tmp_path: Path) -> Files:
+    return Files(tmp_path)
+
+
+@pytest.fixture(name="secure")
+def _secure(files: Files) -> Iterator[Running]:
+    with running(Listener("127.0.0.1", 0, files.live()), client=files.client()) as server:
+        yield server
+
+
+@pytest.fixture(name="plain", scope="module")
+def _plain() -> Iterator[Running]:
+    with running(Listener("127.0.0.1", 0, None)) as server:
+        yield server
+
+
+@pytest.fixture(name="impatient", scope="module", params=["http", "https"])
+def _impatient(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    files = Files(tmp_path_factory.mktemp("ssl"))
+    tls, client = (files.live(), files.client()) if request.param == "https" else (None, None)
+    with running(Listener("127.0.0.1", 0, tls, client_timeout=IMPATIENT), client=client) as server:
+        yield server
+
+
+def answer(raw: bytes) -> tuple[int, Any]:
+    match = ANSWER.match(raw)
+    assert match is not None, raw
+    return int(match[1]), json.loads(match[2])
+
+
+# --- the certificate
+
+
+def test_a_client_that_knows_only_the_root_is_content(secure: Running) -> None:
+    """The chain is served complete: a client that trusts only the root gets through, over TLS 1.3 (fault 39)."""
+    status, seen = answer(secure.ask(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")))
+    assert status == 200
+    assert seen["tls"] == {"version": "TLSv1.3"}
+
+
+def test_a_client_without_a_server_name_gets_the_certificate(secure: Running, files: Files) -> None:
+    """A client that sends no server name is served like any other (fault 39)."""
+    context = files.client()
+    context.check_hostname = False
+    with (
+        socket.create_connection(("127.0.0.1", secure.port), timeout=10) as plain,
+        context.wrap_socket(plain) as connection,
+    ):
+        der = connection.getpeercert(binary_form=True)
+        assert der is not None
+        assert x509.load_der_x509_certificate(der).fingerprint(hashes.SHA256()) == files.fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("ciphers", "accepted"),
+    [
+        ("ECDHE-ECDSA-AES128-GCM-SHA256", True),
+        ("ECDHE-ECDSA-AES256-GCM-SHA384", True),
+        ("ECDHE-ECDSA-CHACHA20-POLY1305", True),
+        ("ECDHE-ECDSA-AES128-SHA256", False),
+        ("ECDHE-ECDSA-AES256-SHA", False),
+        ("ECDHE-ECDSA-AES128-CCM", False),
+    ],
+)
+def test_tls_1_2_takes_forward_secret_aead_suites_only(secure: Running, ciphers: str, *, accepted: bool) -> None:
+    """Over TLS 1.2 only Mozilla's intermediate suites are spoken, without compression, with HTTP/1.1 by ALPN."""
+    assert secure.client is not None
+    secure.client.maximum_version = ssl.TLSVersion.TLSv1_2
+    secure.client.set_ciphers(ciphers)
+    secure.client.set_alpn_protocols(["h2", "http/1.1"])
+    if accepted:
+        with secure.connect() as connection:
+            assert isinstance(connection, ssl.SSLSocket)
+            assert connection.version() == "TLSv1.2"
+            assert connection.selected_alpn_protocol() == "http/1.1"
+            assert connection.compression() is None
+    else:
+        with pytest.raises(ssl.SSLError), secure.connect():
+            pass
+
+
+def test_the_certificate_is_swapped_without_a_failed_handshake(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    """1,000 handshakes while EC becomes RSA and back, bad pairs coming and going between: none fails (fault 41)."""
+    monkeypatch.setattr(run, "WATCH_EVERY", 0.05)
+    live, context = files.live(), files.client()
+
+    def shake(_number: int) -> bytes:
+        with server.connect() as connection:
+            assert isinstance(connection, ssl.SSLSocket)
+            der = connection.getpeercert(binary_form=True)
+            assert der is not None
+            return x509.load_der_x509_certificate(der).fingerprint(hashes.SHA256())
+
+    def swap() -> None:
+        for kind in (trustme.KeyType.RSA, trustme.KeyType.ECDSA, trustme.KeyType.RSA):
+            before = live.served.leaf
+            good = files.key.read_bytes()
+            files.issue(kind)
+            key, whole = files.key.read_bytes(), files.cert.read_bytes()
+            for path, content in ((files.key, good), (files.cert, whole[:100]), (files.key, b"")):
+                path.write_bytes(content)
+                wait_until(lambda: bool(live.trouble))
+                assert live.served.leaf == before
+            files.cert.write_bytes(whole)
+            files.key.write_bytes(key)
+            wait_until(lambda before=before: live.served.leaf != before)
+            assert live.trouble == ()
+
+    listener = Listener("127.0.0.1", 0, live)
+    with running(listener, client=context) as server, ThreadPoolExecutor(5) as pool:
+        swapping = pool.submit(swap)
+        shown, count = set[bytes](), 0
+        while count < 1000 or not swapping.done():
+            shown.update(pool.map(shake, range(50)))
+            count += 50
+        swapping.result()
+        shown_last = shake(0)
+    assert shown_last == files.fingerprint()
+    assert len(shown) >= 3
+
+
+def test_a_reload_says_whether_the_files_are_served(files: Files) -> None:
+    """A good pair is served and its facts are at hand; a bad one leaves the old and names its trouble (fault 41)."""
+    live = files.live()
+    assert live.facts(NOW).key_type == "EC P-256"
+    files.issue(trustme.KeyType.RSA)
+    assert live.reload()
+    assert live.facts(NOW).key_type == "RSA 2048"
+    files.key.unlink()
+    assert not live.reload()
+    assert live.trouble[0].startswith(f"{files.key}: ")
+    assert live.facts(NOW).key_type == "RSA 2048"
+    with pytest.raises(CertificateBroken):
+        live.load()
+    files.issue(trustme.KeyType.ECDSA)
+    assert [live.refresh(), live.refresh(), live.refresh()] == [False, True, False]
+    assert live.trouble == ()
+
+
+def test_trouble_is_told_once_and_ends_with_its_cause(files: Files) -> None:
+    """A bad pair is refused once, not at every look; the old files put back end the trouble (fault 41)."""
+    live, good = files.live(), files.key.read_bytes()
+    files.key.write_bytes(b"junk")
+    with capture_logs() as lines:
+        for _ in range(5):
+            assert not live.refresh()
+    assert [line["event"] for line in lines] == ["certificate_refused"]
+    assert live.trouble
+    files.key.write_bytes(good)
+    assert not live.refresh()
+    assert live.trouble == ()
+
+
+def test_a_key_that_no_client_can_use_is_refused(files: Files) -> None:
+    """A pair that loads, but suits no signature scheme of TLS, is refused before it is served (fault 39)."""
+    key = ec.generate_private_key(ec.SECP256K1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(1).not_valid_before(NOW).not_valid_after(NOW + timedelta(days=1))
+    files.cert.write_bytes(builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM))
+    files.key.write_bytes(pkcs8(key))
+    with pytest.raises(CertificateBroken, match="OpenSSL"):
+        files.live()
+
+
+def wait_until(true: Any, seconds: float = 10.0) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it never came true"
+        time.sleep(0.01)
+
+
+# --- the patience
+
+
+@dataclass(frozen=True)
+class Slow:
+    """What a slow client sends, and the status that it is told, if any."""
+
+    first: bytes
+    drip: bytes = b""
+    status: int | None = None
+
+
+SLOW = {
+    "says nothing": Slow(b""),
+    "half a line": Slow(b"GET /", status=408),
+    "half a header": Slow(b"GET / HTTP/1.1\r\nHost: loc", b"a", status=408),
+    "a header without end": Slow(b"GET / HTTP/1.1\r\nHost: localhost\r\n", b"X: y\r\n", status=408),
+    "half a body": Slow(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999\r\n\r\n", b"b", status=408),
+    "half a chunk": Slow(b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n", status=408),
+    "line feeds only": Slow(b"\r\n", b"\r\n"),
+}
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_a_slow_client_is_cut_in_time(impatient: Running, name: str) -> None:
+    """Silence, half a header, half a body, dripped byte by byte: closed within the client timeout (fault 31)."""
+    slow = SLOW[name]
+    with impatient.connect() as connection:
+        start = time.monotonic()
+        connection.sendall(slow.first)
+        connection.settimeout(0.02)
+        received = b""
+        while True:
+            assert time.monotonic() - start < IMPATIENT + LEEWAY
+            try:
+                part = connection.recv(65536)
+            except TimeoutError:
+                with contextlib.suppress(OSError):
+                    connection.send(slow.drip)
+                continue
+            except OSError:
+                break
+            if not part:
+                break
+            received += part
+    if slow.status is not None:
+        status, told = answer(received)
+        assert (status, told["code"]) == (slow.status, "request_timeout")
+    else:
+        assert received == b""
+
+
+def test_line_feeds_do_not_keep_a_used_connection(impatient: Running) -> None:
+    """After an answer a lone line feed does not stop the clock for ever, and earns no second answer (fault 31)."""
+    with impatient.connect() as connection:
+        connection.sendall(GET)
+        assert take(connection)[0] == 200
+        start = time.monotonic()
+        connection.sendall(b"\r\n")
+        assert drain(connection) == b""
+        assert time.monotonic() - start < IMPATIENT + LEEWAY
+
+
+def test_a_client_that_does_not_read_is_cut(impatient: Running) -> None:
+    """An answer that nobody takes holds its connection no longer than the client timeout (fault 31)."""
+    wait_until(lambda: impatient.connections() == 0)
+    with impatient.connect() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        start = time.monotonic()
+        connection.sendall(GET.replace(b"GET /", b"GET /big"))
+        wait_until(lambda: impatient.connections() == 1)
+        wait_until(lambda: impatient.connections() == 0)
+        assert time.monotonic() - start < IMPATIENT + LEEWAY
+
+
+def test_a_client_that_reads_slowly_but_surely_is_left_alone(impatient: Running) -> None:
+    """An answer that takes many times the client timeout, but keeps flowing, arrives to its last byte (fault 31)."""
+    with impatient.connect() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        connection.sendall(GET.replace(b"GET /", b"GET /big")[:-2] + b"Connection: close\r\n\r\n")
+        start, received = time.monotonic(), 0
+        while part := connection.recv(65536):
+            received += len(part)
+            time.sleep(0.003)
+    assert received > 32 << 20
+    assert time.monotonic() - start > 2 * IMPATIENT
+
+
+@pytest.mark.parametrize("hello", [b"", b"\x16\x03\x01\x02\x00"])
+def test_a_handshake_that_does_not_come_is_cut(files: Files, hello: bytes) -> None:
+    """TCP without a hello, or with half of one, is closed within the client timeout (fault 31)."""
+    listener = Listener("127.0.0.1", 0, files.live(), client_timeout=IMPATIENT)
+    with running(listener) as server, server.connect() as connection:
+        start = time.monotonic()
+        connection.sendall(hello)
+        assert drain(connection) == b""
+        assert time.monotonic() - start < IMPATIENT + LEEWAY
+
+
+def test_a_client_in_time_is_left_alone(impatient: Running) -> None:
+    """A connection that pauses between complete requests is not taken for a slow one."""
+    with impatient.connect() as connection:
+        for _ in range(5):
+            connection.sendall(GET)
+            assert take(connection)[0] == 200
+            time.sleep(IMPATIENT / 2)
+
+
+# --- the limits
+
+REFUSALS = {
+    "101 headers": (GET[:-2] + b"X: y\r\n" * 100 + b"\r\n", 431, "headers_too_large"),
+    "64 KiB of header": (GET[:-2] + b"X: " + b"y" * (64 << 10) + b"\r\n\r\n", 431, "headers_too_large"),
+    "64 KiB of target": (b"GET /" + b"y" * (64 << 10) + GET[5:], 431, "headers_too_large"),
+    "a header without end": (GET[:-2] + b"X: " + b"y" * (1 << 20), 431, "headers_too_large"),
+    "absolute target": (GET.replace(b"GET /", b"GET http://evil.example/"), 400, "host_not_allowed"),
+    "CONNECT": (GET.replace(b"GET /", b"CONNECT localhost:443"), 400, "host_not_allowed"),
+    "upgrade with a body": (
+        GET[:-2] + b"Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 1\r\n\r\nx",
+        400,
+        "malformed_request",
+    ),
+    "no HTTP": (b"hello\r\n\r\n", 400, "malformed_request"),
+    "two lengths": (GET[:-2] + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n", 400, "malformed_request"),
+    "bad chunk": (GET[:-2] + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400, "malformed_request"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_what_cannot_reach_the_application_is_refused_once(plain: Running, name: str) -> None:
+    """Too large a header, a target with a host, broken HTTP: one problem+json, then the end (faults 31, 35, 37)."""
+    request, status, code = REFUSALS[name]
+    with plain.connect() as connection:
+        with contextlib.suppress(OSError):
+            connection.sendall(request)
+        told, body = answer(drain(connection))
+    assert (told, body["code"], body["status"]) == (status, code, status)
+
+
+def test_a_full_header_passes(plain: Running) -> None:
+    """A hundred headers of 60 KiB together are no attack."""
+    request = GET[:-2] + b"X: %s\r\n" % (b"y" * 600) * 98 + b"Connection: close\r\n\r\n"
+    status, seen = answer(plain.ask(request))
+    assert (status, len(seen["headers"])) == (200, 100)
+
+
+def test_junk_behind_a_request_does_not_take_its_answer(plain: Running) -> None:
+    """A broken request pipelined behind a good one is not answered; the good one is, once (fault 35)."""
+    assert answer(plain.ask(GET + b"junk junk junk\r\n\r\n"))[0] == 200
+
+
+def test_an_offered_upgrade_is_a_plain_request(plain: Running) -> None:
+    """A request that offers WebSocket is answered over HTTP, once, and what follows it is nothing (fault 35)."""
+    upgrade = b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    assert answer(plain.ask(GET[:-2] + upgrade + GET))[0] == 200
+
+
+def test_trailers_do_not_become_headers(plain: Running) -> None:
+    """What follows a chunked body is dropped: the headers that were judged are the headers that are used (fault 36)."""
+    request = GET.replace(b"GET", b"POST")[:-2] + b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    status, seen = answer(plain.ask(request + b"1\r\na\r\n0\r\nX-Forwarded-For: 10.0.0.1\r\n\r\n"))
+    assert (status, seen["body"]) == (200, 1)
+    assert "x-forwarded-for" not in seen["headers"]
+
+
+@pytest.mark.parametrize("tail", [b"X: ", b"1;"])
+def test_a_body_that_goes_on_for_ever_is_cut(plain: Running, tail: bytes) -> None:
+    """Endless trailers and chunk extensions end the connection after a few MiB (fault 30)."""
+    head = GET.replace(b"GET", b"POST")[:-2] + b"Transfer-Encoding: chunked\r\n\r\n"
+    endless = head + (b"0\r\n" if tail == b"X: " else b"") + tail + b"y" * (64 << 20)
+    with plain.connect() as connection, pytest.raises(ConnectionError):
+        connection.sendall(endless)
+
+
+def test_an_early_answer_ends_the_connection_of_a_body_that_goes_on(plain: Running) -> None:
+    """A body refused before its end is answered once and its connection closed soon after (fault 30)."""
+    head = GET.replace(b"GET /", b"POST /early")[:-2] + b"Content-Length: 99999999\r\n\r\n"
+    with plain.connect() as connection:
+        connection.sendall(head)
+        assert take(connection)[0] == 200
+        connection.sendall(b"y")
+        start = time.monotonic()
+        assert drain(connection) == b""
+        assert time.monotonic() - start < 2 + LEEWAY
+
+
+# --- the start
+
+
+def test_a_taken_port_is_one_clear_line(plain: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    """A port in use is exit code 78 and one line with the port and the command that shows who has it."""
+    assert serve(echo, Listener("127.0.0.1", plain.port, None, language="en")) == 78
+    line = capsys.readouterr().err
+    assert f"port {plain.port} of 127.0.0.1 is taken" in line
+    assert f"ss -ltnp 'sport = :{plain.port}'" in line
+    assert line.count("\n") == 1
+
+
+def test_a_host_that_is_not_ours_is_named() -> None:
+    """An address that this machine does not have is refused by name."""
+    with pytest.raises(StartRefused, match=r"203\.0\.113\.1:8443"):
+        bind(Listener("203.0.113.1", 8443, None))
+
+
+def test_an_application_that_refuses_to_start_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+    """StartRefused raised while the application starts is exit code 78 and its findings, without a traceback."""
+
+    async def unfit(_scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        with pytest.raises(DatabaseUnfit) as refusal:
+            raise DatabaseUnfit(["run: aisha-webhook migrate"])
+        try:
+            raise refusal.value
+        except DatabaseUnfit:  # as Starlette does it
+            await send({"type": "lifespan.startup.failed", "message": "Traceback"})
+            raise
+
+    codes: list[int] = []
+    thread = threading.Thread(target=lambda: codes.append(serve(unfit, Listener("127.0.0.1", 0, None))))
+    thread.start()
+    thread.join(10)
+    assert codes == [78]
+    assert capsys.readouterr().err == "run: aisha-webhook migrate\n"
+
+
+def test_an_application_that_cannot_start_is_a_failure() -> None:
+    """A bug while the application starts is exit code 1, with its traceback in the log."""
+
+    async def buggy(_scope: Scope, receive: Receive, _send: Send) -> None:
+        await receive()
+        raise ZeroDivisionError
+
+    codes: list[int] = []
+    thread = threading.Thread(target=lambda: codes.append(serve(buggy, Listener("127.0.0.1", 0, None))))
+    thread.start()
+    thread.join(10)
+    assert codes == [1]
+
+
+# --- the end
+
+
+def test_an_application_that_does_not_leave_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An application that hangs in its farewell does not hold up the exit (fault 51)."""
+    monkeypatch.setattr(run, "LIFESPAN_END", 0.1)
+
+    async def clinging(_scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await asyncio.Event().wait()
+
+    with capture_logs() as lines, running(Listener("127.0.0.1", 0, None), clinging):
+        pass
+    assert "application_shutdown_too_slow" in [line["event"] for line in lines]
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from app.server.run import Listener, serve
+from app.tls.live import LiveContext
+sys.path.insert(0, "tests/process")
+from test_listener import echo
+live = LiveContext(*map(Path, sys.argv[1:4]))
+live.load()
+sys.exit(serve(echo, Listener("127.0.0.1", 0, live), lambda url: print("ready", url, flush=True)))
+"""
+
+
+@contextmanager
+def program(files: Files) -> Iterator[tuple[subprocess.Popen[str], Running]]:
+    """Run `serve` in a process of its own, as its main thread."""
+    command = [sys.executable, "-c", PROGRAM, str(files.cert), str(files.key), str(files.bundle)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as child:
+        try:
+            assert child.stdout is not None
+            port = next(int(line.rpartition(":")[2]) for line in child.stdout if line.startswith("ready https://"))
+            yield child, Running(None, port, files.client())  # type: ignore[arg-type]  # the server is in the child
+        finally:
+            child.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_server_leaves_in_time(files: Files, number: signal.Signals) -> None:
+    """SIGTERM and SIGINT end the server with 0 within 10 s, though idle TLS clients never say goodbye (fault 51)."""
+    with program(files) as (child, server), contextlib.ExitStack() as held:
+        for _ in range(5):
+            connection = held.enter_context(server.connect())
+            connection.sendall(GET)
+            assert take(connection)[0] == 200
+        half = held.enter_context(server.connect())
+        half.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n12345")
+        held.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=10))
+        start = time.monotonic()
+        child.send_signal(number)
+        half.sendall(b"67890")
+        assert take(half)[0] == 200  # what was under way is finished
+        assert child.wait(15) == 0
+        assert time.monotonic() - start < 10
+
+
+def test_hangup_reloads_the_certificate(files: Files) -> None:
+    """SIGHUP serves the new pair at once, keeps the old one when the new is bad, and never kills (fault 41)."""
+    with program(files) as (child, server):
+
+        def shown() -> bytes:
+            with server.connect() as connection:
+                assert isinstance(connection, ssl.SSLSocket)
+                der = connection.getpeercert(binary_form=True)
+                assert der is not None
+                return x509.load_der_x509_certificate(der).fingerprint(hashes.SHA256())
+
+        first = shown()
+        files.issue(trustme.KeyType.RSA)
+        second = files.fingerprint()
+        child.send_signal(signal.SIGHUP)
+        wait_until(lambda: shown() != first, 1.5)  # sooner than the watch, which must see a pair twice
+        assert shown() == second
+        files.key.write_bytes(b"junk")
+        child.send_signal(signal.SIGHUP)
+        child.send_signal(signal.SIGHUP)
+        time.sleep(0.3)
+        assert shown() == second
+        assert child.poll() is None
