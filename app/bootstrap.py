@@ -5,13 +5,14 @@ import random
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import structlog
 from pydantic import SecretStr
 
+from app.core.clock import SystemClock
 from app.core.config import Settings
 from app.db import inbox, schema
 from app.db.commit import GroupCommit
@@ -32,14 +33,6 @@ from app.telegram.messenger import LogMessenger, TelegramMessenger
 log = structlog.get_logger(__name__)
 
 DRAIN = 1.0  # s for each part of what is under way when the server stops; the rest is due again after its lease
-
-
-class SystemClock:
-    """The clock on the wall."""
-
-    def now(self) -> datetime:
-        """Return the current time in UTC."""
-        return datetime.now(UTC)  # noqa: TID251  the one Clock there is
 
 
 @dataclass(frozen=True, slots=True)

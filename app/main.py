@@ -1,6 +1,7 @@
 """The server: assemble it, check what it stands on, start it; `python -m app.main` does what run_api_server.py does."""
 
 import asyncio
+import gc
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -14,7 +15,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 
 from app import __version__
-from app.bootstrap import Services, SystemClock, check_database, in_background, needs_migration, running
+from app.bootstrap import Services, check_database, in_background, needs_migration, running
+from app.core.clock import SystemClock
 from app.core.config import Settings, load_settings
 from app.core.logger import register_secrets, setup_logging
 from app.domain.errors import DatabaseUnavailable, StartRefused
@@ -125,6 +127,7 @@ def main() -> int:
         max_body_bytes=settings.max_body_bytes,
         language=_language(settings),
     )
+    gc.freeze()  # what lives as long as the process need not be looked at again, least of all on the way out
     return serve(create_app(settings, ends), listener, on_ready=partial(_greet, settings, tls))
 
 

@@ -12,7 +12,7 @@ from app.core.about import env_name
 from app.core.config import load_settings
 from app.core.settings_page import env_example, settings_table
 
-app = typer.Typer(no_args_is_help=True, help="The settings.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="The settings.")
 
 BEGIN, END = "<!-- settings:begin -->", "<!-- settings:end -->"
 

@@ -9,7 +9,7 @@ from app.db.desk import Queue
 from app.domain.delivery import DeliveryState
 from app.flows.operate import Operation
 
-app = typer.Typer(no_args_is_help=True, help="What fal delivered.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="What fal delivered.")
 
 COLUMNS = ("id", "request_id", "state", "reason", "attempt", "repeats", "received_at", "finished_at")
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -92,6 +92,10 @@ class Demo:
         self._page.show(report)
 
 
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
 def demo(
     *,
     language: Annotated[DemoLanguage | None, typer.Option(help="Default: DEFAULT_LANGUAGE, else ru.")] = None,

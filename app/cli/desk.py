@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 import typer
 
-from app.bootstrap import SystemClock
 from app.cli.output import Exit, print_fields, print_json, print_table
+from app.core.clock import SystemClock
 from app.core.config import load_settings
 from app.db import desk
 from app.db.desk import Queue

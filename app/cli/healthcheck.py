@@ -12,7 +12,10 @@ from app.core.config import load_settings
 
 TIMEOUT = 5  # s
 
+app = typer.Typer(add_completion=False)
 
+
+@app.command()
 def healthcheck(
     *, json: Annotated[bool, typer.Option("--json", help="Print the server's whole answer.")] = False
 ) -> None:

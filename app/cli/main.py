@@ -1,25 +1,58 @@
-"""`aisha-webhook`: one command, a module per noun."""
+"""`aisha-webhook`: one command, a module per noun; a module is imported when its command is called."""
 
 import sys
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from app import __version__
-from app.cli import config, deliveries, demo, healthcheck, notifications, server
 from app.cli.output import Exit
 from app.domain.errors import DatabaseUnavailable, StartRefused
 
+MODULES = {
+    "serve": "server",
+    "migrate": "server",
+    "demo": "demo",
+    "deliveries": "deliveries",
+    "notifications": "notifications",
+    "backup": "backup",
+    "config": "config",
+    "healthcheck": "healthcheck",
+}
+
+
+class LazyGroup(TyperGroup):
+    """Knows the names of the commands and imports what is called: a health check must not pay for a server."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Name every command."""
+        del ctx
+        return list(MODULES)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Import the module of one command; None for a name there is not."""
+        del ctx
+        if cmd_name not in MODULES:
+            return None
+        module = import_module(f"app.cli.{MODULES[cmd_name]}")
+        command: Any = typer.main.get_command(module.app)
+        if isinstance(command, TyperGroup):
+            # A module of several commands is a noun of its own or the home of plain verbs.
+            command = command.commands.get(cmd_name, command)
+        command.name = cmd_name
+        return command
+
+
 app = typer.Typer(
-    name="aisha-webhook", no_args_is_help=True, add_completion=False, help="Aisha's fal.ai webhook server."
+    name="aisha-webhook",
+    cls=LazyGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Aisha's fal.ai webhook server.",
 )
-app.command("serve")(server.serve)
-app.command("migrate")(server.migrate)
-app.command("demo")(demo.demo)
-app.command("healthcheck")(healthcheck.healthcheck)
-app.add_typer(deliveries.app, name="deliveries")
-app.add_typer(notifications.app, name="notifications")
-app.add_typer(config.app, name="config")
 
 
 @app.callback(invoke_without_command=True)

@@ -10,7 +10,7 @@ from app.db.desk import Queue
 from app.domain.notification import NotificationState
 from app.flows.operate import Operation
 
-app = typer.Typer(no_args_is_help=True, help="What owners were told.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="What owners were told.")
 
 COLUMNS = ("id", "request_id", "kind", "chat_id", "state", "reason", "attempt", "message_id", "finished_at")
 

@@ -10,12 +10,16 @@ from app.core.config import load_settings
 from app.db.migrate import migrate as run_migrations
 from app.db.tables import HEAD
 
+app = typer.Typer(add_completion=False)
 
+
+@app.command()
 def serve() -> None:
     """Start the server with the current settings."""
     sys.exit(main.main())
 
 
+@app.command()
 def migrate(
     *, check: Annotated[bool, typer.Option("--check", help="Only say whether migrations are missing.")] = False
 ) -> None:
