@@ -1,6 +1,7 @@
 """Settings → Services: the only place that constructs adapters."""
 
 import asyncio
+import os
 import random
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -27,11 +28,17 @@ from app.fal.queue import FalQueueApi
 from app.flows.accept import Accept
 from app.flows.apply import Apply, Patience
 from app.flows.notify import Notify, write_records
+from app.flows.probe import Probe
 from app.flows.prune import Prune
 from app.telegram.messenger import LogMessenger, TelegramMessenger
 
 log = structlog.get_logger(__name__)
 
+BEHIND = {
+    "ru": "база отстаёт от этой версии сервера. Выполните: aisha-webhook migrate",
+    "en": "the database is behind this version of the server. Run: aisha-webhook migrate",
+}
+TRY_AGAIN = 75  # exit code: a supervisor starts us again
 DRAIN = 1.0  # s for each part of what is under way when the server stops; the rest is due again after its lease
 
 
@@ -48,20 +55,23 @@ class Services:
     apply: Apply
     notify: Notify
     prune: Prune
+    probe: Probe
     apply_wake: asyncio.Event
     notify_wake: asyncio.Event
 
 
 async def check_database(settings: Settings) -> None:
-    """Refuse a database that this version cannot work on: behind its migrations, or without the bot's columns.
+    """Refuse a database that this version cannot work on: damaged, behind its migrations, or without the bot's columns.
 
     Raises DatabaseUnfit, or DatabaseUnavailable when it does not answer.
     """
+    language = "en" if settings.default_language == "en" else "ru"
     database = open_database(settings.database_url.get_secret_value())
     try:
+        await schema.check_soundness(database, language)
         if await schema.is_behind(database):
-            raise DatabaseUnfit(["the database is behind this version's migrations: run `aisha-webhook migrate`"])
-        await schema.find_bot_tables(database)
+            raise DatabaseUnfit([BEHIND[language]])
+        await schema.find_bot_tables(database, language)
     finally:
         await database.close()
 
@@ -80,7 +90,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
     """Open everything, and on the way out finish what is under way."""
     async with AsyncExitStack() as stack:
         clock = SystemClock()
-        database = open_database(settings.database_url.get_secret_value())
+        database = open_database(settings.database_url.get_secret_value(), on_damage=_leave)
         stack.push_async_callback(database.close)
         bot_tables = await schema.find_bot_tables(database)
         client = make_client()
@@ -140,9 +150,16 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             apply=apply,
             notify=notify,
             prune=Prune(database, clock, timedelta(days=settings.retention_days)),
+            probe=Probe(database, clock),
             apply_wake=apply_wake,
             notify_wake=notify_wake,
         )
+
+
+def _leave() -> None:
+    """End at once: after a failed write to the disk only a fresh start knows what is on it. fal and systemd retry."""
+    log.critical("database.damaged", exit_code=TRY_AGAIN)
+    os._exit(TRY_AGAIN)
 
 
 def _secret(value: SecretStr | None) -> str | None:

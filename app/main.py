@@ -88,6 +88,7 @@ def _health_parts(
     return HealthParts(
         settings.service_name,
         services.database,
+        services.probe,
         worker.is_alive,
         services.keys,
         services.addresses,

@@ -1,7 +1,7 @@
 """One database, two dialects: opening it, and transactions that end in a commit or nothing."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
@@ -82,10 +82,12 @@ class Database:
     """Transactions on one engine.
 
     On SQLite writers of this process take turns under a lock of ours: the file's own busy handler only polls.
+    `on_damage` is called when the disk failed under a write.
     """
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, on_damage: Callable[[], None] | None = None) -> None:
         self.engine = engine
+        self._on_damage = on_damage
         self.is_sqlite = engine.dialect.name == "sqlite"
         self._turn = asyncio.Lock() if self.is_sqlite else nullcontext()
 
@@ -95,10 +97,15 @@ class Database:
 
         Raises DatabaseUnavailable when the database cannot be reached, is locked, full, read-only or too slow.
         """
-        async with self._turn:
-            with _translated():
-                async with self.engine.begin() as connection:
-                    yield connection
+        try:
+            async with self._turn:
+                with _translated():
+                    async with self.engine.begin() as connection:
+                        yield connection
+        except DatabaseDamaged:
+            if self._on_damage is not None:
+                self._on_damage()
+            raise
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Transaction]:
@@ -154,8 +161,8 @@ def upsert_into(transaction: Transaction, table: Table) -> sqlite.Insert:
     return cast("sqlite.Insert", postgresql.insert(table))
 
 
-def open_database(database_url: str) -> Database:
-    """Make the engine; nothing is connected yet."""
+def open_database(database_url: str, on_damage: Callable[[], None] | None = None) -> Database:
+    """Make the engine; nothing is connected yet. `on_damage` as Database has it."""
     url = parse_url(database_url)
     options: dict[str, Any] = {
         "json_serializer": lambda value: orjson.dumps(value).decode(),
@@ -170,7 +177,7 @@ def open_database(database_url: str) -> Database:
             path.parent.mkdir(parents=True, exist_ok=True)
         engine = create_async_engine(url, **options)
         tune_sqlite(engine.sync_engine)
-        return Database(engine)
+        return Database(engine, on_damage)
     settings = {
         "statement_timeout": STATEMENT_TIMEOUT,
         "lock_timeout": STATEMENT_TIMEOUT,
@@ -187,4 +194,4 @@ def open_database(database_url: str) -> Database:
         },
         **options,
     )
-    return Database(engine)
+    return Database(engine, on_damage)

@@ -1,11 +1,36 @@
 """Whether the database is what this version of the server needs."""
 
+from pathlib import Path
+
 from sqlalchemy import inspect, text
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DatabaseError
 
 from app.db.engine import Database
 from app.db.tables import HEAD, VERSION_TABLE
-from app.db.trainings import BotTables
+from app.db.trainings import BotTables, missing_columns
+from app.domain.errors import DatabaseUnfit
+
+CHECKED_BYTES = 1 << 30  # a larger file would hold the start up for longer than it is worth
+RESTORE = "mv {path} {path}.damaged; rm -f {path}-wal {path}-shm; cp data/backups/aisha-<…>.db {path}"
+RECOVER = "sqlite3 {path} .recover | sqlite3 {path}.recovered"
+DAMAGED = {
+    "ru": (
+        "{path}: файл базы повреждён ({verdict})",
+        f"восстановите последнюю копию (сервер остановлен): {RESTORE}",
+        f"копии нет: спасите, что читается: {RECOVER}",
+    ),
+    "en": (
+        "{path}: the database file is damaged ({verdict})",
+        f"restore the newest backup while the server is stopped: {RESTORE}",
+        f"without a backup, save what can be read: {RECOVER}",
+    ),
+}
+MISSING = {"ru": "в базе нет: {name}", "en": "missing in the database: {name}"}
+NOT_THE_BOTS = {
+    "ru": "укажите в DATABASE_URL базу бота или сначала выполните миграции бота",
+    "en": "point DATABASE_URL at the bot's database, or migrate the bot first",
+}
 
 
 async def current_version(database: Database) -> str | None:
@@ -20,12 +45,34 @@ def _version(connection: Connection) -> str | None:
     return connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar_one_or_none()  # noqa: S608  a constant
 
 
+async def check_soundness(database: Database, language: str = "en") -> None:
+    """Look a SQLite file through before it is used. Raises DatabaseUnfit with what to do about a damaged one."""
+    path = database.engine.url.database or ""
+    if not database.is_sqlite or not _is_worth_checking(Path(path)):
+        return
+    try:
+        async with database.engine.connect() as connection:
+            verdict = (await connection.exec_driver_sql("PRAGMA quick_check(1)")).scalar_one()
+    except DatabaseError as error:
+        verdict = str(error.orig)
+    verdict = " ".join(str(verdict).split())
+    if verdict != "ok":
+        raise DatabaseUnfit([line.format(path=path, verdict=verdict) for line in DAMAGED[language]])
+
+
+def _is_worth_checking(path: Path) -> bool:
+    return path.exists() and path.stat().st_size <= CHECKED_BYTES
+
+
 async def is_behind(database: Database) -> bool:
     """Tell whether migrations are missing."""
     return await current_version(database) != HEAD
 
 
-async def find_bot_tables(database: Database) -> BotTables:
-    """Look the bot's tables up. Raises DatabaseUnfit naming what is missing."""
+async def find_bot_tables(database: Database, language: str = "en") -> BotTables:
+    """Look the bot's tables up. Raises DatabaseUnfit naming every missing table and column."""
     async with database.read() as connection:
+        missing = await connection.run_sync(missing_columns)
+        if missing:
+            raise DatabaseUnfit([*(MISSING[language].format(name=name) for name in missing), NOT_THE_BOTS[language]])
         return await BotTables.find(connection)

@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.sql.elements import ColumnElement
 
 from app.db.engine import Transaction
-from app.domain.errors import ClaimLost, DatabaseUnfit
+from app.domain.errors import ClaimLost
 from app.domain.notification import Owner
 from app.domain.training import Artifacts, Change, Trainer, Training, TrainingStatus
 
@@ -42,6 +42,19 @@ NEEDED = {
     ),
 }
 CHAT_ID_BITS = 52  # Bot API: chat ids have at most 52 significant bits
+
+
+def missing_columns(connection: Connection) -> list[str]:
+    """Name every table and column (`table.column`) that this server needs and the database lacks."""
+    inspector = inspect(connection)
+    missing: list[str] = []
+    for name, needed in NEEDED.items():
+        if not inspector.has_table(name):
+            missing.append(name)
+            continue
+        found = {column["name"] for column in inspector.get_columns(name)}
+        missing += [f"{name}.{column}" for column in needed if column not in found]
+    return missing
 
 
 class BotTables:
@@ -75,24 +88,16 @@ class BotTables:
 
     @classmethod
     async def find(cls, connection: Transaction) -> "BotTables":
-        """Look the tables up. Raises DatabaseUnfit naming every missing table and column."""
+        """Take the tables as the database describes them; `missing_columns` comes first."""
         return await connection.run_sync(cls._find)
 
     @classmethod
     def _find(cls, connection: Connection) -> "BotTables":
         inspector = inspect(connection)
-        tables, missing = {}, []
+        tables = {}
         for name, needed in NEEDED.items():
-            if not inspector.has_table(name):
-                missing.append(f"table {name} is missing")
-                continue
             found = {column["name"]: column["type"] for column in inspector.get_columns(name)}
-            missing += [f"column {name}.{column} is missing" for column in needed if column not in found]
-            tables[name] = Table(
-                name, MetaData(), *(Column(column, found[column]) for column in needed if column in found)
-            )
-        if missing:
-            raise DatabaseUnfit([*missing, "point DATABASE_URL at the bot's database, or migrate the bot first"])
+            tables[name] = Table(name, MetaData(), *(Column(column, found[column]) for column in needed))
         return cls(tables["users"], tables["avatars"], is_sqlite=connection.dialect.name == "sqlite")
 
     async def lock(self, transaction: Transaction, request_ids: Sequence[str]) -> dict[str, list[Training]]:

@@ -1,7 +1,6 @@
 """Reads for people: totals without ids or names, and lists for the operator."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Table, func, select
@@ -38,10 +37,3 @@ async def _by_state(connection: Transaction, table: Table, states: Sequence[str]
 async def _one(connection: Transaction, value: ColumnElement[Any], *where: ColumnElement[bool]) -> Any:
     statement = select(value).select_from(deliveries).where(*where)
     return (await connection.execute(statement)).scalar_one()
-
-
-async def ping(database: Database) -> datetime | None:
-    """Prove that the database answers. Raises DatabaseUnavailable."""
-    async with database.read() as connection:
-        await connection.execute(select(1))
-    return None

@@ -149,8 +149,8 @@ async def test_every_missing_column_is_named(fresh_url: str) -> None:
             await find_bot_tables(database)
     finally:
         await database.close()
-    assert "column users.language_code is missing" in refusal.value.findings
-    assert "table avatars is missing" in refusal.value.findings
+    assert "missing in the database: users.language_code" in refusal.value.findings
+    assert "missing in the database: avatars" in refusal.value.findings
 
 
 async def test_our_migration_leaves_the_bots_tables_alone(fresh_url: str) -> None:

@@ -48,6 +48,7 @@ async def test_without_the_database_it_is_alive_but_not_ready(served: Served, mo
         raise DatabaseUnavailable("gone")
 
     monkeypatch.setattr(Database, "read", broken)
+    monkeypatch.setattr(Database, "write", broken)
     assert (await served.http.get("/livez")).status_code == 200
     assert (await served.http.get("/health")).status_code == 200
     for path in ("/readyz", "/api/v1/health"):

@@ -1,0 +1,44 @@
+"""Prove that the database takes a write: what readiness means."""
+
+import asyncio
+from datetime import datetime, timedelta
+
+from app.db import chores
+from app.db.engine import Database
+from app.domain.errors import DatabaseUnavailable
+from app.flows.ports import Clock
+
+NAME = "probe"
+DEADLINE = 2.0  # s; a database slower than this is not one to send deliveries to
+FRESH = timedelta(seconds=1)  # how long an answer stands: however many ask, one write a second
+
+
+class Probe:
+    """Writes one row; reading proves neither a free disk nor a writable one."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._turn = asyncio.Lock()
+        self._at: datetime | None = None
+        self._trouble: str | None = None
+
+    async def __call__(self) -> None:
+        """Raise DatabaseUnavailable unless a write succeeded within the last second."""
+        async with self._turn:
+            now = self._clock.now()
+            if self._at is None or not timedelta(0) <= now - self._at < FRESH:
+                self._trouble = await self._try(now)
+                self._at = now
+        if self._trouble is not None:
+            raise DatabaseUnavailable(self._trouble)
+
+    async def _try(self, now: datetime) -> str | None:
+        try:
+            async with asyncio.timeout(DEADLINE), self._database.write() as transaction:
+                await chores.touch(transaction, NAME, now)
+        except TimeoutError:
+            return f"no write within {DEADLINE:.0f} s"
+        except DatabaseUnavailable as error:
+            return str(error)
+        return None
