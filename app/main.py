@@ -19,6 +19,7 @@ from app.bootstrap import Services, check_database, in_background, needs_migrati
 from app.core.clock import SystemClock
 from app.core.config import Settings, load_settings
 from app.core.logger import register_secrets, setup_logging
+from app.core.sources import environment
 from app.domain.errors import DatabaseUnavailable, StartRefused
 from app.routers import health
 from app.routers.docs import serve_docs
@@ -29,6 +30,7 @@ from app.server.greeting import Greeting
 from app.server.hosts import HostGuard
 from app.server.proxies import ClientAddress
 from app.server.run import Listener, serve
+from app.server.systemd import inherited_socket
 from app.tls.certificates import Language, ensure_pair
 from app.tls.live import LiveContext
 from app.worker import Worker
@@ -129,7 +131,7 @@ def main() -> int:
         language=_language(settings),
     )
     gc.freeze()  # what lives as long as the process need not be looked at again, least of all on the way out
-    return serve(create_app(settings, ends), listener, on_ready=partial(_greet, settings, tls))
+    return serve(create_app(settings, ends), listener, partial(_greet, settings, tls), inherited_socket(environment()))
 
 
 def _language(settings: Settings) -> Language:

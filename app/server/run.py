@@ -191,14 +191,19 @@ class Server(uvicorn.Server):
         self._ceiling.cancel()
 
 
-def serve(app: ASGIApp, listener: Listener, on_ready: Callable[[str], None] | None = None) -> int:
+def serve(
+    app: ASGIApp,
+    listener: Listener,
+    on_ready: Callable[[str], None] | None = None,
+    inherited: socket.socket | None = None,
+) -> int:
     """Serve until SIGTERM or SIGINT and return the exit code: 0 after an orderly end, 78 refused to start, 1 failed to.
 
     Why it refused stands on stderr, a line per cause. `on_ready` is called once with the URL, when connections are
-    taken; a wildcard host is shown as loopback there.
+    taken; a wildcard host is shown as loopback there. An `inherited` socket is listened on instead of host and port.
     """
     try:
-        bound = bind(listener)
+        bound = bind(listener) if inherited is None else inherited
     except StartRefused as refused:
         return _refuse(refused)
     with bound:
