@@ -1,0 +1,159 @@
+"""The pages say what the project is."""
+
+import re
+from itertools import takewhile
+from pathlib import Path
+
+import pytest
+import typer
+from typer.core import TyperGroup
+
+from app import __version__
+from app.cli.config import with_table
+from app.cli.main import app as command_line
+from app.core.about import aliases, env_name
+from app.core.config import Settings
+from app.core.settings_page import env_example
+from app.main import create_app
+from app.routers.docs import describe
+from tests.docs.project import ROOT, between, names, page, project_files, rows
+
+PAGES = [path for path in project_files() if path.suffix == ".md"]
+LINK = re.compile(r"\]\(<?([^)\s>]+)>?\)")
+FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+
+
+def anchors(path: Path) -> set[str]:
+    """The anchors that a reader of GitHub can jump to."""
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", path.read_text(encoding="utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def commands() -> set[str]:
+    """Every command, such as `deliveries list`."""
+    group = typer.main.get_command(command_line)
+    assert isinstance(group, TyperGroup)
+    context = group.make_context("aisha-webhook", [], resilient_parsing=True)
+    found: set[str] = set()
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        below = command.list_commands(context) if isinstance(command, TyperGroup) else []
+        found |= {f"{name} {verb}" for verb in below} or {name}
+    return found
+
+
+def tree() -> list[Path]:
+    """Read the tree of ARCHITECTURE.md: two spaces lead one level down."""
+    found: list[Path] = []
+    for line in between(page("ARCHITECTURE.md"), "tree").splitlines():
+        if line.startswith("```"):
+            continue
+        depth = sum(1 for _ in takewhile(lambda character: character == " ", line)) // 2
+        parents = [path for path in found if len(path.parts) == depth]
+        found.append((parents[-1] if parents else Path()) / line.split()[0])
+    return found
+
+
+@pytest.mark.parametrize("field", Settings.model_fields)
+def test_every_setting_is_documented(field: str) -> None:
+    """Each setting stands in the README's table, with its other names, and in env.example."""
+    table = names(between(page("README.md"), "settings"))
+    assert {env_name(field), *aliases(Settings.model_fields[field])} <= set(table)
+    assert f"\n{env_name(field)}=" in page("env.example")
+
+
+def test_the_readme_s_settings_are_current() -> None:
+    """The table between the marks is what the settings say: `make generated` writes it anew."""
+    assert with_table(page("README.md"), russian=False) == page("README.md")
+
+
+def test_env_example_is_current() -> None:
+    """env.example is what the settings say: `make generated` writes it anew."""
+    assert page("env.example") == env_example()
+
+
+def test_every_command_is_in_the_readme() -> None:
+    """The README's table has each command, and no other."""
+    listed = names(between(page("README.md"), "commands"))
+    # a cell may go on with an option; the command is what stands first
+    assert {name.removeprefix("aisha-webhook ") for name in listed} == commands()
+
+
+@pytest.mark.parametrize("path", PAGES, ids=str)
+def test_every_command_on_a_page_exists(path: Path) -> None:
+    """Whoever copies `aisha-webhook …` from a page meets a command."""
+    known = commands()
+    text = "\n".join(re.findall(r"`[^`\n]+`|^```bash.*?^```", page(str(path)), re.MULTILINE | re.DOTALL))
+    for words in re.findall(r"aisha-webhook((?: [a-z][a-z-]*)+)", text):
+        first, *rest = words.split()
+        assert first in known or (bool(rest) and f"{first} {rest[0]}" in known), words
+
+
+def test_every_endpoint_is_in_the_readme() -> None:
+    """The README's table has each path and method that the server answers, and no other."""
+    served = {
+        (method.upper(), path) for path, item in describe(create_app(Settings()))["paths"].items() for method in item
+    }
+    listed = {(row[0], row[1].strip("`")) for row in rows(between(page("README.md"), "endpoints"))}
+    assert listed == served
+
+
+@pytest.mark.parametrize("path", PAGES, ids=str)
+def test_every_relative_link_is_alive(path: Path) -> None:
+    """A link to a file finds it, and a link to a heading finds that."""
+    for target in LINK.findall(FENCE.sub("", page(str(path)))):
+        if re.match(r"[a-z]+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        file = (ROOT / path).parent / name if name else ROOT / path
+        assert file.exists(), target
+        assert not anchor or anchor in anchors(file), target
+
+
+def test_the_tree_is_the_folders() -> None:
+    """ARCHITECTURE.md names each folder down to the second level, and nothing that is not there."""
+    folders = {parent for path in project_files() for parent in path.parents if 0 < len(parent.parts) <= 2}
+    drawn = tree()
+    assert {path for path in drawn if (ROOT / path).is_dir()} == folders
+    files = {path for path in drawn if path not in folders}
+    assert files == {path for path in project_files() if path.parent == Path("app")} - {Path("app/__init__.py")}
+
+
+def test_the_readme_s_tree_is_there() -> None:
+    """What the README's tree names lies at the top."""
+    block = page("README.md").partition("## Tree")[2].partition("```text\n")[2].partition("```")[0]
+    for line in block.splitlines():
+        assert (ROOT / line.split()[0]).exists(), line
+
+
+def test_paths_named_on_pages_are_there() -> None:
+    """Every `app/…`, `tests/…`, `migrations/…` or `docs/…` that a page names exists."""
+    for path in PAGES:
+        for name in re.findall(r"`((?:app|tests|migrations|docs|bench)/[\w./-]*)`", page(str(path))):
+            assert (ROOT / name).exists(), f"{path}: {name}"
+
+
+def test_every_decision_is_listed() -> None:
+    """docs/adr/README.md links each decision, and each has the five headings in order."""
+    index = page("docs/adr/README.md")
+    decisions = sorted(path for path in PAGES if path.parent == Path("docs/adr") and path.name != "README.md")
+    assert [path.name for path in decisions] == re.findall(r"\]\((\d{4}-[\w-]+\.md)\)", index)
+    for number, path in enumerate(decisions, 1):
+        assert path.name.startswith(f"{number:04}-"), path
+        headings = re.findall(r"^## (.+)$", page(str(path)), re.MULTILINE)
+        assert headings == ["Context", "Decision", "Consequences", "Alternatives", "References"], path
+
+
+def test_the_changelog_knows_the_version() -> None:
+    """Changes gather under Unreleased on top; a version that is out has a heading of its own."""
+    headings = re.findall(r"^## \[(.+?)\]", page("CHANGELOG.md"), re.MULTILINE)
+    assert headings[0] == "Unreleased"
+    assert __version__ in headings or __version__ in page("CHANGELOG.md").partition("## [Unreleased]")[2]
+
+
+def test_every_make_target_exists() -> None:
+    """A page that says `make x` names a target."""
+    targets = set(re.findall(r"^([a-z]+):", page("Makefile"), re.MULTILINE))
+    for path in PAGES:
+        for target in re.findall(r"(?:`|^)(?:\w+=\w+ )?make ([a-z]+)", page(str(path)), re.MULTILINE):
+            assert target in targets, f"{path}: make {target}"
