@@ -65,7 +65,7 @@ async def check_database(settings: Settings) -> None:
 
     Raises DatabaseUnfit, or DatabaseUnavailable when it does not answer.
     """
-    language = "en" if settings.default_language == "en" else "ru"
+    language = settings.operator_language
     database = open_database(settings.database_url.get_secret_value())
     try:
         await schema.check_soundness(database, language)

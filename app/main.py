@@ -109,7 +109,7 @@ def main() -> int:
             settings.log_dir,
             settings.api_log_file,
             settings.webhook_log_file,
-            language=_language(settings),
+            language=settings.operator_language,
         )
         prepare_database(settings)
         tls = load_certificate(settings)
@@ -117,7 +117,7 @@ def main() -> int:
         sys.stderr.write(f"{refused}\n")
         return EXIT_CONFIG
     except DatabaseUnavailable as error:
-        sys.stderr.write(f"{NO_DATABASE[_language(settings)].format(cause=error)}\n")
+        sys.stderr.write(f"{NO_DATABASE[settings.operator_language].format(cause=error)}\n")
         return EXIT_TRY_AGAIN
     for warning in settings.warnings():
         log.warning("settings.warning", text=warning)
@@ -128,15 +128,10 @@ def main() -> int:
         tls,
         client_timeout=settings.client_timeout,
         max_body_bytes=settings.max_body_bytes,
-        language=_language(settings),
+        language=settings.operator_language,
     )
     gc.freeze()  # what lives as long as the process need not be looked at again, least of all on the way out
     return serve(create_app(settings, ends), listener, partial(_greet, settings, tls), inherited_socket(environment()))
-
-
-def _language(settings: Settings) -> Language:
-    """Choose the operator's language; messages to owners have their own."""
-    return "en" if settings.default_language == "en" else "ru"
 
 
 def _greet(settings: Settings, tls: LiveContext | None, local_url: str) -> None:
@@ -155,7 +150,7 @@ def _greet(settings: Settings, tls: LiveContext | None, local_url: str) -> None:
         None if facts is None else facts.fingerprint,
         [name for name, is_missing in missing if is_missing],
     )
-    sys.stdout.write(greeting.text(_language(settings)))
+    sys.stdout.write(greeting.text(settings.operator_language))
     sys.stdout.flush()
 
 
@@ -183,7 +178,7 @@ def load_certificate(settings: Settings) -> LiveContext | None:
     """Load the pair, making a self-signed one where there is none. Raises CertificateBroken; None without SSL."""
     if not settings.ssl_enabled:
         return None
-    language = _language(settings)
+    language = settings.operator_language
     paths = (settings.ssl_cert_path, settings.ssl_key_path)
     if ensure_pair(*paths, settings.api_domain, SystemClock().now(), language):
         log.warning("certificate.self_signed_made", path=str(settings.ssl_cert_path))

@@ -10,9 +10,10 @@ import typer
 from app.cli.output import Exit, print_fields, print_json, print_table
 from app.core.clock import SystemClock
 from app.core.config import load_settings
-from app.db import desk
+from app.db import desk, schema
 from app.db.desk import Queue
 from app.db.engine import Database, open_database
+from app.domain.errors import DatabaseUnfit
 from app.flows.operate import Operation, operate
 
 T = TypeVar("T")
@@ -73,6 +74,8 @@ def _with_database(work: Callable[[Database], Awaitable[T]]) -> T:
     async def run() -> T:
         database = open_database(settings.database_url.get_secret_value())
         try:
+            if await schema.is_behind(database):
+                raise DatabaseUnfit(["the database has not been migrated: run `aisha-webhook migrate`"])
             return await work(database)
         finally:
             await database.close()

@@ -18,6 +18,7 @@ MODULES = {
     "deliveries": "deliveries",
     "notifications": "notifications",
     "backup": "backup",
+    "cert": "cert",
     "config": "config",
     "healthcheck": "healthcheck",
 }

@@ -27,6 +27,18 @@ def list_(
 
 
 @app.command()
+def show(key: Annotated[str, typer.Argument(help="Our id or fal's request id.")], *, json: Json = False) -> None:
+    """Show notifications whole, with Telegram's own words."""
+    desk.show_one(Queue.NOTIFICATIONS, key, as_json=json)
+
+
+@app.command()
 def redrive(keys: Keys) -> None:
     """Send again now what was not sent; what was sent stays sent."""
     desk.change(Queue.NOTIFICATIONS, Operation.REDRIVE, keys)
+
+
+@app.command()
+def ignore(keys: Keys) -> None:
+    """Close without sending."""
+    desk.change(Queue.NOTIFICATIONS, Operation.IGNORE, keys)

@@ -218,6 +218,11 @@ class Settings(BaseSettings):
         del settings_cls, env_settings, dotenv_settings, file_secret_settings
         return (init_settings,)
 
+    @property
+    def operator_language(self) -> Literal["ru", "en"]:
+        """The language of consoles and remedies; there is no Kazakh one."""
+        return "en" if self.default_language == "en" else "ru"
+
     def warnings(self) -> tuple[str, ...]:
         """English sentences for the log: settings that are legal and yet cost something."""
         told = (

@@ -5,7 +5,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Table, or_, select, update
+from sqlalchemy import ColumnElement, Table, or_, select, update
+from sqlalchemy.engine import RowMapping
 
 from app.db.engine import Database, Transaction
 from app.db.tables import deliveries, notifications
@@ -32,7 +33,7 @@ async def recent(database: Database, queue: Queue, *, state: str | None, limit: 
     if state is not None:
         statement = statement.where(table.c.state == state)
     async with database.read() as connection:
-        return [dict(row) for row in (await connection.execute(statement)).mappings()]
+        return [_plain(row) for row in (await connection.execute(statement)).mappings()]
 
 
 async def find(database: Database, queue: Queue, key: str) -> list[dict[str, Any]]:
@@ -45,11 +46,16 @@ async def find(database: Database, queue: Queue, key: str) -> list[dict[str, Any
         matches.append(table.c.id == int(key))
     statement = select(table).where(or_(*matches)).order_by(table.c.id)
     async with database.read() as connection:
-        return [dict(row) for row in (await connection.execute(statement)).mappings()]
+        return [_plain(row) for row in (await connection.execute(statement)).mappings()]
+
+
+def _plain(row: RowMapping) -> dict[str, Any]:
+    """Name the columns by plain words; SQLAlchemy's names are a kind of string that JSON writers refuse."""
+    return {str(name): value for name, value in row.items()}
 
 
 async def redrive(transaction: Transaction, queue: Queue, ids: Sequence[int], *, note: str, now: datetime) -> list[int]:
-    """Make rows due at once, with a clean count of failures."""
+    """Make rows due at once, with a clean count of failures. A row that retention has emptied stays as it is."""
     return await _change(
         transaction,
         queue,
@@ -64,6 +70,10 @@ async def ignore(transaction: Transaction, queue: Queue, ids: Sequence[int], *, 
     return await _change(transaction, queue, ids, _IGNORABLE, {"state": "ignored", "detail": note, "finished_at": now})
 
 
+def _not_emptied(table: Table) -> ColumnElement[bool]:
+    return table.c.body.is_not(None) if "body" in table.c else table.c.avatar_name != ""
+
+
 async def _change(
     transaction: Transaction, queue: Queue, ids: Sequence[int], states: Sequence[str], values: dict[str, Any]
 ) -> list[int]:
@@ -71,7 +81,7 @@ async def _change(
     statement = (
         update(table)
         # The attempt is the fence: whoever holds a claim on the row loses it.
-        .where(table.c.id.in_(ids), table.c.state.in_(states))
+        .where(table.c.id.in_(ids), table.c.state.in_(states), _not_emptied(table))
         .values(attempt=table.c.attempt + 1, **values)
         .returning(table.c.id)
     )

@@ -9,9 +9,11 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 from app.db.engine import parse_url, sqlite_file, tune_sqlite
+from app.domain.errors import DatabaseUnavailable
 
 ROOT = Path(__file__).resolve().parents[2]
 _LOCK = 0x41697368  # "Aish": one migration at a time on PostgreSQL
@@ -36,11 +38,14 @@ def open_for_migration(database_url: str) -> Iterator[Connection]:
 
 
 def migrate(database_url: str) -> None:
-    """Bring our tables up to date; does nothing when they are."""
+    """Bring our tables up to date; does nothing when they are. Raises DatabaseUnavailable."""
     config = Config()
     config.set_main_option("script_location", str(ROOT / "migrations"))
     config.attributes["database_url"] = database_url
-    command.upgrade(config, "head")
+    try:
+        command.upgrade(config, "head")
+    except OperationalError as error:
+        raise DatabaseUnavailable(str(error.orig).partition("\n")[0]) from error
 
 
 def head() -> str | None:

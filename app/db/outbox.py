@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Insert, bindparam, case, update
+from sqlalchemy import Insert, bindparam, case, select, update
 from sqlalchemy.engine import RowMapping
 
 from app.db import pacing, queue, wake
@@ -141,3 +141,16 @@ async def finish(transaction: Transaction, told: Sequence[Told]) -> None:
         for item in told
     ]
     await queue.finish(transaction, notifications, rows)
+
+
+async def unaddressed(transaction: Transaction, ids: Sequence[int]) -> dict[int, str]:
+    """Find which of these notifications have no chat id; return the owner of each."""
+    statement = select(notifications.c.id, notifications.c.owner_id).where(
+        notifications.c.id.in_(ids), notifications.c.chat_id.is_(None)
+    )
+    return {row.id: row.owner_id for row in await transaction.execute(statement)}
+
+
+async def address(transaction: Transaction, row_id: int, chat_id: int | None) -> None:
+    """Set where a notification goes."""
+    await transaction.execute(update(notifications).where(notifications.c.id == row_id).values(chat_id=chat_id))

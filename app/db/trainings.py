@@ -125,6 +125,12 @@ class BotTables:
             if result.rowcount != len(rows):
                 raise ClaimLost("an avatar changed while its plan was made")
 
+    async def chat_id(self, transaction: Transaction, owner_id: str) -> int | None:
+        """Look up where an owner is now."""
+        users = self._users
+        statement = select(users.c.telegram_id).where(users.c.id == self._key(users.c.id, owner_id))
+        return _chat_id((await transaction.execute(statement)).scalar_one_or_none())
+
     async def set_blocked(self, transaction: Transaction, owner_ids: Sequence[str], *, blocked: bool) -> None:
         """Keep users.is_blocked true to what Telegram says."""
         if not owner_ids:

@@ -53,7 +53,7 @@ class ClaimedDelivery:
     claim: Claim
     failures: int  # how often it was retried because something failed (waiting as an orphan does not count)
     request_id: str
-    body: bytes
+    body: bytes | None  # None once retention has emptied the row
     received_at: datetime
     stored_at: datetime
 

@@ -25,7 +25,8 @@ OUTAGES = frozenset(
     {"fal_down", "not_ready", "no_fal_key", "fal_key_refused"}
 )  # waited out: time or a setting mends it
 INSIST_PAUSE = timedelta(seconds=0.5)
-FETCHES = 4  # results fetched from fal at the same time
+FETCHES = 8  # results fetched from fal at the same time
+FETCH_DEADLINE = 20.0  # s for all of a batch: a slow fal must not outlast the lease
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +125,9 @@ class Apply:
         return unproven
 
     def _plan(self, item: _Item, found: Sequence[Training], now: datetime) -> Plan:
-        if item.verdict is not None or item.reading is None:
-            return Plan(item.verdict or Bury("unreadable"))
+        if item.verdict is not None:
+            return Plan(item.verdict)
+        assert item.reading is not None, "what could not be read has its verdict already"
         match found:
             case []:
                 return Plan(await_training(item.claimed.received_at, now, self._patience.orphans))
@@ -173,14 +175,18 @@ class Apply:
 
         async def fetch(item: _Item, training: Training) -> _Item:
             try:
-                async with turns:
+                async with asyncio.timeout(FETCH_DEADLINE), turns:
                     reading = await self._fal_queue.result(training.request_id, training.trainer)
             except ResultUnavailable as error:
-                verdict = self._postpone(item, error.code, str(error), self._clock.now())
-                return replace(item, verdict=verdict)
+                return self._give_up_fetching(item, error.code, str(error))
+            except TimeoutError:
+                return self._give_up_fetching(item, "fal_down", "no result in time")
             return replace(item, reading=reading, fetched=True)
 
         return await asyncio.gather(*(fetch(item, training) for item, training in unproven))
+
+    def _give_up_fetching(self, item: _Item, why: str, detail: str) -> _Item:
+        return replace(item, verdict=self._postpone(item, why, detail, self._clock.now()))
 
     async def _set_aside(self, item: _Item, error: Exception) -> None:
         now = self._clock.now()
@@ -202,6 +208,8 @@ class Apply:
 
 def _read(claimed: ClaimedDelivery) -> _Item:
     """Understand the stored bytes; what cannot be understood is buried, not lost."""
+    if claimed.body is None:
+        return _Item(claimed, None, Bury("body_forgotten", "retention has emptied this row"))
     try:
         reading = payload.read(claimed.body)
     except PayloadUnreadable as error:

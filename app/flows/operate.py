@@ -5,9 +5,10 @@ from enum import StrEnum
 
 import structlog
 
-from app.db import desk
+from app.db import desk, outbox
 from app.db.desk import Queue
-from app.db.engine import Database
+from app.db.engine import Database, Transaction
+from app.db.trainings import BotTables
 from app.flows.ports import Clock
 
 log = structlog.get_logger(__name__)
@@ -33,5 +34,17 @@ async def operate(
     change = desk.redrive if operation is Operation.REDRIVE else desk.ignore
     async with database.write() as transaction:
         changed = await change(transaction, queue, ids, note=note, now=now)
+        if queue is Queue.NOTIFICATIONS and operation is Operation.REDRIVE:
+            await _readdress(transaction, changed)
     log.info("operator.changed", queue=queue, operation=operation, ids=changed, who=who)
     return changed
+
+
+async def _readdress(transaction: Transaction, ids: Sequence[int]) -> None:
+    """Look up anew where an owner is whose stored id was no chat id when the message was owed."""
+    unaddressed = await outbox.unaddressed(transaction, ids)
+    if not unaddressed:
+        return
+    bot_tables = await BotTables.find(transaction)
+    for row_id, owner_id in unaddressed.items():
+        await outbox.address(transaction, row_id, await bot_tables.chat_id(transaction, owner_id))

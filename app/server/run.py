@@ -81,7 +81,7 @@ class Lifespan(LifespanOn):
             async with asyncio.timeout(LIFESPAN_END):
                 await super().shutdown()
         except TimeoutError:
-            log.warning("application_shutdown_too_slow", seconds=LIFESPAN_END)
+            log.warning("server.farewell_too_slow", seconds=LIFESPAN_END)
 
 
 class Server(uvicorn.Server):
@@ -149,7 +149,7 @@ class Server(uvicorn.Server):
             # uvicorn types the set for every protocol it knows; ours is the only one configured.
             connections = cast("set[GuardedProtocol]", self.server_state.connections)
             if late := sweep(connections, loop.time(), self._patience):
-                log.warning("slow_clients_cut", connections=late)
+                log.warning("server.slow_clients_cut", connections=late)
 
     async def _watch(self, tls: LiveContext) -> None:
         while True:
@@ -284,9 +284,9 @@ def _url(listener: Listener, bound: socket.socket) -> str:
 
 def _report(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("server_task_died", task=task.get_name(), exc_info=error)
+        log.error("server.task_died", task=task.get_name(), exc_info=error)
 
 
 def _leave_now() -> None:
-    log.error("shutdown_forced", seconds=CEILING)
+    log.error("server.shutdown_forced", seconds=CEILING)
     os._exit(EXIT_OK)

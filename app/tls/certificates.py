@@ -104,7 +104,7 @@ def broken(cause: str, file: Path, paths: PairPaths, language: Language, reason:
     """Word one finding: the file, the cause and the command that mends it."""
     russian, english, command = CAUSES[cause]
     if file == paths.ca_bundle != paths.cert and command == ANEW:
-        command = "aisha-webhook cert fix-chain"
+        command = "mv {file} {file}.old"
     other = paths.key if file == paths.cert else paths.cert
     words = (russian if language == "ru" else english).format(other=other, reason=reason).rstrip()
     places = {"file": file, "other": other, "cert": paths.cert, "key": paths.key, "folder": file.parent}

@@ -87,9 +87,9 @@ def assemble(content: PairContent, paths: PairPaths, language: Language) -> Serv
         missing_issuer=leaf.issuer.rfc4514_string() if alone else None,
     )
     if unrelated:
-        log.warning("certificates_unrelated", bundle=str(paths.ca_bundle), subjects=unrelated)
+        log.warning("certificate.unrelated", bundle=str(paths.ca_bundle), subjects=unrelated)
     if pair.missing_issuer:
-        log.warning("certificate_issuer_missing", bundle=str(paths.ca_bundle), issuer=pair.missing_issuer)
+        log.warning("certificate.issuer_missing", bundle=str(paths.ca_bundle), issuer=pair.missing_issuer)
     return pair
 
 

@@ -104,7 +104,7 @@ class LiveContext:
         except CertificateBroken as error:
             findings = error.findings
         self.trouble, self._refused = findings, seen
-        log.error("certificate_refused", findings=findings)
+        log.error("certificate.refused", findings=findings)
         return False
 
     def _adopt(self, content: PairContent) -> None:
@@ -120,9 +120,9 @@ class LiveContext:
         self._inner, self._served, self._content = inner, pair, content
         self.trouble, self._refused = (), None
         if _open_to_all(self._paths.key):
-            log.warning("certificate_key_open_to_all", file=str(self._paths.key))
+            log.warning("certificate.key_open_to_all", file=str(self._paths.key))
         log.info(
-            "certificate_loaded",
+            "certificate.loaded",
             subject=pair.leaf.subject.rfc4514_string(),
             not_after=pair.leaf.not_valid_after_utc.isoformat(),
             certificates=len(pair.chain),

@@ -1,4 +1,4 @@
-"""JWKS documents: the right one, and those that fault 18 of reliability.md names."""
+"""JWKS documents: the right one, and those that no receiver may fall for."""
 
 import base64
 from collections.abc import Iterable, Sequence

@@ -18,7 +18,7 @@ from app.twins.faults import Sleep
 from app.twins.forgeries import Forgery, forge
 from app.twins.signing import ACCOUNT, FalKey, sign
 
-OBSERVED_GAPS: Final = (2.0, 39.0, 75.0, 55.0, 190.0, 340.0)  # seconds, captured July 2026 (§1.7)
+OBSERVED_GAPS: Final = (2.0, 39.0, 75.0, 55.0, 190.0, 340.0)  # seconds, captured July 2026
 GROWTH: Final = 1.5  # beyond what was observed; "increasing backoff" is all that is documented
 MAX_RETRIES: Final = 31
 WINDOW: Final = 3600.0  # seconds during which fal keeps the result and therefore retries

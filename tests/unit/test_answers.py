@@ -66,5 +66,5 @@ ANSWERS: list[tuple[tuple[int, bytes], Answer]] = [
 
 @pytest.mark.parametrize(("answer", "expected"), ANSWERS)
 def test_every_answer_has_one_meaning(answer: tuple[int, bytes], expected: Answer) -> None:
-    """Fault 42: each shape of answer in telegram.md §2, Telegram's own or a proxy's, has exactly one meaning."""
+    """Fault 42: each shape of answer of docs/telegram.md, Telegram's own or a proxy's, has exactly one meaning."""
     assert read_answer(*answer) == expected
