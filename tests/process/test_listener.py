@@ -305,7 +305,7 @@ def test_trouble_is_told_once_and_ends_with_its_cause(files: Files) -> None:
     with capture_logs() as lines:
         for _ in range(5):
             assert not live.refresh()
-    assert [line["event"] for line in lines] == ["certificate_refused"]
+    assert [line["event"] for line in lines] == ["certificate.refused"]
     assert live.trouble
     files.key.write_bytes(good)
     assert not live.refresh()
@@ -584,7 +584,7 @@ def test_an_application_that_does_not_leave_is_left(monkeypatch: pytest.MonkeyPa
 
     with capture_logs() as lines, running(Listener("127.0.0.1", 0, None), clinging):
         pass
-    assert "application_shutdown_too_slow" in [line["event"] for line in lines]
+    assert "server.farewell_too_slow" in [line["event"] for line in lines]
 
 
 PROGRAM = """
