@@ -97,6 +97,7 @@ class GuardedProtocol(HttpToolsProtocol):
     """
 
     most_bytes: ClassVar[int] = 4 * 1024 * 1024
+    leaving: ClassVar[bool] = False  # the server stops: every answer is the last of its connection
 
     # Beyond thirty attributes CPython gives up the fast layout of an instance; slots do not count. For the same reason
     # the parser's callbacks name their base class: super() costs a tenth of a microsecond in each.
@@ -153,8 +154,13 @@ class GuardedProtocol(HttpToolsProtocol):
         self.fed = 0
         HttpToolsProtocol.on_headers_complete(self)
         self.headers = IGNORED
-        if upgrade:
+        if upgrade or self.leaving:
             self.cycle.keep_alive = False
+
+    def shutdown(self) -> None:
+        """Finish what is under way; one who has connected and not asked yet is heard: nobody is refused for nothing."""
+        if self.cycle is not None:
+            HttpToolsProtocol.shutdown(self)
 
     def _header_bytes(self) -> int:
         return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)

@@ -159,6 +159,7 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Finish what is under way, let go of what is idle, say goodbye to the application."""
         self._patience = self._patience.at_shutdown()
+        cast("type[GuardedProtocol]", self.config.http_protocol_class).leaving = True
         await super().shutdown(sockets)
         for chore in self._chores:
             chore.cancel()
