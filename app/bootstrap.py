@@ -56,6 +56,7 @@ class Services:
     notify: Notify
     prune: Prune
     probe: Probe
+    is_crowded: Callable[[], bool]
     apply_wake: asyncio.Event
     notify_wake: asyncio.Event
 
@@ -151,6 +152,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             notify=notify,
             prune=Prune(database, clock, timedelta(days=settings.retention_days)),
             probe=Probe(database, clock),
+            is_crowded=deliveries.is_crowded,
             apply_wake=apply_wake,
             notify_wake=notify_wake,
         )

@@ -23,7 +23,7 @@ from app.core.sources import environment
 from app.domain.errors import DatabaseUnavailable, StartRefused
 from app.routers import health
 from app.routers.docs import serve_docs
-from app.routers.fal_webhook import PATH, Webhook, WebhookParts
+from app.routers.fal_webhook import PATH, WebhookLane, WebhookParts, only_post
 from app.routers.health import HealthParts
 from app.routers.problems import on_bug, on_http_exception
 from app.server.greeting import Greeting
@@ -70,11 +70,12 @@ def create_app(settings: Settings, certificate_ends: CertificateEnds = lambda: N
         openapi_url=None,
         exception_handlers={HTTPException: on_http_exception, Exception: on_bug},
     )
-    app.router.routes.append(Route(PATH, Webhook(lambda: app.state.webhook_parts), methods=["POST"]))
+    app.router.routes.append(Route(PATH, only_post, methods=["POST"]))
     app.include_router(health.router)
     if settings.api_debug:
         serve_docs(app)
     app.add_middleware(CORSMiddleware, allow_origins=list(settings.cors_origins), allow_methods=["GET", "POST"])
+    app.add_middleware(WebhookLane, parts=lambda: app.state.webhook_parts)
     app.add_middleware(HostGuard, allowed_hosts=settings.allowed_hosts)
     app.add_middleware(ClientAddress, trusted=settings.forwarded_allow_ips)
     return app

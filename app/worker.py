@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 
@@ -12,6 +13,8 @@ from app.domain.errors import DatabaseUnavailable
 from app.flows.ports import Clock
 
 LINGER = 0.02  # s that a job lets work gather before its next turn: under load plans share a commit
+COURTESY = 0.1  # s that a job steps aside for a flood, and how often at most before it takes its turn
+COURTESIES = 20
 BACKLOG = 50  # rows in one turn that mean that there is no need to let them gather
 REFRESH_EVERY = 3600.0  # s between looks at fal's keys and addresses; keys serve for a day
 REFRESH_AGAIN = 30.0  # s until the next try after a failed look
@@ -68,11 +71,12 @@ class Worker:
     @classmethod
     def of(cls, services: Services, poll_interval: float) -> "Worker":
         """Make the jobs of one process."""
+        courteous = partial(_courteous, services.is_crowded)
         fetch_patience = timedelta(seconds=2 * REFRESH_EVERY)
         return cls(
             [
-                Job("apply", _polling(services.apply, poll_interval), STUCK, services.apply_wake),
-                Job("notify", _polling(services.notify, poll_interval), STUCK, services.notify_wake),
+                Job("apply", courteous(_polling(services.apply, poll_interval)), STUCK, services.apply_wake),
+                Job("notify", courteous(_polling(services.notify, poll_interval)), STUCK, services.notify_wake),
                 Job("prune", _unhurried(services.prune), timedelta(hours=1)),
                 Job("keys", _refreshing(services.keys.refresh), fetch_patience),
                 Job("addresses", _refreshing(services.addresses.refresh), fetch_patience),
@@ -123,6 +127,19 @@ def _polling(flow: Callable[[], Awaitable[int]], interval: float) -> Step:
         return 0.0
 
     return step
+
+
+def _courteous(is_crowded: Callable[[], bool], step: Step) -> Step:
+    """In a flood let those go first that wait for an answer; a turn is never put off for long."""
+
+    async def courteous_step() -> float:
+        for _ in range(COURTESIES):
+            if not is_crowded():
+                break
+            await asyncio.sleep(COURTESY)
+        return await step()
+
+    return courteous_step
 
 
 def _unhurried(chore: Callable[[], Awaitable[int]]) -> Step:

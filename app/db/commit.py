@@ -12,6 +12,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 MAX_GROUP = 500
+CROWD = 4  # items in a group that mean that many wait
+CROWDED_FOR = 0.1  # s
 CONFLICT_TRIES = 3
 
 
@@ -31,6 +33,7 @@ class GroupCommit(Generic[Item, Result]):
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._wake = asyncio.Event()
         self._closing = False
+        self._crowded_at = float("-inf")
 
     async def submit(self, item: Item) -> Result:
         """Wait until the item is committed. Raises whatever its group raised; DatabaseUnavailable after `close`."""
@@ -38,6 +41,10 @@ class GroupCommit(Generic[Item, Result]):
         self._waiting.append((item, future))
         self._wake.set()
         return await future
+
+    def is_crowded(self) -> bool:
+        """Tell whether groups have been large lately: many wait for an answer, and what can wait should."""
+        return asyncio.get_running_loop().time() - self._crowded_at < CROWDED_FOR
 
     def close(self) -> None:
         """Let `run` return once nothing waits any more."""
@@ -50,7 +57,10 @@ class GroupCommit(Generic[Item, Result]):
             await self._wake.wait()
             self._wake.clear()
             while self._waiting:
-                await self._write_group([self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_GROUP))])
+                group = [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_GROUP))]
+                if len(group) >= CROWD:
+                    self._crowded_at = asyncio.get_running_loop().time()
+                await self._write_group(group)
 
     async def _write_group(self, group: Sequence[tuple[Item, "asyncio.Future[Result]"]]) -> None:
         try:
@@ -61,8 +71,9 @@ class GroupCommit(Generic[Item, Result]):
             if len(group) == 1:
                 _fail(group, error)
                 return
-            for member in group:  # one of them is at fault: let it cost only its own
-                await self._write_group([member])
+            half = len(group) // 2  # one of them is at fault: let it cost only its own
+            await self._write_group(group[:half])
+            await self._write_group(group[half:])
         else:
             for (_, future), result in zip(group, results, strict=True):
                 if not future.done():  # the submitter may have given up; its row is stored all the same

@@ -4,6 +4,8 @@ The token is part of every URL, so httpx has it in exceptions and log lines: `Wi
 """
 
 import logging
+import sys
+from importlib.util import find_spec
 from typing import Any
 
 import orjson
@@ -23,6 +25,11 @@ _TOKEN_BEARING = ("httpx", "telegram.Bot", "telegram.request.BaseRequest", "tele
 _HIDDEN = "<token>"
 
 _LANE_WIDTH = 8  # connections; httpcore looks at every connection of a pool several times per request
+
+# httpcore tries to import sniffio several times per request, and a failed import searches the whole path each time: a
+# fifth of what a send costs. None makes it fail at once.
+if find_spec("sniffio") is None:
+    sys.modules["sniffio"] = None  # type: ignore[assignment]  # how the import system spells "not there"
 
 
 class AnswerError(TelegramError):
@@ -49,6 +56,8 @@ class Wire(BaseRequest):
         self._timeout = timeout
         self._width = min(_LANE_WIDTH, connections)
         self._most = -(-connections // self._width)
+        # One for all lanes: each would read every root certificate anew.
+        self._trust = sys.modules["httpx"].create_ssl_context()
         self._lanes = [self._lane()]
 
     @property
@@ -100,6 +109,7 @@ class Wire(BaseRequest):
             pool_timeout=self._timeout / 2,
             read_timeout=self._timeout,
             write_timeout=self._timeout,
+            httpx_kwargs={"verify": self._trust},
         )
 
     def _hush(self) -> None:
