@@ -19,7 +19,7 @@ from app.db import inbox, schema
 from app.db.commit import GroupCommit
 from app.db.engine import Database, open_database
 from app.db.wake import Topic, listen
-from app.domain.errors import DatabaseUnfit
+from app.domain.errors import DatabaseBehind
 from app.fal.addresses import Addresses
 from app.fal.client import make_client
 from app.fal.gate import Gate, IpFilter
@@ -64,14 +64,14 @@ class Services:
 async def check_database(settings: Settings) -> None:
     """Refuse a database that this version cannot work on: damaged, behind its migrations, or without the bot's columns.
 
-    Raises DatabaseUnfit, or DatabaseUnavailable when it does not answer.
+    Raises DatabaseUnfit (DatabaseBehind), or DatabaseUnavailable when it does not answer.
     """
     language = settings.operator_language
     database = open_database(settings.database_url.get_secret_value())
     try:
         await schema.check_soundness(database, language)
         if await schema.is_behind(database):
-            raise DatabaseUnfit([BEHIND[language]])
+            raise DatabaseBehind([BEHIND[language]])
         await schema.find_bot_tables(database, language)
     finally:
         await database.close()

@@ -20,7 +20,7 @@ from app.core.clock import SystemClock
 from app.core.config import Settings, load_settings
 from app.core.logger import register_secrets, setup_logging
 from app.core.sources import environment
-from app.domain.errors import DatabaseUnavailable, StartRefused
+from app.domain.errors import DatabaseBehind, DatabaseUnavailable, StartRefused
 from app.routers import health
 from app.routers.docs import serve_docs
 from app.routers.fal_webhook import PATH, WebhookLane, WebhookParts, only_post
@@ -160,14 +160,17 @@ def prepare_database(settings: Settings) -> None:
 
     SQLite is migrated here; PostgreSQL only with MIGRATE_ON_START, because the bot lives there too.
     """
-    if is_behind(settings):
+    try:
+        asyncio.run(check_database(settings))
+    except DatabaseBehind:
         url = settings.database_url.get_secret_value()
-        if url.startswith("sqlite") or settings.migrate_on_start:
-            from app.db.migrate import migrate  # noqa: PLC0415  alembic costs half a second that no other start needs
+        if not (url.startswith("sqlite") or settings.migrate_on_start):
+            raise
+        from app.db.migrate import migrate  # noqa: PLC0415  alembic costs half a second that no other start needs
 
-            migrate(url)
-            log.info("database.migrated")
-    asyncio.run(check_database(settings))
+        migrate(url)
+        log.info("database.migrated")
+        asyncio.run(check_database(settings))
 
 
 def is_behind(settings: Settings) -> bool:

@@ -5,6 +5,7 @@ AishaError
 │   ├── SettingsInvalid       one or more settings are wrong
 │   ├── CertificateBroken     the TLS pair cannot be served
 │   └── DatabaseUnfit         tables, migrations or the file itself are wrong
+│       └── DatabaseBehind    migrations of ours are missing
 ├── DeliveryRefused           one POST is not accepted                       4xx
 ├── Unavailable               a POST cannot be judged or stored just now     503
 │   ├── KeysUnavailable       no fal key to verify with
@@ -41,6 +42,10 @@ class CertificateBroken(StartRefused):
 
 class DatabaseUnfit(StartRefused):
     """The database lacks tables, columns or migrations, or is damaged."""
+
+
+class DatabaseBehind(DatabaseUnfit):
+    """Migrations of ours are missing."""
 
 
 class DeliveryRefused(AishaError):
