@@ -10,7 +10,9 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from app.core.text import one_line
+from app.core.text import one_line, quiet_json
+
+PIPE_WIDTH = 10_000
 
 
 class Exit(IntEnum):
@@ -26,7 +28,8 @@ class Exit(IntEnum):
 
 def print_json(value: Any) -> None:
     """Write one JSON document; bytes are shown as text where they are text, else as hex."""
-    sys.stdout.write(orjson.dumps(value, default=_plain, option=orjson.OPT_INDENT_2).decode() + "\n")
+    text = orjson.dumps(value, default=_plain, option=orjson.OPT_INDENT_2).decode()
+    sys.stdout.write(f"{quiet_json(text)}\n")
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], empty: str) -> None:
@@ -39,7 +42,9 @@ def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], empty
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(_cell(row[column]) for column in columns))
-    Console(highlight=False, markup=False).print(table)
+    # Into a pipe a row is a line, however long.
+    width = None if sys.stdout.isatty() else PIPE_WIDTH
+    Console(highlight=False, markup=False, emoji=False, width=width).print(table)
 
 
 def print_fields(row: Mapping[str, Any]) -> None:

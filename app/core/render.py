@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from app.core.text import UNSAFE, one_line
+from app.core.text import one_line, quiet_json
 
 Event = MutableMapping[str, Any]
 
@@ -23,7 +23,7 @@ def json_line(event: Event) -> str:
         text = orjson.dumps(ordered, option=orjson.OPT_NON_STR_KEYS).decode()
     except TypeError:  # a lone surrogate
         text = orjson.dumps(_encodable(ordered), option=orjson.OPT_NON_STR_KEYS).decode()
-    return text if text.isprintable() else UNSAFE.sub(_json_escape, text)
+    return quiet_json(text)
 
 
 def _encodable(value: Any) -> Any:
@@ -32,11 +32,6 @@ def _encodable(value: Any) -> Any:
     if isinstance(value, dict):
         return {_encodable(name): _encodable(item) for name, item in value.items()}
     return [_encodable(item) for item in value] if isinstance(value, list) else value
-
-
-def _json_escape(match: re.Match[str]) -> str:
-    units = match[0].encode("utf-16-be")
-    return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))
 
 
 class ConsoleLine:

@@ -27,3 +27,13 @@ def one_line(text: str) -> str:
     'a\\nb\\x1b[31m'
     """
     return text if text.isprintable() else UNSAFE.sub(_escape, text)
+
+
+def quiet_json(text: str) -> str:
+    """Write what could speak to a terminal as JSON escapes: the same document, its line feeds included."""
+    return "\n".join(line if line.isprintable() else UNSAFE.sub(_json_escape, line) for line in text.split("\n"))
+
+
+def _json_escape(match: re.Match[str]) -> str:
+    units = match[0].encode("utf-16-be")
+    return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))

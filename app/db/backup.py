@@ -12,7 +12,6 @@ from app.db.engine import parse_url, sqlite_file
 from app.domain.errors import AishaError
 
 OURS = "webhook_*"
-PAGES = 1024  # copied at a time; the server writes in between
 
 
 class BackupFailed(AishaError):
@@ -37,11 +36,10 @@ def _copy(source: Path, target: Path) -> Path:
     if not source.exists():
         raise BackupFailed(f"{source} does not exist: there is nothing to back up")
     partial = target.with_suffix(".partial")
-    partial.unlink(missing_ok=True)
-    os.close(os.open(partial, os.O_CREAT | os.O_EXCL, 0o600))  # it holds what people typed
+    _make_private(partial)
     try:
         with closing(sqlite3.connect(source)) as live, closing(sqlite3.connect(partial)) as copy:
-            live.backup(copy, pages=PAGES)
+            live.backup(copy)  # in one view: in steps every commit of the server would begin it anew
             verdict = copy.execute("PRAGMA integrity_check").fetchone()[0]
         if verdict != "ok":
             raise BackupFailed(f"the copy of {source} is damaged ({verdict}): keep older backups and see the runbook")
@@ -55,6 +53,12 @@ def _copy(source: Path, target: Path) -> Path:
     return target
 
 
+def _make_private(path: Path) -> None:
+    """Make an empty file that only we can read: it will hold what people typed."""
+    path.unlink(missing_ok=True)
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
+
+
 def _dump(database_url: str, target: Path) -> Path:
     program = shutil.which("pg_dump")
     if program is None:
@@ -64,10 +68,11 @@ def _dump(database_url: str, target: Path) -> Path:
     command = [program, "--format=custom", f"--table={OURS}", f"--file={partial}"]
     # The URL holds the password: it goes by the environment, where other accounts cannot read it.
     environment = {**os.environ, "PGPASSWORD": url.password or ""}  # noqa: TID251  pg_dump's own interface
-    plain = url.set(drivername="postgresql", password=None).render_as_string(hide_password=False)
+    # `set` takes None for "keep".
+    plain = url._replace(drivername="postgresql", password=None).render_as_string(hide_password=False)
+    _make_private(partial)
     try:
         subprocess.run([*command, "--dbname", plain], env=environment, check=True, capture_output=True, text=True)  # noqa: S603  a fixed program
-        partial.chmod(0o600)
         partial.replace(target)
     except subprocess.CalledProcessError as error:
         raise BackupFailed(f"pg_dump failed: {error.stderr.strip()}") from error

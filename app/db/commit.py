@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Generic, TypeVar
 
 from app.db.engine import Database, Transaction
@@ -12,6 +12,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 MAX_GROUP = 500
+STOPPING = "the server is stopping"
 CROWD = 4  # items in a group that mean that many wait
 CROWDED_FOR = 0.1  # s
 CONFLICT_TRIES = 3
@@ -33,10 +34,13 @@ class GroupCommit(Generic[Item, Result]):
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._wake = asyncio.Event()
         self._closing = False
+        self._ended = False
         self._crowded_at = float("-inf")
 
     async def submit(self, item: Item) -> Result:
-        """Wait until the item is committed. Raises whatever its group raised; DatabaseUnavailable after `close`."""
+        """Wait until the item is committed. Raises whatever its group raised; DatabaseUnavailable once `run` ended."""
+        if self._ended:
+            raise DatabaseUnavailable(STOPPING)
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         self._wake.set()
@@ -52,7 +56,14 @@ class GroupCommit(Generic[Item, Result]):
         self._wake.set()
 
     async def run(self) -> None:
-        """Write groups until closed."""
+        """Write groups until closed; whoever still waits at the end learns it."""
+        try:
+            await self._serve()
+        finally:
+            self._ended = True
+            _fail(self._waiting, DatabaseUnavailable(STOPPING))
+
+    async def _serve(self) -> None:
         while self._waiting or not self._closing:
             await self._wake.wait()
             self._wake.clear()
@@ -67,6 +78,9 @@ class GroupCommit(Generic[Item, Result]):
             results = await self._commit([item for item, _ in group])
         except DatabaseUnavailable as error:
             _fail(group, error)
+        except asyncio.CancelledError:
+            _fail(group, DatabaseUnavailable(STOPPING))
+            raise
         except Exception as error:  # noqa: BLE001  the submitter gets it and decides
             if len(group) == 1:
                 _fail(group, error)
@@ -92,7 +106,7 @@ class GroupCommit(Generic[Item, Result]):
             return await self._write(transaction, items)
 
 
-def _fail(group: Sequence[tuple[object, "asyncio.Future[Result]"]], error: Exception) -> None:
+def _fail(group: Iterable[tuple[object, "asyncio.Future[Result]"]], error: Exception) -> None:
     for _, future in group:
         if not future.done():
             future.set_exception(error)

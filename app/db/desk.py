@@ -5,10 +5,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, or_, select, update
+from sqlalchemy import ColumnElement, Table, case, or_, select, update
 from sqlalchemy.engine import RowMapping
 
 from app.db.engine import Database, Transaction
+from app.db.outbox import SENDING
 from app.db.tables import deliveries, notifications
 
 
@@ -61,7 +62,15 @@ async def redrive(transaction: Transaction, queue: Queue, ids: Sequence[int], *,
         queue,
         ids,
         _REDRIVABLE,
-        {"state": "pending", "reason": "redriven", "detail": note, "due_at": now, "failures": 0, "finished_at": None},
+        {
+            "state": "pending",
+            # A send under way stays known as such, or a second copy would go uncounted.
+            "reason": case((_TABLES[queue].c.reason == SENDING, SENDING), else_="redriven"),
+            "detail": note,
+            "due_at": now,
+            "failures": 0,
+            "finished_at": None,
+        },
     )
 
 

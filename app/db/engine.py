@@ -22,6 +22,7 @@ BUSY_TIMEOUT = 5_000  # ms that SQLite waits for another process's write lock
 CONNECT_TIMEOUT = 5  # s
 STATEMENT_TIMEOUT = 8_000  # ms; below the 10 s in which a delivery must be answered
 CONFLICTS = ("40001", "40P01")  # serialization failure, deadlock: the same again is expected to succeed
+READ_ONLY = "25006"  # a standby, or a server in read-only mode
 POOL_SIZE = 5
 POOL_TIMEOUT = 5  # s
 
@@ -132,6 +133,8 @@ class _translated:  # noqa: N801  it reads as a statement, like contextlib's own
                 raise DatabaseDamaged(_first_line(error)) from error
             case exc.OperationalError() if getattr(error.orig, "sqlstate", None) in CONFLICTS:
                 raise DatabaseConflict(_first_line(error)) from error
+            case exc.InternalError() if getattr(error.orig, "sqlstate", None) == READ_ONLY:
+                raise DatabaseUnavailable(_first_line(error)) from error
             case exc.OperationalError() | exc.InterfaceError() | exc.TimeoutError() | ConnectionError():
                 raise DatabaseUnavailable(_first_line(error)) from error
             case exc.DBAPIError() if error.connection_invalidated or _is_malformed(error):

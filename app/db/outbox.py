@@ -18,12 +18,12 @@ from app.domain.verdict import Verdict
 HORIZON = timedelta(seconds=2)  # how far ahead slots are handed out
 
 
-_SENDING = "sending"
+SENDING = "sending"
 # A claim that finds the last one still under way: a process died there, and the message may have been sent.
 _UNDER_WAY = {
-    "reason": _SENDING,
+    "reason": SENDING,
     "uncertain": case(
-        (notifications.c.reason == _SENDING, notifications.c.uncertain + 1), else_=notifications.c.uncertain
+        (notifications.c.reason == SENDING, notifications.c.uncertain + 1), else_=notifications.c.uncertain
     ),
 }
 
@@ -69,7 +69,25 @@ async def put(transaction: Transaction, items: Sequence[tuple[Notification, Clai
         for notification, delivery in items
     ]
     await transaction.execute(_insert_once(transaction), rows)
+    await _overtake(transaction, [notification for notification, _ in items], now)
     await wake.announce(transaction, wake.Topic.OUTBOX)
+
+
+async def _overtake(transaction: Transaction, items: Sequence[Notification], now: datetime) -> None:
+    """Close what a success has overtaken: nobody should hear of a failure after they heard that it is ready."""
+    ready = [item for item in items if item.kind is Kind.READY]
+    if ready:
+        await transaction.execute(
+            update(notifications)
+            .where(
+                notifications.c.avatar_id.in_([item.avatar_id for item in ready]),
+                notifications.c.request_id.in_([item.request_id for item in ready]),
+                notifications.c.kind == Kind.FAILED,
+                notifications.c.state == NotificationState.PENDING,
+                notifications.c.reason.is_distinct_from(SENDING),
+            )
+            .values(state=NotificationState.IGNORED, reason="overtaken", finished_at=now)
+        )
 
 
 def _insert_once(transaction: Transaction) -> Insert:

@@ -24,6 +24,9 @@ async def take_slots(
     Returns (granted, put back), both by position in `chats`: when to send, and when to ask again.
     `rate` is messages per second for the whole bot; 0 means unpaced, and then only a pause holds anything back.
     """
+    if rate:  # a row that is not there cannot be locked
+        row = upsert_into(transaction, slots).values(bucket=BOT, next_at=now)
+        await transaction.execute(row.on_conflict_do_nothing())
     # Locking the bot's row first makes replicas take turns, so a chat's row cannot be missed while it is being made.
     free = await _next_slots(transaction, [BOT])
     free |= await _next_slots(transaction, sorted({_chat(chat) for chat in chats}))

@@ -5,6 +5,7 @@ from datetime import datetime
 from sqlalchemy import delete, select, update
 
 from app.db.engine import Transaction
+from app.db.pacing import BOT
 from app.db.tables import deliveries, notifications, slots
 
 _FORGETTABLE = ("done", "ignored")  # a dead one is the operator's: it keeps its body until somebody decides
@@ -43,5 +44,5 @@ async def prune(transaction: Transaction, before: datetime, limit: int) -> int:
         .where(notifications.c.id.in_(old_notifications.scalar_subquery()))
         .values(avatar_name="", detail=None)
     )
-    await transaction.execute(delete(slots).where(slots.c.next_at < before))
+    await transaction.execute(delete(slots).where(slots.c.next_at < before, slots.c.bucket != BOT))
     return int(emptied.rowcount) + int(forgotten.rowcount)

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from sqlalchemy import inspect, text
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, OperationalError
 
 from app.db.engine import Database
 from app.db.tables import HEAD, VERSION_TABLE
 from app.db.trainings import BotTables, missing_columns
-from app.domain.errors import DatabaseUnfit
+from app.domain.errors import DatabaseUnavailable, DatabaseUnfit
 
 CHECKED_BYTES = 1 << 30  # a larger file would hold the start up for longer than it is worth
 RESTORE = "mv {path} {path}.damaged; rm -f {path}-wal {path}-shm; cp data/backups/aisha-<…>.db {path}"
@@ -51,8 +51,13 @@ async def check_soundness(database: Database, language: str = "en") -> None:
     if not database.is_sqlite or not _is_worth_checking(Path(path)):
         return
     try:
-        async with database.engine.connect() as connection:
+        async with database.read() as connection:
             verdict = (await connection.exec_driver_sql("PRAGMA quick_check(1)")).scalar_one()
+    except DatabaseUnavailable as error:
+        cause = error.__cause__
+        if isinstance(cause, OperationalError) or not isinstance(cause, DatabaseError):
+            raise  # locked or out of reach is not damaged
+        verdict = str(cause.orig)
     except DatabaseError as error:
         verdict = str(error.orig)
     verdict = " ".join(str(verdict).split())

@@ -70,6 +70,8 @@ def _given_to_calls() -> Iterator[tuple[Path, set[str]]]:
     for path, name, call in calls():
         if name in REASON_AT and len(call.args) > REASON_AT[name]:
             yield path, set(constants(call.args[REASON_AT[name]]))
+        if name == "case":
+            yield path, {text for word in call.keywords if word.arg == "else_" for text in constants(word.value)}
         if name == "values":
             yield path, {text for word in call.keywords if word.arg == "reason" for text in constants(word.value)}
 

@@ -1,0 +1,141 @@
+"""Telegram's budget: one row per bucket, shared by replicas and kept over restarts."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select
+
+from app.db import pacing
+from app.db.engine import Database, open_database
+from app.db.tables import slots
+from tests.fakes import START
+
+pytestmark = pytest.mark.anyio
+
+HORIZON = timedelta(seconds=2)
+Slots = dict[int, float]
+
+
+async def take(database: Database, chats: Sequence[int], seconds: float = 0, rate: float = 10) -> tuple[Slots, Slots]:
+    """Take slots; moments are seconds after START."""
+    async with database.write() as transaction:
+        granted, put_back = await pacing.take_slots(
+            transaction, chats, now=START + timedelta(seconds=seconds), horizon=HORIZON, rate=rate
+        )
+    return (
+        {position: (at - START).total_seconds() for position, at in granted.items()},
+        {position: (at - START).total_seconds() for position, at in put_back.items()},
+    )
+
+
+async def pause(database: Database, chat: int | None, seconds: float) -> None:
+    async with database.write() as transaction:
+        await pacing.pause(transaction, chat, START + timedelta(seconds=seconds))
+
+
+async def test_slots_are_evenly_spaced(database: Database) -> None:
+    """At ten a second each is a tenth of a second after the one before, over several takes."""
+    assert await take(database, [1, 2]) == ({0: 0, 1: 0.1}, {})
+    assert await take(database, [3, 4]) == ({0: 0.2, 1: 0.3}, {})
+
+
+async def test_idleness_saves_up_no_burst(database: Database) -> None:
+    """After a quiet hour the next ones are spaced as ever."""
+    await take(database, [1])
+    assert await take(database, [2, 3], seconds=3600) == ({0: 3600, 1: 3600.1}, {})
+
+
+async def test_a_chat_rests_a_second(database: Database) -> None:
+    """The second message to a chat comes back a second after the first; another chat does not wait."""
+    assert await take(database, [1, 1, 2]) == ({0: 0, 2: 0.1}, {1: 1})
+
+
+async def test_a_held_back_message_uses_up_nothing(database: Database) -> None:
+    """Only what is granted costs budget."""
+    await take(database, [1, 1, 1, 1])
+    assert await take(database, [2]) == ({0: 0.1}, {})
+
+
+async def test_no_slot_is_handed_out_beyond_the_horizon(database: Database) -> None:
+    """What must wait longer asks again when its turn comes."""
+    assert await take(database, [1, 2, 3, 4], rate=1) == ({0: 0, 1: 1, 2: 2}, {3: 3})
+
+
+async def test_a_paused_chat_waits_alone(database: Database) -> None:
+    """Its slot lies at the end of the pause, others go on."""
+    await pause(database, 1, 30)
+    assert await take(database, [1, 2]) == ({1: 0}, {0: 30})
+    assert await take(database, [1], seconds=30) == ({0: 30}, {})
+
+
+async def test_a_paused_bot_grants_nothing(database: Database) -> None:
+    """Nobody gets a slot before the pause ends."""
+    await pause(database, None, 30)
+    assert await take(database, [1, 2]) == ({}, {0: 30, 1: 30})
+
+
+async def test_a_shorter_pause_does_not_end_a_longer_one(database: Database) -> None:
+    """A 429 of one second does not overrule one of an hour."""
+    for chat in (1, None):
+        await pause(database, chat, 3600)
+        await pause(database, chat, 1)
+    assert await take(database, [1]) == ({}, {0: 3600})
+
+
+async def test_the_bot_is_resting_only_when_no_slot_is_in_reach(database: Database) -> None:
+    """Resting means a pause that reaches beyond the moment asked for."""
+    await pause(database, None, 30)
+    async with database.write() as transaction:
+        assert await pacing.resting(transaction, until=START + timedelta(seconds=29.9))
+        assert not await pacing.resting(transaction, until=START + timedelta(seconds=30))
+
+
+async def test_a_bot_never_paced_does_not_rest(database: Database) -> None:
+    """Without a row there is nothing to wait for."""
+    async with database.write() as transaction:
+        assert not await pacing.resting(transaction, until=START)
+
+
+async def test_without_a_rate_nothing_is_spaced_or_stored(database: Database) -> None:
+    """Rate 0 is unpaced, for a Bot API of one's own."""
+    assert await take(database, [1, 1, 2], rate=0) == ({0: 0, 1: 0, 2: 0}, {})
+    async with database.read() as connection:
+        assert (await connection.execute(select(func.count()).select_from(slots))).scalar_one() == 0
+
+
+async def test_a_pause_holds_without_a_rate_as_well(database: Database) -> None:
+    """What Telegram asked for is kept whatever the budget."""
+    await pause(database, 1, 30)
+    assert await take(database, [1, 2], rate=0) == ({1: 0}, {0: 30})
+
+
+async def test_the_budget_survives_a_restart(database: Database, database_url: str) -> None:
+    """A new process goes on where the last one stopped, pauses included."""
+    await take(database, [1])
+    await pause(database, 2, 30)
+    await database.close()
+    restarted = open_database(database_url)
+    try:
+        assert await take(restarted, [2, 3]) == ({1: 0.1}, {0: 30})
+    finally:
+        await restarted.close()
+
+
+async def test_two_replicas_share_one_budget(database: Database, replica: Database) -> None:
+    """Takes made at the same moment never hand out one slot twice, nor two to one chat."""
+    await take(database, [99])
+    results = await asyncio.gather(*(take(side, [1, chat]) for chat, side in ((2, database), (3, replica))))
+    granted = sorted(at for granted, _ in results for at in granted.values())
+    assert granted == [0.1, 0.2, 0.3]
+    assert [put_back for _, put_back in results if put_back] == [{0: pytest.approx(1.1, abs=0.11)}]
+
+
+async def test_the_very_first_slots_are_shared_too(database: Database, replica: Database) -> None:
+    """Two replicas that start on an empty table take turns as well."""
+    for side in (database, replica):  # both are connected, so that both take at the same moment
+        async with side.read() as connection:
+            await connection.execute(select(slots))
+    results = await asyncio.gather(take(database, [1]), take(replica, [2]))
+    assert sorted(granted[0] for granted, _ in results) == [0, 0.1]

@@ -1,0 +1,130 @@
+"""Forgetting: bodies and names go, identities stay."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Table, insert, select, update
+
+from app.db import inbox, outbox, pacing, retention
+from app.db.engine import Database
+from app.db.tables import deliveries, notifications, slots
+from app.domain.delivery import Claim, ClaimedDelivery
+from app.domain.notification import Kind, Notification, Owner
+from tests.factories import delivery, ok_body
+from tests.fakes import START
+
+pytestmark = pytest.mark.anyio
+
+LONG_AGO = START - timedelta(days=40)
+BEFORE = START - timedelta(days=30)
+LATER = START + timedelta(days=365)
+
+
+async def store(database: Database, **states: str) -> None:
+    """Deliveries by request id, ended (or stored) long ago in these states."""
+    async with database.write() as transaction:
+        for request_id, state in states.items():
+            await inbox.put(transaction, [(delivery(request_id, None, LONG_AGO), LONG_AGO)])
+            ended = None if state == "pending" else LONG_AGO
+            await transaction.execute(
+                update(deliveries)
+                .where(deliveries.c.request_id == request_id)
+                .values(state=state, finished_at=ended, headers='{"x": "y"}', detail="a note")
+            )
+
+
+async def owe(database: Database, **states: str) -> None:
+    async with database.write() as transaction:
+        for request_id, state in states.items():
+            item = Notification("a1", "Айша", request_id, Kind.READY, Owner("o1", 42, "ru"))
+            source = ClaimedDelivery(Claim(1, 1), 0, request_id, b"", LONG_AGO, LONG_AGO)
+            await outbox.put(transaction, [(item, source)], LONG_AGO)
+            ended = None if state == "pending" else LONG_AGO
+            await transaction.execute(
+                update(notifications)
+                .where(notifications.c.request_id == request_id)
+                .values(state=state, finished_at=ended)
+            )
+
+
+async def prune(database: Database, limit: int = 100) -> int:
+    async with database.write() as transaction:
+        return await retention.prune(transaction, BEFORE, limit)
+
+
+async def rows(database: Database, table: Table) -> Sequence[Any]:
+    async with database.read() as connection:
+        return (await connection.execute(select(table).order_by(table.c.id))).all()
+
+
+async def test_what_is_done_is_emptied(database: Database) -> None:
+    """Body, headers and detail of a finished delivery go after the time; the row stays."""
+    await store(database, r1="done", r2="ignored")
+    assert await prune(database) == 2
+    found = await rows(database, deliveries)
+    assert [(row.request_id, row.body, row.headers, row.detail) for row in found] == [
+        ("r1", None, "{}", None),
+        ("r2", None, "{}", None),
+    ]
+
+
+async def test_a_late_repeat_of_what_was_forgotten_is_a_repeat(database: Database) -> None:
+    """The identity outlives the body: fal's repeat a year later is counted and changes nothing."""
+    await store(database, r1="done")
+    await prune(database)
+    async with database.write() as transaction:
+        [receipt] = await inbox.put(transaction, [(delivery("r1", None, LATER), LATER)])
+        assert await inbox.claim(transaction, now=LATER, lease_until=LATER, limit=9) == []
+    [row] = await rows(database, deliveries)
+    assert (receipt.new, row.state, row.repeats, row.body) == (False, "done", 1, None)
+
+
+async def test_the_dead_and_the_pending_keep_their_bodies(database: Database) -> None:
+    """What an operator or the worker still needs is never forgotten, however old."""
+    await store(database, r1="dead", r2="pending")
+    assert await prune(database) == 0
+    assert [row.body for row in await rows(database, deliveries)] == [ok_body("r1"), ok_body("r2")]
+
+
+async def test_what_ended_lately_is_kept(database: Database) -> None:
+    """The time counts from the end, not from the arrival."""
+    await store(database, r1="done")
+    async with database.write() as transaction:
+        await transaction.execute(update(deliveries).values(finished_at=BEFORE))
+    assert await prune(database) == 0
+
+
+async def test_a_batch_is_small(database: Database) -> None:
+    """No more rows than asked for are emptied at a time, and none twice."""
+    await store(database, **{f"r{number}": "done" for number in range(5)})
+    assert [await prune(database, limit=2) for _ in range(4)] == [2, 2, 1, 0]
+
+
+async def test_names_of_the_told_are_forgotten(database: Database) -> None:
+    """Sent, unsent and ignored messages lose the name; dead and pending ones keep what a redrive needs."""
+    await owe(database, r1="sent", r2="unsent", r3="ignored", r4="dead", r5="pending")
+    assert await prune(database) == 3
+    assert [row.avatar_name for row in await rows(database, notifications)] == ["", "", "", "Айша", "Айша"]
+
+
+async def test_a_forgotten_message_is_not_owed_again(database: Database) -> None:
+    """One message per (avatar, request id, kind) for ever, whatever was forgotten of it."""
+    await owe(database, r1="sent")
+    await prune(database)
+    async with database.write() as transaction:
+        item = Notification("a1", "Айша", "r1", Kind.READY, Owner("o1", 42, "ru"))
+        source = ClaimedDelivery(Claim(1, 1), 0, "r1", b"", START, START)
+        await outbox.put(transaction, [(item, source)], START)
+    assert [row.state for row in await rows(database, notifications)] == ["sent"]
+
+
+async def test_old_buckets_go_and_pauses_in_force_stay(database: Database) -> None:
+    """A chat that was told something long ago needs no row; one that must rest does."""
+    async with database.write() as transaction:
+        await transaction.execute(insert(slots).values(bucket="chat:1", next_at=LONG_AGO))
+        await pacing.pause(transaction, 2, START + timedelta(seconds=30))
+    await prune(database)
+    async with database.read() as connection:
+        assert list((await connection.execute(select(slots.c.bucket))).scalars()) == ["chat:2"]

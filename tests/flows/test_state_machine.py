@@ -1,0 +1,397 @@
+"""Any order of deliveries, crashes, outages and operators keeps the promises I1 to I3 (faults 1, 12, 22-27, 42, 43).
+
+`STATE_MACHINE_STEPS=2000` walks further than the suite does; `STATE_MACHINE_SEED` begins elsewhere.
+"""
+
+import asyncio
+import hashlib
+import os
+import shutil
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psycopg
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from sqlalchemy import select, text
+
+from app.db import inbox, outbox
+from app.db.commit import GroupCommit
+from app.db.desk import Queue
+from app.db.engine import Database, open_database
+from app.db.schema import find_bot_tables
+from app.db.tables import deliveries, metadata, notifications
+from app.domain.errors import ResultUnavailable
+from app.domain.notification import Notification
+from app.domain.sending import Down, Rejected, SendOutcome, Sent, SlowDown, TokenRefused, Uncertain, Unreachable
+from app.fal import payload
+from app.flows.apply import Apply, Patience
+from app.flows.notify import Notify, write_records
+from app.flows.operate import Operation, operate
+from app.flows.prune import Prune
+from tests.factories import Bot, delivery, empty_ok_body, error_body, ok_body
+from tests.fakes import FakeFalQueue, FrozenClock, moving_sleep, no_jitter
+from tests.flows.conftest import House
+
+STEPS = int(os.environ.get("STATE_MACHINE_STEPS", "200"))  # noqa: TID251  a setting of the tests
+SEED = int(os.environ.get("STATE_MACHINE_SEED", "20261122"))  # noqa: TID251  as above
+WALK = 40  # steps of one example
+LEASE = timedelta(seconds=60)
+KEEP = timedelta(days=7)
+DAY = 24 * 3600
+
+T = TypeVar("T")
+Told = tuple[str, str, str]  # avatar, request id, kind
+
+REQUESTS = st.sampled_from(["r1", "r2"])
+BODIES: dict[str, Callable[[str], bytes]] = {
+    "success": ok_body,
+    "the same success, other bytes": partial(ok_body, seed=7),
+    "another success": partial(ok_body, lora="https://v3.fal.media/files/lion/lora.safetensors"),
+    "failure": error_body,
+    "another failure": partial(error_body, detail="timed out"),
+    "OK without a payload": empty_ok_body,
+    "another request's body": lambda _: ok_body("r9"),
+    "garbage": lambda request_id: b"\x00\xff" + request_id.encode(),
+}
+TELEGRAM: dict[str, SendOutcome] = {
+    "slow down": SlowDown(30),
+    "slow down for an hour": SlowDown(3600),
+    "down": Down("502"),
+    "blocked": Unreachable("Forbidden: bot was blocked by the user", blocked=True),
+    "rejected": Rejected("Bad Request"),
+    "token refused": TokenRefused("Unauthorized"),
+    "lost": Uncertain("timeout"),
+}
+SEEN = ("ok", "seen, but the answer was lost", "seen, then the process died")  # what of it reaches the owner
+FAL = {"fal is down": "fal_down", "fal forgot": "result_gone", "fal has the result": "", "fal has nothing in it": ""}
+DEATHS = ["at rest", "inbox claimed", "outbox claimed", "before the change", "after the change"]
+MODES = [*SEEN, *TELEGRAM, "the process died first", "bug"]
+NEXT = st.sampled_from(["nothing", "apply", *SEEN, *SEEN, *SEEN, *MODES])  # what the server does then
+
+
+@dataclass
+class Weather:
+    """A messenger that behaves as the weather is; remembers what owners really saw."""
+
+    mode: str = "ok"
+    seen: Counter[Told] = field(default_factory=Counter)
+
+    async def send(self, notification: Notification) -> SendOutcome:
+        if self.mode in TELEGRAM:
+            return TELEGRAM[self.mode]
+        if self.mode == "bug":
+            raise ZeroDivisionError
+        if self.mode == "the process died first":
+            raise asyncio.CancelledError
+        self.seen[notification.avatar_id, notification.request_id, notification.kind.value] += 1
+        if self.mode == "seen, then the process died":
+            raise asyncio.CancelledError
+        if self.mode == "seen, but the answer was lost":
+            return Uncertain("timeout")
+        return Sent(self.seen.total(), notification.owner.chat_id or 0)
+
+
+class Life(RuleBasedStateMachine):
+    """Everything that can happen to two flows on one database."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self.url = url
+        self.runner = asyncio.Runner()
+        self.clock = FrozenClock()
+        self.telegram = Weather()
+        self.arrived: dict[tuple[str, str], bytes] = {}
+        self.ended: dict[str, tuple[str, Any]] = {}  # an avatar's final word and artifact
+        self.trained: dict[str, str] = {}
+        self.run(self.open())
+
+    def run(self, work: Awaitable[T]) -> T:
+        async def whole() -> T:
+            return await work
+
+        return self.runner.run(whole())
+
+    async def open(self) -> None:
+        """Start a process: everything but the database, the clock and the outside is new."""
+        database = open_database(self.url)
+        bot_tables = await find_bot_tables(database)
+        fal = FakeFalQueue()
+        records = GroupCommit(database, partial(write_records, bot_tables))
+        notify = Notify(
+            database,
+            records,
+            self.telegram,
+            self.clock,
+            lease=LEASE,
+            limit=3,
+            rate=25,
+            chance=no_jitter,
+            sleep=moving_sleep(self.clock),
+        )
+        apply = Apply(
+            database,
+            bot_tables,
+            fal,
+            self.clock,
+            Patience(3, timedelta(hours=24), LEASE),
+            chance=no_jitter,
+            wake_notify=lambda: None,
+        )
+        self.house = House(database, self.clock, apply, notify, records, fal, self.telegram)  # type: ignore[arg-type]  # a messenger is a messenger
+        self.bot_tables = bot_tables
+        self.bot = Bot(database)
+        self.writer = asyncio.create_task(records.run())
+
+    async def close(self) -> None:
+        """End the process without a goodbye."""
+        self.writer.cancel()
+        await self.house.notify.close(0)
+        await asyncio.gather(self.writer, return_exceptions=True)
+        await self.house.database.close()
+
+    @property
+    def database(self) -> Database:
+        return self.house.database
+
+    # What the outside does
+
+    @initialize(request_id=REQUESTS, kind=st.sampled_from(["success", "failure"]), then=NEXT)
+    def begin_well(self, request_id: str, kind: str, then: str) -> None:
+        """A training, its delivery, a message owed: what follows happens to them."""
+        self.train(request_id)
+        self.deliver(request_id, [kind], then)
+
+    @rule(request_id=REQUESTS, kinds=st.lists(st.sampled_from(list(BODIES)), min_size=1, max_size=3), then=NEXT)
+    def deliver(self, request_id: str, kinds: list[str], then: str) -> None:
+        """One or several deliveries of a request, in any order, arrive together, new ones or repeats of old ones."""
+        self.run(self.arrive([(request_id, BODIES[kind](request_id)) for kind in kinds]))
+        self.work(then)
+
+    async def arrive(self, group: list[tuple[str, bytes]]) -> None:
+        now = self.clock.at
+        async with self.database.write() as transaction:
+            await inbox.put(transaction, [(delivery(request_id, body, now), now) for request_id, body in group])
+        for request_id, body in group:
+            self.arrived[request_id, hashlib.sha256(body).hexdigest()] = body
+
+    @rule(event=st.sampled_from(["the bot trains", "the owner cancels", *FAL]), request_id=REQUESTS)
+    def elsewhere(self, event: str, request_id: str) -> None:
+        """The bot writes its id, perhaps after fal has answered; owners cancel; fal's queue comes and goes."""
+        fal = self.house.fal
+        match event:
+            case "the bot trains":
+                self.train(request_id)
+            case "the owner cancels":
+                self.run(self.cancel(request_id))
+            case "fal has the result" | "fal has nothing in it":
+                body = (ok_body if event == "fal has the result" else empty_ok_body)(request_id)
+                fal.results[request_id] = payload.read(body)
+            case _:
+                fal.results.pop(request_id, None)
+                fal.trouble = ResultUnavailable(FAL[event], event)
+
+    def train(self, request_id: str) -> None:
+        if request_id not in self.trained:
+            number = len(self.trained) + 1
+            self.trained[request_id] = self.run(self.bot.train(request_id, telegram_id=str(number)))
+
+    async def cancel(self, request_id: str) -> None:
+        statement = "UPDATE avatars SET status = 'cancelled' WHERE fal_request_id = :id AND status = 'training'"
+        async with self.database.write() as transaction:
+            await transaction.execute(text(statement), {"id": request_id})
+
+    # What the server does
+
+    @rule(seconds=st.sampled_from([1, 5, 31, 61, 301, 3601, DAY, 8 * DAY, -0.5, -2, -5]), then=NEXT)
+    def time_passes(self, seconds: float, then: str) -> None:
+        """Forwards, or a small step back; the hourly chore runs."""
+        self.clock.move(seconds)
+        self.run(Prune(self.database, self.clock, KEEP)())
+        self.work(then)
+
+    def work(self, then: str) -> None:
+        """Apply what is due and tell what is due, in this weather."""
+        if then == "nothing":
+            return
+        self.run(self.house.apply())
+        if then != "apply":
+            self.clock.move(1)  # so that no chat has to rest
+            self.telegram.mode = then
+            self.run(self.house.tell())
+
+    # What the process suffers
+
+    @rule(
+        where=st.sampled_from(["at rest", "inbox claimed", "outbox claimed", "before the change", "after the change"]),
+        then=NEXT,
+    )
+    def die(self, where: str, then: str) -> None:
+        """The process ends: idle, with rows claimed that nobody will finish, or in the middle of a commit."""
+        match where:
+            case "inbox claimed" | "outbox claimed":
+                self.run(self.claim(where))
+            case "before the change" | "after the change":
+                self.run(self.apply_and_die(where))
+        self.run(self.close())
+        self.run(self.open())
+        self.work(then)
+
+    async def claim(self, where: str) -> None:
+        now = self.clock.at
+        async with self.database.write() as transaction:
+            if where == "inbox claimed":
+                await inbox.claim(transaction, now=now, lease_until=now + LEASE, limit=2)
+            else:
+                await outbox.claim(transaction, now=now, lease_until=now + LEASE, limit=2, rate=25)
+
+    async def apply_and_die(self, where: str) -> None:
+        change = self.bot_tables.change
+
+        async def cut(transaction: Any, changes: Any) -> None:
+            if where == "after the change":
+                await change(transaction, changes)
+            raise asyncio.CancelledError
+
+        self.bot_tables.change = cut  # type: ignore[method-assign]  # the process dies there
+        try:
+            await self.house.apply()
+        except asyncio.CancelledError:
+            pass
+        finally:
+            self.bot_tables.change = change  # type: ignore[method-assign]  # as above
+
+    # What the operator does
+
+    @rule(
+        queue=st.sampled_from(Queue),
+        operation=st.sampled_from([Operation.REDRIVE, Operation.REDRIVE, Operation.IGNORE]),
+        ids=st.sampled_from([[1], [2], [1, 2, 3, 4, 5, 6]]),
+        then=NEXT,
+    )
+    def operate(self, queue: Queue, operation: Operation, ids: list[int], then: str) -> None:
+        """A row, or all of them by a shell loop."""
+        self.run(operate(self.database, self.clock, queue, operation, ids=ids, who="aisha"))
+        self.work(then)
+
+    # What holds after every step
+
+    @invariant()
+    def promises(self) -> None:
+        self.run(self.check())
+
+    async def check(self) -> None:
+        async with self.database.read() as connection:
+            inbox_rows = [dict(row) for row in (await connection.execute(select(deliveries))).mappings()]
+            messages = [dict(row) for row in (await connection.execute(select(notifications))).mappings()]
+            found = await connection.execute(text("SELECT id, status, diffusers_lora_file_url AS lora FROM avatars"))
+            avatars = {str(row.id): (row.status, row.lora) for row in found}
+        self.check_inbox(inbox_rows)
+        self.check_avatars(avatars, inbox_rows)
+        self.check_messages(messages, avatars)
+
+    def check_inbox(self, rows: list[dict[str, Any]]) -> None:
+        """I1: what was acknowledged is there byte for byte; only what is finished may have been forgotten."""
+        assert {(row["request_id"], row["body_sha256"]) for row in rows} == set(self.arrived)
+        for row in rows:
+            body = self.arrived[row["request_id"], row["body_sha256"]]
+            assert row["body"] == body or (row["body"] is None and row["state"] in ("done", "ignored"))
+            assert (row["finished_at"] is None) == (row["state"] == "pending")
+
+    def check_avatars(self, avatars: dict[str, tuple[str, Any]], rows: list[dict[str, Any]]) -> None:
+        """I2: one end per request; a success is never taken back nor exchanged, and never claimed without proof."""
+        for avatar_id, (status, lora) in avatars.items():
+            assert status in ("training", "error", "completed", "cancelled")
+            assert (status == "completed") == (lora is not None)
+            before = self.ended.get(avatar_id)
+            if before is not None and before[0] in ("completed", "cancelled"):
+                assert (status, lora) == before
+            elif before is not None:
+                assert status in ("error", "completed")
+            if status != "training":
+                self.ended[avatar_id] = (status, lora)
+        ends = Counter((row["fal_request_id"], row["reason"]) for row in rows if row["state"] == "done")
+        assert all(count == 1 for (_, why), count in ends.items() if why in ("completed", "failed"))
+
+    def check_messages(self, messages: list[dict[str, Any]], avatars: dict[str, tuple[str, Any]]) -> None:
+        """I3: one message per (avatar, request, kind), one more only for each counted send of unknown outcome."""
+        told = {(row["avatar_id"], row["request_id"], row["kind"]): row for row in messages}
+        assert len(told) == len(messages)
+        assert set(self.telegram.seen) <= set(told)
+        for key, row in told.items():
+            status = avatars[row["avatar_id"]][0]
+            assert status == "completed" if row["kind"] == "ready" else status in ("error", "completed")
+            sent = row["state"] == "sent"
+            not_counted_yet = row["reason"] == "sending"
+            assert self.telegram.seen[key] <= sent + row["uncertain"] + not_counted_yet
+            assert self.telegram.seen[key] >= sent
+
+    def teardown(self) -> None:
+        """I6: in fair weather everything that can end does, without a hand."""
+        try:
+            self.run(self.settle())
+        finally:
+            self.run(self.close())
+            self.runner.close()
+
+    async def settle(self) -> None:
+        self.telegram.mode = "ok"
+        for request_id in self.trained:
+            self.house.fal.results[request_id] = payload.read(ok_body(request_id))
+        for _ in range(8):
+            self.clock.move(3601)
+            while await self.house.apply():
+                pass
+            while await self.house.tell():
+                pass
+        await self.check()
+        assert not [row for row in await self.house.messages() if row["state"] == "pending"]
+        waiting = [row for row in await self.house.rows() if row["state"] == "pending"]
+        assert {row["reason"] for row in waiting} <= {"orphan"}
+        assert all(row["fal_request_id"] not in self.trained for row in waiting)
+
+
+def walk(start: Callable[[], Life], steps: int) -> None:
+    seeded: Any = seed(SEED)(start)  # hypothesis takes any maker of machines
+    run_state_machine_as_test(
+        seeded,
+        settings=settings(
+            max_examples=max(1, steps // WALK),
+            stateful_step_count=WALK,
+            deadline=None,
+            database=None,
+            print_blob=True,
+            suppress_health_check=list(HealthCheck),
+            phases=[Phase.generate, Phase.shrink],
+        ),
+    )
+
+
+def test_every_promise_holds_on_sqlite(sqlite_template: Path, tmp_path: Path) -> None:
+    """Whatever happens in whatever order, nothing acknowledged is lost, nothing is applied or told twice uncounted."""
+    path = tmp_path / "life.db"
+
+    def start() -> Life:
+        for leftover in tmp_path.iterdir():
+            leftover.unlink()
+        shutil.copy(sqlite_template, path)
+        return Life(f"sqlite:///{path}")
+
+    walk(start, STEPS)
+
+
+def test_every_promise_holds_on_postgresql(postgres_url: str) -> None:
+    """The same on the other database, on a shorter way."""
+
+    def start() -> Life:
+        with psycopg.connect(postgres_url, autocommit=True) as connection:
+            connection.execute(f"TRUNCATE users, avatars, {', '.join(metadata.tables)} RESTART IDENTITY")
+        return Life(postgres_url)
+
+    walk(start, STEPS // 5)
