@@ -27,6 +27,9 @@ demo: setup ## the whole way against local twins of fal and Telegram
 test: setup ## every test that needs no root, on SQLite and PostgreSQL
 	@$(BIN)/python -m pytest -n 2
 
+faults: setup ## kill, power cut, races, outages (needs strace; some need root)
+	@FAULTS=full $(BIN)/python -m pytest tests/faults -p no:randomly -s
+
 lint: setup ## style, types, import contracts, dependencies
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -48,4 +51,4 @@ generated: setup ## write env.example, requirements.txt and the README's setting
 
 ci: lint test ## what CI runs
 
-.PHONY: help setup run demo test lint fmt bench generated ci
+.PHONY: help setup run demo test faults lint fmt bench generated ci

@@ -37,12 +37,18 @@ from app.worker import Worker
 
 log = structlog.get_logger(__name__)
 
+GC_YOUNG = 20_000  # objects between two looks of the collector: a delivery leaves no cycles behind
 EXIT_CONFIG = 78
 EXIT_TRY_AGAIN = 75
 
 NO_DATABASE: dict[Language, str] = {
     "ru": "База данных не отвечает: {cause}. Проверьте DATABASE_URL и что сервер запущен: systemctl status postgresql",
     "en": "The database does not answer: {cause}. Check DATABASE_URL and that it runs: systemctl status postgresql",
+}
+
+NO_FILE: dict[Language, str] = {
+    "ru": "Файл базы {path} не открывается: {cause}. Наш ли он, пишется ли диск: ls -l {path}; df {path}",
+    "en": "The database file {path} cannot be used: {cause}. Is it ours, is the disk writable? ls -l {path}; df {path}",
 }
 
 CertificateEnds = Callable[[], datetime | None]
@@ -118,7 +124,10 @@ def main() -> int:
         sys.stderr.write(f"{refused}\n")
         return EXIT_CONFIG
     except DatabaseUnavailable as error:
-        sys.stderr.write(f"{NO_DATABASE[settings.operator_language].format(cause=error)}\n")
+        url = settings.database_url.get_secret_value()
+        words = NO_FILE if url.startswith("sqlite") else NO_DATABASE
+        path = url.partition("///")[2]  # of PostgreSQL's URL, which holds a password, nothing is shown
+        sys.stderr.write(f"{words[settings.operator_language].format(cause=error, path=path)}\n")
         return EXIT_TRY_AGAIN
     for warning in settings.warnings():
         log.warning("settings.warning", text=warning)
@@ -132,6 +141,7 @@ def main() -> int:
         language=settings.operator_language,
     )
     gc.freeze()  # what lives as long as the process need not be looked at again, least of all on the way out
+    gc.set_threshold(GC_YOUNG, 20, 20)
     return serve(create_app(settings, ends), listener, partial(_greet, settings, tls), inherited_socket(environment()))
 
 

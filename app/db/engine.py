@@ -23,6 +23,7 @@ CONNECT_TIMEOUT = 5  # s
 STATEMENT_TIMEOUT = 8_000  # ms; below the 10 s in which a delivery must be answered
 CONFLICTS = ("40001", "40P01")  # serialization failure, deadlock: the same again is expected to succeed
 READ_ONLY = "25006"  # a standby, or a server in read-only mode
+PATIENCE = 9.0  # s for a whole transaction: a server that hangs, or a mute network, ends by no timeout of its own
 POOL_SIZE = 5
 POOL_TIMEOUT = 5  # s
 
@@ -101,7 +102,7 @@ class Database:
         try:
             async with self._turn:
                 with _translated():
-                    async with self.engine.begin() as connection:
+                    async with asyncio.timeout(PATIENCE), self.engine.begin() as connection:
                         yield connection
         except DatabaseDamaged:
             if self._on_damage is not None:
@@ -112,7 +113,7 @@ class Database:
     async def read(self) -> AsyncIterator[Transaction]:
         """Open a read-only view. Raises DatabaseUnavailable as `write` does."""
         with _translated():
-            async with self.engine.connect() as connection:
+            async with asyncio.timeout(PATIENCE), self.engine.connect() as connection:
                 yield await connection.execution_options(write=False)
 
     async def close(self) -> None:
@@ -137,6 +138,8 @@ class _translated:  # noqa: N801  it reads as a statement, like contextlib's own
                 raise DatabaseUnavailable(_first_line(error)) from error
             case exc.OperationalError() | exc.InterfaceError() | exc.TimeoutError() | ConnectionError():
                 raise DatabaseUnavailable(_first_line(error)) from error
+            case TimeoutError():
+                raise DatabaseUnavailable(f"no answer within {PATIENCE:.0f} s") from error
             case exc.DBAPIError() if error.connection_invalidated or _is_malformed(error):
                 raise DatabaseUnavailable(_first_line(error)) from error
             case _:
@@ -192,6 +195,7 @@ def open_database(database_url: str, on_damage: Callable[[], None] | None = None
         pool_pre_ping=True,
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT,
+            "tcp_user_timeout": STATEMENT_TIMEOUT,  # a peer that went away without a word
             "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),
             "application_name": "aisha-webhook",
         },

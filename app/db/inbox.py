@@ -89,7 +89,7 @@ def _upsert(dialect: str, rows: int) -> str:
 
 def _spell_moment(at: datetime) -> str:
     """Spell a moment as SQLAlchemy keeps it in SQLite: UTC, without zone, always with microseconds."""
-    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+    return at.astimezone(UTC).isoformat(" ", "microseconds")[:26]
 
 
 def _keep_moment(at: datetime) -> datetime:

@@ -103,10 +103,11 @@ async def claim(
 
     Those whose slot lies beyond the horizon, or whose chat must rest first, are put back until then.
     """
-    if await pacing.resting(transaction, until=now + HORIZON):
-        return []
+    room = await pacing.free_slots(transaction, now=now, horizon=HORIZON, rate=rate)
+    if room * 2 < HORIZON.total_seconds() * rate or room == 0:
+        return []  # a claim of its own for every slot that comes free would cost more than the sending
     rows = await queue.claim_due(
-        transaction, notifications, now=now, lease_until=lease_until, limit=limit, marks=_UNDER_WAY
+        transaction, notifications, now=now, lease_until=lease_until, limit=min(limit, room), marks=_UNDER_WAY
     )
     if not rows:
         return []

@@ -9,6 +9,7 @@ from app.db.engine import Transaction, upsert_into
 from app.db.tables import slots
 
 BOT = "bot"
+UNPACED = 1_000_000  # slots where there is no rate
 CHAT_INTERVAL = timedelta(seconds=1)  # Bot FAQ: avoid more than one message per second in one chat
 
 
@@ -49,10 +50,16 @@ async def take_slots(
     return granted, put_back
 
 
-async def resting(transaction: Transaction, *, until: datetime) -> bool:
-    """Tell whether the whole bot gets no slot before `until`: then nothing need be claimed, and order is kept."""
+async def free_slots(transaction: Transaction, *, now: datetime, horizon: timedelta, rate: float) -> int:
+    """Count the slots that can be handed out within the horizon: whoever claims more must put rows back out of turn.
+
+    None are free while the whole bot rests; without a rate the rest is the only limit.
+    """
     free = await _next_slots(transaction, [BOT])
-    return BOT in free and free[BOT] > until
+    left = (now + horizon - max(free.get(BOT, now), now)).total_seconds()
+    if left <= 0:
+        return 0
+    return max(1, int(left * rate)) if rate else UNPACED
 
 
 async def pause(transaction: Transaction, chat_id: int | None, until: datetime) -> None:

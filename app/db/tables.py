@@ -22,6 +22,7 @@ HEAD = "0001"  # the newest migration; a test holds it to the files
 metadata = MetaData()
 _Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only INTEGER keys
 _PENDING = text("state = 'pending'")
+_READ = text("fal_request_id IS NOT NULL")  # so that storing a delivery need not touch the index
 _KEPT = text("finished_at IS NOT NULL AND body IS NOT NULL")  # what retention has still to empty
 _NAMED = text("finished_at IS NOT NULL AND avatar_name <> ''")
 
@@ -56,7 +57,7 @@ deliveries = Table(
     Column("last_received_at", UtcDateTime, nullable=False),
     UniqueConstraint("request_id", "body_sha256", name="webhook_deliveries_identity"),
     Index("webhook_deliveries_due", "due_at", "id", postgresql_where=_PENDING, sqlite_where=_PENDING),
-    Index("webhook_deliveries_fal_request_id", "fal_request_id"),
+    Index("webhook_deliveries_fal_request_id", "fal_request_id", postgresql_where=_READ, sqlite_where=_READ),
     Index("webhook_deliveries_kept", "finished_at", postgresql_where=_KEPT, sqlite_where=_KEPT),
 )
 

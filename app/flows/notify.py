@@ -5,6 +5,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import cast
 
 import structlog
 
@@ -77,7 +78,8 @@ class Notify:
         self._rate = rate
         self._chance = chance
         self._sleep = sleep
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._under_way: dict[asyncio.Task[None], datetime] = {}  # and when the lease of each ends
+        self._asleep: set[asyncio.Task[None]] = set()  # those whose slot has not come
         self._slowed: dict[int | None, datetime] = {}  # chats that were told to slow down lately
 
     async def __call__(self) -> int:
@@ -85,6 +87,8 @@ class Notify:
         if len(self._under_way) >= CONCURRENT:
             await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
         now = self._clock.now()
+        if any(ends <= now for ends in self._under_way.values()):
+            return 0  # told, but the database was away since: claimed anew before that is written, they are told twice
         async with self._database.write() as transaction:
             claimed = await outbox.claim(
                 transaction,
@@ -95,8 +99,8 @@ class Notify:
             )
         for item in claimed:
             task = asyncio.create_task(self._tell(item))
-            self._under_way.add(task)
-            task.add_done_callback(self._under_way.discard)
+            self._under_way[task] = now + self._lease
+            task.add_done_callback(self._under_way.pop)
         return len(claimed)
 
     async def idle(self) -> None:
@@ -105,7 +109,9 @@ class Notify:
             await asyncio.wait(self._under_way)
 
     async def close(self, patience: float) -> None:
-        """Give what is under way `patience` seconds, then cut it off: it is due again when its lease ends."""
+        """Give back what is not sent yet; cut off after `patience` seconds what is: it is due when its lease ends."""
+        for task in self._asleep:
+            task.cancel()
         if self._under_way:
             _, late = await asyncio.wait(self._under_way, timeout=patience)
             for task in late:
@@ -114,9 +120,7 @@ class Notify:
 
     async def _tell(self, item: ClaimedNotification) -> None:
         try:
-            delay = (item.send_at - self._clock.now()).total_seconds()
-            if delay > 0:
-                await self._sleep(delay)
+            await self._await_slot(item)
             outcome = await self._send(item)
             judgement = judge(
                 outcome,
@@ -130,6 +134,21 @@ class Notify:
             log.exception("notification.failed", notification=item.claim.id)
             judgement = self._our_bug(item, error)
         await self._record(item, self._scoped(item, judgement))
+
+    async def _await_slot(self, item: ClaimedNotification) -> None:
+        delay = (item.send_at - self._clock.now()).total_seconds()
+        if delay <= 0:
+            return
+        task = cast("asyncio.Task[None]", asyncio.current_task())
+        self._asleep.add(task)
+        try:
+            await self._sleep(delay)
+        except asyncio.CancelledError:  # nothing was sent: nobody need wait for the lease, or wonder
+            verdict = Retry(self._clock.now(), "stopped", failed=False)
+            await self._record(item, Judgement(verdict, uncertain=item.uncertain))
+            raise
+        finally:
+            self._asleep.discard(task)
 
     def _scoped(self, item: ClaimedNotification, judgement: Judgement) -> Judgement:
         """Widen a pause to the whole bot when two chats were told to slow down: the answer does not say which it is."""
@@ -160,11 +179,10 @@ class Notify:
         return Judgement(verdict, uncertain=item.uncertain)
 
     async def _record(self, item: ClaimedNotification, judgement: Judgement) -> None:
-        """Write the outcome down, trying as long as the lease lasts: a sent message must not be sent again."""
+        """Write the outcome down, however long the database is away: a sent message must not be sent again."""
         told = Told(
             item, judgement.verdict, judgement.state, judgement.message_id, judgement.uncertain, self._clock.now()
         )
-        give_up = self._clock.now() + self._lease
         while True:
             try:
                 await self._records.submit(Record(told, judgement))
@@ -172,9 +190,6 @@ class Notify:
                 log.warning("notification.claim_lost", notification=item.claim.id)
                 return
             except DatabaseUnavailable:
-                if self._clock.now() >= give_up:
-                    log.exception("notification.not_recorded", notification=item.claim.id)
-                    return
                 await self._sleep(RECORD_PAUSE)
             else:
                 break

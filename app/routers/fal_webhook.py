@@ -67,7 +67,9 @@ class WebhookLane:
         except Exception:
             log.exception("delivery.bug", address=address)
             response = _unavailable("internal_error", Unavailable.retry_after)
-        await response(scope, receive, send)
+        # What Response.__call__ would do, without its detours.
+        await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
+        await send({"type": "http.response.body", "body": response.body})
 
     async def _answer(self, parts: WebhookParts, scope: Scope, receive: Receive, address: str | None) -> Response:
         headers = scope["headers"]

@@ -24,7 +24,7 @@ _TALKATIVE = ("httpx", "httpcore", "telegram")
 _TOKEN_BEARING = ("httpx", "telegram.Bot", "telegram.request.BaseRequest", "telegram.request.HTTPXRequest")
 _HIDDEN = "<token>"
 
-_LANE_WIDTH = 8  # connections; httpcore looks at every connection of a pool several times per request
+_LANE_WIDTH = 1  # connections; httpcore looks at every connection of a pool several times per request
 
 # httpcore tries to import sniffio several times per request, and a failed import searches the whole path each time: a
 # fifth of what a send costs. None makes it fail at once.

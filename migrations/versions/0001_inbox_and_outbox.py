@@ -10,6 +10,7 @@ down_revision = None
 
 ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 PENDING = sa.text("state = 'pending'")
+READ = sa.text("fal_request_id IS NOT NULL")
 KEPT = sa.text("finished_at IS NOT NULL AND body IS NOT NULL")
 NAMED = sa.text("finished_at IS NOT NULL AND avatar_name <> ''")
 
@@ -52,7 +53,13 @@ def upgrade() -> None:
         postgresql_where=PENDING,
         sqlite_where=PENDING,
     )
-    op.create_index("webhook_deliveries_fal_request_id", "webhook_deliveries", ["fal_request_id"])
+    op.create_index(
+        "webhook_deliveries_fal_request_id",
+        "webhook_deliveries",
+        ["fal_request_id"],
+        postgresql_where=READ,
+        sqlite_where=READ,
+    )
     op.create_index(
         "webhook_deliveries_kept", "webhook_deliveries", ["finished_at"], postgresql_where=KEPT, sqlite_where=KEPT
     )

@@ -84,18 +84,27 @@ async def test_a_shorter_pause_does_not_end_a_longer_one(database: Database) -> 
     assert await take(database, [1]) == ({}, {0: 3600})
 
 
-async def test_the_bot_is_resting_only_when_no_slot_is_in_reach(database: Database) -> None:
-    """Resting means a pause that reaches beyond the moment asked for."""
+async def free(database: Database, rate: float) -> int:
+    async with database.write() as transaction:
+        return await pacing.free_slots(transaction, now=START, horizon=timedelta(seconds=2), rate=rate)
+
+
+async def test_free_slots_are_those_within_the_horizon(database: Database) -> None:
+    """Two seconds at 25 a second are fifty slots, less those that were handed out."""
+    assert await free(database, 25) == 50
+    await take(database, [1, 2, 3], rate=25)
+    assert await free(database, 25) == 47
+
+
+async def test_a_resting_bot_has_no_free_slot(database: Database) -> None:
+    """A pause beyond the horizon leaves nothing to claim for, with or without a rate."""
     await pause(database, None, 30)
-    async with database.write() as transaction:
-        assert await pacing.resting(transaction, until=START + timedelta(seconds=29.9))
-        assert not await pacing.resting(transaction, until=START + timedelta(seconds=30))
+    assert (await free(database, 25), await free(database, 0)) == (0, 0)
 
 
-async def test_a_bot_never_paced_does_not_rest(database: Database) -> None:
-    """Without a row there is nothing to wait for."""
-    async with database.write() as transaction:
-        assert not await pacing.resting(transaction, until=START)
+async def test_without_a_rate_slots_do_not_run_out(database: Database) -> None:
+    """Rate 0 is unpaced."""
+    assert await free(database, 0) == pacing.UNPACED
 
 
 async def test_without_a_rate_nothing_is_spaced_or_stored(database: Database) -> None:

@@ -237,7 +237,7 @@ async def test_sixty_four_connections_and_not_one_more() -> None:
         outcomes = await asyncio.gather(*(telegram.send(note(chat_id)) for chat_id in range(1, 101)))
         assert outcomes == [Sent(7, chat_id) for chat_id in range(1, 101)]
         assert 8 < api.most_open <= 64
-        assert len(telegram._wire._lanes) == 8
+        assert len(telegram._wire._lanes) == 64
 
 
 async def test_a_closed_messenger_opens_again() -> None:
