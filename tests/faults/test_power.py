@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from app.twins.sender import FalSender
-from tests.faults.rig import Rig, Server, dice, full_only, job, many, root_only, tell
+from tests.faults.rig import MKFS, Rig, Server, dice, full_only, job, many, root_only, tell
 from tests.faults.tracing import needs_strace, traced
 from tests.process.conftest import Outside
 
@@ -38,7 +38,7 @@ def mounted(image: Path, folder: Path) -> Iterator[Path]:
 def make_image(image: Path) -> None:
     with image.open("wb") as file:
         file.truncate(IMAGE_BYTES)
-    subprocess.run(["mkfs.ext4", "-q", "-F", str(image)], check=True)
+    subprocess.run([MKFS or "mkfs.ext4", "-q", "-F", str(image)], check=True)
 
 
 async def cut(server: Server, fal: FalSender, image: Path, away: Path) -> tuple[int, int, str]:
