@@ -17,7 +17,8 @@ from starlette.routing import Route
 from app import __version__
 from app.bootstrap import Services, check_database, in_background, needs_migration, running
 from app.core.clock import SystemClock
-from app.core.config import Settings, load_settings
+from app.core.config import Settings
+from app.core.loading import load_settings
 from app.core.logger import register_secrets, setup_logging
 from app.core.sources import environment
 from app.domain.errors import DatabaseBehind, DatabaseUnavailable, StartRefused

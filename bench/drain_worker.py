@@ -12,7 +12,8 @@ from collections.abc import Collection
 import uvloop
 
 from app.bootstrap import running
-from app.core.config import Settings, load_settings
+from app.core.config import Settings
+from app.core.loading import load_settings
 from app.core.logger import register_secrets, setup_logging
 from app.worker import Worker
 

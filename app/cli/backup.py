@@ -8,7 +8,7 @@ import typer
 
 from app.cli.output import Exit, print_json
 from app.core.clock import SystemClock
-from app.core.config import load_settings
+from app.core.loading import load_settings
 from app.db.backup import BackupFailed, back_up
 
 app = typer.Typer(add_completion=False)

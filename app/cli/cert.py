@@ -7,7 +7,7 @@ import typer
 
 from app.cli.output import Exit, print_fields, print_json
 from app.core.clock import SystemClock
-from app.core.config import load_settings
+from app.core.loading import load_settings
 from app.tls.certificates import ensure_pair, facts_of
 from app.tls.chain import full_chain
 

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from app.cli.output import print_json, print_table
 from app.core.about import env_name
-from app.core.config import load_settings
+from app.core.loading import load_settings
 from app.core.settings_page import env_example, settings_table
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The settings.")

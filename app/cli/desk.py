@@ -9,7 +9,7 @@ import typer
 
 from app.cli.output import Exit, print_fields, print_json, print_table
 from app.core.clock import SystemClock
-from app.core.config import load_settings
+from app.core.loading import load_settings
 from app.db import desk, schema
 from app.db.desk import Queue
 from app.db.engine import Database, open_database

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from app.cli.output import Exit
-from app.core.config import load_settings
+from app.core.loading import load_settings
 
 TIMEOUT = 5  # s
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from app import main
-from app.core.config import load_settings
+from app.core.loading import load_settings
 from app.db.migrate import migrate as run_migrations
 from app.db.tables import HEAD
 

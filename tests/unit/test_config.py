@@ -6,7 +6,8 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from app.core import about
-from app.core.config import Settings, load_settings, wanted
+from app.core.config import Settings
+from app.core.loading import load_settings, wanted
 from app.core.settings_page import env_example, settings_table
 from app.core.typos import nearest
 from app.domain.errors import SettingsInvalid, StartRefused

@@ -1,0 +1,64 @@
+"""Settings from the outside: environment > `.env` > default, everything wrong told at once."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr, ValidationError
+
+from app.core import about as a
+from app.core import values as v
+from app.core.config import Settings
+from app.core.findings import DEFAULT, Finding
+from app.core.sources import Collected, Wanted, collect, environment
+from app.domain.errors import SettingsInvalid
+
+ENV_FILE = Path(".env")
+
+
+def wanted() -> tuple[Wanted, ...]:
+    """List what to look for outside: one entry per field, in the order of the class."""
+    return tuple(
+        Wanted(name, (a.env_name(name), *a.aliases(info)), a.is_secret(name), a.write(info))
+        for name, info in Settings.model_fields.items()
+    )
+
+
+def load_settings(env_file: Path | None = ENV_FILE, environ: Mapping[str, str] | None = None) -> Settings:
+    """Read *environ* (else this process's environment) and *env_file*; a missing file is no error, None reads none.
+
+    Raises SettingsInvalid with one line per thing that is wrong, everything at once, in Russian or, where
+    DEFAULT_LANGUAGE says `en`, in English.
+    """
+    found = collect(wanted(), env_file, environment() if environ is None else environ)
+    values: dict[str, Any] = {
+        field: SecretStr(given.value) if a.is_secret(field) else given.value for field, given in found.given.items()
+    }
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        found.findings.extend(_translate(error, found))
+    else:
+        settings._notes = tuple(found.notes)  # noqa: SLF001 a private attribute is how pydantic lets a frozen model be told
+    if found.findings:
+        raise SettingsInvalid(_lines(found)) from None
+    return settings
+
+
+def _translate(error: ValidationError, found: Collected) -> list[Finding]:
+    by_field = {want.field: want for want in wanted()}
+    findings: dict[str, Finding] = {}
+    for entry in error.errors(include_url=False, include_input=False):
+        want = by_field[str(entry["loc"][0])]
+        given = found.given.get(want.field)
+        name, origin = (given.name, given.origin) if given else (want.names[0], DEFAULT)
+        told = entry.get("ctx", {}).get("error")
+        code = told.code if isinstance(told, v.Wrong) else entry["type"]
+        findings.setdefault(want.field, Finding(name, origin, code, want.remedy))
+    return list(findings.values())
+
+
+def _lines(found: Collected) -> list[str]:
+    given = found.given.get("default_language")
+    language = 1 if given is not None and given.value.strip().lower() == "en" else 0
+    return list(dict.fromkeys(finding.line(language) for finding in found.findings))
