@@ -6,7 +6,7 @@ UV := PYTHONPATH=.tools $(PYTHON) -m uv
 BIN := .venv/bin
 
 help: ## show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 .tools/bin/uv:
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target .tools uv
@@ -25,10 +25,13 @@ demo: setup ## the whole way against local twins of fal and Telegram
 	@$(BIN)/aisha-webhook demo
 
 test: setup ## every test that needs no root, on SQLite and PostgreSQL
-	@$(BIN)/python -m pytest -n 2
+	@$(BIN)/python -m pytest -n 4
 
 faults: setup ## kill, power cut, races, outages (needs strace; some need root)
 	@FAULTS=full $(BIN)/python -m pytest tests/faults -p no:randomly -s
+
+e2e: setup ## scanner, renewals, slow clients, nginx (needs pebble, certbot, nginx, PyPI)
+	@E2E=full $(BIN)/python -m pytest tests/e2e tests/readme -p no:randomly -s -rs
 
 lint: setup ## style, types, import contracts, dependencies
 	@$(BIN)/ruff check .
@@ -44,11 +47,23 @@ fmt: setup ## put the code in shape
 bench: setup ## the benchmark with its baselines (needs wrk)
 	@$(BIN)/python -m bench.ingest
 
-generated: setup ## write env.example, requirements.txt and the README's settings table anew
+generated: setup ## write env.example, requirements.txt and the READMEs' settings tables anew
 	@$(BIN)/aisha-webhook config env-example > env.example
-	@$(BIN)/aisha-webhook config readme README.md
+	@$(BIN)/aisha-webhook config readme README.md README.ru.md
 	@$(UV) export --quiet --frozen --no-dev --no-emit-project --no-header --output-file requirements.txt
+
+dist: setup ## build the wheel, the source archive and the SBOM (CycloneDX) into dist/
+	@rm -rf dist
+	@$(UV) build --quiet --out-dir dist
+	@$(UV) venv --quiet dist/venv
+	@$(UV) pip install --quiet --python dist/venv --require-hashes -r requirements.txt
+	@$(UV) pip install --quiet --python dist/venv --no-deps dist/*.whl
+	@$(UV) tool run --quiet --from cyclonedx-bom cyclonedx-py environment dist/venv/bin/python --validate \
+	  --pyproject pyproject.toml --output-reproducible --output-format JSON --output-file dist/sbom.cdx.json
+
+release-check: lint dist ## prove that what stands in dist/ may be released
+	@RELEASE=1 $(BIN)/python -m pytest tests/release -n 0
 
 ci: lint test ## what CI runs
 
-.PHONY: help setup run demo test faults lint fmt bench generated ci
+.PHONY: help setup run demo test faults e2e lint fmt bench generated dist release-check ci

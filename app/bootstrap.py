@@ -3,10 +3,11 @@
 import asyncio
 import os
 import random
+import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -20,6 +21,7 @@ from app.db.commit import GroupCommit
 from app.db.engine import Database, open_database
 from app.db.wake import Topic, listen
 from app.domain.errors import DatabaseBehind
+from app.domain.watching import Certificate, MachineFacts
 from app.fal.addresses import Addresses
 from app.fal.client import make_client
 from app.fal.gate import Gate, IpFilter
@@ -27,10 +29,15 @@ from app.fal.keys import Keys
 from app.fal.queue import FalQueueApi
 from app.flows.accept import Accept
 from app.flows.apply import Apply, Patience
+from app.flows.look import Look
 from app.flows.notify import Notify, write_records
+from app.flows.ports import Clock
 from app.flows.probe import Probe
 from app.flows.prune import Prune
+from app.flows.totals import Totals
+from app.flows.watch import OperatorChat, Watch
 from app.telegram.messenger import LogMessenger, TelegramMessenger
+from app.tls.live import LiveContext
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +46,7 @@ BEHIND = {
     "en": "the database is behind this version of the server. Run: aisha-webhook migrate",
 }
 TRY_AGAIN = 75  # exit code: a supervisor starts us again
+MACHINE_LIMIT = 64  # characters of this machine's name in an alert's
 DRAIN = 1.0  # s for each part of what is under way when the server stops; the rest is due again after its lease
 
 
@@ -52,10 +60,13 @@ class Services:
     addresses: Addresses
     gate: Gate
     accept: Accept
+    look: Look
     apply: Apply
     notify: Notify
     prune: Prune
+    watch: Watch
     probe: Probe
+    totals: Totals
     is_crowded: Callable[[], bool]
     apply_wake: asyncio.Event
     notify_wake: asyncio.Event
@@ -87,8 +98,8 @@ async def needs_migration(settings: Settings) -> bool:
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Services]:
-    """Open everything, and on the way out finish what is under way."""
+async def running(settings: Settings, tls: LiveContext | None = None) -> AsyncIterator[Services]:
+    """Open everything, and on the way out finish what is under way. `tls` is only watched; None on plain HTTP."""
     async with AsyncExitStack() as stack:
         clock = SystemClock()
         database = open_database(settings.database_url.get_secret_value(), on_damage=_leave)
@@ -103,6 +114,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             client,
             clock.now,
             settings.allowed_ips,
+            skew=keys.skew,
         )
         await keys.load()
         await addresses.load()
@@ -141,21 +153,55 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             topics = {Topic.INBOX: apply_wake.set, Topic.OUTBOX: notify_wake.set}
             ears = listen(settings.database_url.get_secret_value(), topics)
             await stack.enter_async_context(in_background(ears, stop=None))
+        gate = Gate(keys, addresses, IpFilter(settings.ip_filter), settings.fal_user_id, clock.now)
+        watch = Watch(
+            database,
+            clock,
+            partial(_machine_facts, clock, clock.now(), tls, gate),
+            machine=socket.gethostname()[:MACHINE_LIMIT],
+            chat=_operator_chat(settings),
+            wake_notify=notify_wake.set,
+        )
         yield Services(
             clock=clock,
             database=database,
             keys=keys,
             addresses=addresses,
-            gate=Gate(keys, addresses, IpFilter(settings.ip_filter), settings.fal_user_id, clock.now),
+            gate=gate,
             accept=Accept(deliveries, clock, apply_wake.set),
+            look=Look(database, clock, wake_apply=apply_wake.set, wake_notify=notify_wake.set),
             apply=apply,
             notify=notify,
             prune=Prune(database, clock, timedelta(days=settings.retention_days)),
+            watch=watch,
             probe=Probe(database, clock),
+            totals=Totals(database),
             is_crowded=deliveries.is_crowded,
             apply_wake=apply_wake,
             notify_wake=notify_wake,
         )
+
+
+def _machine_facts(clock: Clock, began: datetime, tls: LiveContext | None, gate: Gate) -> MachineFacts:
+    """Gather what this machine knows of itself."""
+    certificate = None
+    if tls is not None:
+        leaf = tls.served.leaf
+        certificate = Certificate(leaf.not_valid_before_utc, leaf.not_valid_after_utc, tls.trouble)
+    return MachineFacts(
+        running_for=clock.now() - began,
+        certificate=certificate,
+        keys_age=gate.keys.age(),
+        keys_usable=bool(gate.keys.current()),
+        clock_offset=gate.keys.clock_offset(),
+        foreign=gate.foreign_accounts(),
+    )
+
+
+def _operator_chat(settings: Settings) -> OperatorChat | None:
+    if settings.operator_chat_id is None:
+        return None
+    return OperatorChat(settings.operator_chat_id, settings.operator_language)
 
 
 def _leave() -> None:

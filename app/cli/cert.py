@@ -1,26 +1,41 @@
-"""The certificate: look at it, make a self-signed one."""
+"""The certificate: look at it, make a self-signed one, complete its chain."""
 
 import sys
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 
+from app.cli import doctor_report
+from app.cli.hook import install_hook
 from app.cli.output import Exit, print_fields, print_json
 from app.core.clock import SystemClock
+from app.core.config import Settings
 from app.core.loading import load_settings
-from app.tls.certificates import ensure_pair, facts_of
-from app.tls.chain import full_chain
+from app.domain.finding import Level
+from app.tls.aia import fetch_issuers
+from app.tls.certificates import PairPaths, ensure_pair, facts_of
+from app.tls.chain import put_together, read_content
+from app.tls.doctor import Seen, examine_files
+from app.tls.doctor_dates import judge_dates
+from app.tls.download import download
+from app.tls.repair import mend_chain, needs_issuers
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The TLS certificate.")
+app.command("install-hook")(install_hook)
+
+SEVERITY = (Level.OK, Level.WARN, Level.FAIL)
 
 
 @app.command()
 def status(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Show the certificate that the server would serve; exit 78 when it could not."""
     settings = load_settings()
-    language = settings.operator_language
-    pair = full_chain(settings.ssl_cert_path, settings.ssl_key_path, settings.ssl_ca_bundle_path, language)
-    facts = facts_of(pair.leaf, SystemClock().now())
+    paths, language = paths_of(settings), settings.operator_language
+    pair = put_together(read_content(paths, language), paths, language)
+    now = SystemClock().now()
+    facts = facts_of(pair.leaf, now)
+    dates = judge_dates(pair.chain, now, language)
     shown = {
         "subject": facts.subject,
         "names": ", ".join(facts.names),
@@ -28,6 +43,8 @@ def status(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
         "not_before": facts.not_before,
         "not_after": facts.not_after,
         "days_left": facts.days_left,
+        "dates": max((finding.level for finding in dates), key=SEVERITY.index).value,
+        "dates_verdict": "; ".join(finding.text for finding in dates),
         "key_type": facts.key_type,
         "fingerprint": facts.fingerprint,
         "self_signed": facts.self_signed,
@@ -50,3 +67,36 @@ def self_signed() -> None:
         sys.stderr.write(f"{settings.ssl_cert_path} and {settings.ssl_key_path} are there already\n")
         raise typer.Exit(Exit.CHECK_FAILED)
     sys.stdout.write(f"{settings.ssl_cert_path}, {settings.ssl_key_path}\n")
+
+
+@app.command("fix-chain")
+def fix_chain() -> None:
+    """Complete the certificate's file: missing intermediates are fetched, order is mended, the old file is kept.
+
+    Exit 78 when the pair cannot be served, 69 when nothing could be fetched, 1 when the chain is still not in order.
+    """
+    settings = load_settings()
+    paths, language = paths_of(settings), settings.operator_language
+    before = _examine(settings)
+    if before.pair is None:
+        doctor_report.show([], before.findings, language, fix=False)
+        raise typer.Exit(Exit.CONFIG)
+    issuers = fetch_issuers(before.pair.chain[-1], download) if needs_issuers(before) else []
+    done = mend_chain(paths, before, issuers, language)
+    after = [finding for finding in _examine(settings).findings if finding.code.startswith(("chain.", "trust."))]
+    doctor_report.show(done, after, language, fix=True)
+    if any(finding.code == "repair.not_fetched" for finding in done):
+        raise typer.Exit(Exit.REMOTE_DOWN)
+    if any(finding.level is Level.FAIL for finding in (*done, *after)):
+        raise typer.Exit(Exit.CHECK_FAILED)
+
+
+def paths_of(settings: Settings) -> PairPaths:
+    """Return where the settings say the three files lie."""
+    return PairPaths(settings.ssl_cert_path, settings.ssl_key_path, settings.ssl_ca_bundle_path)
+
+
+def _examine(settings: Settings) -> Seen:
+    host = urlsplit(settings.fal_webhook_url or "").hostname
+    names = dict.fromkeys(name for name in (settings.api_domain, host) if name)
+    return examine_files(paths_of(settings), list(names), SystemClock().now(), settings.operator_language)

@@ -1,6 +1,7 @@
 """`aisha-webhook`: one command, a module per noun; a module is imported when its command is called."""
 
 import sys
+import traceback
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -9,6 +10,7 @@ from typer.core import TyperGroup
 
 from app import __version__
 from app.cli.output import Exit
+from app.core.redaction import redact
 from app.domain.errors import DatabaseUnavailable, StartRefused
 
 MODULES = {
@@ -18,9 +20,12 @@ MODULES = {
     "deliveries": "deliveries",
     "notifications": "notifications",
     "backup": "backup",
+    "copy-database": "move",
     "cert": "cert",
     "config": "config",
     "healthcheck": "healthcheck",
+    "install": "install",
+    "doctor": "doctor",
 }
 
 
@@ -74,3 +79,6 @@ def main() -> None:
     except DatabaseUnavailable as error:
         sys.stderr.write(f"the database does not answer: {error}\n")
         sys.exit(Exit.REMOTE_DOWN)
+    except Exception:  # noqa: BLE001  the last resort: a library's words may hold a URL with a password
+        sys.stderr.write(redact(traceback.format_exc()))
+        sys.exit(Exit.CHECK_FAILED)

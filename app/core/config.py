@@ -5,7 +5,7 @@
 
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import Field, PrivateAttr, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -28,7 +28,7 @@ class Settings(BaseSettings):
     _notes: tuple[str, ...] = PrivateAttr(default=())
 
     api_host: v.Host = setting(
-        "0.0.0.0",  # noqa: S104 a webhook must be reachable
+        "0.0.0.0",  # noqa: S104 a webhook must be reachable  # nosec B104
         "адрес, который слушает сервер",
         "address to listen on",
         a.HOST,
@@ -74,6 +74,12 @@ class Settings(BaseSettings):
     client_timeout: Annotated[float, Field(ge=0.1, le=300)] = setting(
         15, "сколько ждать заголовки и тело, секунд", "patience for header and body, seconds", number(0.1, 300, 15)
     )
+    max_connections: Annotated[int, Field(ge=16, le=100000)] = setting(
+        1000,
+        "соединений одновременно; одному адресу — восьмая часть",
+        "connections at once, an eighth of them for one address",
+        number(16, 100000, 1000),
+    )
 
     ssl_enabled: Switch = setting(
         True, "HTTPS; false только за прокси", "HTTPS; false behind a proxy only", a.BOOL, section=("TLS", "TLS")
@@ -87,6 +93,12 @@ class Settings(BaseSettings):
     ssl_key_path: v.FilePath = setting(Path("ssl/aibots.kz.key"), "закрытый ключ", "private key", a.PATH)
     ssl_ca_bundle_path: v.FilePath = setting(
         Path("ssl/aibots_kz.ca-bundle"), "промежуточные сертификаты", "intermediate certificates", a.PATH
+    )
+    tls_profile: Annotated[Literal["intermediate", "modern"], v.Lower] = setting(
+        "intermediate",
+        "набор Mozilla: TLS 1.2 и 1.3 или только 1.3",
+        "Mozilla's profile: TLS 1.2 and 1.3, or 1.3 only",
+        "intermediate | modern",
     )
 
     database_url: v.DatabaseUrl = setting(
@@ -230,9 +242,20 @@ class Settings(BaseSettings):
                 "FAL_USER_ID is not set: a delivery of any fal account with a valid signature is accepted",
             ),
             (self.telegram_token is None, "TELEGRAM_TOKEN is not set: messages are logged and stay not sent"),
+            (
+                self._database_readable_on_the_way(),
+                "DATABASE_URL: PostgreSQL on another machine without sslmode=verify-full: the connection may be read",
+            ),
             (self.api_debug, "API_DEBUG is on: /docs and /openapi.json are public"),
         )
         return (*(sentence for holds, sentence in told if holds), *self._notes)
+
+    def _database_readable_on_the_way(self) -> bool:
+        url = urlsplit(self.database_url.get_secret_value())
+        if url.scheme.startswith("sqlite") or url.hostname in (None, "localhost", "127.0.0.1", "::1"):
+            return False
+        options = dict(parse_qsl(url.query))
+        return options.get("sslmode", options.get("ssl")) != "verify-full"
 
     def secret_values(self) -> tuple[str, ...]:
         """List what must never be logged: tokens, and the database's password as written and as decoded."""

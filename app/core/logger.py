@@ -8,7 +8,9 @@ import logging
 import os
 import pwd
 import sys
+import traceback
 from pathlib import Path
+from types import TracebackType
 from typing import Any, cast
 from weakref import WeakSet
 
@@ -16,7 +18,7 @@ import structlog
 from structlog.typing import FilteringBoundLogger
 
 from app.core.outlets import PREPARE, Console, LogFile, Outlet, to_record
-from app.core.redaction import forget_secrets, register_secrets
+from app.core.redaction import forget_secrets, redact, register_secrets
 from app.core.render import ConsoleLine
 from app.core.text import one_line
 from app.domain.errors import StartRefused
@@ -47,8 +49,9 @@ def setup_logging(
 ) -> None:
     """Send events of *level* and above to stderr and to the two files in *log_dir*, which is made if it is missing.
 
-    Calling it again replaces what the last call set up. Raises StartRefused naming the path and the command that
-    mends it, in Russian unless *language* is `en`; nothing stays half set up then.
+    The traceback of a crash goes to stderr without secrets. Calling it again replaces what the last call set up.
+    Raises StartRefused naming the path and the command that mends it, in Russian unless *language* is `en`; nothing
+    stays half set up then.
     """
     _detach()
     number = logging.getLevelNamesMapping()[level]
@@ -72,6 +75,7 @@ def setup_logging(
     for name in TALKATIVE:
         logging.getLogger(name).setLevel(max(number, logging.WARNING))
     logging.captureWarnings(capture=True)
+    sys.excepthook = _say_last_words
     _configure(number, cached=True)
 
 
@@ -93,10 +97,16 @@ def reset_logging() -> None:
     _detach()
     forget_secrets()
     logging.captureWarnings(capture=False)
+    sys.excepthook = sys.__excepthook__
     logging.getLogger().setLevel(logging.WARNING)
     for name in (*OURS, *TALKATIVE):
         logging.getLogger(name).setLevel(logging.NOTSET)
     _start_quiet()
+
+
+def _say_last_words(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    # what an exception holds is a library's choice: a URL, a header, a connection string
+    sys.stderr.write(redact("".join(traceback.format_exception(kind, error, trace))))
 
 
 def _configure(level: int, *, cached: bool) -> None:

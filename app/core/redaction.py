@@ -1,10 +1,11 @@
 """Takes secrets out of whatever is about to be logged."""
 
+import json
 import re
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, Iterator, MutableMapping
 from functools import lru_cache
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 MASK = "***"
 SHORTEST = 4  # letters: masking a shorter secret would riddle every line and hide nothing
@@ -14,14 +15,16 @@ DEPTH = 6
 _SHAPES = re.compile(
     r"\d{6,12}(?::|%3[Aa])[A-Za-z0-9_-]{30,}"  # a Telegram token, also inside a URL
     r"|(?P<url>://[^/?#\s:@]*:)[^/?#\s]*(?=@)"  # the password of a URL
+    r"|(?P<query>[?&](?:ssl)?password=)[^&\s'\"]+"  # libpq takes it there too
     r"|(?P<header>\b[Aa]uthorization['\"]?\s*[:=,]\s*b?['\"]?)(?:\w+\s+)?[^\s'\",]+"
     r"|(?P<scheme>\b(?:Key|Bearer|Basic)\s+)(?:(?=[^\s'\",]*[\d:])[^\s'\",]{6,}|[^\s'\",]{16,})"
 )
 _WHOLE = re.compile(r"(?P<scheme>(?:Key|Bearer|Basic)\s+)\S+")  # the value of a header and nothing else
-_HINTS = ("Key", "Bearer", "Basic", "uthorization", "://", ":", "%3")
+_HINTS = ("Key", "Bearer", "Basic", "uthorization", "password=", ":", "%3")
 _SECRET_NAME = re.compile(
     r"(?:^|[_-])(?:authorization|token|secret|password|passwd|api[_-]?key|cookie)$", re.IGNORECASE
 )
+_HEX = re.compile(r"%[0-9A-F]{2}")  # some write %2F as %2f
 _KEPT = frozenset({"ts", "level", "logger"})  # written by ourselves
 
 _registered: dict[str, None] = {}
@@ -29,14 +32,20 @@ _pattern: re.Pattern[str] | None = None
 
 
 def register_secrets(secrets: Iterable[str]) -> None:
-    """Mask each of *secrets* from now on, also where it is percent-encoded or escaped as in a repr."""
+    """Mask each of *secrets* from now on, also where it is percent-encoded or escaped as in a repr or in JSON."""
     global _pattern  # noqa: PLW0603 what must not be logged is a fact of the whole process
     for secret in secrets:
-        for form in (secret, quote(secret, safe=""), quote(secret), repr(secret)[1:-1]):
+        for form in (secret, *_encoded(secret), repr(secret)[1:-1], json.dumps(secret)[1:-1]):
             if len(form) >= SHORTEST:
                 _registered[form] = None
     longest_first = sorted(_registered, key=len, reverse=True)
     _pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+
+
+def _encoded(secret: str) -> Iterator[str]:
+    for form in (quote(secret, safe=""), quote(secret), quote_plus(secret)):
+        yield form
+        yield _HEX.sub(lambda octet: octet[0].lower(), form)
 
 
 def forget_secrets() -> None:

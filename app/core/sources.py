@@ -62,6 +62,7 @@ def environment() -> Mapping[str, str]:
 def collect(wanted: Sequence[Wanted], env_file: Path | None, environ: Mapping[str, str]) -> Collected:
     """Look every setting up: environment, then *env_file*, each by value or by `NAME_FILE`.
 
+    What systemd keeps for us (LoadCredential=NAME) counts as a `NAME_FILE` of the environment.
     A name that the environment holds empty is not looked for further: that is how one run is freed of what `.env` says.
     Raises nothing; whatever cannot be read is a finding.
     """
@@ -70,6 +71,7 @@ def collect(wanted: Sequence[Wanted], env_file: Path | None, environ: Mapping[st
         name.upper(): Given(value, name, Origin())
         for name, value in sorted(environ.items(), key=lambda pair: pair[0].isupper())
     }
+    here = _credentials(wanted, environ) | here
     lines = _read_env_file(env_file, wanted, environ, found) if env_file is not None else {}
     for want in wanted:
         if not _look(want, here, found) and not any(name in here for name in want.names):
@@ -77,6 +79,13 @@ def collect(wanted: Sequence[Wanted], env_file: Path | None, environ: Mapping[st
     if env_file is not None and any(want.secret and name in lines for want in wanted for name in want.names):
         _note_permissions(env_file, found)
     return found
+
+
+def _credentials(wanted: Sequence[Wanted], environ: Mapping[str, str]) -> dict[str, Given]:
+    folder = environ.get("CREDENTIALS_DIRECTORY")
+    paths = [Path(folder, name) for want in wanted if want.secret for name in want.names] if folder else []
+    there = [path for path in paths if os.access(path, os.F_OK)]
+    return {f"{path.name}_FILE": Given(str(path), f"{path.name}_FILE", Origin()) for path in there}
 
 
 def _look(want: Wanted, level: Mapping[str, Given], found: Collected) -> bool:

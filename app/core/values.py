@@ -17,6 +17,12 @@ _DATABASE = re.compile(
     r"(?:sqlite|sqlite\+aiosqlite|postgresql|postgresql\+asyncpg|postgresql\+psycopg|postgres)://(?=[^/]|/[^?])"
 )
 
+# As SQLAlchemy reads it, so that what it would stumble over, with the URL in its words, is refused before.
+_POSTGRESQL = re.compile(
+    r"(?:[^:/]*(?::[^@]*)?@)?(?:\[(?P<ipv6>[^/?]+)\]|(?P<hosts>[^/:?]+))?(?::(?P<port>[^/?]*))?(?:/[^?]*)?(?:\?.*)?\Z"
+)
+_LAST_PORT = 65535
+
 
 class Wrong(ValueError):
     """A value does not fit; `code` is a key of `findings.WRONG`, and the value is no part of it."""
@@ -155,7 +161,19 @@ def check_database(secret: SecretStr) -> SecretStr:
             raise Wrong("database_scheme")
         if ":memory:" in rest or "mode=memory" in rest:
             raise Wrong("database_memory")
+    elif not _is_postgresql(rest):
+        raise Wrong("url")
     return secret
+
+
+def _is_postgresql(rest: str) -> bool:
+    parts = _POSTGRESQL.match(rest)
+    if parts is None:
+        return False
+    hosts = [parts["ipv6"]] if parts["ipv6"] else (parts["hosts"] or "localhost").split(",")
+    port = parts["port"] or "0"
+    # What is no host name is half of a password: an "@" in it was not written as %40.
+    return all(_HOST.match(host) or _is_ip(host) for host in hosts) and port.isdecimal() and int(port) <= _LAST_PORT
 
 
 def check_secret(secret: SecretStr) -> SecretStr:

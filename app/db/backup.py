@@ -8,7 +8,7 @@ from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
-from app.db.engine import parse_url, sqlite_file
+from app.db.url import parse_url, sqlite_file
 from app.domain.errors import AishaError
 
 OURS = "webhook_*"

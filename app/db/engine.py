@@ -1,19 +1,20 @@
 """One database, two dialects: opening it, and transactions that end in a commit or nothing."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager, nullcontext, suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, cast
 
 import orjson
 from sqlalchemy import DateTime as SqlDateTime
 from sqlalchemy import Dialect, Engine, Table, TypeDecorator, event, exc
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from app.db.url import parse_url, sqlite_file
 from app.domain.errors import DatabaseConflict, DatabaseDamaged, DatabaseUnavailable
 
 Transaction = AsyncConnection
@@ -43,28 +44,17 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-def parse_url(database_url: str, *, driver: bool = True) -> URL:
-    """Read any accepted spelling of DATABASE_URL and name our own driver (`driver=False`: for migrations)."""
-    url = make_url(database_url)
-    if url.get_backend_name() == "sqlite":
-        return url.set(drivername="sqlite+aiosqlite" if driver else "sqlite")
-    # `postgres://` is no dialect of SQLAlchemy's; asyncpg is the bot's driver, not ours.
-    return url.set(drivername="postgresql+psycopg")
-
-
-def sqlite_file(database_url: str) -> Path | None:
-    """Return the path of a SQLite database, or None for PostgreSQL and for memory."""
-    url = parse_url(database_url)
-    if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
-        return None
-    return Path(str(url.database))
-
-
 def tune_sqlite(engine: Engine) -> None:
     """Make every connection durable and leave BEGIN to us.
 
     `synchronous=FULL`, because NORMAL loses acknowledged rows in a power cut.
     """
+
+    @event.listens_for(engine, "do_connect")
+    def _before_connect(*_parts: object) -> None:
+        # Chat ids are nobody else's business, whatever the umask; WAL and shared memory take the file's mode.
+        with suppress(OSError):  # SQLite says better what is wrong
+            os.close(os.open(str(engine.url.database), os.O_CREAT | os.O_EXCL, 0o660))
 
     @event.listens_for(engine, "connect")
     def _on_connect(dbapi: Any, _record: object) -> None:
@@ -187,7 +177,9 @@ def open_database(database_url: str, on_damage: Callable[[], None] | None = None
     settings = {
         "statement_timeout": STATEMENT_TIMEOUT,
         "lock_timeout": STATEMENT_TIMEOUT,
-        "idle_in_transaction_session_timeout": 30_000,
+        # A session whose client was lost must not hold its rows for longer than that client would have waited.
+        "idle_in_transaction_session_timeout": 10_000,
+        "tcp_user_timeout": STATEMENT_TIMEOUT,
         "timezone": "UTC",
     }
     engine = create_async_engine(

@@ -80,7 +80,7 @@ def _upsert(dialect: str, rows: int) -> str:
     mark = "?" if dialect == "sqlite" else "%s"
     row = f"({', '.join([mark] * len(columns.split(',')))})"
     return (
-        f"INSERT INTO webhook_deliveries ({columns}) VALUES {', '.join([row] * rows)} "  # noqa: S608  constants only
+        f"INSERT INTO webhook_deliveries ({columns}) VALUES {', '.join([row] * rows)} "  # noqa: S608  constants only  # nosec B608
         "ON CONFLICT (request_id, body_sha256) DO UPDATE SET "
         "repeats = webhook_deliveries.repeats + excluded.repeats + 1, last_received_at = excluded.last_received_at "
         "RETURNING id, repeats, request_id, body_sha256"

@@ -12,7 +12,10 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
-from app.db.engine import parse_url, sqlite_file, tune_sqlite
+from app.db.engine import tune_sqlite
+from app.db.schema import version_of
+from app.db.tables import HEAD
+from app.db.url import parse_url, sqlite_file
 from app.domain.errors import DatabaseUnavailable
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,11 +41,15 @@ def open_for_migration(database_url: str) -> Iterator[Connection]:
 
 
 def migrate(database_url: str) -> None:
-    """Bring our tables up to date; does nothing when they are. Raises DatabaseUnavailable."""
+    """Bring our tables up to date; does nothing when they are, or are newer. Raises DatabaseUnavailable."""
     config = Config()
     config.set_main_option("script_location", str(ROOT / "migrations"))
     config.attributes["database_url"] = database_url
     try:
+        with open_for_migration(database_url) as connection:
+            version = version_of(connection)
+        if version is not None and version > HEAD:
+            return
         command.upgrade(config, "head")
     except OperationalError as error:
         raise DatabaseUnavailable(str(error.orig).partition("\n")[0]) from error

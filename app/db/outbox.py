@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Insert, bindparam, case, select, update
+from sqlalchemy import Insert, bindparam, case, or_, select, update
 from sqlalchemy.engine import RowMapping
 
 from app.db import pacing, queue, wake
 from app.db.engine import Transaction, upsert_into
 from app.db.tables import notifications
+from app.domain.alert import Condition
 from app.domain.delivery import Claim, ClaimedDelivery
-from app.domain.notification import Cause, ClaimedNotification, Kind, Notification, NotificationState, Owner
+from app.domain.notification import Cause, ClaimedNotification, Kind, Notification, NotificationState, Owner, read_cause
 from app.domain.verdict import Verdict
 
 HORIZON = timedelta(seconds=2)  # how far ahead slots are handed out
@@ -26,6 +27,11 @@ _UNDER_WAY = {
         (notifications.c.reason == SENDING, notifications.c.uncertain + 1), else_=notifications.c.uncertain
     ),
 }
+# What a newer version put in beside us is left to the newer version.
+_KNOWN = (
+    notifications.c.kind.in_(list(Kind)),
+    or_(notifications.c.cause.is_(None), notifications.c.cause.in_([*Cause, *Condition])),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +81,7 @@ async def put(transaction: Transaction, items: Sequence[tuple[Notification, Clai
 
 async def _overtake(transaction: Transaction, items: Sequence[Notification], now: datetime) -> None:
     """Close what a success has overtaken: nobody should hear of a failure after they heard that it is ready."""
-    ready = [item for item in items if item.kind is Kind.READY]
+    ready = [item for item in items if item.overtakes]
     if ready:
         await transaction.execute(
             update(notifications)
@@ -107,7 +113,13 @@ async def claim(
     if room * 2 < HORIZON.total_seconds() * rate or room == 0:
         return []  # a claim of its own for every slot that comes free would cost more than the sending
     rows = await queue.claim_due(
-        transaction, notifications, now=now, lease_until=lease_until, limit=min(limit, room), marks=_UNDER_WAY
+        transaction,
+        notifications,
+        now=now,
+        lease_until=lease_until,
+        limit=min(limit, room),
+        marks=_UNDER_WAY,
+        only=_KNOWN,
     )
     if not rows:
         return []
@@ -124,13 +136,14 @@ async def claim(
 
 
 def _claimed(row: RowMapping, send_at: datetime) -> ClaimedNotification:
+    kind = Kind(row["kind"])
     notification = Notification(
         row["avatar_id"],
         row["avatar_name"],
         row["request_id"],
-        Kind(row["kind"]),
+        kind,
         Owner(row["owner_id"], row["chat_id"], row["language"]),
-        None if row["cause"] is None else Cause(row["cause"]),
+        read_cause(kind, row["cause"]),
     )
     return ClaimedNotification(
         Claim(row["id"], row["attempt"]),

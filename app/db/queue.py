@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Table, bindparam, select, update
+from sqlalchemy import Table, exists, select, update
 from sqlalchemy.engine import RowMapping
+from sqlalchemy.sql.elements import ColumnElement
 
 from app.db.engine import Transaction
+from app.db.many import UpdateMany
 from app.domain.delivery import Claim
 from app.domain.errors import ClaimLost
 from app.domain.verdict import Bury, Done, Retry, Verdict
@@ -21,15 +24,19 @@ async def claim_due(
     lease_until: datetime,
     limit: int,
     marks: Mapping[str, Any] | None = None,
+    only: Sequence[ColumnElement[bool]] = (),
 ) -> list[RowMapping]:
-    """Take up to `limit` due rows, oldest first, until `lease_until`; `marks` are more columns to set.
+    """Take up to `limit` due rows, oldest first, until `lease_until`.
+
+    `marks` are more columns to set, `only` more conditions.
+
 
     A row that is not finished by then is simply due again: that is the whole crash rescue.
     Rows that another replica is claiming at this moment are skipped (SKIP LOCKED; SQLite has one writer anyway).
     """
     due = (
         select(table.c.id)
-        .where(table.c.state == "pending", table.c.due_at <= now)
+        .where(table.c.state == "pending", table.c.due_at <= now, *only)
         .order_by(table.c.due_at, table.c.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -44,6 +51,12 @@ async def claim_due(
     )
     rows = (await transaction.execute(claim)).mappings().all()
     return sorted(rows, key=lambda row: row["id"])
+
+
+async def due_tables(transaction: Transaction, tables: Sequence[Table], now: datetime) -> list[bool]:
+    """Tell of each queue whether a row is due, in one query without a lock."""
+    looks = [exists().where(table.c.state == "pending", table.c.due_at <= now).label(table.name) for table in tables]
+    return list((await transaction.execute(select(*looks))).one())
 
 
 def verdict_columns(verdict: Verdict, *, done: str, failures: int, now: datetime) -> dict[str, Any]:
@@ -74,20 +87,13 @@ async def finish(transaction: Transaction, table: Table, rows: Sequence[tuple[Cl
     """
     if not rows:
         return
-    names = rows[0][1].keys()
-    statement = (
-        update(table)
-        .where(
-            table.c.id == bindparam("claim_id"),
-            table.c.attempt == bindparam("claim_attempt"),
-            table.c.state == "pending",
-        )
-        .values({name: bindparam(f"new_{name}") for name in names})
+    matched = await _finish(table, tuple(rows[0][1]))(
+        transaction, [({"id": claim.id, "attempt": claim.attempt}, values) for claim, values in rows]
     )
-    parameters = [
-        {"claim_id": claim.id, "claim_attempt": claim.attempt, **{f"new_{name}": values[name] for name in names}}
-        for claim, values in rows
-    ]
-    result = await transaction.execute(statement, parameters)
-    if result.rowcount != len(rows):
-        raise ClaimLost(f"{len(rows) - result.rowcount} of {len(rows)} rows of {table.name} were claimed anew")
+    if matched != len(rows):
+        raise ClaimLost(f"{len(rows) - matched} of {len(rows)} rows of {table.name} were claimed anew")
+
+
+@cache
+def _finish(table: Table, names: tuple[str, ...]) -> UpdateMany:
+    return UpdateMany(table, match=("id", "attempt"), given=names, only=[table.c.state == "pending"])

@@ -36,13 +36,15 @@ NOT_THE_BOTS = {
 async def current_version(database: Database) -> str | None:
     """Return the migration that the database is at, or None for a database we never touched."""
     async with database.read() as connection:
-        return await connection.run_sync(_version)
+        return await connection.run_sync(version_of)
 
 
-def _version(connection: Connection) -> str | None:
+def version_of(connection: Connection) -> str | None:
+    """Return the migration that the database is at, or None for a database we never touched."""
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
-    return connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar_one_or_none()  # noqa: S608  a constant
+    statement = text(f"SELECT version_num FROM {VERSION_TABLE}")  # noqa: S608  a constant  # nosec B608
+    return connection.execute(statement).scalar_one_or_none()
 
 
 async def check_soundness(database: Database, language: str = "en") -> None:
@@ -70,8 +72,12 @@ def _is_worth_checking(path: Path) -> bool:
 
 
 async def is_behind(database: Database) -> bool:
-    """Tell whether migrations are missing."""
-    return await current_version(database) != HEAD
+    """Tell whether migrations are missing.
+
+    Newer ones than ours only add, so an older version may go on with them, or come back.
+    """
+    version = await current_version(database)
+    return version is None or version < HEAD
 
 
 async def find_bot_tables(database: Database, language: str = "en") -> BotTables:

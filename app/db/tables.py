@@ -17,13 +17,14 @@ from sqlalchemy import (
 from app.db.engine import UtcDateTime
 
 VERSION_TABLE = "webhook_schema_version"
-HEAD = "0001"  # the newest migration; a test holds it to the files
+HEAD = "0002"  # the newest migration; a test holds it to the files
 
 metadata = MetaData()
 _Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only INTEGER keys
 _PENDING = text("state = 'pending'")
 _READ = text("fal_request_id IS NOT NULL")  # so that storing a delivery need not touch the index
 _KEPT = text("finished_at IS NOT NULL AND body IS NOT NULL")  # what retention has still to empty
+_DEAD = text("state = 'dead'")  # few rows of many: counted every minute
 _NAMED = text("finished_at IS NOT NULL AND avatar_name <> ''")
 
 
@@ -59,6 +60,7 @@ deliveries = Table(
     Index("webhook_deliveries_due", "due_at", "id", postgresql_where=_PENDING, sqlite_where=_PENDING),
     Index("webhook_deliveries_fal_request_id", "fal_request_id", postgresql_where=_READ, sqlite_where=_READ),
     Index("webhook_deliveries_kept", "finished_at", postgresql_where=_KEPT, sqlite_where=_KEPT),
+    Index("webhook_deliveries_dead", "id", postgresql_where=_DEAD, sqlite_where=_DEAD),
 )
 
 notifications = Table(
@@ -82,6 +84,7 @@ notifications = Table(
     UniqueConstraint("avatar_id", "request_id", "kind", name="webhook_notifications_identity"),
     Index("webhook_notifications_due", "due_at", "id", postgresql_where=_PENDING, sqlite_where=_PENDING),
     Index("webhook_notifications_kept", "finished_at", postgresql_where=_NAMED, sqlite_where=_NAMED),
+    Index("webhook_notifications_dead", "id", postgresql_where=_DEAD, sqlite_where=_DEAD),
 )
 
 slots = Table(
@@ -98,4 +101,21 @@ chores = Table(
     Column("due_at", UtcDateTime, nullable=False),
     Column("finished_at", UtcDateTime),
     Column("reason", String(64)),
+)
+
+alerts = Table(
+    "webhook_alerts",
+    metadata,
+    Column("name", String(128), primary_key=True),  # the condition, and `@machine` where the fact is a machine's own
+    Column("machine", String(64), nullable=False),  # '' where the fact is shared
+    Column("level", String(16), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("opened_at", UtcDateTime, nullable=False),
+    Column("changed_at", UtcDateTime, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+    Column("gone_at", UtcDateTime),
+    Column("resolved_at", UtcDateTime),
+    Column("told_at", UtcDateTime),
+    Column("told_level", String(16)),
+    Column("times", Integer, nullable=False, server_default="0"),
 )

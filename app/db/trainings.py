@@ -10,12 +10,13 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Column, MetaData, Row, Table, Text, Update, Uuid, bindparam, cast, inspect, select, update
+from sqlalchemy import Column, MetaData, Row, Table, Uuid, inspect, select, update
 from sqlalchemy import DateTime as SqlDateTime
 from sqlalchemy.engine import Connection
-from sqlalchemy.sql.elements import ColumnElement
 
 from app.db.engine import Transaction
+from app.db.many import Row as GivenRow
+from app.db.many import UpdateMany
 from app.domain.errors import ClaimLost
 from app.domain.notification import Owner
 from app.domain.training import Artifacts, Change, Trainer, Training, TrainingStatus
@@ -60,10 +61,9 @@ def missing_columns(connection: Connection) -> list[str]:
 class BotTables:
     """`users` and `avatars` as found in this database."""
 
-    def __init__(self, users: Table, avatars: Table, *, is_sqlite: bool) -> None:
+    def __init__(self, users: Table, avatars: Table) -> None:
         self._users = users
         self._avatars = avatars
-        self._is_sqlite = is_sqlite
         self._select = (
             select(
                 *avatars.c,
@@ -75,16 +75,22 @@ class BotTables:
             .order_by(avatars.c.id)
             .with_for_update(of=avatars)
         )
-        self._complete = self._statement(
-            finetune_id=bindparam("new_finetune_id"),
-            diffusers_lora_file_url=bindparam("new_lora"),
-            config_file_url=bindparam("new_config"),
-            training_completed_at=bindparam("new_completed_at"),
-            training_progress=100,
-            training_error=None,
+        match = ("id", "status")
+        touched = ("status", "last_status_check", "updated_at", "fal_response_data")
+        self._complete = UpdateMany(
+            avatars,
+            match=match,
+            given=(
+                *touched,
+                "finetune_id",
+                "diffusers_lora_file_url",
+                "config_file_url",
+                "training_completed_at",
+            ),
+            fixed={"training_progress": 100, "training_error": None},
         )
         # A failure leaves the artifacts of an earlier training alone.
-        self._fail = self._statement(training_error=bindparam("new_error"))
+        self._fail = UpdateMany(avatars, match=match, given=(*touched, "training_error"))
 
     @classmethod
     async def find(cls, connection: Transaction) -> "BotTables":
@@ -98,7 +104,7 @@ class BotTables:
         for name, needed in NEEDED.items():
             found = {column["name"]: column["type"] for column in inspector.get_columns(name)}
             tables[name] = Table(name, MetaData(), *(Column(column, found[column]) for column in needed))
-        return cls(tables["users"], tables["avatars"], is_sqlite=connection.dialect.name == "sqlite")
+        return cls(tables["users"], tables["avatars"])
 
     async def lock(self, transaction: Transaction, request_ids: Sequence[str]) -> dict[str, list[Training]]:
         """Load the trainings of these fal request ids and keep their rows from changing until the transaction ends."""
@@ -115,14 +121,13 @@ class BotTables:
         """
         for completed in (True, False):
             rows = [
-                self._parameters(training, change, answer)
+                self._row(training, change, answer)
                 for training, change, answer in changes
                 if (change.status is TrainingStatus.COMPLETED) is completed
             ]
             if not rows:
                 continue
-            result = await transaction.execute(self._complete if completed else self._fail, rows)
-            if result.rowcount != len(rows):
+            if await (self._complete if completed else self._fail)(transaction, rows) != len(rows):
                 raise ClaimLost("an avatar changed while its plan was made")
 
     async def chat_id(self, transaction: Transaction, owner_id: str) -> int | None:
@@ -141,45 +146,24 @@ class BotTables:
             update(users).where(users.c.id.in_(keys), users.c.is_blocked.is_not(blocked)).values(is_blocked=blocked)
         )
 
-    def _statement(self, **values: Any) -> Update:
-        avatars = self._avatars
-        return (
-            update(avatars)
-            .where(avatars.c.id == bindparam("row_id"), avatars.c.status == bindparam("row_status"))
-            .values(
-                status=bindparam("new_status"),
-                last_status_check=bindparam("new_checked_at"),
-                updated_at=bindparam("new_updated_at"),
-                fal_response_data=self._json("new_answer"),
-                **values,
-            )
-        )
-
-    def _parameters(self, training: Training, change: Change, answer: str) -> dict[str, Any]:
+    def _row(self, training: Training, change: Change, answer: str) -> GivenRow:
         columns = self._avatars.c
-        shared = {
-            "row_id": self._key(columns.id, training.avatar_id),
-            "row_status": training.spelling,
-            "new_status": _spelled_like(training.spelling, change.status),
-            "new_checked_at": _moment(columns.last_status_check, change.at),
-            "new_updated_at": _moment(columns.updated_at, change.at),
-            "new_answer": answer,
+        old = {"id": self._key(columns.id, training.avatar_id), "status": training.spelling}
+        new = {
+            "status": _spelled_like(training.spelling, change.status),
+            "last_status_check": _moment(columns.last_status_check, change.at),
+            "updated_at": _moment(columns.updated_at, change.at),
+            "fal_response_data": answer,
         }
         if change.artifacts is None:
-            return {**shared, "new_error": change.error}
-        return {
-            **shared,
-            "new_finetune_id": change.artifacts.finetune_id,
-            "new_lora": change.artifacts.lora_url,
-            "new_config": change.artifacts.config_url,
-            "new_completed_at": _moment(columns.training_completed_at, change.at),
+            return old, {**new, "training_error": change.error}
+        return old, {
+            **new,
+            "finetune_id": change.artifacts.finetune_id,
+            "diffusers_lora_file_url": change.artifacts.lora_url,
+            "config_file_url": change.artifacts.config_url,
+            "training_completed_at": _moment(columns.training_completed_at, change.at),
         }
-
-    def _json(self, name: str) -> ColumnElement[Any]:
-        value = bindparam(name, type_=Text())
-        kind = self._avatars.c.fal_response_data.type
-        # SQLite would turn CAST(… AS JSON) into a number; there JSON is text anyway.
-        return value if self._is_sqlite or isinstance(kind, Text) else cast(value, kind)
 
     @staticmethod
     def _key(column: Column[Any], value: str) -> str | UUID:

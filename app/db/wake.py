@@ -8,7 +8,8 @@ import psycopg
 import structlog
 from sqlalchemy import text
 
-from app.db.engine import CONNECT_TIMEOUT, Transaction, parse_url
+from app.db.engine import CONNECT_TIMEOUT, Transaction
+from app.db.url import parse_url
 
 log = structlog.get_logger(__name__)
 

@@ -1,10 +1,13 @@
-"""What an owner must hear; `app.telegram.messages` knows how it is worded."""
+"""What an owner or the operator must hear; `app.telegram.messages` knows how it is worded."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from app.domain.alert import Alert, AlertLevel, Condition
 from app.domain.delivery import Claim
+
+OPERATOR = "00000000-0000-0000-0000-000000000000"  # stands for the operator where a row names its owner: nobody's id
 
 
 class Kind(StrEnum):
@@ -12,6 +15,8 @@ class Kind(StrEnum):
 
     READY = "ready"
     FAILED = "failed"
+    ALERT = "alert"  # this and the next go to the operator
+    RESOLVED = "resolved"
 
 
 class NotificationState(StrEnum):
@@ -52,14 +57,18 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """One thing an owner must hear. `cause` is set for `Kind.FAILED` only."""
+    """One thing an owner must hear. `cause` is set for `Kind.FAILED` only.
+
+    `overtakes`: a failure of the same training may still wait to be told, and must not be any more.
+    """
 
     avatar_id: str
     avatar_name: str
     request_id: str
     kind: Kind
     owner: Owner
-    cause: Cause | None = None
+    cause: Cause | Condition | None = None
+    overtakes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +83,23 @@ class ClaimedNotification:
     stored_at: datetime
     applied_at: datetime
     send_at: datetime  # the slot that pacing gave it
+
+
+def read_cause(kind: Kind, word: str | None) -> Cause | Condition | None:
+    """Read what was stored as the cause of a notification. Raises ValueError for a word there is not."""
+    if word is None:
+        return None
+    return Condition(word) if kind in (Kind.ALERT, Kind.RESOLVED) else Cause(word)
+
+
+def tell_operator(alert: Alert, kind: Kind, *, chat_id: int, language: str) -> Notification:
+    """Make the message about an alert as it stands (`Kind.ALERT`, or `Kind.RESOLVED` once it is over)."""
+    opening = f"{alert.opened_at:%Y%m%dT%H%M%S%f}.{alert.level}"
+    operator = Owner(OPERATOR, chat_id, language)
+    # Never an empty name: that is what retention leaves of a row, and such a one cannot be sent again.
+    return Notification(opening, alert.detail or alert.name, alert.name, kind, operator, alert.condition)
+
+
+def alert_of(notification: Notification) -> tuple[AlertLevel, str]:
+    """Read back what `tell_operator` put in: the level, and the machine ('' where the fact is shared)."""
+    return AlertLevel(notification.avatar_id.rpartition(".")[2]), notification.request_id.partition("@")[2]

@@ -179,4 +179,5 @@ def _decide_failed(training: Training, outcome: Failed, now: datetime) -> Plan:
 
 
 def _notification(training: Training, kind: Kind, cause: Cause | None) -> Notification:
-    return Notification(training.avatar_id, training.name, training.request_id, kind, training.owner, cause)
+    overtakes = training.status is TrainingStatus.ERROR
+    return Notification(training.avatar_id, training.name, training.request_id, kind, training.owner, cause, overtakes)

@@ -13,6 +13,7 @@ import orjson
 import structlog
 
 from app.fal.client import FetchFailed, get_capped, host_of, read_copy, write_copy
+from app.fal.skew import Skew
 
 BUILT_IN = (
     "34.123.59.101/32",
@@ -69,6 +70,7 @@ class Addresses:
 
     `url` is fal's meta endpoint. `fixed` (ALLOWED_IPS), when it holds anything, replaces fal's list for good; an entry
     that is no address raises ValueError. An old list stays in force: it is never a reason to refuse fal.
+    Every answer tells fal's time to `skew`, when it is given.
     """
 
     def __init__(
@@ -78,7 +80,10 @@ class Addresses:
         client: httpx2.AsyncClient,
         clock: Callable[[], datetime],
         fixed: Sequence[str] | None = None,
+        *,
+        skew: Skew | None = None,
     ) -> None:
+        self._skew = skew
         self._url = url
         self._cache_file = cache_file
         self._client = client
@@ -131,7 +136,13 @@ class Addresses:
             return True
         host = host_of(self._url)
         try:
-            status, body = await get_capped(self._client, self._url, BODY_LIMIT, deadline_seconds=FETCH_SECONDS)
+            status, body = await get_capped(
+                self._client,
+                self._url,
+                BODY_LIMIT,
+                deadline_seconds=FETCH_SECONDS,
+                on_headers=None if self._skew is None else self._skew.timing(host),
+            )
         except FetchFailed as failure:
             _log.warning("addresses.refresh_failed", host=host, why=failure.why)
             return False

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -57,10 +57,13 @@ async def get_capped(
     limit_bytes: int,
     headers: Mapping[str, str] | None = None,
     deadline_seconds: float = 10.0,
+    *,
+    on_headers: Callable[[Mapping[str, str]], None] | None = None,
 ) -> tuple[int, bytes]:
     """GET `url`; return the HTTP status, whatever it is, and at most `limit_bytes` of body.
 
     `deadline_seconds` bounds the whole exchange: a server that drips one byte at a time never hits a read timeout.
+    `on_headers` is given the headers of whatever answer comes, before it is judged.
     Raises FetchFailed. Plain http:// is spoken with loopback only.
     """
     if not _is_permitted(url):
@@ -71,6 +74,8 @@ async def get_capped(
             asyncio.timeout(deadline_seconds),
             client.stream("GET", url, headers=wanted, follow_redirects=False) as response,
         ):
+            if on_headers is not None:
+                on_headers(response.headers)
             if response.headers.get("content-encoding", "identity") != "identity":
                 raise FetchFailed("encoded")
             body = bytearray()

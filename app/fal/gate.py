@@ -1,16 +1,19 @@
 """Who may deliver: fal, from fal's addresses, for our account, now."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 import structlog
 
 from app.domain.errors import DeliveryRefused, KeysUnavailable
 from app.fal.addresses import Addresses
-from app.fal.keys import Keys
+from app.fal.keys import MIN_INTERVAL, Keys
 from app.fal.signature import SignedHeaders, check_clock, matching_key, read_headers
+from app.fal.strikes import Strikes
+
+RELUCTANT = timedelta(minutes=2)  # between two fetches for an address that floods us; fal retries for longer
 
 log = structlog.get_logger("app.webhook")
 
@@ -23,7 +26,7 @@ class IpFilter(StrEnum):
     OFF = "off"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Gate:
     """Judges one POST. `account` is our fal user id; None accepts any account (and is warned about at start)."""
 
@@ -32,35 +35,51 @@ class Gate:
     ip_filter: IpFilter
     account: str | None
     clock: Callable[[], datetime]
+    strikes: Strikes = field(default_factory=Strikes)
+    _foreign_accounts: int = field(default=0, init=False)
+
+    def foreign_accounts(self) -> int:
+        """Count the refused deliveries, since the start, that fal did sign, but for an account that is not ours."""
+        return self._foreign_accounts
 
     def identify(self, headers: Iterable[tuple[bytes, bytes]], address: str | None) -> SignedHeaders | None:
-        """Judge what needs no body: the address, the form of the headers, the clock, the account.
+        """Judge what needs no body: the form of the headers, the address, the clock.
 
         Returns None for an unsigned call. Raises DeliveryRefused.
         """
         signed = read_headers(headers)
         if signed is None:
             return None
-        if self.ip_filter is not IpFilter.OFF and not self.addresses.allows(address):
-            if self.ip_filter is IpFilter.ENFORCE:
-                raise DeliveryRefused(403, "address_not_listed", "this address is not one of fal's")
-            log.warning("delivery.address_not_listed", request_id=signed.request_id, address=address)
-        check_clock(signed, self.clock().timestamp())
+        if self.ip_filter is IpFilter.ENFORCE and not self.addresses.allows(address):
+            raise DeliveryRefused(403, "address_not_listed", "this address is not one of fal's")
+        check_clock(signed, self.clock().timestamp(), self.keys.clock_offset)
         return signed
 
-    async def prove(self, signed: SignedHeaders, body_sha256: str) -> None:
+    async def prove(self, signed: SignedHeaders, body_sha256: str, address: str | None) -> None:
         """Verify the signature, then pin the account.
 
         Raises DeliveryRefused, or KeysUnavailable when there is no key to judge with.
         """
         if not self.keys.current() and not await self.keys.ensure():
             raise KeysUnavailable("no fal key younger than a day is at hand")
-        if not self._fits(signed, body_sha256) and not (
-            await self.keys.refresh_after_failure() and self._fits(signed, body_sha256)
-        ):
-            raise DeliveryRefused(401, "signature_invalid", "no key of fal's made this signature")
+        if not self._fits(signed, body_sha256):
+            await self._look_again(signed, body_sha256, address)
         if self.account is not None and signed.user_id != self.account:
+            self._foreign_accounts += 1
             raise DeliveryRefused(403, "account_foreign", "signed by fal, but for another account")
+        if self.ip_filter is IpFilter.REPORT and not self.addresses.allows(address):
+            log.warning("delivery.address_not_listed", request_id=signed.request_id, address=address)
+
+    async def _look_again(self, signed: SignedHeaders, body_sha256: str, address: str | None) -> None:
+        """Fetch fal's keys in case they changed; refuse what still fits none."""
+        interval = RELUCTANT if self.strikes.are_many(address) else MIN_INTERVAL
+        if await self.keys.refresh_after_failure(interval) and self._fits(signed, body_sha256):
+            return
+        if self.strikes.add(address):
+            raise DeliveryRefused(401, "signature_invalid", "no key of fal's made this signature")
+        raise DeliveryRefused(
+            429, "signatures_failing", "too many signatures from this address were wrong, this one, too"
+        )
 
     def _fits(self, signed: SignedHeaders, body_sha256: str) -> bool:
         key = matching_key(signed, body_sha256, self.keys.current())

@@ -17,6 +17,7 @@ from nacl.bindings import crypto_core_ed25519_is_valid_point
 from nacl.signing import VerifyKey
 
 from app.fal.client import FetchFailed, get_capped, host_of, read_copy, write_copy
+from app.fal.skew import Skew
 
 Key = VerifyKey
 
@@ -70,12 +71,20 @@ class Keys:
     """The keys a delivery may be signed with, and how they are renewed.
 
     `urls` are tried in order. `clock` gives the time in UTC, timezone-aware. A failed fetch, and a signature that
-    fits no key, never take away keys that are younger than a day.
+    fits no key, never take away keys that are younger than a day. Every answer also tells fal's time to `skew`, which
+    may be shared.
     """
 
     def __init__(
-        self, urls: Sequence[str], cache_file: Path, client: httpx2.AsyncClient, clock: Callable[[], datetime]
+        self,
+        urls: Sequence[str],
+        cache_file: Path,
+        client: httpx2.AsyncClient,
+        clock: Callable[[], datetime],
+        *,
+        skew: Skew | None = None,
     ) -> None:
+        self.skew = skew or Skew(clock)
         self._urls = tuple(urls)
         self._cache_file = cache_file
         self._client = client
@@ -100,6 +109,10 @@ class Keys:
         # After the clock stepped back the keys would not age until it caught up: count from here instead.
         self._fetched_at = min(self._fetched_at, now)
         return now - self._fetched_at
+
+    def clock_offset(self) -> timedelta | None:
+        """Tell by how much our clock is ahead of fal's (negative: behind); None before fal's first answer."""
+        return self.skew.offset()
 
     def prefer(self, key: Key) -> None:
         """Put the key that just fitted first: fal keeps two live, and a try in vain doubles the cost of a delivery."""
@@ -131,8 +144,8 @@ class Keys:
         async with self._fetching:
             return self._succeeded if self._fetches != seen else await self._fetch()
 
-    async def refresh_after_failure(self) -> bool:
-        """Fetch because a signature fits no key: at most once in 30 s, however many deliveries ask.
+    async def refresh_after_failure(self, interval: timedelta = MIN_INTERVAL) -> bool:
+        """Fetch because a signature fits no key: at most once in `interval`, however many deliveries ask.
 
         Callers during a fetch wait for it; the others return at once. True when the set of keys is another one now,
         so that verifying again makes sense. A failed `refresh` counts too, a successful one does not: fal may change
@@ -140,20 +153,21 @@ class Keys:
         """
         before, seen = frozenset(self._keys), self._fetches
         async with self._fetching:
-            if self._fetches == seen and not self._is_limited():
+            if self._fetches == seen and not self._is_limited(interval):
                 self._limited_from = self._clock()
                 await self._fetch()
             return frozenset(self._keys) != before
 
     async def ensure(self) -> bool:
         """Fetch when there is no key at hand, as rarely as `refresh_after_failure`; tell whether there is one now."""
-        if not self.current():
-            await self.refresh_after_failure()
+        if not self.current() and await self.refresh_after_failure():
+            # These are the first keys, not a second look at them: fal may change them right after.
+            self._limited_from = None
         return bool(self.current())
 
-    def _is_limited(self) -> bool:
+    def _is_limited(self, interval: timedelta) -> bool:
         # A negative difference means that the clock stepped back, not that the last fetch was just now.
-        return self._limited_from is not None and timedelta(0) <= self._clock() - self._limited_from < MIN_INTERVAL
+        return self._limited_from is not None and timedelta(0) <= self._clock() - self._limited_from < interval
 
     async def _fetch(self) -> bool:
         started = self._clock()
@@ -167,7 +181,9 @@ class Keys:
         for url in self._urls:
             host = host_of(url)
             try:
-                status, body = await get_capped(self._client, url, BODY_LIMIT, deadline_seconds=FETCH_SECONDS)
+                status, body = await get_capped(
+                    self._client, url, BODY_LIMIT, deadline_seconds=FETCH_SECONDS, on_headers=self.skew.timing(host)
+                )
             except FetchFailed as failure:
                 _log.warning("keys.refresh_failed", host=host, why=failure.why)
                 continue

@@ -242,6 +242,8 @@ def _kept(value: Any, text_limit: int, entry_limit: int, depth: int) -> Any:
 def _kept_text(text: str, limit: int) -> str:
     if len(text) > limit:
         return f"[{len(text)} characters not kept]"
+    if text.isascii() and "\0" not in text:  # nearly all of them
+        return text
     return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
 
 

@@ -5,8 +5,9 @@ Source: fal webhooks docs, and eight captured deliveries (docs/fal.md).
 
 from binascii import Error as NotHex
 from binascii import unhexlify
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from nacl.bindings import crypto_sign_open
 from nacl.exceptions import BadSignatureError
@@ -21,6 +22,7 @@ SIGNATURE = b"x-fal-webhook-signature"
 SIGNED_HEADERS = (REQUEST_ID, USER_ID, TIMESTAMP, SIGNATURE)
 
 CLOCK_TOLERANCE = 300  # seconds either way
+MEASURED_TO = 2.0  # seconds; a clock no further from fal's than this counts as right
 ID_LIMIT = 255  # characters
 TIMESTAMP_DIGITS = 12
 SIGNATURE_DIGITS = 128  # hex
@@ -68,10 +70,17 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> SignedHeaders | None
     )
 
 
-def check_clock(signed: SignedHeaders, now_seconds: float) -> None:
+def _unmeasured() -> None:
+    return None
+
+
+def check_clock(
+    signed: SignedHeaders, now_seconds: float, clock_ahead: Callable[[], timedelta | None] = _unmeasured
+) -> None:
     """Refuse what was signed more than 300 s before or after `now_seconds` (Unix time).
 
-    fal signs every retry anew, so only a replay or a wrong clock comes here. Raises DeliveryRefused 401
+    fal signs every retry anew, so only a replay or a wrong clock comes here; `clock_ahead`, which says how far our
+    clock is ahead of fal's if that was measured, tells the reader which of them. Raises DeliveryRefused 401
     `timestamp_outside_window`.
     """
     ahead = signed.timestamp - now_seconds
@@ -81,8 +90,18 @@ def check_clock(signed: SignedHeaders, now_seconds: float) -> None:
     raise DeliveryRefused(
         401,
         "timestamp_outside_window",
-        f"the signature's time is {abs(ahead):.0f} s {direction} this server's clock; {CLOCK_TOLERANCE} s are allowed",
+        f"the signature's time is {abs(ahead):.0f} s {direction} this server's clock; {CLOCK_TOLERANCE} s are allowed"
+        f"{_measured(clock_ahead())}",
     )
+
+
+def _measured(clock_ahead: timedelta | None) -> str:
+    if clock_ahead is None:
+        return ""
+    seconds = clock_ahead.total_seconds()
+    if abs(seconds) <= MEASURED_TO:
+        return "; measured against fal's, this clock is right"
+    return f"; measured against fal's, this clock is {abs(seconds):.0f} s {'fast' if seconds > 0 else 'slow'}"
 
 
 def verify(signed: SignedHeaders, body_sha256_hex: str, keys: Sequence[VerifyKey]) -> bool:

@@ -2,26 +2,31 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 import orjson
 import structlog
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.core.text import quiet_json
 from app.domain.delivery import Delivery
 from app.domain.errors import DeliveryRefused, Unavailable
 from app.fal.gate import Gate
 from app.fal.signature import SignedHeaders
+from app.fal.strikes import FULL_AGAIN
 from app.flows.accept import Accept
 from app.flows.ports import Clock
 from app.routers.problems import problem
+from app.routers.quiet import Quiet
 
 log = structlog.get_logger("app.webhook")
 
 PATH = "/api/v1/avatar/status_update"
+RAW_PATH = PATH.encode()
+CLOSE = {"Connection": "close"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +37,15 @@ class WebhookParts:
     accept: Accept
     clock: Clock
     max_body_bytes: int
+    quiet: Quiet = field(default_factory=Quiet)
 
 
 class WebhookLane:
-    """POST /api/v1/avatar/status_update, answered before the framework's own middleware and routing.
+    """/api/v1/avatar/status_update, answered before the framework's own middleware and routing.
 
-    That is a third of what a delivery would cost; everything else goes on to `app`.
+    That is a third of what a delivery would cost, and nothing between can answer in our place, a CORS preflight
+    included; every other path goes on to `app`. The path is exact: escapes that would decode to it are another path,
+    as they are to a proxy in front.
     """
 
     def __init__(self, app: ASGIApp, parts: Callable[[], WebhookParts]) -> None:
@@ -45,11 +53,16 @@ class WebhookLane:
         self._parts = parts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Take the webhook's POST, pass on the rest."""
-        if scope["type"] == "http" and scope["path"] == PATH and scope["method"] == "POST":
-            await self._deliver(scope, receive, send)
-        else:
+        """Take the webhook's path, pass on the rest."""
+        if scope["type"] != "http" or scope["path"] != PATH:
             await self._app(scope, receive, send)
+        elif scope.get("raw_path", RAW_PATH) != RAW_PATH:
+            await _send(problem(404, "not_found", "no such path; escapes do not stand for letters here"), send)
+        elif scope["method"] != "POST":
+            allow = {"Allow": "POST"}
+            await _send(problem(405, "method_not_allowed", "the webhook takes POST and nothing else", allow), send)
+        else:
+            await self._deliver(scope, receive, send)
 
     async def _deliver(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one POST. Never 3xx, never 500: what we got wrong is 503, so that fal comes again."""
@@ -59,17 +72,19 @@ class WebhookLane:
         try:
             response = await self._answer(parts, scope, receive, address)
         except DeliveryRefused as error:
-            log.warning("delivery.refused", code=error.code, status=error.status, address=address)
+            if parts.quiet.admits(address, error.code):
+                log.warning(
+                    "delivery.refused", code=error.code, status=error.status, address=address, detail=error.detail
+                )
             response = _refusal(error)
         except Unavailable as error:
-            log.error("delivery.not_stored", code=error.code, address=address, cause=str(error))  # noqa: TRY400  expected trouble: its cause says it all
+            if parts.quiet.admits(address, error.code):
+                log.error("delivery.not_stored", code=error.code, address=address, cause=str(error))  # noqa: TRY400  expected trouble: its cause says it all
             response = _unavailable(error.code, error.retry_after)
         except Exception:
             log.exception("delivery.bug", address=address)
             response = _unavailable("internal_error", Unavailable.retry_after)
-        # What Response.__call__ would do, without its detours.
-        await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
-        await send({"type": "http.response.body", "body": response.body})
+        await _send(response, send)
 
     async def _answer(self, parts: WebhookParts, scope: Scope, receive: Receive, address: str | None) -> Response:
         headers = scope["headers"]
@@ -80,7 +95,7 @@ class WebhookLane:
         if signed is None:
             return _probe(parts, scope, body, address)
         body_sha256 = hashlib.sha256(body).hexdigest()
-        await parts.gate.prove(signed, body_sha256)
+        await parts.gate.prove(signed, body_sha256, address)
         delivery = Delivery(signed.request_id, body, body_sha256, _kept_headers(signed), received_at)
         receipt = await parts.accept(delivery)
         if not receipt.new:
@@ -95,11 +110,6 @@ def _check_form(headers: list[tuple[bytes, bytes]]) -> None:
         raise DeliveryRefused(415, "media_type_unsupported", "send exactly one Content-Type: application/json")
     if any(name == b"content-encoding" for name, _ in headers):
         raise DeliveryRefused(415, "encoding_unsupported", "send the body as it is, without Content-Encoding")
-
-
-async def only_post(_request: Request) -> Response:
-    """Stand in the routing for the lane, so that another method is a 405; no request ends here."""
-    raise AssertionError
 
 
 async def _read_body(headers: list[tuple[bytes, bytes]], receive: Receive, limit: int) -> bytes:
@@ -154,10 +164,17 @@ def _probe(parts: WebhookParts, scope: Scope, body: bytes, address: str | None) 
         "ip_filter": parts.gate.ip_filter,
         "tls": scope.get("extensions", {}).get("tls", {}).get("version", "none"),
     }
-    log.info("delivery.probed", address=address)
-    return _received(
-        {"status": "received", "test": True, "request_id": request_id if named_test else None, "checks": checks}
-    )
+    if parts.quiet.admits(address, "probed"):
+        log.info("delivery.probed", address=address)
+    told = {"status": "received", "test": True, "request_id": request_id if named_test else None, "checks": checks}
+    # Whoever asks by curl reads this in a terminal.
+    return Response(quiet_json(orjson.dumps(told).decode()), media_type="application/json")
+
+
+async def _send(response: Response, send: Send) -> None:
+    # What Response.__call__ would do, without its detours.
+    await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
+    await send({"type": "http.response.body", "body": response.body})
 
 
 def _received(answer: dict[str, Any]) -> Response:
@@ -166,7 +183,9 @@ def _received(answer: dict[str, Any]) -> Response:
 
 def _refusal(error: DeliveryRefused) -> Response:
     # What is left of an unread body must not be taken for the next request.
-    headers = {"Connection": "close"} if error.status in (400, 413, 415) else None
+    headers = CLOSE if error.status in (400, 413, 415) else {}
+    if error.status == HTTPStatus.TOO_MANY_REQUESTS:
+        headers = {"Retry-After": str(FULL_AGAIN)}
     return problem(error.status, error.code, error.detail, headers)
 
 

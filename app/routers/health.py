@@ -9,8 +9,6 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from app import __version__
-from app.db import views
-from app.db.engine import Database
 from app.domain.errors import DatabaseUnavailable
 from app.fal.addresses import Addresses
 from app.fal.keys import Keys
@@ -26,7 +24,7 @@ class HealthParts:
     """What the pages about our own state look at. `certificate_ends` is None on plain HTTP."""
 
     service_name: str
-    database: Database
+    totals: Callable[[], Awaitable[dict[str, Any]]]
     probe: Callable[[], Awaitable[None]]
     worker_is_alive: Callable[[], bool]
     keys: Keys
@@ -75,7 +73,7 @@ async def webhook_status(request: Request) -> Response:
     """Totals of the webhook: no ids, no names."""
     parts = _parts(request)
     try:
-        totals = await views.totals(parts.database)
+        totals = await parts.totals()
     except DatabaseUnavailable as error:
         return problem(503, error.code, "the database does not answer", {"Retry-After": str(error.retry_after)})
     now = parts.clock.now()
@@ -113,6 +111,11 @@ async def root(request: Request) -> Response:
             },
         }
     )
+
+
+async def is_ready(parts: HealthParts) -> bool:
+    """Tell whether deliveries can be stored and applied; what /readyz answers, for whoever started us."""
+    return all(state == "ok" for state in (await _own_checks(parts)).values())
 
 
 async def _own_checks(parts: HealthParts) -> dict[str, str]:

@@ -1,26 +1,21 @@
 """uvicorn's HTTP protocol with the patience and the limits that it lacks."""
 
 import asyncio
-import fcntl
-import socket
-import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import ClassVar
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from app.server.hosts import problem
+from app.server.patience import Patience, acknowledged, unsent
 
 MOST_HEADERS = 100
 MOST_HEADER_BYTES = 64 * 1024
+MOST_WAITING = 32  # requests sent ahead of their answers; a read has room for ten thousand, of 4 KiB each in memory
 ONE_READ = 256 * 1024  # bytes; uvloop hands over no more at a time
-SWEEPS = 30  # in one client_timeout
 BODY_HEADERS = frozenset((b"content-length", b"transfer-encoding"))
 LEAST_TAKEN = 16 * 1024  # bytes of an answer in the time that `Patience.unread` gives
-SIOCOUTQNSD = 0x894B  # linux/sockios.h; elsewhere it is an OSError, and nobody is cut for not reading
-TCP_INFO_BYTES_ACKED = 120  # offset in linux/tcp.h's tcp_info
 
 Refusal = tuple[int, str, str]  # status, code, detail
 Stuck = tuple[str, RequestResponseCycle | None, int]  # what is waited for, on which request, how far it has come
@@ -51,42 +46,6 @@ class _Ignored(list[tuple[bytes, bytes]]):
 
 
 IGNORED = _Ignored()
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long the server waits for a client, in seconds; `every` is the time between two sweeps.
-
-    `asking`: for the rest of a header or body, or for the first byte; `unread`: for 16 KiB of an answer to be taken;
-    `leftover`: for a body that was answered before its end; `closing`: for the goodbye of one who has taken it all;
-    `refused`: for the goodbye of one who was refused.
-    """
-
-    every: float
-    asking: float
-    unread: float
-    leftover: float
-    closing: float
-    refused: float
-
-    @classmethod
-    def of(cls, client_timeout: float) -> "Patience":
-        """Divide `client_timeout` so that, sweeps and farewell included, nobody exceeds it."""
-        every, farewell = min(0.5, client_timeout / SWEEPS), min(1.0, client_timeout / 15)
-        asking = client_timeout - 2 * every - farewell
-        brief = min(2.0, asking)
-        return cls(every, asking, asking, leftover=brief, closing=brief, refused=farewell)
-
-    def at_shutdown(self) -> "Patience":
-        """Let requests under way finish; let nobody hold up the exit by not saying goodbye."""
-        return Patience(
-            every=min(self.every, 0.1),
-            asking=min(self.asking, 3.0),
-            unread=min(self.unread, 3.0),
-            leftover=min(self.leftover, 0.5),
-            closing=min(self.closing, 0.5),
-            refused=min(self.refused, 0.5),
-        )
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -140,6 +99,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Judge the header as a whole before the application sees any of it."""
+        if len(self.pipeline) >= MOST_WAITING:
+            raise Refused  # those before are answered, the last of them closes
         if len(self.headers) > MOST_HEADERS or (self.fed > MOST_HEADER_BYTES < self._header_bytes()):
             self.refusal = TOO_LARGE
             raise Refused
@@ -242,22 +203,6 @@ class GuardedProtocol(HttpToolsProtocol):
             self._refuse(TOO_SLOW)
         else:
             self.transport.abort()
-
-
-def unsent(fd: int) -> int:
-    """Return how many bytes the kernel holds back because the peer has no room for them; raises OSError."""
-    return int.from_bytes(fcntl.ioctl(fd, SIOCOUTQNSD, b"\0\0\0\0"), sys.byteorder)
-
-
-def acknowledged(fd: int) -> int:
-    """Return how many bytes the peer has taken since the connection began; raises OSError."""
-    borrowed = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=fd)
-    try:
-        size = TCP_INFO_BYTES_ACKED + 8
-        info = borrowed.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, size)
-        return int.from_bytes(info[TCP_INFO_BYTES_ACKED:size], sys.byteorder)
-    finally:
-        borrowed.detach()
 
 
 def sweep(connections: Iterable[GuardedProtocol], now: float, patience: Patience) -> int:

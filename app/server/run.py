@@ -1,7 +1,6 @@
 """Run uvicorn in this process: bind, serve, reload the certificate, leave in time."""
 
 import asyncio
-import errno
 import os
 import signal
 import socket
@@ -9,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any, cast
 
 import structlog
@@ -19,9 +18,15 @@ from starlette.types import ASGIApp
 from uvicorn._types import ASGIApplication
 from uvicorn.lifespan.on import LifespanOn, LifespanSendMessage
 
+from app.core.sources import environment
 from app.domain.errors import StartRefused
-from app.server.guard import GuardedProtocol, Patience, sweep
-from app.tls.certificates import Language
+from app.server.admission import Admission
+from app.server.door import Door
+from app.server.guard import GuardedProtocol, sweep
+from app.server.listener import Listener, bind, busy, url
+from app.server.open_files import make_room
+from app.server.patience import Patience
+from app.server.systemd import Supervisor, until
 from app.tls.live import LiveContext
 
 log = structlog.get_logger(__name__)
@@ -34,32 +39,8 @@ REQUESTS_END = 5  # seconds for requests under way
 LIFESPAN_END = 3.0  # seconds for the application's own farewell
 CEILING = 9.0  # seconds after which the exit is forced
 BODIES_OVER = 4  # times the largest body: chunk framing, and what a client sends before it reads our 413
-
-BUSY = {
-    "ru": "API_PORT={port}: порт {port} на {host} уже занят. Узнать, кем: {who}",
-    "en": "API_PORT={port}: port {port} of {host} is taken already. To see by whom: {who}",
-}
-BARRED = {
-    "ru": "API_PORT={port}: нельзя слушать {host}:{port} ({reason}). Проверьте API_HOST, API_PORT; кто слушает: {who}",
-    "en": "API_PORT={port}: cannot listen on {host}:{port} ({reason}). Check API_HOST and API_PORT; who listens: {who}",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Listener:
-    """Where and how to listen: `port` 0 takes a free one, `tls` is loaded already or None for plain HTTP, times in s.
-
-    `client_timeout` bounds the handshake, the header, the body, the silence before them and the taking of an answer.
-    """
-
-    host: str
-    port: int
-    tls: LiveContext | None
-    client_timeout: float = 15.0
-    max_body_bytes: int = 1 << 20
-    keep_alive: int = 30
-    backlog: int = 2048
-    language: Language = "ru"
+NO_GUESSING = ("x-content-type-options", "nosniff")
+ALWAYS_TLS = ("strict-transport-security", "max-age=63072000")  # two years, as Mozilla has it
 
 
 class Lifespan(LifespanOn):
@@ -85,7 +66,10 @@ class Lifespan(LifespanOn):
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server with our socket, our signals and two tasks of its own: the sweep and the certificate watch."""
+    """uvicorn's server with our socket, our signals and tasks of its own: sweep, certificate watch, signs of life.
+
+    What the application's lifespan yields may hold `is_ready` (async) and `is_alive`: the supervisor hears of both.
+    """
 
     lifespan: Lifespan
 
@@ -96,9 +80,11 @@ class Server(uvicorn.Server):
         self.listener = listener
         self.refused: StartRefused | None = None
         self._bound = bound
+        self._door: Door
         self._on_ready = on_ready
         self._patience = Patience.of(listener.client_timeout)
         self._chores: set[asyncio.Task[None]] = set()
+        self._supervisor = Supervisor.of(environment())
         self._ceiling = threading.Timer(CEILING, _leave_now)
         self._ceiling.daemon = True
 
@@ -109,28 +95,33 @@ class Server(uvicorn.Server):
             self.refused, self.should_exit = self.lifespan.refused, True
             return
         tls = self.listener.tls
-        timeouts: dict[str, Any] = {}
+        options: dict[str, Any] = {}
         if tls is not None:
-            timeouts = {
+            options = {
+                "ssl": self.config.ssl,
                 "ssl_handshake_timeout": self._patience.asking,
                 "ssl_shutdown_timeout": FLUSH_END,
             }
-        loop = asyncio.get_running_loop()
+        admission = Admission(self.listener.max_connections, self.listener.spared)
+        door = Door(self._bound, admission, self._protocol, options)
         try:
-            server = await loop.create_server(
-                self._protocol, sock=self._bound, ssl=self.config.ssl, backlog=self.config.backlog, **timeouts
-            )
+            door.open(self.config.backlog)
         except OSError as error:  # somebody bound the same port without listening yet, and was quicker
-            self.refused, self.should_exit = _busy(self.listener, error), True
+            self.refused, self.should_exit = busy(self.listener, error), True
             await self.lifespan.shutdown()
             return
-        self.servers = [server]
+        self.servers = [cast("asyncio.Server", door)]
+        self._door = door
+        self.server_state.default_headers = self.config.encoded_headers
         self._start(self._sweep(), "sweep")
         if tls is not None:
             self._start(self._watch(tls), "certificate watch")
         self.started = True
+        here = url(self.listener, self._bound)
+        self._start(self._announce(here), "announcement")
+        self._start(self._supervisor.keep_posted(self.lifespan.state.get("is_alive", _surely)), "signs of life")
         if self._on_ready is not None:
-            self._on_ready(_url(self.listener, self._bound))
+            self._on_ready(here)
 
     def _protocol(self) -> asyncio.Protocol:
         return cast("type[GuardedProtocol]", self.config.http_protocol_class)(
@@ -142,6 +133,11 @@ class Server(uvicorn.Server):
         self._chores.add(task)
         task.add_done_callback(_report)
 
+    async def _announce(self, here: str) -> None:
+        if (is_ready := self.lifespan.state.get("is_ready")) is not None:
+            await until(is_ready)
+        self._supervisor.ready(f"receiving on {here}")
+
     async def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
@@ -150,6 +146,7 @@ class Server(uvicorn.Server):
             connections = cast("set[GuardedProtocol]", self.server_state.connections)
             if late := sweep(connections, loop.time(), self._patience):
                 log.warning("server.slow_clients_cut", connections=late)
+            self._door.report()
 
     async def _watch(self, tls: LiveContext) -> None:
         while True:
@@ -180,12 +177,15 @@ class Server(uvicorn.Server):
             self.force_exit = True
             return
         self.should_exit = True
+        self._supervisor.stopping()
         self._ceiling.start()
 
     def reload(self) -> None:
         """Serve the certificate that the files hold now."""
+        self._supervisor.reloading()
         if self.listener.tls is not None:
             self.listener.tls.reload()
+        self._supervisor.reloaded()
 
     def rest(self) -> None:
         """Call off the forced exit: the orderly one is done."""
@@ -207,6 +207,7 @@ def serve(
         bound = bind(listener) if inherited is None else inherited
     except StartRefused as refused:
         return _refuse(refused)
+    listener = replace(listener, max_connections=make_room(listener.max_connections))
     with bound:
         server = Server(_config(app, listener), listener, bound, on_ready)
         try:
@@ -217,24 +218,6 @@ def serve(
     if server.refused is not None:
         return _refuse(server.refused)
     return EXIT_OK if server.started else EXIT_FAILED
-
-
-def bind(listener: Listener) -> socket.socket:
-    """Take the port without listening on it yet; raises StartRefused naming the port and who may have it."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            listener.host or None, listener.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        bound = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise _busy(listener, error) from error
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(address)
-    except OSError as error:
-        bound.close()
-        raise _busy(listener, error) from error
-    return bound
 
 
 def _config(app: ASGIApp, listener: Listener) -> uvicorn.Config:
@@ -254,6 +237,7 @@ def _config(app: ASGIApp, listener: Listener) -> uvicorn.Config:
         proxy_headers=False,
         forwarded_allow_ips=[],
         server_header=False,
+        headers=[NO_GUESSING] if tls is None else [NO_GUESSING, ALWAYS_TLS],
         workers=1,
         backlog=listener.backlog,
         timeout_keep_alive=listener.keep_alive,
@@ -265,22 +249,13 @@ def _config(app: ASGIApp, listener: Listener) -> uvicorn.Config:
     return config
 
 
-def _busy(listener: Listener, error: OSError) -> StartRefused:
-    reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
-    words = (BUSY if error.errno == errno.EADDRINUSE else BARRED)[listener.language]
-    who = f"ss -ltnp 'sport = :{listener.port}'"
-    return StartRefused([words.format(host=listener.host, port=listener.port, reason=reason, who=who)])
-
-
 def _refuse(refused: StartRefused) -> int:
     sys.stderr.write(f"{refused}\n")
     return EXIT_CONFIG
 
 
-def _url(listener: Listener, bound: socket.socket) -> str:
-    host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(listener.host, listener.host)  # noqa: S104 shown, not bound
-    scheme = "http" if listener.tls is None else "https"
-    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{bound.getsockname()[1]}"
+def _surely() -> bool:
+    return True
 
 
 def _report(task: asyncio.Task[None]) -> None:

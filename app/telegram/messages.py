@@ -1,16 +1,21 @@
 """Wording: a notification becomes a message. No I/O."""
 
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
 
-from app.domain.notification import Cause, Kind, Notification
+from app.domain.alert import REMEDY, AlertLevel, Condition
+from app.domain.notification import Cause, Kind, Notification, alert_of
 from app.telegram.words import Words
 
 NAME_LIMIT = 64  # characters shown of an avatar's name
+DETAIL_LIMIT = 1000  # characters shown of an alert's detail
 CALLBACK_LIMIT = 64  # bytes of callback_data (Bot API, InlineKeyboardButton)
 GALLERY = "avatar_gallery"  # the bot's own callbacks: docs/bot-database.md
 GENERATE = "avatar_generate:"
+MARKS = {AlertLevel.WARN: "⚠️", AlertLevel.CRITICAL: "🚨"}
+OVER = "✅"
 
 Keyboard = tuple[tuple[tuple[str, str], ...], ...]
 
@@ -32,8 +37,10 @@ class Message:
 
 
 def word(notification: Notification, words: Words) -> Message:
-    """Say a notification in its owner's language, or in the default one."""
+    """Say a notification in the language of whoever gets it, or in the default one."""
     say = words.of(notification.owner.language).gettext
+    if isinstance(notification.cause, Condition):
+        return _word_alert(notification, notification.cause, say)
     gallery = (say("gallery"), GALLERY)
     if notification.kind is Kind.READY:
         text = say("ready.text")
@@ -48,8 +55,25 @@ def word(notification: Notification, words: Words) -> Message:
     return Message(f"<b>{_escape(headline)}</b>\n\n{_escape(text)}", f"{headline}\n\n{text}", keyboard)
 
 
-def shown_name(name: str) -> str:
-    r"""Make any text fit for one line of a message: no controls, no bidi marks, at most `NAME_LIMIT` characters.
+def _word_alert(notification: Notification, condition: Condition, say: Callable[[str], str]) -> Message:
+    level, machine = alert_of(notification)
+    title = say(f"alert.{condition}.title") + (f" · {shown_name(machine)}" if machine else "")
+    if notification.kind is Kind.RESOLVED:
+        headline = f"{OVER} {say('resolved.title')}: {title}"
+        text = say("resolved.text")
+        return Message(f"<b>{_escape(headline)}</b>\n\n{_escape(text)}", f"{headline}\n\n{text}", ())
+    headline = f"{MARKS[level]} {title}"
+    text = say(f"alert.{condition}.text").format(detail=shown_name(notification.avatar_name, DETAIL_LIMIT))
+    command = REMEDY[condition]
+    return Message(
+        f"<b>{_escape(headline)}</b>\n\n{_escape(text)}\n\n<code>{_escape(command)}</code>",
+        f"{headline}\n\n{text}\n\n{command}",
+        (),
+    )
+
+
+def shown_name(name: str, limit: int = NAME_LIMIT) -> str:
+    r"""Make any text fit for one line of a message: no controls, no bidi marks, at most `limit` characters.
 
     Cut before escaping, so that no `&amp;` is ever cut in two.
 
@@ -57,8 +81,8 @@ def shown_name(name: str) -> str:
     'Лето 2026'
     """
     line = " ".join("".join(map(_neutral, name)).split())
-    if len(line) > NAME_LIMIT:
-        line = _whole(line[: NAME_LIMIT - 1], line[NAME_LIMIT - 1]) + "…"
+    if len(line) > limit:
+        line = _whole(line[: limit - 1], line[limit - 1]) + "…"
     return line.strip(f" {_JOINER}")
 
 

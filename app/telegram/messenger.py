@@ -87,12 +87,13 @@ class TelegramMessenger:
         markup = InlineKeyboardMarkup(
             [[InlineKeyboardButton(label, callback_data=data) for label, data in row] for row in keyboard]
         )
+        reply_markup = markup if keyboard else None
         try:
             sent = await self._bot.send_message(
                 chat_id,
                 text,
                 parse_mode=parse_mode,
-                reply_markup=markup,
+                reply_markup=reply_markup,
                 link_preview_options=LinkPreviewOptions(is_disabled=True),
             )
         except AnswerError as refusal:

@@ -7,6 +7,7 @@ import logging
 import sys
 from importlib.util import find_spec
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 from telegram.error import NetworkError, TelegramError
@@ -52,7 +53,7 @@ class Wire(BaseRequest):
     def __init__(self, token: str, timeout: float, connections: int) -> None:
         self._scrubber = _Scrubber(token)
         self._hush()
-        self._token = token.encode()
+        self._spellings = tuple({token.encode(), quote(token, safe="").encode()})
         self._timeout = timeout
         self._width = min(_LANE_WIDTH, connections)
         self._most = -(-connections // self._width)
@@ -86,7 +87,9 @@ class Wire(BaseRequest):
             status, body = await lane.do_request(*args, **kwargs)
         finally:
             lane.busy -= 1
-        answer = read_answer(status, body.replace(self._token, _HIDDEN.encode()))
+        for spelling in self._spellings:  # a proxy may echo the URL as it was sent
+            body = body.replace(spelling, _HIDDEN.encode())
+        answer = read_answer(status, body)
         if not isinstance(answer, Delivered):
             raise AnswerError(answer)
         # Only what a Message cannot do without: a field that the library fails to read must not turn a message that

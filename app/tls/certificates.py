@@ -22,7 +22,7 @@ from app.domain.errors import CertificateBroken
 
 Language = Literal["ru", "en"]
 
-SELF_SIGNED_LIFETIME = timedelta(days=396)  # browsers refuse more than 398
+SELF_SIGNED_LIFETIME = timedelta(days=365)  # Mozilla: at most 366
 CLOCK_SLACK = timedelta(hours=1)
 LONGEST_COMMON_NAME = 64  # X.520; the names that count stand in the alternative names
 CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
@@ -91,6 +91,16 @@ CAUSES: dict[str, tuple[str, str, str]] = {
 MENDED_BY: dict[Language, str] = {"ru": "Исправить", "en": "To mend it"}
 
 
+class PairBroken(CertificateBroken):
+    """One file cannot be served: `cause` is a key of CAUSES, `told` says what is wrong, `command` mends it."""
+
+    def __init__(self, cause: str, told: str, command: str, language: Language) -> None:
+        super().__init__([f"{told}. {MENDED_BY[language]}: {command}"])
+        self.cause = cause
+        self.told = told
+        self.command = command
+
+
 @dataclass(frozen=True, slots=True)
 class PairPaths:
     """Where the leaf certificate, its key and the intermediates lie; the bundle need not exist."""
@@ -100,7 +110,7 @@ class PairPaths:
     ca_bundle: Path
 
 
-def broken(cause: str, file: Path, paths: PairPaths, language: Language, reason: str = "") -> CertificateBroken:
+def broken(cause: str, file: Path, paths: PairPaths, language: Language, reason: str = "") -> PairBroken:
     """Word one finding: the file, the cause and the command that mends it."""
     russian, english, command = CAUSES[cause]
     if file == paths.ca_bundle != paths.cert and command == ANEW:
@@ -109,7 +119,7 @@ def broken(cause: str, file: Path, paths: PairPaths, language: Language, reason:
     words = (russian if language == "ru" else english).format(other=other, reason=reason).rstrip()
     places = {"file": file, "other": other, "cert": paths.cert, "key": paths.key, "folder": file.parent}
     mending = command.format(**{name: shlex.quote(str(path)) for name, path in places.items()})
-    return CertificateBroken([f"{file}: {words}. {MENDED_BY[language]}: {mending}"])
+    return PairBroken(cause, f"{file}: {words}", mending, language)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +180,7 @@ def _key_type(certificate: x509.Certificate) -> str:
 
 
 def self_signed(domain: str, now: datetime) -> tuple[bytes, bytes]:
-    """Return (certificate, key) in PEM: EC P-256, 396 days, for `domain`, its subdomains, localhost and loopback."""
+    """Return (certificate, key) in PEM: EC P-256, 365 days, for `domain`, its subdomains, localhost and loopback."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, domain[:LONGEST_COMMON_NAME])])
     identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())

@@ -61,36 +61,41 @@ def full_chain(cert_path: Path, key_path: Path, ca_bundle_path: Path, language: 
 def read_content(paths: PairPaths, language: Language) -> PairContent:
     """Read the three files at once, as bytes; raises CertificateBroken."""
     return PairContent(
-        cert=_read(paths.cert, paths, language),
-        key=_read(paths.key, paths, language),
-        ca_bundle=_read(paths.ca_bundle, paths, language, optional=True),
+        cert=read_file(paths.cert, paths, language),
+        key=read_file(paths.key, paths, language),
+        ca_bundle=read_file(paths.ca_bundle, paths, language, optional=True),
     )
 
 
 def assemble(content: PairContent, paths: PairPaths, language: Language) -> ServedPair:
+    """Put the chain together and log what the files lack or hold needlessly; raises CertificateBroken."""
+    pair = put_together(content, paths, language)
+    if pair.unrelated:
+        log.warning("certificate.unrelated", bundle=str(paths.ca_bundle), subjects=pair.unrelated)
+    if pair.missing_issuer:
+        log.warning("certificate.issuer_missing", bundle=str(paths.ca_bundle), issuer=pair.missing_issuer)
+    return pair
+
+
+def put_together(content: PairContent, paths: PairPaths, language: Language) -> ServedPair:
     """Find the leaf that belongs to the key, climb to the root, and leave out what is not on the way."""
-    own = _certificates(content.cert, paths.cert, paths, language)
-    key = _key(content.key, paths.key, paths, language)
-    others = _certificates(content.ca_bundle, paths.ca_bundle, paths, language) if content.ca_bundle else []
+    own = certificates_in(content.cert, paths.cert, paths, language)
+    key = key_in(content.key, paths.key, paths, language)
+    others = certificates_in(content.ca_bundle, paths.ca_bundle, paths, language) if content.ca_bundle else []
     leaf = next((certificate for certificate in own if _belongs(key, certificate)), None)
     if leaf is None:
         raise broken("mismatch", paths.key, paths, language)
     pool = [certificate for certificate in dict.fromkeys([*own, *others]) if certificate != leaf]
     chain, root = _climb(leaf, pool)
-    unrelated = tuple(c.subject.rfc4514_string() for c in pool if c not in chain and c != root and not _is_root(c))
-    alone = len(chain) == 1 and root is None and not _is_root(leaf)
-    pair = ServedPair(
+    unrelated = tuple(c.subject.rfc4514_string() for c in pool if c not in chain and c != root and not is_root(c))
+    alone = len(chain) == 1 and root is None and not is_root(leaf)
+    return ServedPair(
         chain=tuple(chain),
         chain_pem=b"".join(c.public_bytes(serialization.Encoding.PEM) for c in chain),
         key_pem=pkcs8(key),
         unrelated=unrelated,
         missing_issuer=leaf.issuer.rfc4514_string() if alone else None,
     )
-    if unrelated:
-        log.warning("certificate.unrelated", bundle=str(paths.ca_bundle), subjects=unrelated)
-    if pair.missing_issuer:
-        log.warning("certificate.issuer_missing", bundle=str(paths.ca_bundle), issuer=pair.missing_issuer)
-    return pair
 
 
 def _climb(
@@ -98,23 +103,25 @@ def _climb(
 ) -> tuple[list[x509.Certificate], x509.Certificate | None]:
     """Return the chain without its root, and the root where the pool holds it."""
     chain = [leaf]
-    while not _is_root(chain[-1]):
-        issuers = [c for c in pool if c not in chain and _issued_by(chain[-1], c)]
+    while not is_root(chain[-1]):
+        issuers = [c for c in pool if c not in chain and issued_by(chain[-1], c)]
         if not issuers:
             return chain, None
         # A cross-signed twin of a root helps old clients and hurts none; of two twins the longer-lived one lasts.
-        best = max(issuers, key=lambda c: (not _is_root(c), c.not_valid_after_utc))
-        if _is_root(best):
+        best = max(issuers, key=lambda c: (not is_root(c), c.not_valid_after_utc))
+        if is_root(best):
             return chain, best
         chain.append(best)
     return chain, None
 
 
-def _is_root(certificate: x509.Certificate) -> bool:
-    return certificate.subject == certificate.issuer and _issued_by(certificate, certificate)
+def is_root(certificate: x509.Certificate) -> bool:
+    """Whether `certificate` is signed by its own key."""
+    return certificate.subject == certificate.issuer and issued_by(certificate, certificate)
 
 
-def _issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+def issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Whether `issuer` bears the issuer's name and its key made the signature; dates and trust are not looked at."""
     try:
         certificate.verify_directly_issued_by(issuer)
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
@@ -129,7 +136,7 @@ def _belongs(key: PrivateKeyTypes, certificate: x509.Certificate) -> bool:
         return False
 
 
-def _read(path: Path, paths: PairPaths, language: Language, *, optional: bool = False) -> bytes:
+def read_file(path: Path, paths: PairPaths, language: Language, *, optional: bool = False) -> bytes:
     """Return the text without a byte order mark and with Unix line ends; b"" only for a missing optional file."""
     try:
         with path.open("rb") as file:
@@ -142,20 +149,26 @@ def _read(path: Path, paths: PairPaths, language: Language, *, optional: bool = 
         raise broken("unreadable", path, paths, language, error.strerror or "") from error
     if len(data) > LARGEST_FILE:
         raise broken("too_large", path, paths, language)
-    data = data.removeprefix(UTF8_MARK)
+    data = plain(data)
     if not data.strip():
         raise broken("empty", path, paths, language)
+    return data
+
+
+def plain(data: bytes) -> bytes:
+    """Return `data` without a byte order mark and with Unix line ends."""
+    data = data.removeprefix(UTF8_MARK)
     # Rewriting the bytes of a binary file would turn "it is DER" into "it is damaged".
-    return data if _is_der(data) else data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    return data if is_der(data) else data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
-def _is_der(data: bytes) -> bool:
+def is_der(data: bytes) -> bool:
     return data.startswith(DER_SEQUENCE) and b"-----BEGIN" not in data
 
 
-def _certificates(data: bytes, path: Path, paths: PairPaths, language: Language) -> list[x509.Certificate]:
+def certificates_in(data: bytes, path: Path, paths: PairPaths, language: Language) -> list[x509.Certificate]:
     """Return the certificates of a PEM file in the file's order, at least one; raises CertificateBroken."""
-    if _is_der(data):
+    if is_der(data):
         raise broken("der_certificate", path, paths, language)
     blocks = CERTIFICATE_BLOCK.findall(data)
     if data.count(CERTIFICATE_BEGIN) != len(blocks):
@@ -167,14 +180,14 @@ def _certificates(data: bytes, path: Path, paths: PairPaths, language: Language)
     for number, block in enumerate(blocks, start=1):
         try:
             found.append(x509.load_pem_x509_certificate(block))
-        except ValueError as error:
+        except (ValueError, x509.InvalidVersion) as error:
             raise broken("damaged", path, paths, language, f"№ {number}") from error
     return found
 
 
-def _key(data: bytes, path: Path, paths: PairPaths, language: Language) -> PrivateKeyTypes:
+def key_in(data: bytes, path: Path, paths: PairPaths, language: Language) -> PrivateKeyTypes:
     """Return the private key of a PEM file; raises CertificateBroken."""
-    if _is_der(data):
+    if is_der(data):
         raise broken("der_key", path, paths, language)
     block = KEY_BLOCK.search(data)
     if block is None:

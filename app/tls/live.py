@@ -14,16 +14,10 @@ import structlog
 from app.domain.errors import CertificateBroken
 from app.tls.certificates import CertificateFacts, Language, PairPaths, broken, facts_of
 from app.tls.chain import PairContent, ServedPair, assemble, read_content
+from app.tls.profile import PROFILES, ProfileName, choose_groups, hardened
 
 log = structlog.get_logger(__name__)
 
-# Mozilla's "intermediate": forward secrecy and AEAD only.
-CIPHERS = (
-    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
-    "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
-    "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
-)
-GROUPS = "X25519:P-256:P-384"
 HANDSHAKE_FLIGHTS = 6
 OTHERS_MAY = 0o007
 
@@ -38,12 +32,22 @@ class LiveContext:
     `trouble` holds the findings about a newer pair that was refused, and is empty once the files are in order.
     """
 
-    def __init__(self, cert_path: Path, key_path: Path, ca_bundle_path: Path, language: Language = "ru") -> None:
+    def __init__(
+        self,
+        cert_path: Path,
+        key_path: Path,
+        ca_bundle_path: Path,
+        language: Language = "ru",
+        profile: ProfileName = "intermediate",
+    ) -> None:
         self.trouble: tuple[str, ...] = ()
         self._paths = PairPaths(cert_path, key_path, ca_bundle_path)
         self._language = language
         self._lock = Lock()
-        self._outer = _hardened()
+        self._profile = PROFILES[profile]
+        # Of the outer context OpenSSL reads versions, options and groups, of the inner ciphers and ALPN.
+        self._outer = hardened(self._profile)
+        choose_groups(self._outer, self._profile)
         self._outer.sni_callback = self._move
         self._inner: ssl.SSLContext | None = None
         self._served: ServedPair | None = None
@@ -109,7 +113,7 @@ class LiveContext:
 
     def _adopt(self, content: PairContent) -> None:
         pair = assemble(content, self._paths, self._language)
-        inner = _hardened()
+        inner = hardened(self._profile)
         try:
             with _memory_file(pair.chain_pem + pair.key_pem) as path:
                 inner.load_cert_chain(path)
@@ -139,20 +143,6 @@ def _open_to_all(path: Path) -> bool:
         return bool(path.stat().st_mode & OTHERS_MAY)
     except OSError:  # replaced this very moment: the next look sees the new one
         return False
-
-
-def _hardened() -> ssl.SSLContext:
-    # Protocol versions and options are read from the outer context, ciphers and ALPN from the inner: both get all.
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers(CIPHERS)
-    context.set_alpn_protocols(["http/1.1"])
-    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
-    # All six are strong: the client knows better which of them its hardware is fast at.
-    context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
-    if hasattr(context, "set_groups"):  # Python 3.15; before it OpenSSL's own list holds, which also has X448 and P-521
-        context.set_groups(GROUPS)
-    return context
 
 
 @contextmanager

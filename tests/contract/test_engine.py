@@ -11,9 +11,10 @@ import pytest
 from sqlalchemy import event, exc, select, text
 
 from app.db import chores, engine, inbox
-from app.db.engine import Database, Transaction, open_database, sqlite_file
+from app.db.engine import Database, Transaction, open_database
 from app.db.tables import chores as table
 from app.db.tables import deliveries
+from app.db.url import sqlite_file
 from app.domain.errors import DatabaseConflict, DatabaseDamaged, DatabaseUnavailable
 from tests.factories import delivery
 from tests.fakes import START

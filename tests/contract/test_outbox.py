@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from app.db import outbox, pacing
 from app.db.engine import Database
@@ -127,6 +127,17 @@ async def test_what_lies_beyond_the_horizon_keeps_its_place(database: Database) 
     assert [item.notification.request_id for item in claimed] == ["r0", "r1"]
     waiting = (await rows(database))[2:]
     assert {(row["state"], row["reason"], row["due_at"]) for row in waiting} == {("pending", None, START)}
+
+
+@pytest.mark.parametrize("column", ["kind", "cause"])
+async def test_what_a_newer_version_put_in_is_left_to_it(database: Database, column: str) -> None:
+    """Two versions may share the outbox for a while: an unknown word stops nothing that is known."""
+    await put(database, owed("r1"), owed("r2", 43))
+    async with database.write() as transaction:
+        await transaction.execute(
+            update(notifications).where(notifications.c.request_id == "r1").values({column: "of tomorrow"})
+        )
+    assert [item.notification.request_id for item in await claim(database)] == ["r2"]
 
 
 async def test_a_second_message_to_a_chat_is_put_back_for_a_second(database: Database) -> None:

@@ -1,8 +1,11 @@
 """The migrations and the tables in the code say the same."""
 
+from pathlib import Path
+
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from sqlalchemy import text
 
 from app.db import schema
 from app.db.engine import Database, open_database
@@ -38,6 +41,21 @@ def test_migrating_again_changes_nothing(database_url: str) -> None:
 async def test_a_migrated_database_is_not_behind(database: Database) -> None:
     """What was just migrated may be started on."""
     assert not await schema.is_behind(database)
+
+
+async def test_a_newer_database_is_left_as_it_is(tmp_path: Path) -> None:
+    """Migrations only add, so a version that is rolled back, or not replaced yet, starts on it."""
+    url = f"sqlite:///{tmp_path}/newer.db"
+    migrate(url)
+    with open_for_migration(url) as connection:
+        connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
+    migrate(url)
+    database = open_database(url)
+    try:
+        assert await schema.current_version(database) == "9999"
+        assert not await schema.is_behind(database)
+    finally:
+        await database.close()
 
 
 async def test_an_empty_database_is_behind(tmp_path: object) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from app.db import engine, schema
-from app.db.engine import Database, open_database, sqlite_file
+from app.db.engine import Database, open_database
+from app.db.url import sqlite_file
 from app.domain.errors import DatabaseUnavailable, DatabaseUnfit
 
 pytestmark = pytest.mark.anyio

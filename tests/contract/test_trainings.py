@@ -159,6 +159,7 @@ async def test_our_migration_leaves_the_bots_tables_alone(fresh_url: str) -> Non
     with psycopg.connect(fresh_url) as connection:
         rows = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
     assert sorted(name for (name,) in rows) == [
+        "webhook_alerts",
         "webhook_chores",
         "webhook_deliveries",
         "webhook_notifications",

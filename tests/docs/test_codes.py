@@ -27,7 +27,7 @@ REASON_AT = {
     "_postpone": 1,
 }
 NOTIFYING = {"app/domain/telling.py", "app/db/outbox.py", "app/flows/notify.py"}
-BOTH = {"app/db/desk.py"}
+BOTH = {"app/db/desk.py", "app/db/moving.py"}
 LEVELS = {"debug", "info", "warning", "error", "critical", "exception"}
 
 
@@ -158,10 +158,10 @@ def test_every_exit_code_is_explained() -> None:
     assert {int(row[0]) for row in table} == {*map(int, Exit), *server}
 
 
-def test_every_dead_reason_stands_in_the_readme() -> None:
-    """Whoever finds a dead row reads in the README what mends it; `unreadable` is a guard that nobody meets."""
-    readme = page("README.md").partition("### When something is dead")[2].partition("\n## ")[0]
-    explained = set(names(readme))
+@pytest.mark.parametrize("runbook", ["docs/runbook.md", "docs/runbook.ru.md"])
+def test_every_dead_reason_stands_in_the_runbook(runbook: str) -> None:
+    """Whoever finds a dead row reads in the runbook what mends it; `unreadable` is a guard that nobody meets."""
+    explained = set(names(between(page(runbook), "dead")))
     for mark in ("delivery-reasons", "notification-reasons"):
         dead = {row[0].strip("`") for row in rows(between(page("docs/errors.md"), mark)) if "dead" in row[1]}
         assert dead - {"unreadable"} <= explained

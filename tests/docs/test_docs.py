@@ -1,8 +1,11 @@
 """The pages say what the project is."""
 
 import re
+import subprocess
+from functools import cache
 from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -18,6 +21,7 @@ from app.main import create_app
 from app.routers.docs import describe
 from tests.docs.project import ROOT, between, names, page, project_files, rows
 
+READMES = ("README.md", "README.ru.md")
 PAGES = [path for path in project_files() if path.suffix == ".md"]
 LINK = re.compile(r"\]\(<?([^)\s>]+)>?\)")
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
@@ -29,17 +33,25 @@ def anchors(path: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def commands() -> set[str]:
-    """Every command, such as `deliveries list`."""
+@cache
+def commands() -> dict[str, set[str]]:
+    """Every command, such as `deliveries list`, with its options."""
     group = typer.main.get_command(command_line)
     assert isinstance(group, TyperGroup)
     context = group.make_context("aisha-webhook", [], resilient_parsing=True)
-    found: set[str] = set()
+    found: dict[str, set[str]] = {}
     for name in group.list_commands(context):
         command = group.get_command(context, name)
-        below = command.list_commands(context) if isinstance(command, TyperGroup) else []
-        found |= {f"{name} {verb}" for verb in below} or {name}
+        if isinstance(command, TyperGroup):
+            found |= {f"{name} {verb}": options(below) for verb, below in command.commands.items()}
+        else:
+            found[name] = options(command)
     return found
+
+
+def options(command: Any) -> set[str]:
+    """Name the long options of one command."""
+    return {option for parameter in command.params for option in parameter.opts if option.startswith("--")}
 
 
 def tree() -> list[Path]:
@@ -56,15 +68,17 @@ def tree() -> list[Path]:
 
 @pytest.mark.parametrize("field", Settings.model_fields)
 def test_every_setting_is_documented(field: str) -> None:
-    """Each setting stands in the README's table, with its other names, and in env.example."""
-    table = names(between(page("README.md"), "settings"))
-    assert {env_name(field), *aliases(Settings.model_fields[field])} <= set(table)
+    """Each setting stands in the table of both READMEs, with its other names, and in env.example."""
+    for readme in READMES:
+        table = names(between(page(readme), "settings"))
+        assert {env_name(field), *aliases(Settings.model_fields[field])} <= set(table)
     assert f"\n{env_name(field)}=" in page("env.example")
 
 
-def test_the_readme_s_settings_are_current() -> None:
+@pytest.mark.parametrize("readme", READMES)
+def test_the_readme_s_settings_are_current(readme: str) -> None:
     """The table between the marks is what the settings say: `make generated` writes it anew."""
-    assert with_table(page("README.md"), russian=False) == page("README.md")
+    assert with_table(page(readme), russian=readme.endswith(".ru.md")) == page(readme)
 
 
 def test_env_example_is_current() -> None:
@@ -72,11 +86,26 @@ def test_env_example_is_current() -> None:
     assert page("env.example") == env_example()
 
 
-def test_every_command_is_in_the_readme() -> None:
-    """The README's table has each command, and no other."""
-    listed = names(between(page("README.md"), "commands"))
-    # a cell may go on with an option; the command is what stands first
-    assert {name.removeprefix("aisha-webhook ") for name in listed} == commands()
+def test_every_command_is_listed() -> None:
+    """The table of docs/commands.md has each command, and no other."""
+    listed = names(between(page("docs/commands.md"), "commands"))
+    assert {name.removeprefix("aisha-webhook ") for name in listed} == set(commands())
+
+
+def test_every_option_is_listed_with_its_command() -> None:
+    """Each option stands in the row of its command; --json and --help, which say themselves, need not."""
+    table = rows(between(page("docs/commands.md"), "commands"))
+    described = {row[0].strip("`").removeprefix("aisha-webhook "): row[1] for row in table}
+    for name, known in commands().items():
+        told = set(re.findall(r"--[a-z-]+", described[name]))
+        assert told - {"--json"} == known - {"--json"}, name
+
+
+def test_every_reading_command_takes_json() -> None:
+    """What shows something shows it to machines, too."""
+    reading = {name for name in commands() if name.split()[-1] in {"list", "show", "status", "healthcheck", "doctor"}}
+    assert {"deliveries list", "healthcheck"} <= reading
+    assert {name for name in reading if "--json" not in commands()[name]} == set()
 
 
 @pytest.mark.parametrize("path", PAGES, ids=str)
@@ -89,12 +118,13 @@ def test_every_command_on_a_page_exists(path: Path) -> None:
         assert first in known or (bool(rest) and f"{first} {rest[0]}" in known), words
 
 
-def test_every_endpoint_is_in_the_readme() -> None:
+@pytest.mark.parametrize("readme", READMES)
+def test_every_endpoint_is_in_the_readme(readme: str) -> None:
     """The README's table has each path and method that the server answers, and no other."""
     served = {
         (method.upper(), path) for path, item in describe(create_app(Settings()))["paths"].items() for method in item
     }
-    listed = {(row[0], row[1].strip("`")) for row in rows(between(page("README.md"), "endpoints"))}
+    listed = {(row[0], row[1].strip("`")) for row in rows(between(page(readme), "endpoints"))}
     assert listed == served
 
 
@@ -117,13 +147,6 @@ def test_the_tree_is_the_folders() -> None:
     assert {path for path in drawn if (ROOT / path).is_dir()} == folders
     files = {path for path in drawn if path not in folders}
     assert files == {path for path in project_files() if path.parent == Path("app")} - {Path("app/__init__.py")}
-
-
-def test_the_readme_s_tree_is_there() -> None:
-    """What the README's tree names lies at the top."""
-    block = page("README.md").partition("## Tree")[2].partition("```text\n")[2].partition("```")[0]
-    for line in block.splitlines():
-        assert (ROOT / line.split()[0]).exists(), line
 
 
 def test_paths_named_on_pages_are_there() -> None:
@@ -153,7 +176,16 @@ def test_the_changelog_knows_the_version() -> None:
 
 def test_every_make_target_exists() -> None:
     """A page that says `make x` names a target."""
-    targets = set(re.findall(r"^([a-z]+):", page("Makefile"), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z0-9-]+):", page("Makefile"), re.MULTILINE))
     for path in PAGES:
-        for target in re.findall(r"(?:`|^)(?:\w+=\w+ )?make ([a-z]+)", page(str(path)), re.MULTILINE):
+        for target in re.findall(r"(?:`|^)(?:\w+=\w+ )?make ([a-z0-9-]+)", page(str(path)), re.MULTILINE):
             assert target in targets, f"{path}: make {target}"
+
+
+@pytest.mark.parametrize("path", PAGES, ids=str)
+def test_every_example_is_a_script(path: Path) -> None:
+    """A shell reads each example to its end; in a console's, what is typed stands behind `$`."""
+    for language, text in re.findall(r"^```(bash|console)\n(.*?)^```", page(str(path)), re.MULTILINE | re.DOTALL):
+        typed = text if language == "bash" else "\n".join(re.findall(r"^\$ (.*)$", text, re.MULTILINE))
+        read = subprocess.run(["bash", "-n"], input=typed, capture_output=True, text=True, check=False)
+        assert (read.returncode, read.stderr) == (0, ""), text

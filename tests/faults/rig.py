@@ -29,6 +29,7 @@ from app.routers.fal_webhook import PATH
 from app.twins import bodies
 from app.twins.sender import FalSender, Record
 from app.twins.signing import ACCOUNT
+from tests import canaries
 from tests.factories import NEW_AVATAR
 from tests.process.conftest import READY_WITHIN, ROOT, TOKEN, Outside
 from tests.process.invariants import Evidence, Figures, check, rows, watch
@@ -53,7 +54,7 @@ def _may_mount() -> bool:
 root_only = pytest.mark.skipif(not _may_mount(), reason="needs root that may mount, and mkfs.ext4")
 SEED = int(os.environ.get("FAULTS_SEED", "20260722"))  # noqa: TID251  as above
 ANSWER_WITHIN = 10.0  # s (I5)
-SECRETS = (TOKEN, "canary-fal-secret", "canary-db-password")
+SECRETS = (TOKEN, canaries.FAL_SECRET, canaries.DATABASE_PASSWORD)
 
 
 def many(full: int, bounded: int) -> int:
@@ -113,6 +114,7 @@ class Rig:
     records: list[Record] = field(default_factory=list)
     crashes: int = 0
     settings: dict[str, str] = field(default_factory=dict)
+    root: Path = ROOT  # of the version that is started
     servers: list[Server] = field(default_factory=list)
 
     @property
@@ -124,7 +126,7 @@ class Rig:
         self.folder.mkdir(parents=True, exist_ok=True)
         environment = {
             "PATH": os.defpath,
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": str(self.root),
             **self.outside.environment(self.database_url),
             "API_PORT": str(port or self.port),
             "SSL_ENABLED": "false",
@@ -137,7 +139,7 @@ class Rig:
             process = await asyncio.create_subprocess_exec(
                 *prefix,
                 sys.executable,
-                str(ROOT / "run_api_server.py"),
+                str(self.root / "run_api_server.py"),
                 cwd=self.folder,
                 env=environment,
                 stdout=asyncio.subprocess.PIPE,

@@ -48,6 +48,18 @@ async def test_repeats_and_both_orders_of_a_conflict_tell_once(house: House, bot
     assert [owed["kind"] for owed in await house.messages()] == ["ready"]
 
 
+async def test_a_failure_not_told_yet_is_overtaken_by_the_success(house: House, bot: Bot) -> None:
+    """Nobody hears of a failure after, or just before, they hear that it is ready (fault 26)."""
+    await bot.train("r1")
+    await house.deliver("r1", error_body("r1"))
+    await house.deliver("r1", ok_body("r1"))
+    assert await house.apply() == 2
+    assert [(owed["kind"], owed["state"], owed["reason"]) for owed in await house.messages()] == [
+        ("failed", "ignored", "overtaken"),
+        ("ready", "pending", None),
+    ]
+
+
 async def test_a_training_that_appears_late_is_applied(house: House, bot: Bot) -> None:
     """The webhook may beat the bot's own commit: the delivery waits for its training (fault 24)."""
     await house.deliver("r1")

@@ -3,6 +3,7 @@ import json
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import httpx2
@@ -10,6 +11,7 @@ import pytest
 from nacl.signing import SigningKey, VerifyKey
 from structlog.testing import capture_logs
 
+from app.fal.addresses import Addresses
 from app.fal.client import FetchFailed, get_capped, make_client
 from app.fal.keys import Keys
 
@@ -32,6 +34,7 @@ class Fal:
         self.copy = folder / "keys.json"
         self.now = NOW
         self.answers: dict[str, tuple[int, bytes] | Exception] = {"rest.fal.ai": (200, jwks(A, B))}
+        self.date: datetime | None = None
         self.calls: list[str] = []
         self.open = asyncio.Event()
         self.open.set()
@@ -42,7 +45,10 @@ class Fal:
         answer = self.answers.get(request.url.host, (404, b""))
         if isinstance(answer, Exception):
             raise answer
-        return httpx2.Response(answer[0], content=answer[1], headers={"Location": "https://evil.example/jwks"})
+        headers = {"Location": "https://evil.example/jwks"}
+        if self.date is not None:
+            headers["Date"] = format_datetime(self.date, usegmt=True)
+        return httpx2.Response(answer[0], content=answer[1], headers=headers)
 
     def keys(self) -> Keys:
         client = httpx2.AsyncClient(transport=httpx2.MockTransport(self), follow_redirects=True)
@@ -165,6 +171,58 @@ async def test_refetch_is_rare(fal: Fal) -> None:
     assert keys.current() == (A, B)
 
 
+async def test_a_longer_interval_counts_from_the_same_fetch(fal: Fal) -> None:
+    """Fault 16: whoever has to wait longer between fetches neither shortens nor lengthens the wait of others."""
+    keys = fal.keys()
+    await keys.refresh_after_failure()
+    fal.now += timedelta(seconds=119)
+    await keys.refresh_after_failure(timedelta(minutes=2))
+    assert len(fal.calls) == 1
+    fal.now += timedelta(seconds=1)
+    await keys.refresh_after_failure(timedelta(minutes=2))
+    assert len(fal.calls) == 2
+    fal.now += timedelta(seconds=30)
+    await keys.refresh_after_failure()
+    assert len(fal.calls) == 3
+
+
+@pytest.mark.parametrize(
+    "answer", [(200, jwks(A)), (500, b""), (301, b""), (200, b"<html>")], ids=lambda a: repr(a)[:20]
+)
+async def test_every_answer_tells_the_time(fal: Fal, answer: tuple[int, bytes]) -> None:
+    """Fault 15: the Date of any answer of the key endpoint, an error too, measures how far our clock is off."""
+    fal.answers = {"rest.fal.ai": answer, "rest.alpha.fal.ai": answer}
+    fal.date = NOW - timedelta(seconds=301)
+    keys = fal.keys()
+    assert keys.clock_offset() is None
+    with capture_logs() as logs:
+        await keys.refresh()
+    offset = keys.clock_offset()
+    assert offset is not None
+    assert abs(offset - timedelta(seconds=301)) <= timedelta(seconds=1)
+    assert [entry["event"] for entry in logs].count("clock.skewed") == 1
+
+
+async def test_no_answer_tells_no_time(fal: Fal) -> None:
+    """Fault 15: while fal is not reached our clock's offset stays unknown."""
+    fal.answers = {"rest.fal.ai": httpx2.ConnectError("down"), "rest.alpha.fal.ai": httpx2.ReadTimeout("slow")}
+    keys = fal.keys()
+    await keys.refresh()
+    assert keys.clock_offset() is None
+
+
+async def test_the_address_list_tells_the_time_too(fal: Fal) -> None:
+    """Fault 15: the address list's answer measures our clock as well, for the same reader."""
+    keys = fal.keys()
+    fal.date = NOW + timedelta(seconds=90)
+    client = httpx2.AsyncClient(transport=httpx2.MockTransport(fal))
+    addresses = Addresses("https://api.fal.ai/v1/meta", fal.copy, client, lambda: fal.now, skew=keys.skew)
+    await addresses.refresh()
+    offset = keys.clock_offset()
+    assert offset is not None
+    assert abs(offset + timedelta(seconds=90)) <= timedelta(seconds=1)
+
+
 async def test_limit_survives_clock_step(fal: Fal) -> None:
     """Fault 15: a clock that steps back does not lock the refetch out until it has caught up."""
     keys = fal.keys()
@@ -235,6 +293,17 @@ async def test_cold_start(fal: Fal) -> None:
     assert keys.current() == (A,)
     assert await keys.ensure()
     assert fal.calls.count("rest.fal.ai") == 2
+
+
+async def test_the_first_keys_do_not_use_up_the_refetch(fal: Fal) -> None:
+    """Fault 17: keys that change right after a delivery brought the first ones still get their one refetch."""
+    keys = fal.keys()
+    assert await keys.ensure()
+    fal.answers = {"rest.fal.ai": (200, jwks(C))}
+    assert await keys.refresh_after_failure()
+    assert keys.current() == (C,)
+    assert not await keys.refresh_after_failure()
+    assert len(fal.calls) == 2
 
 
 async def test_prefer(fal: Fal) -> None:

@@ -2,6 +2,8 @@
 
 import hashlib
 import re
+from base64 import b64encode
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -101,6 +103,25 @@ async def test_documentation_takes_no_file_from_elsewhere(serve: Serve) -> None:
             if not address.startswith("data:"):
                 assert (await served.http.get(address)).status_code == 200
         assert "/api/v1/avatar/status_update" in (await served.http.get("/openapi.json")).json()["paths"]
+
+
+async def test_documentation_runs_only_its_own_scripts(serve: Serve) -> None:
+    """The policy names each inline script by its digest, and allows no other."""
+    async with serve(api_debug=True) as served:
+        answer = await served.http.get("/docs")
+    policy = answer.headers["content-security-policy"]
+    [script] = re.findall(r"<script>(.*?)</script>", answer.text, re.DOTALL)
+    digest = b64encode(sha256(script.encode()).digest()).decode()
+    assert f"script-src 'self' 'sha256-{digest}';" in policy
+    assert "frame-ancestors 'none'" in policy
+
+
+async def test_every_page_is_closed_to_browsers(served: Served) -> None:
+    """Nothing is kept, run or framed."""
+    answer = await served.http.get("/health")
+    assert answer.headers["cache-control"] == "no-store"
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert answer.headers["referrer-policy"] == "no-referrer"
 
 
 def test_files_of_others_are_unchanged() -> None:

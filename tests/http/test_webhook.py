@@ -1,5 +1,6 @@
 """The webhook's answers."""
 
+import asyncio
 import gzip
 from collections.abc import AsyncIterator
 
@@ -36,6 +37,15 @@ async def test_a_repeat_answers_the_same(served: Served) -> None:
     assert (second.status_code, second.content) == (200, first.content)
     [row] = await served.rows()
     assert row["repeats"] == 1
+
+
+async def test_a_body_signed_again_is_a_repeat(served: Served) -> None:
+    """fal signs every retry anew; the same body later is no other delivery (fault 22)."""
+    now = int(wall_clock())
+    answers = [await served.deliver(REQUEST_ID, BODY, at) for at in (now - 290, now, now + 200)]
+    assert [(answer.status_code, answer.content) for answer in answers] == [(200, answers[0].content)] * 3
+    [row] = await served.rows()
+    assert row["repeats"] == 2
 
 
 REFUSALS = {
@@ -178,7 +188,16 @@ async def test_a_charset_is_no_other_content_type(served: Served) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [PATH + "/", "/api/v1/avatar", "/API/V1/avatar/status_update", "/" + PATH, PATH + "%2e"]
+    "path",
+    [
+        PATH + "/",
+        "/api/v1/avatar",
+        "/API/V1/avatar/status_update",
+        "/" + PATH,
+        PATH + "%2e",
+        PATH.replace("/status", "%2Fstatus"),
+        PATH.replace("_", "%5F"),
+    ],
 )
 async def test_another_path_is_a_404_and_never_a_redirect(served: Served, path: str) -> None:
     """A 3xx would end fal's delivery for good (fault 38)."""
@@ -195,9 +214,10 @@ async def test_another_method_is_a_405(served: Served, method: str) -> None:
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
 
 
-async def test_an_address_that_is_not_fals_is_a_403(serve: Serve) -> None:
-    """With IP_FILTER=enforce a signed delivery from elsewhere is refused."""
-    async with serve(address="203.0.113.7") as served:
+@pytest.mark.parametrize("address", ["203.0.113.7", "::ffff:203.0.113.7", "2001:db8::1", "10.0.0.1", "unix", ""])
+async def test_an_address_that_is_not_fals_is_a_403(serve: Serve, address: str) -> None:
+    """With IP_FILTER=enforce a signed delivery from elsewhere is refused, and one from nowhere (fault 36)."""
+    async with serve(address=address) as served:
         answer = await served.deliver(REQUEST_ID, BODY)
         assert (answer.status_code, answer.json()["code"]) == (403, "address_not_listed")
 
@@ -207,6 +227,16 @@ async def test_the_filter_can_report_or_be_off(serve: Serve, mode: str) -> None:
     """The signature is the authority, the list a second lock."""
     async with serve(address="203.0.113.7", ip_filter=mode) as served:
         assert (await served.deliver(REQUEST_ID, BODY)).status_code == 200
+
+
+async def test_the_age_of_the_address_list_is_shown(serve: Serve) -> None:
+    """None while the list is the operator's own; seconds since the fetch once it is fal's."""
+    async with serve(allowed_ips=("203.0.113.0/24",)) as served:
+        assert (await served.http.get("/api/v1/webhook/status")).json()["address_list_age_seconds"] is None
+    async with serve() as served, asyncio.timeout(20):
+        while (age := (await served.http.get("/api/v1/webhook/status")).json()["address_list_age_seconds"]) is None:
+            pass  # the first look is under way
+        assert 0 <= age < 20
 
 
 async def test_allowed_ips_replace_fals_list(serve: Serve) -> None:

@@ -14,10 +14,11 @@ import pytest
 from app.twins.fal import FalTwin
 from app.twins.signing import ACCOUNT
 from app.twins.telegram import TelegramTwin
+from tests import canaries
 
 ROOT = Path(__file__).parents[2]
 READY_WITHIN = 30  # s
-TOKEN = "123456789:AAaaBBbbCCccDDddEEeeFFffGGggHHhhIIi"
+TOKEN = canaries.TELEGRAM_TOKEN
 
 
 @dataclass
@@ -58,11 +59,12 @@ class Outside:
             "FAL_QUEUE_URL": self.fal_url,
             "FAL_API_URL": self.fal_url,
             "FAL_USER_ID": ACCOUNT,
-            "FAL_API_KEY": "key-id:key-secret",
+            "FAL_API_KEY": f"key-id:{canaries.FAL_SECRET}",
             "TELEGRAM_TOKEN": TOKEN,
             "TELEGRAM_API_URL": self.telegram_url,
             "TELEGRAM_RATE": "1000",
             "DEFAULT_LANGUAGE": "en",
+            **canaries.environment(),
         }
 
 

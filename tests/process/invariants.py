@@ -21,6 +21,7 @@ from app.twins.telegram import Message
 HEALED_WITHIN = 60.0  # s (I6)
 SIGNED = frozenset({"delivery", "replay"})  # every other kind of record is a forgery
 FINAL = frozenset({"completed", "error"})
+ALERTS = frozenset({"alert", "resolved"})  # kinds that the operator hears
 WATCH_SQLITE = """
 CREATE TABLE IF NOT EXISTS watched_changes (request_id text, was text, is_now text);
 CREATE TRIGGER IF NOT EXISTS watch_changes AFTER UPDATE ON avatars WHEN OLD.status <> NEW.status BEGIN
@@ -122,7 +123,8 @@ def _read(database_url: str) -> Mapping[str, Rows]:
     tables = {
         "deliveries": rows(database_url, "SELECT id, request_id, body, state, reason FROM webhook_deliveries"),
         "notifications": rows(
-            database_url, "SELECT request_id, kind, chat_id, state, reason, uncertain FROM webhook_notifications"
+            database_url,
+            "SELECT avatar_id, request_id, kind, chat_id, state, reason, uncertain FROM webhook_notifications",
         ),
         "avatars": rows(
             database_url, "SELECT fal_request_id AS request_id, lower(CAST(status AS varchar)) AS status FROM avatars"
@@ -180,7 +182,11 @@ def _one_final_state(evidence: Evidence, tables: Mapping[str, Rows]) -> Iterator
 
 
 def _told_once(evidence: Evidence, tables: Mapping[str, Rows]) -> Iterator[str]:
-    outcomes = Counter((row["request_id"], row["kind"]) for row in tables["notifications"])
+    # Of an alert each opening is told, and so is each level it gets to; `avatar_id` names both.
+    outcomes = Counter(
+        (row["request_id"], row["kind"], row["avatar_id"] if row["kind"] in ALERTS else None)
+        for row in tables["notifications"]
+    )
     yield from (f"I3: {count} notifications for {outcome}" for outcome, count in outcomes.items() if count > 1)
     heard = Counter(message.chat_id for message in evidence.messages)
     owed = Counter(row["chat_id"] for row in tables["notifications"])

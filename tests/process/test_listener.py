@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import json
-import re
 import signal
 import socket
 import ssl
@@ -12,150 +10,33 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trustme
-import uvloop
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
 from app.domain.errors import CertificateBroken, DatabaseUnfit, StartRefused
 from app.server import run
-from app.server.run import Listener, Server, bind, serve
+from app.server.guard import MOST_WAITING
+from app.server.listener import Listener, bind
+from app.server.run import serve
 from app.tls.certificates import pkcs8
-from app.tls.live import LiveContext
+from tests.process.listening import GET, Files, Running, answer, drain, echo, running, take, wait_until
 
 IMPATIENT = 0.6  # seconds
 LEEWAY = 1.5  # seconds that a busy machine may add
-GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
-ANSWER = re.compile(rb"^HTTP/1\.1 (\d{3}) .*?\r\n\r\n(.*)$", re.DOTALL)
-LENGTH = re.compile(rb"content-length: (\d+).*?\r\n\r\n", re.DOTALL)
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 ROOT = Path(__file__).parents[2]
-
-
-async def echo(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer with what the application saw; /big is 32 MiB, /early answers before it has read the body."""
-    if scope["type"] == "lifespan":
-        for word in ("startup", "shutdown"):
-            await receive()
-            await send({"type": f"lifespan.{word}.complete"})
-        return
-    more, body = scope["path"] != "/early", b""
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return
-        more, body = message.get("more_body", False), body + message.get("body", b"")
-    seen = {
-        "body": len(body),
-        "headers": [name.decode() for name, _ in scope["headers"]],
-        "tls": scope.get("extensions", {}).get("tls"),
-    }
-    answer = b"x" * (32 << 20) if scope["path"] == "/big" else json.dumps(seen).encode()
-    headers = [(b"content-length", str(len(answer)).encode())]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": answer})
-
-
-class Files:
-    """A root that clients trust, and the three files of a leaf two levels below it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.root = trustme.CA()
-        self.below = self.root.create_child_ca()
-        self.cert, self.key, self.bundle = folder / "a.crt", folder / "a.key", folder / "a.ca-bundle"
-        self.issue(trustme.KeyType.ECDSA)
-
-    def issue(self, key_type: trustme.KeyType) -> None:
-        leaf = self.below.issue_cert("localhost", "127.0.0.1", key_type=key_type)
-        self.bundle.write_bytes(b"".join(pem.bytes() for pem in leaf.cert_chain_pems[1:]))
-        self.cert.write_bytes(leaf.cert_chain_pems[0].bytes())
-        self.key.write_bytes(leaf.private_key_pem.bytes())
-
-    def live(self) -> LiveContext:
-        context = LiveContext(self.cert, self.key, self.bundle)
-        context.load()
-        return context
-
-    def client(self) -> ssl.SSLContext:
-        context = ssl.create_default_context()
-        self.root.configure_trust(context)
-        return context
-
-    def fingerprint(self) -> bytes:
-        return x509.load_pem_x509_certificate(self.cert.read_bytes()).fingerprint(hashes.SHA256())
-
-
-@dataclass
-class Running:
-    server: Server
-    port: int
-    client: ssl.SSLContext | None
-
-    def connect(self) -> socket.socket:
-        plain = socket.create_connection(("127.0.0.1", self.port), timeout=10)
-        return plain if self.client is None else self.client.wrap_socket(plain, server_hostname="localhost")
-
-    def ask(self, request: bytes) -> bytes:
-        """Send `request` and return all that comes until the server closes."""
-        with self.connect() as connection:
-            connection.sendall(request)
-            return drain(connection)
-
-    def connections(self) -> int:
-        return len(self.server.server_state.connections)
-
-
-def drain(connection: socket.socket) -> bytes:
-    received = b""
-    with contextlib.suppress(ConnectionResetError, ssl.SSLError):
-        while part := connection.recv(65536):
-            received += part
-    return received
-
-
-def take(connection: socket.socket) -> tuple[int, Any]:
-    """Receive one whole answer."""
-    received = b""
-    while not (length := LENGTH.search(received)) or len(received) < length.end() + int(length[1]):
-        part = connection.recv(65536)
-        assert part, received
-        received += part
-    return answer(received)
-
-
-@contextmanager
-def running(listener: Listener, app: ASGIApp = echo, client: ssl.SSLContext | None = None) -> Iterator[Running]:
-    """Run the listener in a thread, as `serve` does in a program."""
-    ready = threading.Event()
-    with bind(listener) as bound:
-        server = Server(run._config(app, listener), listener, bound, lambda _url: ready.set())
-
-        def work() -> None:
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                runner.run(server.serve())
-
-        thread = threading.Thread(target=work)
-        thread.start()
-        try:
-            assert ready.wait(10)
-            yield Running(server, bound.getsockname()[1], client)
-        finally:
-            server.should_exit = True
-            thread.join(10)
-            assert not thread.is_alive()
 
 
 @pytest.fixture(name="files")
@@ -181,12 +62,6 @@ def _impatient(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     tls, client = (files.live(), files.client()) if request.param == "https" else (None, None)
     with running(Listener("127.0.0.1", 0, tls, client_timeout=IMPATIENT), client=client) as server:
         yield server
-
-
-def answer(raw: bytes) -> tuple[int, Any]:
-    match = ANSWER.match(raw)
-    assert match is not None, raw
-    return int(match[1]), json.loads(match[2])
 
 
 # --- the certificate
@@ -240,46 +115,6 @@ def test_tls_1_2_takes_forward_secret_aead_suites_only(secure: Running, ciphers:
             pass
 
 
-def test_the_certificate_is_swapped_without_a_failed_handshake(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
-    """1,000 handshakes while EC becomes RSA and back, bad pairs coming and going between: none fails (fault 41)."""
-    monkeypatch.setattr(run, "WATCH_EVERY", 0.05)
-    live, context = files.live(), files.client()
-
-    def shake(_number: int) -> bytes:
-        with server.connect() as connection:
-            assert isinstance(connection, ssl.SSLSocket)
-            der = connection.getpeercert(binary_form=True)
-            assert der is not None
-            return x509.load_der_x509_certificate(der).fingerprint(hashes.SHA256())
-
-    def swap() -> None:
-        for kind in (trustme.KeyType.RSA, trustme.KeyType.ECDSA, trustme.KeyType.RSA):
-            before = live.served.leaf
-            good = files.key.read_bytes()
-            files.issue(kind)
-            key, whole = files.key.read_bytes(), files.cert.read_bytes()
-            for path, content in ((files.key, good), (files.cert, whole[:100]), (files.key, b"")):
-                path.write_bytes(content)
-                wait_until(lambda: bool(live.trouble))
-                assert live.served.leaf == before
-            files.cert.write_bytes(whole)
-            files.key.write_bytes(key)
-            wait_until(lambda before=before: live.served.leaf != before)
-            assert live.trouble == ()
-
-    listener = Listener("127.0.0.1", 0, live)
-    with running(listener, client=context) as server, ThreadPoolExecutor(5) as pool:
-        swapping = pool.submit(swap)
-        shown, count = set[bytes](), 0
-        while count < 1000 or not swapping.done():
-            shown.update(pool.map(shake, range(50)))
-            count += 50
-        swapping.result()
-        shown_last = shake(0)
-    assert shown_last == files.fingerprint()
-    assert len(shown) >= 3
-
-
 def test_a_reload_says_whether_the_files_are_served(files: Files) -> None:
     """A good pair is served and its facts are at hand; a bad one leaves the old and names its trouble (fault 41)."""
     live = files.live()
@@ -324,11 +159,22 @@ def test_a_key_that_no_client_can_use_is_refused(files: Files) -> None:
         files.live()
 
 
-def wait_until(true: Any, seconds: float = 10.0) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it never came true"
-        time.sleep(0.01)
+# --- headers of every answer
+
+SECURITY = {b"strict-transport-security: max-age=63072000", b"x-content-type-options: nosniff"}
+
+
+@pytest.mark.parametrize("request_", [GET, b"nonsense\r\n\r\n", GET.replace(b"localhost", b"a b")])
+def test_over_tls_every_answer_asks_for_tls(secure: Running, request_: bytes) -> None:
+    """HSTS for two years and nosniff, on answers of the application and on refusals of the listener alike."""
+    head = secure.ask(request_.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")).partition(b"\r\n\r\n")[0]
+    assert set(head.lower().split(b"\r\n")) >= SECURITY
+
+
+def test_plain_http_promises_no_tls(plain: Running) -> None:
+    """HSTS over plain HTTP means nothing and is left to the proxy in front; nosniff is sent."""
+    head = plain.ask(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")).partition(b"\r\n\r\n")[0]
+    assert set(head.lower().split(b"\r\n")) & SECURITY == {b"x-content-type-options: nosniff"}
 
 
 # --- the patience
@@ -470,6 +316,15 @@ def test_what_cannot_reach_the_application_is_refused_once(plain: Running, name:
     assert (told, body["code"], body["status"]) == (status, code, status)
 
 
+def test_requests_sent_far_ahead_are_not_hoarded(plain: Running) -> None:
+    """Of thousands sent without waiting for an answer the first few are answered, the rest not even kept (fault 30)."""
+    with plain.connect() as connection:
+        with contextlib.suppress(OSError):
+            connection.sendall(GET * 5000)
+        answers = drain(connection).count(b"HTTP/1.1 200 ")
+    assert 1 <= answers <= 2 * (MOST_WAITING + 1)
+
+
 def test_a_full_header_passes(plain: Running) -> None:
     """A hundred headers of 60 KiB together are no attack."""
     request = GET[:-2] + b"X: %s\r\n" % (b"y" * 600) * 98 + b"Connection: close\r\n\r\n"
@@ -590,10 +445,10 @@ def test_an_application_that_does_not_leave_is_left(monkeypatch: pytest.MonkeyPa
 PROGRAM = """
 import sys
 from pathlib import Path
-from app.server.run import Listener, serve
+from app.server.listener import Listener
+from app.server.run import serve
 from app.tls.live import LiveContext
-sys.path.insert(0, "tests/process")
-from test_listener import echo
+from tests.process.listening import echo
 live = LiveContext(*map(Path, sys.argv[1:4]))
 live.load()
 sys.exit(serve(echo, Listener("127.0.0.1", 0, live), lambda url: print("ready", url, flush=True)))

@@ -23,7 +23,7 @@ def test_facts() -> None:
     assert facts.subject == facts.issuer == "CN=aibots.kz"
     assert facts.names == ("aibots.kz", "*.aibots.kz", "localhost", "127.0.0.1", "::1")
     assert facts.not_before <= NOW < facts.not_after
-    assert facts.days_left == 395
+    assert facts.days_left == 364
     assert facts.key_type == "EC P-256"
     assert facts.self_signed
     assert len(facts.fingerprint) == 32 * 3 - 1

@@ -11,6 +11,7 @@ from app.core.loading import load_settings, wanted
 from app.core.settings_page import env_example, settings_table
 from app.core.typos import nearest
 from app.domain.errors import SettingsInvalid, StartRefused
+from app.main import main
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "topsecret-value-7"
@@ -159,6 +160,11 @@ def test_accepted(field: str, text: str, expected: object) -> None:
         "postgresql+asyncpg://u@h/d",
         "postgres://h/d",
         "postgresql+psycopg:///d?host=/run/postgresql",
+        "postgresql://u:p%40ss%3A@db.example.kz:5432/d?sslmode=require",
+        "postgresql://u:p@[::1]:5432/d",
+        "postgresql://u:p@[::1]/d",
+        "postgresql://u:p@db1,db2:5432/d?target_session_attrs=read-write",
+        "postgresql://db_1:/d",
     ],
 )
 def test_databases(url: str) -> None:
@@ -182,6 +188,11 @@ BAD = [
     ("DATABASE_URL", f"/srv/{SECRET}.db", "не поддержана", "sqlite:///"),
     ("DATABASE_URL", "postgresql://", "не поддержана", "sqlite:///"),
     ("DATABASE_URL", f"sqlite://{SECRET}", "не поддержана", "sqlite:///"),
+    ("DATABASE_URL", f"postgresql://u:{SECRET}@h:port-x9/d", "не адрес URL", "postgresql://"),
+    ("DATABASE_URL", f"postgresql://u:{SECRET}@h:543210/d", "не адрес URL", "postgresql://"),
+    ("DATABASE_URL", f"postgresql://u:half@{SECRET}@h/d", "не адрес URL", "postgresql://"),
+    ("DATABASE_URL", f"postgresql://u:{SECRET}@[::1/d", "не адрес URL", "postgresql://"),
+    ("DATABASE_URL", f"postgresql://u:{SECRET}@h\n/d", "непечатаемый", "postgresql://"),
     ("DATABASE_URL", "sqlite:///:memory:", "в памяти", "sqlite:///"),
     ("DATABASE_URL", f'"sqlite:///{SECRET}.db"', "кавычки", "без кавычек"),
     ("TELEGRAM_TOKEN", "   ", "пробелы", "@BotFather"),
@@ -238,7 +249,7 @@ BAD = [
 
 @pytest.mark.parametrize(("name", "value", "wrong", "fix"), BAD)
 def test_refused(name: str, value: str, wrong: str, fix: str) -> None:
-    """A bad value is refused in one line that names it, says why and what to write, and does not repeat it."""
+    """A bad value is refused in one line: its name, why, what to write, and not the value (fault 52)."""
     (line,) = refused(**{name: value})
     shown = "WEBHOOK_LOG_FILE (по умолчанию)" if value == "webhook.log" else f"{name} (окружение)"
     assert line.startswith(f"{shown}: ")
@@ -250,8 +261,65 @@ def test_refused(name: str, value: str, wrong: str, fix: str) -> None:
     assert "x9" not in line
 
 
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, value, _, _ in BAD])
+def test_the_server_does_not_start(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The whole start ends with 78 and that one line, before it opens or writes anything (fault 52)."""
+    with pytest.raises(SettingsInvalid) as told:
+        load_settings(environ={name: value})
+    monkeypatch.setenv(name, value)
+    assert main() == 78
+    assert capsys.readouterr() == ("", f"{told.value}\n")
+    assert list(Path().iterdir()) == []
+
+
+def secret_in_a_file(content: str, mode: int) -> str:
+    path = Path("token.txt").absolute()
+    path.write_text(content)
+    path.chmod(mode)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("API_PROT=1\n", ("API_PROT (.env, строка 1)", "опечатку", "API_PORT")),
+        ("\n\nTELEGRAM_TOKN=topsecret-value-7\n", ("TELEGRAM_TOKN (.env, строка 3)", "опечатку", "TELEGRAM_TOKEN")),
+        ("API_HOST=::\nDATABASE_URL\n", ("DATABASE_URL (.env, строка 2)", "нет знака", "DATABASE_URL=")),
+        ("FAL_KEY='topsecret-value-7\n", ("? (.env, строка 1)", "нельзя прочитать", "кавычки парные")),
+        (
+            "\nTELEGRAM_TOKEN=topsecret-value-7 topsecret-value-7\n",
+            ("TELEGRAM_TOKEN (.env, строка 2)", "внутри секрета", "@BotFather"),
+        ),
+        (
+            "TELEGRAM_TOKEN=a\nTELEGRAM_TOKEN_FILE=/x\n",
+            ("TELEGRAM_TOKEN (.env, строка 1)", "и значение, и файл", "что-то одно"),
+        ),
+        ("FAL_KEY_FILE=/absent\n", ("FAL_KEY_FILE (файл /absent; .env, строка 1)", "нельзя прочитать", "путь")),
+        ("TELEGRAM_TOKEN_FILE={open}\n", ("token.txt; .env, строка 1)", "кто угодно", "chmod o-rwx")),
+        ("TELEGRAM_TOKEN_FILE={empty}\n", ("token.txt; .env, строка 1)", "пуст", "@BotFather")),
+        ("DATABASE_URL_FILE={private}\n", ("token.txt; .env, строка 1)", "не поддержана", "sqlite:///")),
+        ("LOG_LEVEL=LOUD # topsecret-value-7\n", ("LOG_LEVEL (.env, строка 1)", "варианта нет", "DEBUG | INFO")),
+    ],
+)
+def test_the_server_does_not_start_with_such_a_file(
+    text: str, told: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is wrong in .env or in a secret's file is told with its line, exit 78, without the secret (fault 52)."""
+    for name, content, mode in (("open", SECRET, 0o644), ("empty", "", 0o600), ("private", SECRET, 0o600)):
+        if f"{{{name}}}" in text:
+            text = text.format(**{name: secret_in_a_file(content, mode)})
+    write_env(text)
+    assert main() == 78
+    err = capsys.readouterr().err
+    assert [part for part in told if part not in err] == []
+    assert SECRET not in err
+    assert "Traceback" not in err
+
+
 def test_all_at_once() -> None:
-    """Everything wrong is told at once, each with the line of .env it stands on."""
+    """Everything wrong is told at once, each with the line of .env it stands on (fault 52)."""
     lines = refused(f"\n# comment\nAPI_PORT=x\n\n\nTELEGRAM_TOKEN='a {SECRET}'\nAPI_PROT=1\n", IP_FILTER="no")
     assert [line.partition(":")[0] for line in lines] == [
         "API_PROT (.env, строка 7)",
@@ -292,7 +360,7 @@ def test_silent_cause() -> None:
     ],
 )
 def test_typo(key: str, meant: str) -> None:
-    """An unknown key of .env that is a slip in one of ours is refused with its line and the name that was meant."""
+    """An unknown key of .env that is a slip in one of ours is refused with its line and what was meant (fault 52)."""
     (line,) = refused(f"\n{key}={SECRET}\n")
     assert line.startswith(f"{key} (.env, строка 2): ")
     assert line.endswith(f": {meant}")
@@ -400,7 +468,7 @@ def test_database_from_a_file() -> None:
     ],
 )
 def test_bad_secret_file(content: bytes, mode: int, why: str, fix: str) -> None:
-    """A secret's file that everyone reads, or that holds no secret, is refused by its path."""
+    """A secret's file that everyone reads, or that holds no secret, is refused by its path (fault 52)."""
     path = secret_file(content, mode)
     (line,) = refused(TELEGRAM_TOKEN_FILE=str(path))
     assert line.startswith(f"TELEGRAM_TOKEN_FILE (файл {path}; окружение): ")
@@ -443,6 +511,25 @@ def test_warnings() -> None:
     assert Settings(fal_user_id="u", telegram_token=SecretStr(TOKEN)).warnings() == ()
 
 
+@pytest.mark.parametrize(
+    ("url", "warned"),
+    [
+        ("postgresql://bot@db.example.org/aisha", True),
+        ("postgresql+asyncpg://bot@10.0.0.5/aisha?ssl=require", True),
+        ("postgresql://bot@db.example.org/aisha?sslmode=verify-full", False),
+        ("postgresql+asyncpg://bot@db.example.org/aisha?ssl=verify-full", False),
+        ("postgresql://bot@127.0.0.1/aisha", False),
+        ("postgresql:///aisha?host=/var/run/postgresql", False),
+        ("sqlite:///data/aisha.db", False),
+    ],
+)
+def test_a_connection_that_may_be_read_is_warned_of(url: str, warned: bool) -> None:
+    """PostgreSQL elsewhere without verified TLS: libpq would fall back to none without a word."""
+    told = Settings(fal_user_id="u", telegram_token=SecretStr(TOKEN), database_url=SecretStr(url)).warnings()
+    assert bool(told) is warned
+    assert all(sentence.startswith("DATABASE_URL: ") for sentence in told)
+
+
 def test_readable_env_file() -> None:
     """A .env with secrets that everyone can read is warned about, with the command that mends it."""
     path = write_env(f"TELEGRAM_TOKEN={TOKEN}\nFAL_USER_ID=u\n")
@@ -456,11 +543,11 @@ def test_secrets_stay_hidden() -> None:
     settings = Settings(
         telegram_token=SecretStr(TOKEN),
         fal_api_key=SecretStr(SECRET),
-        database_url=SecretStr("postgresql://u:p%40ss@w@h/d"),
+        database_url=SecretStr("postgresql://u:p%40ss%3Aw@h/d"),
     )
     shown = repr(settings) + str(settings) + str(settings.model_dump()) + settings.model_dump_json()
     assert not any(text in shown for text in (TOKEN, SECRET, "p%40ss"))
-    assert settings.secret_values() == (TOKEN, SECRET, "p%40ss@w", "p@ss@w")
+    assert settings.secret_values() == (TOKEN, SECRET, "p%40ss%3Aw", "p@ss:w")
     assert Settings().secret_values() == ()
     with pytest.raises(ValidationError) as caught:
         Settings(fal_api_key=SecretStr(f"a {SECRET}"))

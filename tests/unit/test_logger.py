@@ -190,6 +190,8 @@ def test_colour(logs: Logs, monkeypatch: pytest.MonkeyPatch) -> None:
         ("Key rotation done", "Key rotation done"),
         ("postgresql+asyncpg://aisha:p@ss:w@db:5432/aisha", "postgresql+asyncpg://aisha:***@db:5432/aisha"),
         ("redis://:pw@h", "redis://:***@h"),
+        ("postgresql://db/aisha?password=pw&sslmode=require", "postgresql://db/aisha?password=***&sslmode=require"),
+        ("sslkey=/k&sslpassword=pw", "sslkey=/k&sslpassword=***"),
         ("https://fal.ai:443/x", "https://fal.ai:443/x"),
         ("2026-11-22T04:56:58Z 10:20", "2026-11-22T04:56:58Z 10:20"),
     ],
@@ -199,7 +201,16 @@ def test_shapes(text: str, expected: str) -> None:
     assert redact(text) == ("Key ***" if expected == "***-free" else expected)
 
 
-@pytest.mark.parametrize("form", [SECRET, "correct-horse%2Fbattery%20staple", "correct-horse/battery%20staple"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        SECRET,
+        "correct-horse%2Fbattery%20staple",
+        "correct-horse/battery%20staple",
+        "correct-horse%2fbattery%20staple",
+        "correct-horse%2Fbattery+staple",
+    ],
+)
 def test_registered(logs: Logs, capsys: pytest.CaptureFixture[str], form: str) -> None:
     """A registered secret is masked in values, keys, bytes, messages of libraries and tracebacks, however encoded."""
     register_secrets([SECRET, "", "abc"])
@@ -213,6 +224,20 @@ def test_registered(logs: Logs, capsys: pytest.CaptureFixture[str], form: str) -
     assert form not in text
     assert text.count("***") >= 2 * 8
     assert logs.events()[-1]["abc"] == "abc"
+
+
+def test_a_crash_shows_no_secret(logs: Logs, capsys: pytest.CaptureFixture[str]) -> None:
+    """The traceback that Python prints last keeps its words and loses its secrets (fault 45)."""
+    logs.start()
+    register_secrets([SECRET])
+    error = raised(OSError(f"no route to postgresql://aisha:{SECRET}@db, bot{TOKEN}, {SECRET!r}"))
+    sys.excepthook(type(error), error, error.__traceback__)
+    told = capsys.readouterr().err
+    assert "OSError: no route to postgresql://aisha:***@db" in told
+    assert told.startswith("Traceback")
+    assert not any(secret in told for secret in (SECRET, TOKEN))
+    reset_logging()
+    assert sys.excepthook is sys.__excepthook__
 
 
 def test_secret_names(logs: Logs) -> None:

@@ -1,15 +1,18 @@
 import unicodedata
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.notification import Cause, Kind, Notification, Owner
-from app.telegram.messages import NAME_LIMIT, Message, shown_name, word
+from app.domain.alert import REMEDY, Alert, AlertLevel, Condition
+from app.domain.notification import Cause, Kind, Notification, Owner, tell_operator
+from app.telegram.messages import DETAIL_LIMIT, NAME_LIMIT, Message, shown_name, word
 from app.telegram.words import Words
 
 WORDS = Words("ru")
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 AVATAR = "0b5e3b9c-1c1f-4d9c-9d2b-6f0e2b0f6d11"
 LANGUAGES = ("ru", "kk", "en")
 HOSTILE = (
@@ -47,7 +50,8 @@ class Telegram(HTMLParser):
 
 def assert_sendable(message: Message) -> None:
     parsed = Telegram(message.html)
-    assert parsed.tags == ["b"]
+    assert parsed.tags == ["b", "code"][: len(parsed.tags)]
+    assert parsed.tags
     assert parsed.text == message.plain
     assert 0 < len(message.plain.encode("utf-16-le")) / 2 <= 4096
     for row in message.keyboard:
@@ -103,7 +107,7 @@ def test_an_owner_reads_their_own_language(language: str, words: str) -> None:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("kind", [Kind.READY, Kind.FAILED])
 def test_hostile_names_are_inert(name: str, kind: Kind) -> None:
     """Fault 47: markup, placeholders, controls, bidi marks and lone surrogates in a name stay text or vanish."""
     message = word(note(name, kind), WORDS)
@@ -112,7 +116,7 @@ def test_hostile_names_are_inert(name: str, kind: Kind) -> None:
     assert not [character for character in line if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"}]
 
 
-@given(name=st.text(), kind=st.sampled_from(Kind), language=st.sampled_from(LANGUAGES))
+@given(name=st.text(), kind=st.sampled_from([Kind.READY, Kind.FAILED]), language=st.sampled_from(LANGUAGES))
 def test_any_name_makes_a_sendable_message(name: str, kind: Kind, language: str) -> None:
     """Fault 47: whatever an owner called the avatar, the HTML has our one tag and shows exactly the plain text."""
     message = word(note(name, kind, language=language), WORDS)
@@ -160,3 +164,70 @@ def test_an_avatar_id_too_long_for_a_button_loses_the_button() -> None:
     assert len(word(Notification("x" * 48, "Лето", "r", Kind.READY, owner), WORDS).keyboard) == 2
     message = word(Notification("x" * 49, "Лето", "r", Kind.READY, owner), WORDS)
     assert message.keyboard == ((("🖼 Мои аватары", "avatar_gallery"),),)
+
+
+def alert(
+    condition: Condition = Condition.CERTIFICATE_REFUSED,
+    level: AlertLevel = AlertLevel.CRITICAL,
+    *,
+    detail: str = "ssl/a.crt: it is not its key. To mend it: mv a b",
+    machine: str = "web-1",
+    kind: Kind = Kind.ALERT,
+    language: str = "en",
+) -> Notification:
+    name = f"{condition}@{machine}" if machine else condition.value
+    return tell_operator(
+        Alert(name, machine, level, detail, NOW, NOW, NOW, times=1), kind, chat_id=-100, language=language
+    )
+
+
+def test_an_alert_in_english() -> None:
+    """The operator reads what is wrong, where, the detail, and the command to run as code; there are no buttons."""
+    assert word(alert(), WORDS) == Message(
+        html=(
+            "<b>🚨 A new certificate was refused · web-1</b>\n\nThe server goes on with the old one. ssl/a.crt: it is "
+            "not its key. To mend it: mv a b The whole diagnosis:\n\n<code>aisha-webhook doctor tls</code>"
+        ),
+        plain=(
+            "🚨 A new certificate was refused · web-1\n\nThe server goes on with the old one. ssl/a.crt: it is not "
+            "its key. To mend it: mv a b The whole diagnosis:\n\naisha-webhook doctor tls"
+        ),
+        keyboard=(),
+    )
+
+
+def test_the_end_of_an_alert_in_russian() -> None:
+    """The operator reads what is over, and that there is nothing to do."""
+    message = word(alert(Condition.DELIVERIES_BURIED, detail="3", machine="", kind=Kind.RESOLVED, language="ru"), WORDS)
+    assert message.plain == "✅ Устранено: Есть отложенные доставки\n\nДелать ничего не нужно."
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("level", AlertLevel)
+@pytest.mark.parametrize("condition", Condition)
+def test_every_alert_has_its_words_and_its_command(condition: Condition, level: AlertLevel, language: str) -> None:
+    """No alert is worded as another one, each names its command, and the mark tells its level."""
+    message = word(alert(condition, level, detail="17", language=language), WORDS)
+    assert_sendable(message)
+    assert message.plain.startswith({AlertLevel.WARN: "⚠️", AlertLevel.CRITICAL: "🚨"}[level])
+    assert message.html.endswith(f"<code>{REMEDY[condition]}</code>")
+    assert "alert." not in message.plain
+    others = [other for other in Condition if other is not condition]
+    assert message.plain not in {word(alert(c, level, detail="17", language=language), WORDS).plain for c in others}
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+@pytest.mark.parametrize("kind", [Kind.ALERT, Kind.RESOLVED])
+def test_hostile_details_are_inert(hostile: str, kind: Kind) -> None:
+    """Fault 47: what stands in a certificate's file name or a host name stays text in an alert, too."""
+    message = word(alert(detail=hostile, machine=hostile, kind=kind), WORDS)
+    assert_sendable(message)
+    text = message.plain.replace("\n", "").replace("\N{VARIATION SELECTOR-16}", "")
+    assert not [character for character in text if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"}]
+
+
+def test_a_long_detail_is_cut() -> None:
+    """However much there is to say, the message stays within Telegram's limit."""
+    message = word(alert(detail="<" * 9_000), WORDS)
+    assert_sendable(message)
+    assert message.plain.count("<") == DETAIL_LIMIT - 1

@@ -10,7 +10,7 @@ import pytest
 
 from app import worker as module
 from app.domain.errors import DatabaseUnavailable
-from app.worker import BACKLOG, CHORES_EVERY, REFRESH_AGAIN, REFRESH_EVERY, STUCK, Job, Worker
+from app.worker import BACKLOG, CHORES_EVERY, REFRESH_AGAIN, REFRESH_EVERY, STUCK, UNWOKEN, Job, Worker
 from tests.fakes import FrozenClock
 
 pytestmark = pytest.mark.anyio
@@ -67,7 +67,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 async def stopped_after(step: Step, turns: int) -> None:
-    task = asyncio.create_task(Worker([Job("j", step, STUCK)], FrozenClock()).run())
+    task = asyncio.create_task(Worker([Job("j", step, STUCK)]).run())
     await step.had(turns)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
@@ -77,7 +77,7 @@ async def test_a_woken_job_takes_its_turn_at_once() -> None:
     """Not at the end of its hour; and a wake-up counts once."""
     step = Step()
     job = Job("j", step, STUCK)
-    async with running(Worker([job], FrozenClock())):
+    async with running(Worker([job])):
         for turn in (1, 2, 3):
             await step.had(turn)
             job.wake.set()
@@ -96,7 +96,7 @@ async def test_a_job_that_is_woken_during_its_turn_takes_another() -> None:
 
     job = Job("j", busy, STUCK)
     wakes.append(job.wake.set)
-    async with running(Worker([job], FrozenClock())):
+    async with running(Worker([job])):
         await step.had(2)
 
 
@@ -109,7 +109,7 @@ async def test_jobs_do_not_wait_for_each_other() -> None:
         return HOUR
 
     step = Step([0.0, 0.0])
-    async with running(Worker([Job("hang", hang, STUCK), Job("j", step, STUCK)], FrozenClock())):
+    async with running(Worker([Job("hang", hang, STUCK), Job("j", step, STUCK)])):
         await step.had(3)
         never.set()
 
@@ -125,7 +125,7 @@ async def test_a_step_under_way_is_finished_before_the_end() -> None:
         finished.append("step")
         return HOUR
 
-    worker = Worker([Job("j", step, STUCK)], FrozenClock())
+    worker = Worker([Job("j", step, STUCK)])
     task = asyncio.create_task(worker.run())
     await begun.wait()
     worker.stop()
@@ -140,7 +140,7 @@ async def test_a_step_under_way_is_finished_before_the_end() -> None:
 async def test_a_job_that_rests_ends_at_once() -> None:
     """Nobody waits an hour for a worker to stop."""
     step = Step()
-    async with running(Worker([Job("j", step, STUCK)], FrozenClock())):
+    async with running(Worker([Job("j", step, STUCK)])):
         await step.had(1)
     assert step.turns == 1
 
@@ -148,7 +148,7 @@ async def test_a_job_that_rests_ends_at_once() -> None:
 async def test_a_worker_stopped_before_it_began_does_nothing() -> None:
     """The order of start and stop does not matter."""
     step = Step()
-    worker = Worker([Job("j", step, STUCK)], FrozenClock())
+    worker = Worker([Job("j", step, STUCK)])
     worker.stop()
     await worker.run()
     assert step.turns == 0
@@ -172,7 +172,7 @@ async def test_a_success_forgets_the_failures(pauses: list[float]) -> None:
 async def test_a_bug_in_one_job_costs_the_others_nothing(pauses: list[float]) -> None:
     """The loop survives what a step raises, whatever it is."""
     bad, good = Step([ZeroDivisionError(), KeyError("x")]), Step([0.0] * 5)
-    task = asyncio.create_task(Worker([Job("bad", bad, STUCK), Job("good", good, STUCK)], FrozenClock()).run())
+    task = asyncio.create_task(Worker([Job("bad", bad, STUCK), Job("good", good, STUCK)]).run())
     await bad.had(3)
     await good.had(6)
     task.cancel()
@@ -181,7 +181,7 @@ async def test_a_bug_in_one_job_costs_the_others_nothing(pauses: list[float]) ->
 
 async def test_a_worker_that_has_not_begun_counts_as_alive() -> None:
     """A start is not an outage."""
-    assert Worker([Job("j", Step(), STUCK)], FrozenClock()).is_alive()
+    assert Worker([Job("j", Step(), STUCK)]).is_alive()
 
 
 async def test_a_step_that_takes_too_long_is_seen(clock: FrozenClock) -> None:
@@ -194,7 +194,7 @@ async def test_a_step_that_takes_too_long_is_seen(clock: FrozenClock) -> None:
         return HOUR
 
     job = Job("slow", slow, STUCK)
-    worker = Worker([job], clock)
+    worker = Worker([job], clock.elapsed)
     async with running(worker):
         await begun.wait()
         clock.move(59.9)
@@ -211,13 +211,13 @@ async def test_a_step_that_takes_too_long_is_seen(clock: FrozenClock) -> None:
 async def test_each_job_has_its_own_patience(clock: FrozenClock) -> None:
     """One that rests for an hour is not dead meanwhile; one stuck job is enough to say no."""
     jobs = [Job("a", Step(), STUCK), Job("b", Step(), timedelta(hours=2))]
-    worker = Worker(jobs, clock)
-    jobs[0].last_turn = jobs[1].last_turn = clock.now()
+    worker = Worker(jobs, clock.elapsed)
+    jobs[0].last_turn = jobs[1].last_turn = clock.elapsed()
     clock.move(30)
     assert worker.is_alive()
     clock.move(30)
     assert not worker.is_alive()
-    jobs[0].last_turn = clock.now()
+    jobs[0].last_turn = clock.elapsed()
     assert worker.is_alive()
 
 
@@ -237,11 +237,11 @@ async def test_in_a_flood_a_job_steps_aside_but_not_for_long(
     assert rested == [module.COURTESY] * steps_aside
 
 
-@pytest.mark.parametrize(("taken", "wait"), [(0, 2.5), (1, 0.0), (BACKLOG - 1, 0.0), (BACKLOG, 0.0)])
+@pytest.mark.parametrize(("taken", "wait"), [(0, UNWOKEN), (1, 0.0), (BACKLOG - 1, 0.0), (BACKLOG, 0.0)])
 async def test_work_is_followed_by_another_look_at_once(
     taken: int, wait: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An empty look waits for the poll; a small catch lingers, so that more can gather; a full one does not."""
+    """An empty turn waits to be woken; a small catch lingers, so that more can gather; a full one does not."""
     lingered: list[float] = []
 
     async def sleep(seconds: float) -> None:
@@ -251,8 +251,19 @@ async def test_work_is_followed_by_another_look_at_once(
         return taken
 
     monkeypatch.setattr(asyncio, "sleep", sleep)
-    assert await module._polling(flow, 2.5)() == wait
+    assert await module._draining(flow)() == wait
     assert lingered == ([module.LINGER] if 0 < taken < BACKLOG else [])
+
+
+async def test_the_look_is_taken_at_the_poll_interval() -> None:
+    """POLL_INTERVAL is the longest that a row no wake-up told of stays unseen."""
+    looks: list[None] = []
+
+    async def look() -> None:
+        looks.append(None)
+
+    assert await module._looking(look, 2.5)() == 2.5
+    assert looks == [None]
 
 
 async def test_chores_and_refreshes_keep_their_own_rhythm() -> None:

@@ -1,0 +1,70 @@
+"""Examine the installation: what works, what does not, and the command that mends it."""
+
+import asyncio
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from app.cli import doctor_report
+from app.cli.machine import Machine
+from app.cli.mend import mend
+from app.cli.output import Exit, print_json
+from app.cli.rounds import Rounds
+from app.core.config import Settings
+from app.core.loading import load_settings
+from app.domain.errors import SettingsInvalid
+from app.domain.finding import Finding, Level
+from app.flows.examine import examine
+
+app = typer.Typer(add_completion=False)
+
+
+class Part(StrEnum):
+    """What may be examined on its own."""
+
+    TLS = "tls"
+
+
+@app.command()
+def doctor(
+    part: Annotated[Part | None, typer.Argument(help="Only this: tls.", show_default=False)] = None,
+    *,
+    fix: Annotated[bool, typer.Option("--fix", help="Mend what is safe to mend; former files are kept.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings fail, too.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Examine the installation. Exit 0 when nothing fails, 1 when something does, 78 when settings are wrong."""
+    try:
+        settings = load_settings()
+    except SettingsInvalid as refused:
+        if not json:
+            raise
+        # The same shape as any other answer; worded already, in the language that could be made out.
+        print_json([doctor_report.as_row(Finding("settings.invalid", Level.FAIL, line)) for line in refused.findings])
+        raise typer.Exit(Exit.CONFIG) from None
+    done, found = asyncio.run(visit(settings, Machine(), only_tls=part is Part.TLS, fix=fix))
+    if json:
+        print_json([doctor_report.as_row(one) for one in (*done, *found)])
+    else:
+        doctor_report.show(done, found, settings.operator_language, fix=fix)
+    raise typer.Exit(verdict([*done, *found], strict=strict))
+
+
+async def visit(
+    settings: Settings, machine: Machine, *, only_tls: bool, fix: bool
+) -> tuple[list[Finding], list[Finding]]:
+    """Mend if asked to, then look; return what was done and what was found."""
+    done = await mend(settings, machine, only_tls=only_tls) if fix else []
+    rounds = Rounds(settings, machine)
+    try:
+        looks = rounds.of_tls() if only_tls else rounds.of_everything()
+        return done, await examine(looks, settings.operator_language)
+    finally:
+        await rounds.close()
+
+
+def verdict(found: list[Finding], *, strict: bool) -> Exit:
+    """Turn findings into the exit code."""
+    bad = (Level.FAIL, Level.WARN) if strict else (Level.FAIL,)
+    return Exit.CHECK_FAILED if any(one.level in bad for one in found) else Exit.OK

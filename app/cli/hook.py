@@ -1,0 +1,91 @@
+"""`aisha-webhook cert install-hook`: certbot hands each renewed certificate to us."""
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.cli.output import Exit
+from app.core.loading import load_settings
+
+SCRIPT = Path(__file__).parents[2] / "deploy" / "certbot" / "aisha-webhook.sh"
+HOOK = Path("/etc/letsencrypt/renewal-hooks/deploy/aisha-webhook.sh")  # certbot runs what lies there
+EXECUTABLE = 0o755
+
+WORDS = {
+    "ru": {
+        "written": "Хук записан: {hook}",
+        "current": "Хук уже на месте и не изменился: {hook}",
+        "next": (
+            "Дальше:\n"
+            "1. Получите сертификат. С одним портом 8443 подходит только DNS-01; плагин — вашего DNS-провайдера:\n"
+            "   {obtain}\n"
+            "2. Отдайте его серверу в первый раз; при продлениях certbot сделает это сам:\n"
+            "   {run}"
+        ),
+        "unwritable": "{hook}: не записывается ({reason}). Выполните от root: {sudo}",
+    },
+    "en": {
+        "written": "The hook is written: {hook}",
+        "current": "The hook is in place and has not changed: {hook}",
+        "next": (
+            "Next:\n"
+            "1. Get a certificate. With port 8443 alone only DNS-01 works; the plugin is that of your DNS provider:\n"
+            "   {obtain}\n"
+            "2. Hand it to the server for the first time; on renewals certbot will do it:\n"
+            "   {run}"
+        ),
+        "unwritable": "{hook}: cannot be written ({reason}). Run as root: {sudo}",
+    },
+}
+
+
+def install_hook(
+    *, into: Annotated[Path, typer.Option(help="Where to write it, when not where certbot looks.")] = HOOK
+) -> None:
+    """Make certbot hand renewed certificates to this server; exit 1 when the hook cannot be written."""
+    settings = load_settings()
+    words = WORDS[settings.operator_language]
+    domain = settings.api_domain.encode("idna").decode("ascii").lower()
+    content = filled_in(SCRIPT.read_text(), domain, settings.ssl_cert_path.absolute(), settings.ssl_key_path.absolute())
+    try:
+        written = _write(into, content)
+    except OSError as error:
+        again = shlex.join(["sudo", sys.argv[0], "cert", "install-hook"])
+        sys.stderr.write(words["unwritable"].format(hook=into, reason=error.strerror, sudo=again) + "\n")
+        raise typer.Exit(Exit.CHECK_FAILED) from error
+    plugin = "--dns-cloudflare --dns-cloudflare-credentials /root/cloudflare.ini"
+    steps = {
+        "obtain": f"sudo certbot certonly {plugin} -d {domain}",
+        "run": f"sudo RENEWED_LINEAGE=/etc/letsencrypt/live/{domain} RENEWED_DOMAINS={domain} {shlex.quote(str(into))}",
+    }
+    headline = words["written" if written else "current"].format(hook=into)
+    sys.stdout.write(f"{headline}\n{words['next'].format(**steps)}\n")
+
+
+def filled_in(script: str, domain: str, cert: Path, key: Path) -> str:
+    """Put the settings into the lines of the script that name them."""
+    values = {"domain": domain, "cert": str(cert), "key": str(key)}
+    lines = script.splitlines()
+    for number, line in enumerate(lines):
+        name, is_assignment, _ = line.partition("=")
+        if is_assignment and name in values:
+            lines[number] = f"{name}={shlex.quote(values.pop(name))}"
+    assert not values, f"{SCRIPT} has no line for {', '.join(values)}"
+    return "\n".join(lines) + "\n"
+
+
+def _write(hook: Path, content: str) -> bool:
+    """Write the hook unless it is there already; return whether it was written. Raises OSError."""
+    if hook.is_file() and hook.read_text() == content and hook.stat().st_mode & EXECUTABLE == EXECUTABLE:
+        return False
+    hook.parent.mkdir(parents=True, exist_ok=True)
+    # certbot skips names that end with ~, and so never runs half a hook.
+    fresh = hook.with_name(f".{hook.name}.{os.getpid()}~")
+    fresh.write_text(content)
+    fresh.chmod(EXECUTABLE)
+    fresh.replace(hook)
+    return True

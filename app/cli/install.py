@@ -1,0 +1,195 @@
+"""Put the server under systemd."""
+
+import grp
+import pwd
+import re
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from app.cli import units
+from app.cli.output import Exit
+from app.cli.units import Place
+from app.core.clock import SystemClock
+from app.core.config import Settings
+from app.core.loading import ENV_FILE, load_settings
+from app.db.url import sqlite_file
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Put the server under a supervisor.")
+
+SYSTEM = Path("/etc/systemd/system")
+FIRST_PORT = 8444  # of the replicas; nginx's file in deploy/nginx names the same
+MODE = 0o644
+ACCOUNT = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+
+WORDS = {
+    "ru": {
+        "written": "записан",
+        "same": "не изменился",
+        "replaced": "заменён, старый лежит рядом",
+        "next": "Дальше:",
+        "differs": "Файлы отличаются от того, что было бы записано, и не тронуты: {names}\n"
+        "Свои изменения лучше держать отдельно: systemctl edit ИМЯ\n"
+        "Заменить (старые останются рядом): добавьте --force",
+        "denied": "{into}: нет прав на запись. Запустите так:",
+        "sqlite": "Несколько процессов работают с PostgreSQL, а здесь SQLite. "
+        "Впишите DATABASE_URL=postgresql://… в .env",
+        "awkward": "systemd этого не поймёт: {what}. "
+        "API_HOST — адрес, API_PORT не 0, пути без пробелов и знаков % $ \" ' \\ ;",
+        "account": "--user {user}: имя учётной записи — строчные латинские буквы, цифры, _ и -",
+        "root": "--user root: серверу root не нужен, порт {port} выше 1024. Например: --user aisha",
+        "closed": "{user} не войдёт в {folder}: сервер не запустится. "
+        "Перенесите проект или его Python, например в /opt, или впустите: sudo chmod o+x {folder}",
+    },
+    "en": {
+        "written": "written",
+        "same": "unchanged",
+        "replaced": "replaced, the old one lies beside it",
+        "next": "Next:",
+        "differs": "Files differ from what would be written, and were left alone: {names}\n"
+        "Changes of your own are better kept apart: systemctl edit NAME\n"
+        "To replace them (the old ones are kept): add --force",
+        "denied": "{into}: no permission to write. Run:",
+        "sqlite": "Several processes work on PostgreSQL, and this is SQLite. Put DATABASE_URL=postgresql://… into .env",
+        "awkward": "systemd will not understand: {what}. "
+        "API_HOST is an address, API_PORT not 0, paths are without spaces and % $ \" ' \\ ;",
+        "account": "--user {user}: the name of an account is lower-case letters, digits, _ and -",
+        "root": "--user root: the server needs no root, port {port} is above 1024. For example: --user aisha",
+        "closed": "{user} cannot enter {folder}: the server will not start. "
+        "Move the project or its Python, for example to /opt, or let it in: sudo chmod o+x {folder}",
+    },
+}
+
+
+@app.callback()
+def install() -> None:
+    """Put the server under a supervisor."""
+
+
+@app.command()
+def systemd(
+    *,
+    into: Annotated[Path, typer.Option("--into", help="Where the units go.")] = SYSTEM,
+    user: Annotated[str, typer.Option("--user", help="The account that the server runs as.")] = "aisha",
+    replicas: Annotated[int, typer.Option("--replicas", min=1, max=16, help="Processes behind nginx.")] = 1,
+    show: Annotated[bool, typer.Option("--print", help="Show the units, write nothing.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace units that were changed.")] = False,
+) -> None:
+    """Write systemd units for the project in this folder and say what to run next.
+
+    Exit 1 when units there differ or may not be written, 2 for an account that cannot be, 78 when settings do not fit.
+    """
+    settings = load_settings()
+    words = WORDS[settings.operator_language]
+    if ACCOUNT.fullmatch(user) is None:
+        _give_up(words["account"].format(user=user), Exit.USAGE)
+    if user == "root":
+        _give_up(words["root"].format(port=settings.api_port), Exit.USAGE)
+    place = _place(settings, user, words)
+    if replicas > 1 and place.sqlite is not None:
+        _give_up(words["sqlite"], Exit.CONFIG)
+    texts = units.render((*(units.SINGLE if replicas == 1 else units.REPLICA), *units.BACKUP), place)
+    if show:
+        for name, text in texts.items():
+            sys.stdout.write(f"# ---- {name}\n{text}\n")
+        return
+    _write(into, texts, words, force=force)
+    for folder in _closed(place):
+        sys.stderr.write(f"{words['closed'].format(user=user, folder=folder)}\n")
+    sys.stdout.write(f"\n{words['next']}\n")
+    sys.stdout.writelines(f"  {command}\n" for command in _next(place, into, replicas))
+
+
+def _place(settings: Settings, user: str, words: Mapping[str, str]) -> Place:
+    try:
+        account = pwd.getpwnam(user)
+        group = grp.getgrgid(account.pw_gid).gr_name
+    except KeyError:
+        group = user
+    try:
+        return Place.of(
+            settings,
+            sqlite_file(settings.database_url.get_secret_value()),
+            root=Path.cwd(),
+            python=Path(sys.executable),
+            outside=Path(sys.base_prefix),
+            user=user,
+            group=group,
+        )
+    except ValueError as error:
+        _give_up(words["awkward"].format(what=error), Exit.CONFIG)
+
+
+def _write(into: Path, texts: Mapping[str, str], words: Mapping[str, str], *, force: bool) -> None:
+    """Write every unit or, where one differs and may not be replaced, none."""
+    try:
+        there = {name: (into / name).read_text(encoding="utf-8") for name in texts if (into / name).exists()}
+        differing = [name for name, text in there.items() if text != texts[name]]
+        if differing and not force:
+            _give_up(words["differs"].format(names=", ".join(differing)), Exit.CHECK_FAILED)
+        stamp = SystemClock().now().strftime("%Y%m%dT%H%M%SZ")
+        into.mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            verdict = "same" if name in there else "written"
+            if name in differing:
+                verdict = "replaced"
+                (into / name).rename(into / f"{name}.{stamp}.bak")  # systemd passes over names that end so
+            if verdict != "same":
+                _put(into / name, text)
+            sys.stdout.write(f"{into / name}: {words[verdict]}\n")
+    except PermissionError:
+        again = shlex.join(["sudo", sys.executable, "-m", "app.cli", *sys.argv[1:]])
+        _give_up(f"{words['denied'].format(into=into)}\n  {again}", Exit.CHECK_FAILED)
+
+
+def _put(path: Path, text: str) -> None:
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.chmod(MODE)
+    partial.replace(path)
+
+
+def _closed(place: Place) -> list[Path]:
+    """Folders on the way to the project and its Python that the account may not pass, outermost first."""
+    on_the_way = {parent for path in (place.root / "app", place.outside / "bin") for parent in path.parents}
+    return [
+        folder
+        for folder in sorted(on_the_way)
+        if folder.exists() and not folder.stat().st_mode & 0o001 and folder.owner() != place.user
+    ]
+
+
+def _next(place: Place, into: Path, replicas: int) -> list[str]:
+    folders = shlex.join(map(str, dict.fromkeys((*place.writable, *place.backed_up))))
+    try:
+        pwd.getpwnam(place.user)
+        commands = []
+    except KeyError:
+        commands = [f"sudo useradd --system --home-dir {place.root} --shell /usr/sbin/nologin {place.user}"]
+    commands += [f"sudo mkdir -p {folders}", f"sudo chown -R {place.user}:{place.group} {folders}"]
+    if ENV_FILE.exists():
+        commands.append(f"sudo chgrp {place.group} .env && sudo chmod 640 .env")
+    if into.absolute() != SYSTEM:
+        commands.append(f"sudo cp {shlex.quote(str(into))}/aisha-webhook-* {SYSTEM}/")
+    return [*commands, "sudo systemctl daemon-reload", *_switching(replicas)]
+
+
+def _switching(replicas: int) -> Sequence[str]:
+    names = ["aisha-webhook-api"]
+    if replicas > 1:
+        names = [f"aisha-webhook-api@{port}" for port in range(FIRST_PORT, FIRST_PORT + replicas)]
+    wanted = [f"{name}.{kind}" for kind in ("socket", "service") for name in names]
+    return (
+        f"sudo systemctl enable --now {' '.join(wanted)} aisha-webhook-backup.timer",
+        f"systemctl status {' '.join(names)}",
+        f"journalctl -f {' '.join(f'-u {name}' for name in names)}",
+    )
+
+
+def _give_up(why: str, code: Exit) -> NoReturn:
+    sys.stderr.write(f"{why}\n")
+    raise typer.Exit(code)

@@ -1,0 +1,124 @@
+"""The systemd units of deploy/systemd, with the paths of this machine in place of theirs."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+
+from app.core.config import Settings
+
+FOLDER = Path(__file__).resolve().parents[2] / "deploy" / "systemd"
+SINGLE = ("aisha-webhook-api.service", "aisha-webhook-api.socket")
+REPLICA = ("aisha-webhook-api@.service", "aisha-webhook-api@.socket")
+BACKUP = ("aisha-webhook-backup.service", "aisha-webhook-backup.timer")
+
+SHIPPED_ROOT = "/opt/aisha-backend"
+HOMES = (Path("/home"), Path("/root"), Path("/run/user"))  # what ProtectHome= hides
+AWKWARD = re.compile(r"[\s%$\"'\\;]")  # each means something to systemd
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the server lives: absolute paths, the account it runs as, and what it writes to.
+
+    `outside` is what it reads beyond `root`, such as the Python that its environment was made from.
+    """
+
+    root: Path
+    python: Path
+    outside: Path
+    user: str
+    group: str
+    address: str
+    sqlite: Path | None
+    logs: Path
+    cache: Path
+    certificate: Path
+
+    @classmethod
+    def of(
+        cls,
+        settings: Settings,
+        sqlite: Path | None,
+        *,
+        root: Path,
+        python: Path,
+        outside: Path,
+        user: str,
+        group: str,
+    ) -> "Place":
+        """Take from the settings what the units need to know; `sqlite` is the database's file, None on PostgreSQL.
+
+        Raises ValueError, whose text names what systemd cannot be told.
+        """
+        try:
+            host = ip_address(settings.api_host)
+        except ValueError:
+            raise ValueError(f"API_HOST={settings.api_host}") from None
+        if not settings.api_port:
+            raise ValueError("API_PORT=0")
+        place = cls(
+            root=root,
+            python=python,
+            outside=outside,
+            user=user,
+            group=group,
+            address=f"{f'[{host}]' if host.version == 6 else host}:{settings.api_port}",  # noqa: PLR2004  IPv6
+            sqlite=None if sqlite is None else root / sqlite,
+            logs=root / settings.log_dir,
+            cache=root / settings.data_dir,
+            certificate=root / settings.ssl_cert_path,
+        )
+        awkward = [str(path) for path in (root, python, *place.writable) if AWKWARD.search(str(path))]
+        if awkward:
+            raise ValueError(", ".join(awkward))
+        return place
+
+    @property
+    def writable(self) -> tuple[Path, ...]:
+        """The folders that the server writes to; of a certificate elsewhere somebody else takes care."""
+        wanted = [] if self.sqlite is None else [self.sqlite.parent]
+        wanted += [self.cache, self.logs]
+        if self.certificate.is_relative_to(self.root):
+            wanted.append(self.certificate.parent)
+        return tuple(dict.fromkeys(wanted))
+
+    @property
+    def backed_up(self) -> tuple[Path, ...]:
+        """The folders that a backup writes to: SQLite wants to write beside a database that it only reads."""
+        return tuple(dict.fromkeys([self.cache] if self.sqlite is None else [self.sqlite.parent, self.cache]))
+
+    def is_at_home(self) -> bool:
+        """Tell whether something that the server needs lies where ProtectHome=yes would hide it."""
+        needed = (self.root, self.python, self.outside, *self.writable)
+        return any(path.is_relative_to(home) for path in needed for home in HOMES)
+
+
+def render(names: tuple[str, ...], place: Place) -> dict[str, str]:
+    """Return the text of each unit by its name."""
+    words = _words(place)
+    shipped = re.compile("|".join(re.escape(word) for word in sorted(words, key=len, reverse=True)))
+    return {
+        name: shipped.sub(lambda found: words[found[0]], (FOLDER / name).read_text(encoding="utf-8")) for name in names
+    }
+
+
+def _words(place: Place) -> Mapping[str, str]:
+    """Tell what stands in the shipped files, and what stands there on this machine."""
+    return {
+        f"{SHIPPED_ROOT}/.venv/bin/python": str(place.python),
+        f"ReadWritePaths={SHIPPED_ROOT}/data {SHIPPED_ROOT}/logs {SHIPPED_ROOT}/ssl": _writing(place.writable),
+        f"ReadWritePaths={SHIPPED_ROOT}/data\n": f"{_writing(place.backed_up)}\n",
+        f"{SHIPPED_ROOT}/data": str(place.cache),
+        f"{SHIPPED_ROOT}/logs": str(place.logs),
+        SHIPPED_ROOT: str(place.root),
+        "User=aisha": f"User={place.user}",
+        "Group=aisha": f"Group={place.group}",
+        "ListenStream=0.0.0.0:8443": f"ListenStream={place.address}",
+        "ProtectHome=yes": "ProtectHome=read-only" if place.is_at_home() else "ProtectHome=yes",
+    }
+
+
+def _writing(folders: tuple[Path, ...]) -> str:
+    return f"ReadWritePaths={' '.join(map(str, folders))}"

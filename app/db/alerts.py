@@ -1,0 +1,107 @@
+"""The operator's alerts: one row per name, written in the transaction that owes the message about it."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, bindparam, delete, func, select, update
+from sqlalchemy.engine import RowMapping
+
+from app.db import wake
+from app.db.engine import Transaction, upsert_into
+from app.db.tables import alerts, deliveries, notifications
+from app.domain.alert import Alarm, Alert, AlertLevel, unopened
+from app.domain.notification import Kind, Notification, NotificationState
+from app.domain.watching import QueueFacts
+
+_OWNERS = notifications.c.kind.in_([Kind.READY, Kind.FAILED])  # an alert that cannot be told must raise no other
+_WRITTEN = [column.name for column in alerts.c if column.name not in ("name", "machine")]
+
+
+async def count_queues(transaction: Transaction) -> QueueFacts:
+    """Look at both queues, by index only. An owner who left the bot is buried, too, but nobody's to mend."""
+    dead_delivery = deliveries.c.state == "dead"
+    to_mend = (notifications.c.state == "dead", notifications.c.reason != "owner_unreachable", _OWNERS)
+    due = deliveries.c.state == "pending"
+    refused = (notifications.c.state == "pending", notifications.c.reason == "token_refused")
+    statement = select(
+        select(func.count()).select_from(deliveries).where(dead_delivery).scalar_subquery(),
+        select(func.count()).select_from(notifications).where(*to_mend).scalar_subquery(),
+        select(func.min(deliveries.c.due_at)).where(due).scalar_subquery(),
+        select(func.min(notifications.c.applied_at)).where(*refused).scalar_subquery(),
+    )
+    buried_deliveries, buried_notifications, oldest_due, refused_since = (await transaction.execute(statement)).one()
+    return QueueFacts(buried_deliveries, buried_notifications, oldest_due, refused_since)
+
+
+async def load(transaction: Transaction, machine: str, alarms: Sequence[Alarm], now: datetime) -> list[Alert]:
+    """Take the rows of one machine ('' for the shared ones) until the commit; alarms that have none get theirs."""
+    if alarms:  # a row that is not there cannot be locked
+        rows = [asdict(unopened(alarm, now)) for alarm in sorted(alarms, key=lambda alarm: alarm.name)]
+        await transaction.execute(upsert_into(transaction, alerts).on_conflict_do_nothing(), rows)
+    return await _locked(transaction, alerts.c.machine == machine)
+
+
+async def lost(transaction: Transaction, before: datetime) -> list[Alert]:
+    """Find open alerts of machines that have not looked since `before`."""
+    last_look = func.coalesce(alerts.c.gone_at, alerts.c.seen_at)
+    return await _locked(transaction, alerts.c.machine != "", alerts.c.resolved_at.is_(None), last_look < before)
+
+
+async def save(transaction: Transaction, changed: Sequence[Alert]) -> None:
+    """Write rows that `load` or `lost` took."""
+    if changed:
+        statement = (
+            update(alerts)
+            .where(alerts.c.name == bindparam("row_name"))
+            .values({name: bindparam(f"new_{name}") for name in _WRITTEN})
+        )
+        rows = [asdict(alert) for alert in changed]
+        await transaction.execute(
+            statement, [{"row_name": row["name"], **{f"new_{name}": row[name] for name in _WRITTEN}} for row in rows]
+        )
+
+
+async def forget(transaction: Transaction, before: datetime) -> None:
+    """Drop alerts that were over before then."""
+    await transaction.execute(delete(alerts).where(alerts.c.resolved_at < before))
+
+
+async def tell(transaction: Transaction, news: Sequence[Notification], now: datetime) -> None:
+    """Owe the operator these messages, in the outbox beside the owners'. What was owed once is not owed again."""
+    if not news:
+        return
+    rows = [
+        {
+            "state": NotificationState.PENDING,
+            "due_at": now,
+            "delivery_id": 0,  # no delivery caused it
+            "avatar_id": item.avatar_id,
+            "request_id": item.request_id,
+            "kind": item.kind,
+            "cause": item.cause,
+            "avatar_name": item.avatar_name,
+            "owner_id": item.owner.id,
+            "chat_id": item.owner.chat_id,
+            "language": item.owner.language,
+            "received_at": now,
+            "stored_at": now,
+            "applied_at": now,
+        }
+        for item in news
+    ]
+    once = upsert_into(transaction, notifications).on_conflict_do_nothing(
+        index_elements=["avatar_id", "request_id", "kind"]
+    )
+    await transaction.execute(once, rows)
+    await wake.announce(transaction, wake.Topic.OUTBOX)
+
+
+async def _locked(transaction: Transaction, *where: ColumnElement[bool]) -> list[Alert]:
+    statement = select(alerts).where(*where).order_by(alerts.c.name).with_for_update()
+    return [_alert(row) for row in (await transaction.execute(statement)).mappings()]
+
+
+def _alert(row: RowMapping) -> Alert:
+    told_level = None if row["told_level"] is None else AlertLevel(row["told_level"])
+    return Alert(**{**row, "level": AlertLevel(row["level"]), "told_level": told_level})

@@ -1,0 +1,189 @@
+"""What an operator must look at: how an alert opens, gets worse and is over. Pure.
+
+The table `webhook_alerts` holds one row per name; `follow` says what one more look makes of it.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+CALM = timedelta(minutes=5)  # how long a condition must be gone, at every look, before its alert is over
+REPEAT = timedelta(hours=1)  # how often at most the operator hears of an alert that opens again and again
+LOST = timedelta(days=1)  # a machine that has not looked for so long is not coming back under this name
+
+
+class Condition(StrEnum):
+    """What may be wrong; docs/alerts.md explains each."""
+
+    CERTIFICATE_EXPIRING = "certificate_expiring"
+    CERTIFICATE_EXPIRED = "certificate_expired"
+    CERTIFICATE_REFUSED = "certificate_refused"
+    KEYS_STALE = "keys_stale"
+    KEYS_MISSING = "keys_missing"
+    CLOCK_SKEW = "clock_skew"
+    FOREIGN_ACCOUNT = "foreign_account"
+    DELIVERIES_BURIED = "deliveries_buried"
+    NOTIFICATIONS_BURIED = "notifications_buried"
+    TELEGRAM_REFUSED = "telegram_refused"
+    DATABASE_BACKLOG = "database_backlog"
+
+
+class AlertLevel(StrEnum):
+    """How bad it is. `warn` will become trouble, `critical` is trouble."""
+
+    WARN = "warn"
+    CRITICAL = "critical"
+
+    def outranks(self, other: "AlertLevel | None") -> bool:
+        """Tell whether this is worse than `other` (None: nothing was ever said)."""
+        return other is None or (self is AlertLevel.CRITICAL and other is AlertLevel.WARN)
+
+
+REMEDY = {
+    Condition.CERTIFICATE_EXPIRING: "sudo certbot renew",
+    Condition.CERTIFICATE_EXPIRED: "sudo certbot renew",
+    Condition.CERTIFICATE_REFUSED: "aisha-webhook doctor tls",
+    Condition.KEYS_STALE: "aisha-webhook doctor",
+    Condition.KEYS_MISSING: "aisha-webhook doctor",
+    Condition.CLOCK_SKEW: "sudo timedatectl set-ntp true",
+    Condition.FOREIGN_ACCOUNT: "aisha-webhook config show",
+    Condition.DELIVERIES_BURIED: "aisha-webhook deliveries list --state dead",
+    Condition.NOTIFICATIONS_BURIED: "aisha-webhook notifications list --state dead",
+    Condition.TELEGRAM_REFUSED: "sudo systemctl restart aisha-webhook-api",
+    Condition.DATABASE_BACKLOG: "aisha-webhook deliveries list --state pending",
+}  # what to run first; the words around it are in app/locales
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """A condition that holds at this look.
+
+    `detail` is a figure or a sentence for the message, without a secret. `machine` is the host it holds on, empty
+    where the fact is shared by all of them.
+    """
+
+    condition: Condition
+    level: AlertLevel
+    detail: str = ""
+    machine: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name of its alert, such as `certificate_refused@web-1`."""
+        return f"{self.condition}@{self.machine}" if self.machine else self.condition.value
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """The memory of one alarm.
+
+    `seen_at` is the last look at which the condition held, `gone_at` the first at which it did not (None while it
+    holds). `told_at` and `told_level` are the last message about an opening, this one or one before; `times` counts
+    openings. A row that never opened has `times` 0.
+    """
+
+    name: str
+    machine: str
+    level: AlertLevel
+    detail: str
+    opened_at: datetime
+    changed_at: datetime
+    seen_at: datetime
+    gone_at: datetime | None = None
+    resolved_at: datetime | None = None
+    told_at: datetime | None = None
+    told_level: AlertLevel | None = None
+    times: int = 0
+
+    @property
+    def condition(self) -> Condition:
+        """What is wrong, without the machine."""
+        return Condition(self.name.partition("@")[0])
+
+    @property
+    def was_told(self) -> bool:
+        """Tell whether the operator heard of this opening."""
+        return self.told_at is not None and self.told_at >= self.opened_at
+
+
+class Turn(StrEnum):
+    """What a look changed, worth a line in the log."""
+
+    OPENED = "opened"
+    WORSENED = "worsened"
+    RESOLVED = "resolved"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one look makes of an alert: the row to write, the turn it took (if any), and whether to send a message."""
+
+    alert: Alert
+    turn: Turn | None = None
+    tell: bool = False
+
+
+def unopened(alarm: Alarm, now: datetime) -> Alert:
+    """Make the row of an alarm that was never seen before, as if it had just been over."""
+    return Alert(alarm.name, alarm.machine, alarm.level, alarm.detail, now, now, now, resolved_at=now)
+
+
+def follow(alert: Alert, alarm: Alarm | None, now: datetime, *, may_tell: bool) -> Step | None:
+    """Take one more look at an alert; None when nothing is to be written.
+
+    `alarm` is its condition at this look, None where it does not hold. Without `may_tell` (nobody to tell) nothing
+    counts as told, so that an operator who appears later hears of what is still open.
+    """
+    if alarm is None:
+        return _calm_down(alert, now)
+    if alert.resolved_at is not None:
+        opened = replace(
+            alert,
+            level=alarm.level,
+            detail=alarm.detail,
+            opened_at=now,
+            changed_at=now,
+            seen_at=now,
+            gone_at=None,
+            resolved_at=None,
+            told_at=None if alert.told_at is not None and alert.told_at > now else alert.told_at,  # a clock went back
+            times=alert.times + 1,
+        )
+        return _tell(opened, Turn.OPENED, now, may_tell=may_tell)
+    seen = replace(
+        alert,
+        level=alarm.level,
+        detail=alarm.detail,
+        changed_at=alert.changed_at if alarm.level is alert.level else now,
+        seen_at=now,
+        gone_at=None,
+    )
+    worse = alarm.level.outranks(alert.level)
+    return _tell(seen, Turn.WORSENED if worse else None, now, may_tell=may_tell)
+
+
+def close(alert: Alert, now: datetime) -> Step:
+    """End an alert; the operator hears of the end if they heard of the beginning."""
+    return Step(replace(alert, resolved_at=now, changed_at=now), Turn.RESOLVED, tell=alert.was_told)
+
+
+def _calm_down(alert: Alert, now: datetime) -> Step | None:
+    if alert.resolved_at is not None:
+        return None
+    if alert.gone_at is None or alert.gone_at > now:  # the latter after the clock stepped back
+        return Step(replace(alert, gone_at=now))
+    return close(alert, now) if now - alert.gone_at >= CALM else None
+
+
+def _tell(alert: Alert, turn: Turn | None, now: datetime, *, may_tell: bool) -> Step:
+    if not (may_tell and _is_owed(alert, now)):
+        return Step(alert, turn)
+    return Step(replace(alert, told_at=now, told_level=alert.level), turn, tell=True)
+
+
+def _is_owed(alert: Alert, now: datetime) -> bool:
+    """Tell whether the operator must hear: of a new opening unless they just heard of one, and of anything worse."""
+    if alert.told_at is None or alert.level.outranks(alert.told_level):
+        return True
+    just_heard = timedelta(0) <= now - alert.told_at < REPEAT
+    return not alert.was_told and not just_heard

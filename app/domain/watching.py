@@ -1,0 +1,100 @@
+"""Which facts are alarming: pure, from what one look saw."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from app.domain.alert import Alarm, AlertLevel, Condition
+
+WARN_LEFT = 1 / 3  # of a certificate's lifetime; never days, for lifetimes shrink: 90 days, then 64, then 45
+CRITICAL_LEFT = 1 / 6
+KEYS_STALE_AFTER = timedelta(hours=6)  # fal's keys are fetched every hour and may be used for a day
+SKEW = timedelta(seconds=60)
+SKEW_CRITICAL = timedelta(seconds=240)  # deliveries are refused at 300 s
+BACKLOG = timedelta(minutes=15)
+BACKLOG_CRITICAL = timedelta(hours=1)
+MANY_BURIED = 10
+STARTING = timedelta(minutes=2)  # a process that just began has not had the time to fetch keys
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """The certificate now served, and the findings about a newer pair that was refused."""
+
+    not_before: datetime
+    not_after: datetime
+    trouble: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MachineFacts:
+    """What one machine knows of itself.
+
+    `certificate` is None on plain HTTP. `keys_age` is the age of fal's keys, None when none were ever fetched;
+    `keys_usable` tells whether a signature can be judged. `clock_offset` is how far our clock is ahead of fal's
+    (negative: behind), None while unmeasured. `foreign` counts deliveries for other accounts since the start of the
+    process, `foreign_before` those that an earlier look has seen.
+    """
+
+    running_for: timedelta
+    certificate: Certificate | None
+    keys_age: timedelta | None
+    keys_usable: bool
+    clock_offset: timedelta | None
+    foreign: int
+    foreign_before: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class QueueFacts:
+    """What the shared database knows: rows set aside, the longest overdue one, and since when Telegram refuses us."""
+
+    buried_deliveries: int
+    buried_notifications: int
+    oldest_due: datetime | None
+    refused_since: datetime | None
+
+
+def machine_alarms(facts: MachineFacts, machine: str, now: datetime) -> Iterator[Alarm]:
+    """Name what is wrong on one machine."""
+    if facts.certificate is not None:
+        yield from _certificate_alarms(facts.certificate, machine, now)
+    if not facts.keys_usable and facts.running_for >= STARTING:
+        yield Alarm(Condition.KEYS_MISSING, AlertLevel.CRITICAL, machine=machine)
+    if facts.keys_age is not None and facts.keys_age > KEYS_STALE_AFTER:
+        hours = int(facts.keys_age / timedelta(hours=1))
+        yield Alarm(Condition.KEYS_STALE, AlertLevel.WARN, str(hours), machine)
+    if facts.clock_offset is not None and abs(facts.clock_offset) > SKEW:
+        level = AlertLevel.CRITICAL if abs(facts.clock_offset) > SKEW_CRITICAL else AlertLevel.WARN
+        yield Alarm(Condition.CLOCK_SKEW, level, f"{facts.clock_offset.total_seconds():+.0f}", machine)
+    if (foreign := facts.foreign - facts.foreign_before) > 0:
+        yield Alarm(Condition.FOREIGN_ACCOUNT, AlertLevel.WARN, str(foreign), machine)
+
+
+def _certificate_alarms(certificate: Certificate, machine: str, now: datetime) -> Iterator[Alarm]:
+    end = f"{certificate.not_after:%Y-%m-%d %H:%M} UTC"
+    lifetime = certificate.not_after - certificate.not_before
+    left = (certificate.not_after - now) / max(lifetime, timedelta(seconds=1))
+    if left <= WARN_LEFT:
+        level = AlertLevel.CRITICAL if left <= CRITICAL_LEFT else AlertLevel.WARN
+        yield Alarm(Condition.CERTIFICATE_EXPIRING, level, end, machine)
+    if left <= 0:
+        yield Alarm(Condition.CERTIFICATE_EXPIRED, AlertLevel.CRITICAL, end, machine)
+    if certificate.trouble:
+        yield Alarm(Condition.CERTIFICATE_REFUSED, AlertLevel.CRITICAL, "\n".join(certificate.trouble), machine)
+
+
+def queue_alarms(facts: QueueFacts, now: datetime) -> Iterator[Alarm]:
+    """Name what is wrong in the shared database."""
+    for condition, count in (
+        (Condition.DELIVERIES_BURIED, facts.buried_deliveries),
+        (Condition.NOTIFICATIONS_BURIED, facts.buried_notifications),
+    ):
+        if count:
+            yield Alarm(condition, AlertLevel.CRITICAL if count >= MANY_BURIED else AlertLevel.WARN, str(count))
+    if facts.refused_since is not None:
+        since = f"{facts.refused_since:%Y-%m-%d %H:%M} UTC"
+        yield Alarm(Condition.TELEGRAM_REFUSED, AlertLevel.CRITICAL, since)
+    if facts.oldest_due is not None and (late := now - facts.oldest_due) > BACKLOG:
+        level = AlertLevel.CRITICAL if late > BACKLOG_CRITICAL else AlertLevel.WARN
+        yield Alarm(Condition.DATABASE_BACKLOG, level, str(int(late / timedelta(minutes=1))))

@@ -1,0 +1,30 @@
+"""Is anything due? One look at both queues wakes whoever has work."""
+
+from collections.abc import Callable
+
+from app.db import queue
+from app.db.engine import Database
+from app.db.tables import deliveries, notifications
+from app.flows.ports import Clock
+
+
+class Look:
+    """Finds what no wake-up told of: retries whose time has come, leases that ran out, another process's rows.
+
+    One query that locks nothing, because it runs every second for ever; two claims would cost four times as much.
+    """
+
+    def __init__(
+        self, database: Database, clock: Clock, *, wake_apply: Callable[[], None], wake_notify: Callable[[], None]
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._wakes = (wake_apply, wake_notify)
+
+    async def __call__(self) -> None:
+        """Look once. Raises DatabaseUnavailable."""
+        async with self._database.read() as transaction:
+            due = await queue.due_tables(transaction, (deliveries, notifications), self._clock.now())
+        for is_due, wake in zip(due, self._wakes, strict=True):
+            if is_due:
+                wake()

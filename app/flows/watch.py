@@ -1,0 +1,138 @@
+"""What is wrong now → alerts that open, get worse and are over → one message for each of these turns.
+
+Every process looks at its own machine; what is shared is looked at by one of them.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from app.db import alerts, chores
+from app.db.engine import Database, Transaction
+from app.domain.alert import LOST, REMEDY, Alarm, Step, Turn, close, follow
+from app.domain.notification import Kind, tell_operator
+from app.domain.watching import MachineFacts, machine_alarms, queue_alarms
+from app.flows.ports import Clock
+
+log = structlog.get_logger(__name__)
+
+NAME = "watch"
+EVERY = timedelta(seconds=55)  # below the minute between two looks of a process, or it would miss every other one
+KEPT = timedelta(days=90)  # how long an alert that is over stays in the table
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorChat:
+    """Where the operator listens, and in which language (an IETF tag)."""
+
+    id: int
+    language: str
+
+
+class Watch:
+    """Look, remember, tell once.
+
+    `look` gathers the facts of this machine, whose name is `machine`. Without a `chat` alerts are kept and logged
+    only. `wake_notify` is called when a message is owed.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        look: Callable[[], MachineFacts],
+        *,
+        machine: str,
+        chat: OperatorChat | None,
+        wake_notify: Callable[[], None],
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._look = look
+        self._machine = machine
+        self._chat = chat
+        self._wake_notify = wake_notify
+        self._foreign_seen = 0
+
+    async def __call__(self) -> int:
+        """Look once; return how many alerts took a turn. One transaction. Raises DatabaseUnavailable."""
+        now = self._clock.now()
+        facts = replace(self._look(), foreign_before=self._foreign_seen)
+        own = list(machine_alarms(facts, self._machine, now))
+        async with self._database.write() as transaction:
+            steps = await self._follow(transaction, self._machine, own, now)
+            if await chores.claim(transaction, NAME, now=now, lease=EVERY):
+                shared = list(queue_alarms(await alerts.count_queues(transaction), now))
+                steps += await self._follow(transaction, "", shared, now)
+                steps += await self._write(
+                    transaction, [close(alert, now) for alert in await alerts.lost(transaction, now - LOST)]
+                )
+                await alerts.forget(transaction, now - KEPT)
+                await chores.finish(transaction, NAME, now=now, every=EVERY, reason="done")
+            told = await self._tell(transaction, steps, now)
+        self._foreign_seen = facts.foreign
+        for step in steps:
+            _report(step)
+        if told:
+            self._wake_notify()
+        return sum(step.turn is not None for step in steps)
+
+    async def _follow(
+        self, transaction: Transaction, machine: str, alarms: Sequence[Alarm], now: datetime
+    ) -> list[Step]:
+        by_name = {alarm.name: alarm for alarm in alarms}
+        known = await alerts.load(transaction, machine, alarms, now)
+        may_tell = self._chat is not None
+        looks = (follow(alert, by_name.get(alert.name), now, may_tell=may_tell) for alert in known)
+        return await self._write(transaction, [step for step in looks if step is not None])
+
+    @staticmethod
+    async def _write(transaction: Transaction, steps: list[Step]) -> list[Step]:
+        await alerts.save(transaction, [step.alert for step in steps])
+        return steps
+
+    async def _tell(self, transaction: Transaction, steps: Sequence[Step], now: datetime) -> int:
+        if self._chat is None:
+            return 0
+        news = [
+            tell_operator(
+                step.alert,
+                Kind.RESOLVED if step.turn is Turn.RESOLVED else Kind.ALERT,
+                chat_id=self._chat.id,
+                language=self._chat.language,
+            )
+            for step in steps
+            if step.tell
+        ]
+        await alerts.tell(transaction, news, now)
+        return len(news)
+
+
+def _report(step: Step) -> None:
+    alert = step.alert
+    remedy = REMEDY[alert.condition]
+    match step.turn:
+        case Turn.OPENED:
+            log.error(
+                "alert.opened",
+                alert=alert.name,
+                level=alert.level,
+                detail=alert.detail,
+                remedy=remedy,
+                told=step.tell,
+                times=alert.times,
+            )
+        case Turn.WORSENED:
+            log.error(
+                "alert.worsened",
+                alert=alert.name,
+                level=alert.level,
+                detail=alert.detail,
+                remedy=remedy,
+                told=step.tell,
+            )
+        case Turn.RESOLVED:
+            lasted = (alert.changed_at - alert.opened_at).total_seconds()
+            log.info("alert.resolved", alert=alert.name, told=step.tell, open_seconds=round(lasted))

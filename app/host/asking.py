@@ -1,0 +1,70 @@
+"""One HTTP request to ourselves: whoever's certificate is shown, redirects are seen and not followed."""
+
+import http.client
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+
+SECONDS = 4.0
+KEPT = 64 * 1024  # bytes of a body
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where to connect, and which name to use there: as server name in TLS and as Host."""
+
+    address: str
+    port: int
+    name: str
+    tls: bool = True
+
+    @property
+    def host_header(self) -> str:
+        """The name with its port, as a client writes it."""
+        return self.name if self.port == (443 if self.tls else 80) else f"{self.name}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back; `location` is empty unless it was a redirect."""
+
+    status: int
+    body: bytes
+    location: str
+
+
+Ask = Callable[[Target, str, str, bytes | None], Reply]
+
+
+def ask(target: Target, method: str, path: str, body: bytes | None = None) -> Reply:
+    """Send one request. Raises OSError (TLS included) or http.client.HTTPException."""
+    connection = _Connection(target) if target.tls else _plain(target)
+    headers = {"Host": target.host_header, "Connection": "close"}
+    if body is not None:
+        headers["Content-Type"] = "application/json"
+    try:
+        connection.request(method, path, body=body, headers=headers)
+        answer = connection.getresponse()
+        return Reply(answer.status, answer.read(KEPT), answer.getheader("Location", ""))
+    finally:
+        connection.close()
+
+
+def _plain(target: Target) -> http.client.HTTPConnection:
+    return http.client.HTTPConnection(target.address, target.port, timeout=SECONDS)
+
+
+class _Connection(http.client.HTTPSConnection):
+    """Connects to one address under another name."""
+
+    def __init__(self, target: Target) -> None:
+        # Asked is who answers and how; whether the certificate is to be trusted is looked at on its own.
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # as said above
+        super().__init__(target.address, target.port, timeout=SECONDS, context=context)
+        self._name = target.name
+        self._trust = context
+
+    def connect(self) -> None:
+        http.client.HTTPConnection.connect(self)
+        self.sock = self._trust.wrap_socket(self.sock, server_hostname=self._name)

@@ -1,0 +1,88 @@
+"""Missing issuers, fetched from where the certificate itself says they lie (RFC 5280, 4.2.2.1: caIssuers)."""
+
+from collections.abc import Callable, Iterator
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import pkcs7
+from cryptography.x509.oid import AuthorityInformationAccessOID
+
+from app.domain.errors import AishaError
+from app.tls.chain import is_root, issued_by
+
+MOST_HOPS = 4  # public chains have two intermediates, cross-signed ones three
+MOST_ADDRESSES = 4  # of one certificate
+LARGEST_ANSWER = 64 * 1024  # bytes; a PKCS #7 of a whole chain is a tenth of it
+READING_FAILED = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion)
+FIELDS_UNREADABLE = (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+
+Get = Callable[[str], bytes]
+
+
+class NotFetched(AishaError):
+    """An address gave no certificate. `why` is one word, free of what was answered."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+def fetch_issuers(leaf: x509.Certificate, get: Get) -> list[x509.Certificate]:
+    """Climb from `leaf`, which may be any certificate below a root; return its issuers, nearest first.
+
+    The root is included where the way leads to it. The climb ends, without an error, where no address answers with
+    a certificate that signed the one below: nothing is adopted on its name alone. Four hops at most.
+
+    The addresses come from a certificate, so from whoever made it: `get` must bound size, time and redirects. What
+    it fetches is never shown, and never used unless it signs; so the most a forged certificate gains is one blind GET
+    per address, sent only when the operator asks for a repair. `get` raises NotFetched, AishaError or OSError.
+    """
+    issuers: list[x509.Certificate] = []
+    below = leaf
+    while len(issuers) < MOST_HOPS and not is_root(below):
+        issuer = next((c for url in issuer_urls(below) for c in _fetched(url, get) if issued_by(below, c)), None)
+        if issuer is None or issuer in issuers:
+            break
+        issuers.append(issuer)
+        below = issuer
+    return issuers
+
+
+def issuer_urls(certificate: x509.Certificate) -> tuple[str, ...]:
+    """Return the http and https addresses at which the issuer of `certificate` is said to lie."""
+    try:
+        access = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
+    except (x509.ExtensionNotFound, *FIELDS_UNREADABLE):
+        return ()
+    places = [
+        description.access_location.value
+        for description in access
+        if description.access_method == AuthorityInformationAccessOID.CA_ISSUERS
+        and isinstance(description.access_location, x509.UniformResourceIdentifier)
+    ]
+    return tuple(place for place in places if place.lower().startswith(("http://", "https://")))[:MOST_ADDRESSES]
+
+
+def _fetched(url: str, get: Get) -> Iterator[x509.Certificate]:
+    try:
+        body = get(url)
+    except (AishaError, OSError):
+        return  # another address, or another hand, may still find it
+    if len(body) <= LARGEST_ANSWER:
+        yield from _read(body)
+
+
+def _read(body: bytes) -> list[x509.Certificate]:
+    """Read DER as the RFC asks, and PEM or PKCS #7 as some authorities answer; [] for anything else."""
+    readers: tuple[Callable[[bytes], list[x509.Certificate]], ...] = (
+        lambda data: [x509.load_der_x509_certificate(data)],
+        x509.load_pem_x509_certificates,
+        pkcs7.load_der_pkcs7_certificates,
+        pkcs7.load_pem_pkcs7_certificates,
+    )
+    for reader in readers:
+        try:
+            return reader(body)
+        except READING_FAILED:
+            continue
+    return []

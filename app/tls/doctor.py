@@ -1,0 +1,109 @@
+"""What the doctor says of TLS: the files, the chain they make, who trusts it, and what the port really serves."""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.utils import CryptographyDeprecationWarning
+
+from app.domain.finding import Finding
+from app.tls.certificates import Language, PairPaths, facts_of
+from app.tls.chain import ServedPair, certificates_in, is_root
+from app.tls.doctor_case import Case
+from app.tls.doctor_chain import judge_order
+from app.tls.doctor_dates import judge_dates
+from app.tls.doctor_files import judge_key_mode, judge_text, read_pair
+from app.tls.doctor_keys import judge_keys
+from app.tls.doctor_names import judge_names
+from app.tls.doctor_served import examine_served
+from app.tls.doctor_trust import judge_trust
+from app.tls.doctor_voice import say
+from app.tls.renewal import renews
+from app.tls.roots import system_roots
+
+__all__ = ["Seen", "examine_files", "examine_served", "system_roots"]
+
+# A certificate is read piece by piece, so a piece may turn out to be nonsense after the whole was accepted.
+ODD = (
+    ValueError,
+    TypeError,
+    OverflowError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the files were found to be; `pair` is None when they cannot be served."""
+
+    findings: tuple[Finding, ...]
+    pair: ServedPair | None
+
+
+def examine_files(
+    paths: PairPaths,
+    names: Sequence[str],
+    now: datetime,
+    language: Language,
+    roots: Sequence[x509.Certificate] | None = None,
+) -> Seen:
+    """Look at the three files as they stand at `now`; raises nothing, whatever they hold.
+
+    `names` are those the world calls the server by (DNS names, addresses); `roots` defaults to the system's. The
+    network is not asked: what is said of the port is examine_served's.
+    """
+    with warnings.catch_warnings():
+        # What a coming release will no longer decode (a serial number below one) is judged here like anything else.
+        warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+        try:
+            read = read_pair(paths, language)
+        except ODD as error:
+            return Seen((_odd(error, paths, language),), None)
+        if isinstance(read, list):
+            return Seen((*read, *judge_key_mode(paths, language)), None)
+        content, pair = read
+        findings = [say("files.ok", language, cert=paths.cert, key=paths.key)]
+        findings += judge_text(paths, language)
+        findings += judge_key_mode(paths, language)
+        try:
+            case = Case(
+                paths=paths,
+                pair=pair,
+                own=_held(content.cert, paths.cert, paths, language),
+                bundle=_held(content.ca_bundle, paths.ca_bundle, paths, language),
+                names=names,
+                now=now,
+                roots=system_roots() if roots is None else roots,
+                renewal=renews(paths, names[0] if names else "localhost", self_signed=is_root(pair.leaf)),
+                language=language,
+            )
+            findings += _judge(case)
+        except ODD as error:
+            findings.append(_odd(error, paths, language))
+        return Seen(tuple(findings), pair)
+
+
+def _held(content: bytes, file: Path, paths: PairPaths, language: Language) -> tuple[x509.Certificate, ...]:
+    return tuple(certificates_in(content, file, paths, language)) if content else ()
+
+
+def _judge(case: Case) -> Iterator[Finding]:
+    facts = facts_of(case.pair.leaf, case.now)
+    told = [
+        *judge_dates(case.pair.chain, case.now, case.language, case.renewal),
+        *judge_names(facts.names, case.names, case.language, case.renewal),
+        *judge_keys(case.pair.chain, facts.key_type, case.language, case.renewal),
+    ]
+    yield from told
+    yield from judge_order(case)
+    yield from judge_trust(case, told)
+
+
+def _odd(error: Exception, paths: PairPaths, language: Language) -> Finding:
+    return say("files.odd", language, file=paths.cert, reason=type(error).__name__)

@@ -1,0 +1,34 @@
+"""One finding of the doctor of TLS from its code, in the operator's language."""
+
+from dataclasses import replace
+
+from app.domain.finding import Finding, Level
+from app.domain.wording import Catalogue, Language, finding
+from app.tls.certificates import PairBroken
+from app.tls.doctor_words import DATE_WORDS, FILE_WORDS, KEY_WORDS, NAME_WORDS, REMEDIES
+from app.tls.doctor_words_chain import CHAIN_WORDS, SERVED_WORDS
+from app.tls.doctor_words_repair import REPAIR_WORDS
+
+CATALOGUE: Catalogue = {
+    **FILE_WORDS,
+    **DATE_WORDS,
+    **NAME_WORDS,
+    **KEY_WORDS,
+    **CHAIN_WORDS,
+    **SERVED_WORDS,
+    **REPAIR_WORDS,
+}
+
+
+def say(
+    code: str, language: Language, *, command: str | None = None, fixable: bool = False, **facts: object
+) -> Finding:
+    """Word the finding `code`; `command` takes the place of the catalogue's where given."""
+    worded = finding(CATALOGUE, code, language, **facts)
+    return replace(worded, command=worded.command if command is None else command, fixable=fixable)
+
+
+def say_broken(error: PairBroken, language: Language) -> Finding:
+    """Word a file that cannot be served: code `files.<cause>`."""
+    remedy = REMEDIES[error.cause][1 if language == "en" else 0]
+    return Finding(f"files.{error.cause}", Level.FAIL, error.told, remedy, error.command)

@@ -1,0 +1,77 @@
+"""What the doctor says of its own repairs of the certificate's files."""
+
+from app.domain.finding import Level
+from app.domain.wording import Catalogue, Wording
+
+REPAIR_WORDS: Catalogue = {
+    "repair.chain": Wording(
+        Level.OK,
+        (
+            "{file}: теперь сертификат и промежуточные по порядку ({count}); прежний лежит в {backup}",
+            "{file}: now the certificate and its intermediates in order ({count}); the previous one is {backup}",
+        ),
+    ),
+    "repair.text": Wording(
+        Level.OK,
+        (
+            "{file}: переписан обычным текстом; прежний лежит в {backup}",
+            "{file}: rewritten as plain text; the previous one is {backup}",
+        ),
+    ),
+    "repair.key_mode": Wording(
+        Level.OK, ("{file}: права теперь {mode}, было {before}", "{file}: the mode is now {mode}, it was {before}")
+    ),
+    "repair.not_fetched": Wording(
+        Level.FAIL,
+        (
+            "промежуточный «{issuer}» скачать не удалось: {url}",
+            'the intermediate "{issuer}" could not be fetched: {url}',
+        ),
+        ("Проверьте сеть или положите его в {bundle} сами.", "Look at the network, or put it into {bundle} yourself."),
+        command="curl -fsS {url} | openssl x509 -inform DER",
+    ),
+    "repair.root_untrusted": Wording(
+        Level.FAIL,
+        (
+            "цепочка полна до корня «{root}», но эта система ему не доверяет",
+            'the chain is complete up to the root "{root}", which this system does not trust',
+        ),
+        (
+            "Обновите ca-certificates; если центр частный, fal ему не поверит: нужен общедоступный сертификат.",
+            "Bring ca-certificates up to date; a private authority fal will not believe: take a public certificate.",
+        ),
+        command="sudo apt install --only-upgrade ca-certificates",
+    ),
+    "repair.renewal_owned": Wording(
+        Level.FAIL,
+        (
+            "{file} принадлежит certbot: он переписывает его сам, мы не трогаем",
+            "{file} belongs to certbot, which writes it itself: it is left alone",
+        ),
+        (
+            "Пусть certbot выпустит его заново; в SSL_CERT_PATH должен стоять fullchain.pem.",
+            "Let certbot issue it anew; SSL_CERT_PATH must name fullchain.pem.",
+        ),
+    ),
+    "repair.no_issuer": Wording(
+        Level.FAIL,
+        (
+            "{file} не тронут: среди найденного нет того, кто подписал «{subject}»",
+            '{file} is left alone: nothing that was found signed "{subject}"',
+        ),
+        (
+            "Запросите у издателя файл промежуточных и положите в {bundle}.",
+            "Ask the issuer for the intermediates and put them into {bundle}.",
+        ),
+        command="openssl x509 -in {file} -noout -issuer -ext authorityKeyIdentifier",
+    ),
+    "repair.unwritable": Wording(
+        Level.FAIL,
+        ("{file} не записывается ({reason})", "{file} cannot be written ({reason})"),
+        (
+            "Запустите ту же команду с правами владельца файла.",
+            "Run the same command with the rights of the file's owner.",
+        ),
+        command="sudo aisha-webhook doctor tls --fix",
+    ),
+}

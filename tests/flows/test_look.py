@@ -1,0 +1,67 @@
+"""The look that finds what no wake-up told of."""
+
+from datetime import timedelta
+
+import pytest
+
+from app.db import outbox
+from app.db.engine import Database
+from app.domain.delivery import Claim, ClaimedDelivery
+from app.domain.notification import Kind, Notification, Owner
+from app.flows.look import Look
+from tests.fakes import START, FrozenClock
+from tests.flows.conftest import House
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def woken() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def look(database: Database, clock: FrozenClock, woken: list[str]) -> Look:
+    return Look(database, clock, wake_apply=lambda: woken.append("apply"), wake_notify=lambda: woken.append("notify"))
+
+
+async def owe(database: Database) -> None:
+    """A message due now."""
+    notification = Notification("a1", "Айша", "r1", Kind.READY, Owner("o1", 42, "kk"))
+    async with database.write() as transaction:
+        await outbox.put(transaction, [(notification, ClaimedDelivery(Claim(7, 1), 0, "r1", b"", START, START))], START)
+
+
+async def test_nothing_due_wakes_nobody(look: Look, woken: list[str]) -> None:
+    """Empty queues are left alone."""
+    await look()
+    assert woken == []
+
+
+async def test_a_due_delivery_wakes_apply(house: House, look: Look, woken: list[str]) -> None:
+    """Only the queue that has work."""
+    await house.deliver("r1")
+    await look()
+    assert woken == ["apply"]
+
+
+async def test_a_due_message_wakes_notify(database: Database, look: Look, woken: list[str]) -> None:
+    """Only the queue that has work."""
+    await owe(database)
+    await look()
+    assert woken == ["notify"]
+
+
+async def test_what_is_claimed_is_due_again_after_its_lease(
+    house: House, look: Look, clock: FrozenClock, woken: list[str]
+) -> None:
+    """A claimed row is nobody's work until its lease has run out, not a moment longer."""
+    await house.deliver("r1")  # no such training: postponed
+    await house.apply()
+    [row] = await house.rows()
+    clock.at = row["due_at"] - timedelta(microseconds=1)
+    await look()
+    assert woken == []
+    clock.at = row["due_at"]
+    await look()
+    assert woken == ["apply"]

@@ -1,0 +1,74 @@
+"""The totals that strangers may ask for."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from app.db import views
+from app.db.engine import Database
+from app.flows.totals import PRICE, Totals
+from tests.flows.conftest import House
+
+pytestmark = pytest.mark.anyio
+
+
+class Watch:
+    """A clock that a count takes time of."""
+
+    def __init__(self) -> None:
+        self.at = 100.0
+        self.counts = 0
+        self.cost = 0.0
+
+    def now(self) -> float:
+        return self.at
+
+    async def totals(self, _database: Database) -> dict[str, Any]:
+        self.counts += 1
+        await asyncio.sleep(0)
+        self.at += self.cost
+        return {"deliveries": self.counts}
+
+
+@pytest.fixture
+def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
+    watch = Watch()
+    monkeypatch.setattr(views, "totals", watch.totals)
+    return watch
+
+
+async def test_they_are_those_of_the_database(house: House) -> None:
+    """What has arrived is counted."""
+    await house.deliver("r1")
+    assert (await Totals(house.database)())["deliveries"]["pending"] == 1
+
+
+async def test_a_crowd_costs_two_counts(database: Database, watch: Watch) -> None:
+    """Whoever asks during a count gets the next one, all together; none can spoil it for the others."""
+    totals = Totals(database, watch.now)
+    watch.cost = 0.001
+    answers = await asyncio.gather(*(totals() for _ in range(50)))
+    answers[0].clear()
+    assert watch.counts <= 2
+    assert answers[1] == {"deliveries": watch.counts}
+
+
+async def test_a_cheap_answer_is_always_of_now(database: Database, watch: Watch) -> None:
+    """What was stored before somebody asked is counted."""
+    totals = Totals(database, watch.now)
+    watch.cost = 0.04
+    assert [(await totals())["deliveries"] for _ in range(3)] == [1, 2, 3]
+
+
+async def test_a_dear_answer_stands_in_proportion_to_its_price(database: Database, watch: Watch) -> None:
+    """Twenty times as long as the count took."""
+    totals = Totals(database, watch.now)
+    watch.cost = 0.5
+    await totals()
+    watch.at += PRICE * 0.5 - 0.001
+    await totals()
+    assert watch.counts == 1
+    watch.at += 0.002
+    await totals()
+    assert watch.counts == 2

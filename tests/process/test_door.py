@@ -1,0 +1,199 @@
+"""Who is let in: shares of one address, the total, and what happens when descriptors run out."""
+
+import contextlib
+import json
+import resource
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from app.server.listener import Listener
+from tests.process.listening import GET, Files, Running, answer, drain, running, take, wait_until
+
+CLOSING = GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+ABUSER = "127.0.0.2"  # loopback, and not spared as 127.0.0.1 is
+PLACES = 24  # the share of one address is then eight
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(name="door")
+def _door(tmp_path: Path) -> Iterator[Running]:
+    files = Files(tmp_path)
+    listener = Listener("127.0.0.1", 0, files.live(), client_timeout=1.5, max_connections=PLACES)
+    with running(listener, client=files.client()) as server:
+        yield server
+
+
+def present(server: Running) -> int:
+    return server.server._door._admission.present
+
+
+def is_refused(connection: socket.socket) -> bool:
+    """Tell whether the server has ended the connection; one that was taken stays silent."""
+    connection.settimeout(0.3)
+    try:
+        return connection.recv(1) == b""
+    except TimeoutError:
+        return False
+    except ConnectionResetError:
+        return True
+
+
+def test_an_abusive_address_leaves_room_for_deliveries(door: Running) -> None:
+    """Silent connections of one address beyond its share are refused at once; others are answered (fault 31)."""
+    with contextlib.ExitStack() as held:
+        taken = 0
+        for _ in range(3 * PLACES):
+            with contextlib.suppress(ConnectionResetError):  # the refusal can be quicker than connect()
+                connection = held.enter_context(door.reach(ABUSER))
+                taken += not is_refused(connection) if taken >= 8 else 1
+        assert (taken, present(door)) == (8, 8)
+        for _ in range(5):
+            assert answer(door.ask(CLOSING))[0] == 200
+
+
+def test_beyond_the_total_nobody_is_let_in(door: Running) -> None:
+    """A full house refuses before the handshake, tells the log once with the sum, and empties again (fault 31)."""
+    with capture_logs() as lines:
+        with contextlib.ExitStack() as held:
+            for _ in range(PLACES):
+                held.enter_context(door.reach())
+            wait_until(lambda: present(door) == PLACES)
+            for _ in range(10):
+                with contextlib.suppress(ConnectionResetError), door.reach() as connection:
+                    assert is_refused(connection)
+            wait_until(lambda: [line for line in lines if line["event"] == "server.connections_refused"])
+            time.sleep(0.2)  # several sweeps: each could have said it again
+        told = [line for line in lines if line["event"] == "server.connections_refused"]
+    assert [(line["latest"], line["full"] > 0) for line in told] == [("127.0.0.1", True)]
+    wait_until(lambda: present(door) == 0)
+    assert answer(door.ask(CLOSING))[0] == 200
+
+
+def says_nothing(door: Running) -> None:
+    with door.reach() as connection:
+        assert drain(connection) == b""
+
+
+def leaves_at_once(door: Running) -> None:
+    door.reach().close()
+
+
+def leaves_in_the_handshake(door: Running) -> None:
+    with door.reach() as connection:
+        connection.sendall(b"\x16\x03\x01\x02\x00")
+
+
+def sends_no_tls(door: Running) -> None:
+    with door.reach() as connection:
+        connection.sendall(GET)
+        drain(connection)
+
+
+def trusts_nobody(door: Running) -> None:
+    context = ssl.create_default_context()
+    with pytest.raises(ssl.SSLError), door.reach() as connection:
+        context.wrap_socket(connection, server_hostname="localhost")
+
+
+def is_answered(door: Running) -> None:
+    assert answer(door.ask(CLOSING))[0] == 200
+
+
+def goes_silent_after_an_answer(door: Running) -> None:
+    with door.connect() as connection:
+        connection.sendall(GET)
+        assert take(connection)[0] == 200
+        connection.sendall(b"\r\n")
+        drain(connection)
+
+
+def resets(door: Running) -> None:
+    with door.connect() as connection:
+        connection.sendall(GET.replace(b"GET /", b"GET /big"))
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+
+ENDINGS = (
+    says_nothing,
+    leaves_at_once,
+    leaves_in_the_handshake,
+    sends_no_tls,
+    trusts_nobody,
+    is_answered,
+    goes_silent_after_an_answer,
+    resets,
+)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_every_end_of_a_connection_gives_its_place_back(door: Running, ending: Callable[[Running], None]) -> None:
+    """However it ends: a place that is not given back would close the server in the course of a year."""
+    for _ in range(2):
+        ending(door)
+    wait_until(lambda: present(door) == 0)
+
+
+def test_an_answer_does_not_wait_for_the_previous_one_to_be_acknowledged(door: Running) -> None:
+    """Small writes go out at once (TCP_NODELAY), as they do from a socket that uvloop has accepted itself."""
+    with door.connect() as connection:
+        connection.sendall(GET)
+        assert take(connection)[0] == 200
+        (inside,) = door.server.server_state.connections
+        taken = socket.socket(fileno=inside.fd)  # type: ignore[union-attr]  # the only protocol configured is ours
+        try:
+            assert taken.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        finally:
+            taken.detach()
+
+
+# --- out of descriptors
+
+PROGRAM = """
+import sys
+from app.core.logger import setup_logging
+from app.server.listener import Listener
+from app.server.run import serve
+from pathlib import Path
+from tests.process.listening import echo
+setup_logging("INFO", Path(sys.argv[1]), "api.log", "webhook.log", language="en")
+sys.exit(serve(echo, Listener("127.0.0.1", 0, None, client_timeout=30), lambda url: print("ready", url, flush=True)))
+"""
+
+
+def open_files(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def test_a_lack_of_descriptors_is_outlived(tmp_path: Path) -> None:
+    """With none left new connections wait; as soon as some are free they are answered, unaided (fault 13)."""
+    command = [sys.executable, "-c", PROGRAM, str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as child:
+        try:
+            assert child.stdout is not None
+            server = Running(None, int(child.stdout.readline().rpartition(":")[2]), None)  # type: ignore[arg-type]  # it is in the child
+            assert answer(server.ask(CLOSING))[0] == 200
+            resource.prlimit(child.pid, resource.RLIMIT_NOFILE, (open_files(child.pid) + 4, 4096))
+            with contextlib.ExitStack() as held:
+                silent = [held.enter_context(server.reach()) for _ in range(12)]
+                waiting = held.enter_context(server.reach())
+                waiting.sendall(CLOSING)
+                assert not is_refused(waiting)
+                said = tmp_path / "api.log"
+                wait_until(lambda: "server.connections_wait" in said.read_text())
+                for connection in silent:
+                    connection.close()
+                waiting.settimeout(10)
+                assert answer(drain(waiting))[0] == 200
+            assert answer(server.ask(CLOSING))[0] == 200
+            for line in said.read_text().splitlines():
+                assert json.loads(line)["level"] != "critical"
+        finally:
+            child.kill()

@@ -1,0 +1,154 @@
+"""The whole way of a newcomer down the README: every block, in order, as its mark says."""
+
+import shutil
+import socket
+import sqlite3
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.readme.blocks import Block
+from tests.readme.shell import Shell, copy_project, environment
+from tests.readme.standins import put_up
+
+NOT_RUN = "runs: elsewhere"
+MARKS = {
+    "",
+    NOT_RUN,
+    "runs: in the background",
+    "runs: in a fresh checkout",
+    "runs: with a certificate in place",
+    "runs: after a delivery",
+    "needs: root",
+    "needs: docker",
+    "needs: postgresql",
+    "needs: a fal account",
+    "needs: the domain",
+    "needs: the internet",
+}  # what may stand in a comment before a block
+NOW = "2026-11-22 12:00:00.000000"
+ROWS: dict[str, dict[str, str | int | bytes]] = {
+    "webhook_deliveries": {
+        "request_id": "REQUEST_ID",
+        "body_sha256": "0" * 64,
+        "body": b'{"request_id":"REQUEST_ID","status":"ERROR","payload":null,"error":"no face"}',
+        "headers": '{"x-fal-webhook-user-id":"github|1234567"}',
+        "source": "webhook",
+        "received_at": NOW,
+        "stored_at": NOW,
+        "last_received_at": NOW,
+        "state": "dead",
+        "reason": "orphan",
+        "due_at": NOW,
+    },
+    "webhook_notifications": {
+        "delivery_id": 1,
+        "avatar_id": "00000000-0000-0000-0000-000000000001",
+        "request_id": "REQUEST_ID",
+        "kind": "failed",
+        "avatar_name": "Aisha",
+        "owner_id": "00000000-0000-0000-0000-000000000002",
+        "chat_id": 1,
+        "language": "en",
+        "received_at": NOW,
+        "stored_at": NOW,
+        "applied_at": NOW,
+        "state": "dead",
+        "reason": "telegram_down",
+        "due_at": NOW,
+    },
+}  # fal's side of the story: one delivery that needs the operator, and one message
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What became of a block."""
+
+    block: Block
+    code: int
+    output: str
+
+
+class Journey:
+    """Two clean copies, one to try the server in and one to install it in, and the server that runs between blocks."""
+
+    def __init__(self, scratch: Path, postgres_url: str) -> None:
+        self.scratch, self.postgres_url = scratch, postgres_url
+        self.port = _free_port()
+        put_up(scratch / "standins")
+        self.environment = environment(scratch, self.port)
+        self.calls = scratch / "calls"
+        self.calls.touch()
+        self.shell = Shell(copy_project(scratch / "trial"), self.environment)
+        self.server = ExitStack()
+        self.server_text = ""
+        self.greetings: list[str] = []
+
+    def play(self, blocks: list[Block]) -> list[Step]:
+        """Run every block; the caller judges what became of them."""
+        with closing(self.server):
+            return [self._step(block) for block in blocks if block.mark != NOT_RUN]
+
+    def _step(self, block: Block) -> Step:
+        text = block.text.replace(":8443", f":{self.port}")
+        if block.mark == "runs: in the background":
+            return Step(block, 0, self._start(text))
+        first = self._prepare(block.mark)
+        if "--replicas" in text:
+            first = "export DATABASE_URL=postgresql://aisha@127.0.0.1/aisha"  # several processes refuse SQLite
+        stopped = "systemctl stop" in text
+        if stopped:
+            self.server.close()
+        code, output = self.shell.run(text, first)
+        if stopped and "systemctl start" in text:
+            self._start(self.server_text)
+        return Step(block, code, output)
+
+    def _prepare(self, mark: str) -> str:
+        """Bring about what a block needs; return what is set for it alone."""
+        match mark:
+            case "runs: in a fresh checkout":
+                self.server.close()
+                self.shell = Shell(copy_project(self.scratch / "installed"), self.environment)
+            case "runs: after a delivery":
+                self._receive()
+            case "needs: a fal account":
+                return f'export FAL_API_KEY=a:b PATH="{self.scratch}/standins/outside:$PATH"'
+            case "needs: the domain":
+                certificate = self.shell.folder / "ssl/aibots_kz.crt"
+                resolve = f'resolve = "aibots.kz:{self.port}:127.0.0.1"\ncacert = "{certificate}"\nsilent\n'
+                (self.scratch / ".curlrc").write_text(resolve)
+            case "needs: postgresql":
+                self.server.close()
+                (self.shell.folder / "data/new-url").write_text(self.postgres_url)
+            case "needs: root":
+                shutil.rmtree(self.scratch / "machine/etc/systemd", ignore_errors=True)
+        return ""
+
+    def _start(self, text: str) -> str:
+        self.server.close()
+        said = self.scratch / f"said-{len(self.greetings)}"
+        self.server.enter_context(self.shell.background(text, said))
+        self.server_text = text
+        self.greetings.append(said.read_text())
+        return self.greetings[-1]
+
+    def _receive(self) -> None:
+        with closing(sqlite3.connect(self.shell.folder / "data/aisha.db", timeout=10)) as database:
+            for table, row in ROWS.items():
+                _put(database, table, row)
+            database.commit()
+
+
+def _put(database: sqlite3.Connection, table: str, row: Mapping[str, str | int | bytes]) -> None:
+    marks = ", ".join("?" for _ in row)
+    if database.execute(f"SELECT count(*) FROM {table}").fetchone()[0] == 0:
+        database.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", list(row.values()))
+
+
+def _free_port() -> int:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        port: int = held.getsockname()[1]
+        return port

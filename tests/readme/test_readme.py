@@ -1,0 +1,170 @@
+"""Whoever types what the README says gets what it says: every block, in order, on a clean copy of the project.
+
+README.ru.md has the same blocks (tests/docs holds them together), so they are run once; what differs is the console's
+language, and that start is run in both.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import psycopg
+import pytest
+
+from tests.conftest import with_database
+from tests.docs.project import ROOT
+from tests.factories import BOT_TABLES
+from tests.readme.blocks import IN_ENGLISH, Block, blocks
+from tests.readme.journey import MARKS, NOT_RUN, Journey, Step
+
+BLOCKS = [block for block in blocks("README.md") if block.mark != NOT_RUN]
+VERDICTS = ("aisha-webhook doctor", "fix_ssl_certificate.sh")  # exit 1 is their word, not an accident
+EXACT = {"service", "request_id", "test", "status", "signature", "address", "ip_filter", "tls"}
+
+
+@pytest.fixture(scope="module")
+def journey(tmp_path_factory: pytest.TempPathFactory, postgres: str) -> Journey:
+    """A clean copy, and a PostgreSQL of the bot's to move to."""
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE readme")
+    url = with_database(postgres, "readme")
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(BOT_TABLES)
+    return Journey(tmp_path_factory.mktemp("readme"), url)
+
+
+@pytest.fixture(scope="module")
+def steps(journey: Journey) -> list[Step]:
+    """What became of each block."""
+    return journey.play(BLOCKS)
+
+
+def test_every_mark_is_known() -> None:
+    """A slip in a comment would have a block run without what it needs."""
+    assert {block.mark for block in blocks("README.md")} <= MARKS
+
+
+def title(block: Block) -> str:
+    return block.text.splitlines()[0][:60]
+
+
+@pytest.mark.parametrize("number", range(len(BLOCKS)), ids=[title(block) for block in BLOCKS])
+def test_every_block_runs(steps: list[Step], number: int) -> None:
+    """No command fails, is unknown, or leaves a traceback."""
+    step = steps[number]
+    allowed = {0, 1} if any(word in step.block.text for word in VERDICTS) else {0}
+    assert step.code in allowed, step.output
+    assert "Traceback" not in step.output
+
+
+@pytest.mark.parametrize(
+    "number",
+    [number for number, block in enumerate(BLOCKS) if block.answers],
+    ids=[title(block) for block in BLOCKS if block.answers],
+)
+def test_every_answer_is_of_the_shape_shown(steps: list[Step], number: int) -> None:
+    """What the README shows has the fields, types and fixed words of what the server answered."""
+    got = [json.loads(line) for line in re.findall(r"\{.*?\}(?=\{\"|\n|$)", steps[number].output)]
+    shown = [json.loads(line) for line in steps[number].block.answers]
+    assert len(got) == len(shown), steps[number].output
+    for one, other in zip(shown, got, strict=True):
+        assert_same_shape(one, other)
+
+
+def assert_same_shape(shown: Any, got: Any) -> None:
+    if isinstance(shown, dict):
+        assert list(shown) == list(got)
+        for name, value in shown.items():
+            assert name not in EXACT or value == got[name], name
+            assert_same_shape(value, got[name])
+    else:
+        assert shown is None or got is None or type(shown) is type(got)
+
+
+def test_the_start_says_what_fal_needs_in_both_languages(steps: list[Step], journey: Journey) -> None:
+    """The webhook's URL and what is left to do, in English and, typed as README.ru.md says, in Russian."""
+    assert steps
+    address = f"https://aibots.kz:{journey.port}/api/v1/avatar/status_update"
+    assert f"the URL for fal and the bot: {address}" in journey.greetings[0]
+    [typed] = [block.text for block in blocks("README.ru.md") if "make run" in block.text]
+    assert typed == BLOCKS[0].text.replace(IN_ENGLISH, "")
+    assert f"адрес для fal и бота: {address}" in journey.greetings[1]  # the installed server, with the default language
+
+
+def test_the_url_for_fal_is_encoded_as_it_should_be(steps: list[Step], journey: Journey) -> None:
+    """What goes to fal names the webhook's address, and the query of its own."""
+    assert steps
+    address = "https://aibots.kz:8443/api/v1/avatar/status_update?training_type=portrait"
+    assert f"?fal_webhook={quote(address, safe='')}" in journey.calls.read_text()
+
+
+def test_install_prints_what_the_readme_says(steps: list[Step], journey: Journey) -> None:
+    """Account, folders and units: the README's lines are those that the command prints, with this folder's paths."""
+    [step] = [step for step in steps if "useradd" in step.block.text]
+    folder = str(journey.shell.folder)
+    printed = {line.strip() for line in step.output.splitlines()}
+    lines = [line.replace("/opt/aisha-backend", folder) for line in step.block.text.splitlines()[1:]]
+    assert set(lines) <= printed, step.output
+
+
+def test_nothing_is_lost_on_the_way_to_postgresql(steps: list[Step], journey: Journey) -> None:
+    """The delivery that was received on SQLite lies in the new database afterwards."""
+    assert steps
+    with psycopg.connect(journey.postgres_url) as connection:
+        rows = connection.execute("SELECT request_id, body FROM webhook_deliveries").fetchall()
+    assert [(name, bytes(body)[:15]) for name, body in rows] == [("REQUEST_ID", b'{"request_id":"')]
+
+
+VERBS = {
+    "apt": {"update", "install"},
+    "systemctl": {"daemon-reload", "enable", "start", "stop", "restart", "reload", "status", "is-active"},
+    "ufw": {"allow", "status"},
+    "docker": {"build", "compose"},
+}
+
+
+def test_what_only_root_may_do_are_real_commands(steps: list[Step], journey: Journey) -> None:
+    """Each call of a stand-in names a verb that the real program has, and asks that program where it is installed."""
+    assert steps
+    for call in journey.calls.read_text().splitlines():
+        program, *words = call.split()
+        if program in VERBS:
+            assert words[0] in VERBS[program], call
+            if program == "systemctl" and shutil.which("systemctl"):
+                assert words[0] in said("systemctl", "--help"), call
+        if program == "certbot" and shutil.which("certbot"):
+            options = {word for word in words if word.startswith("--") and "dns-cloudflare" not in word}
+            assert [option for option in options if option not in said("certbot", "--help", "all")] == []
+
+
+def said(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    return done.stdout + done.stderr
+
+
+def test_the_files_that_are_named_exist() -> None:
+    """Dockerfile and compose file lie where the commands look for them."""
+    for block in BLOCKS:
+        for path in re.findall(r" -f (deploy/\S+)", block.text):
+            assert (ROOT / path).is_file(), path
+
+
+def test_make_targets_that_are_not_run_here_exist() -> None:
+    """`make test` would run this very test; that it is there is all that is asked."""
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    skipped = [block for block in blocks("README.md") if block.mark == NOT_RUN]
+    assert skipped
+    assert {target for block in skipped for target in re.findall(r"make (\S+)", block.text)} <= targets
+
+
+def test_no_stand_in_was_needed_for_what_is_ours(steps: list[Step], journey: Journey) -> None:
+    """Units, certbot's hook and the certificate that it hands over were really written."""
+    assert steps
+    machine = Path(journey.environment["STANDIN_ROOT"])
+    assert (machine / "etc/letsencrypt/renewal-hooks/deploy/aisha-webhook.sh").is_file()
+    live = machine / "etc/letsencrypt/live/aibots.kz/fullchain.pem"
+    assert (journey.shell.folder / "ssl/aibots_kz.crt").read_text() == live.read_text()

@@ -1,0 +1,68 @@
+"""Who gets a place, and under which name it is counted."""
+
+import pytest
+
+from app.server.admission import Admission
+
+
+def entered(admission: Admission, host: str, times: int) -> int:
+    return sum(admission.enter(host) is None for _ in range(times))
+
+
+def test_one_address_holds_its_share_and_no_more() -> None:
+    """An eighth of the places for one address; the others stay free for everybody else (fault 31)."""
+    admission = Admission(800)
+    assert entered(admission, "203.0.113.1", 1000) == admission.share == 100
+    assert admission.enter("203.0.113.1") == "share"
+    assert entered(admission, "203.0.113.2", 5) == 5
+
+
+def test_nobody_enters_a_full_house() -> None:
+    """Beyond the total even a spared address is refused, until somebody leaves."""
+    admission = Admission(16, ["127.0.0.1"])
+    assert entered(admission, "127.0.0.1", 20) == 16
+    assert admission.enter("203.0.113.1") == "full"
+    admission.leave("127.0.0.1")
+    assert admission.enter("203.0.113.1") is None
+
+
+@pytest.mark.parametrize(("most", "share"), [(16, 8), (64, 8), (1000, 125), (4, 4)])
+def test_a_share_is_an_eighth_but_not_too_small(most: int, share: int) -> None:
+    """Eight connections are granted to an address even in a small house, and never more than there are."""
+    assert Admission(most).share == share
+
+
+@pytest.mark.parametrize(
+    ("host", "another", "together"),
+    [
+        ("203.0.113.1", "203.0.113.1", True),
+        ("203.0.113.1", "203.0.113.2", False),
+        ("203.0.113.1", "::ffff:203.0.113.1", True),
+        ("2001:db8:0:1::1", "2001:db8:0:1:ffff::9", True),
+        ("2001:db8:0:1::1", "2001:db8:0:2::1", False),
+        ("fe80::1%eth0", "fe80::2%eth1", True),
+    ],
+)
+def test_an_address_is_counted_under_one_name(host: str, another: str, *, together: bool) -> None:
+    """A mapped address is the IPv4 address, and one network of IPv6 counts as one: its owner has 2^64 addresses."""
+    admission = Admission(16)
+    assert entered(admission, host, 8) == 8
+    assert (admission.enter(another) == "share") is together
+
+
+@pytest.mark.parametrize("host", ["10.1.2.3", "::1", "::ffff:10.0.0.7", ""])
+def test_a_proxy_may_fill_the_house(host: str) -> None:
+    """Who stands for everybody has no share to keep to, and neither has a peer without an address."""
+    admission = Admission(64, ["10.0.0.0/8", "::1", "unix"])
+    assert entered(admission, host, 70) == 64
+
+
+@pytest.mark.parametrize("host", ["203.0.113.1", "127.0.0.1"])
+def test_a_place_that_is_left_is_free_again(host: str) -> None:
+    """Nothing is kept of who has left, so that a busy year does not fill the memory."""
+    admission = Admission(8, ["127.0.0.1"])
+    for _ in range(100):
+        assert entered(admission, host, 9) == 8
+        for _ in range(8):
+            admission.leave(host)
+    assert (admission.present, admission.room, len(admission._held)) == (0, 8, 0)

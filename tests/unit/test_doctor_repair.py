@@ -1,0 +1,223 @@
+"""Repairs: what is written would be served, what was there is kept, what is not ours is left alone."""
+
+import errno
+import os
+import stat
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from app.domain.errors import CertificateBroken
+from app.domain.finding import Level
+from app.tls.certificates import PairPaths
+from app.tls.doctor import Seen, examine_files
+from app.tls.repair import RepairRefused, fix_chain, fixes
+from tests.authorities import DOMAIN, NOW, Lineage, issue
+
+ADDRESS = "http://127.0.0.1/issuer.der"
+WRITTEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+@pytest.fixture(name="lineage")
+def _lineage(tmp_path: Path) -> Lineage:
+    """A leaf whose intermediate lies nowhere but at its address."""
+    lineage = Lineage(tmp_path, address=ADDRESS)
+    lineage.paths.ca_bundle.unlink()
+    return lineage
+
+
+def look(lineage: Lineage) -> Seen:
+    return examine_files(lineage.paths, [DOMAIN], NOW, "en", lineage.roots)
+
+
+def levels(seen: Seen) -> set[Level]:
+    return {finding.level for finding in seen.findings}
+
+
+def test_a_missing_intermediate_is_written_below_the_leaf(lineage: Lineage) -> None:
+    """The certificate's file becomes leaf and intermediate without the root, and the doctor is content (fault 39)."""
+    fix_chain(lineage.paths, [lineage.middle.certificate, lineage.root.certificate])
+    assert lineage.paths.cert.read_bytes() == lineage.leaf.pem + lineage.middle.pem
+    assert levels(look(lineage)) == {Level.OK}
+
+
+def test_the_previous_file_is_kept_beside(lineage: Lineage) -> None:
+    """The backup bears the time its content was written, the content itself, and the file's mode; so does the file."""
+    lineage.paths.cert.chmod(0o640)
+    os.utime(lineage.paths.cert, (WRITTEN.timestamp(), WRITTEN.timestamp()))
+    backup = fix_chain(lineage.paths, [lineage.middle.certificate])
+    assert backup == lineage.paths.cert.with_name("a.crt.20260102T030405Z.bak")
+    assert backup is not None
+    assert backup.read_bytes() == lineage.leaf.pem
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (backup, lineage.paths.cert)] == [0o640, 0o640]
+
+
+def test_a_second_repair_changes_nothing(lineage: Lineage) -> None:
+    """What is in order is not written again, and leaves no second backup."""
+    fix_chain(lineage.paths, [lineage.middle.certificate])
+    before = {path: path.stat().st_mtime_ns for path in lineage.paths.cert.parent.iterdir()}
+    assert fix_chain(lineage.paths, [lineage.middle.certificate]) is None
+    assert fixes(lineage.paths, look(lineage), [], "en") == []
+    assert {path: path.stat().st_mtime_ns for path in lineage.paths.cert.parent.iterdir()} == before
+
+
+def test_backups_of_one_second_do_not_overwrite_one_another(lineage: Lineage) -> None:
+    """Another backup of the same second takes another name."""
+    os.utime(lineage.paths.cert, (WRITTEN.timestamp(), WRITTEN.timestamp()))
+    lineage.paths.cert.with_name("a.crt.20260102T030405Z.bak").write_bytes(b"another")
+    backup = fix_chain(lineage.paths, [lineage.middle.certificate])
+    assert backup == lineage.paths.cert.with_name("a.crt.20260102T030405Z-1.bak")
+    assert lineage.paths.cert.with_name("a.crt.20260102T030405Z.bak").read_bytes() == b"another"
+
+
+def test_the_bundles_intermediates_move_into_the_certificates_file(lineage: Lineage) -> None:
+    """nginx reads one file only: what the bundle holds is written into the certificate's file."""
+    lineage.paths.ca_bundle.write_bytes(lineage.middle.pem)
+    fix_chain(lineage.paths, [])
+    assert lineage.paths.cert.read_bytes() == lineage.leaf.pem + lineage.middle.pem
+
+
+def test_a_linked_file_is_written_where_it_lies(lineage: Lineage, tmp_path: Path) -> None:
+    """A link stays a link: the file behind it is replaced."""
+    link = tmp_path / "link.crt"
+    link.symlink_to(lineage.paths.cert)
+    fix_chain(PairPaths(link, lineage.paths.key, lineage.paths.ca_bundle), [lineage.middle.certificate])
+    assert link.is_symlink()
+    assert lineage.paths.cert.read_bytes() == lineage.leaf.pem + lineage.middle.pem
+
+
+def test_an_issuer_that_did_not_sign_is_not_written(lineage: Lineage) -> None:
+    """A namesake of the intermediate is refused, and nothing changes."""
+    with pytest.raises(RepairRefused) as caught:
+        fix_chain(lineage.paths, [issue("Test Intermediate").certificate])
+    assert caught.value.finding.code == "repair.no_issuer"
+    assert lineage.paths.cert.read_bytes() == lineage.leaf.pem
+    assert len(list(lineage.paths.cert.parent.iterdir())) == 2
+
+
+def test_a_pair_that_does_not_match_is_not_touched(lineage: Lineage) -> None:
+    """With the key of another certificate nothing is written (fault 40)."""
+    lineage.paths.key.write_bytes(issue("x", names=["x"]).key_pem)
+    with pytest.raises(CertificateBroken):
+        fix_chain(lineage.paths, [lineage.middle.certificate])
+    assert lineage.paths.cert.read_bytes() == lineage.leaf.pem
+
+
+def test_certbots_files_are_not_rewritten(tmp_path: Path) -> None:
+    """A file in a lineage of certbot's is left alone, and the finding names certbot's own command."""
+    home = tmp_path / "letsencrypt"
+    for folder in ("live/aibots", "renewal"):
+        (home / folder).mkdir(parents=True)
+    (home / "renewal" / "aibots.conf").touch()
+    lineage = Lineage(home / "live" / "aibots", address=ADDRESS)
+    lineage.paths.ca_bundle.unlink()
+    (finding,) = fixes(lineage.paths, look(lineage), [lineage.middle.certificate], "en")
+    assert (finding.code, finding.level) == ("repair.renewal_owned", Level.FAIL)
+    assert finding.command == "sudo certbot renew --force-renewal --cert-name aibots"
+    assert lineage.paths.cert.read_bytes() == lineage.leaf.pem
+
+
+def test_an_intermediate_that_could_not_be_fetched_is_told(lineage: Lineage) -> None:
+    """Without the intermediate nothing is written, and the command shows how to fetch it by hand."""
+    (finding,) = fixes(lineage.paths, look(lineage), [], "en")
+    assert (finding.code, finding.level) == ("repair.not_fetched", Level.FAIL)
+    assert finding.command.startswith(f"curl -fsS {ADDRESS} ")
+    assert lineage.paths.cert.read_bytes() == lineage.leaf.pem
+
+
+def test_a_root_that_nobody_trusts_is_told(lineage: Lineage) -> None:
+    """Where the chain is complete and its root is not this system's, that is said, and nothing is written again."""
+    private = issue("Private Intermediate", lineage.root, address=ADDRESS)
+    lineage.leaf = issue(DOMAIN, private, names=[DOMAIN], address=ADDRESS)
+    lineage.paths.key.write_bytes(lineage.leaf.key_pem)
+    lineage.paths.cert.write_bytes(lineage.leaf.pem + private.pem)
+    seen = examine_files(lineage.paths, [DOMAIN], NOW, "en", [issue("Another Root").certificate])
+    (finding,) = fixes(lineage.paths, seen, [lineage.root.certificate], "en")
+    assert (finding.code, finding.level) == ("repair.root_untrusted", Level.FAIL)
+    assert lineage.paths.cert.read_bytes() == lineage.leaf.pem + private.pem
+
+
+def test_everything_safe_is_mended_at_once(lineage: Lineage) -> None:
+    """An open key, Windows text in all files and a missing intermediate are mended in one go, keys' copies closed."""
+    for path in (lineage.paths.cert, lineage.paths.key):
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    lineage.paths.key.chmod(0o644)
+    done = fixes(lineage.paths, look(lineage), [lineage.middle.certificate], "en")
+    assert [finding.code for finding in done] == ["repair.key_mode", "repair.chain", "repair.text"]
+    assert levels(look(lineage)) == {Level.OK}
+    assert stat.S_IMODE(lineage.paths.key.stat().st_mode) == 0o600
+    (backup,) = lineage.paths.key.parent.glob("a.key.*.bak")
+    assert stat.S_IMODE(backup.stat().st_mode) == 0o600
+
+
+def test_wrong_order_is_put_right(lineage: Lineage) -> None:
+    """Order, duplicates, strangers and the root are mended from the files alone."""
+    stranger = issue("Stranger", lineage.root)
+    lineage.paths.cert.write_bytes(
+        lineage.middle.pem + lineage.leaf.pem + lineage.middle.pem + lineage.root.pem + stranger.pem
+    )
+    (finding,) = fixes(lineage.paths, look(lineage), [], "en")
+    assert finding.code == "repair.chain"
+    assert lineage.paths.cert.read_bytes() == lineage.leaf.pem + lineage.middle.pem
+
+
+def test_a_full_disk_changes_nothing(lineage: Lineage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the disk refuses the new file the old one stays, nothing half-written is left, and that is told."""
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    seen = look(lineage)
+    before = {path.name: path.read_bytes() for path in lineage.paths.cert.parent.iterdir()}
+    with monkeypatch.context() as patched:
+        patched.setattr("app.tls.rewrite.os.fsync", full)
+        (finding,) = fixes(lineage.paths, seen, [lineage.middle.certificate], "en")
+    assert (finding.code, finding.level) == ("repair.unwritable", Level.FAIL)
+    assert finding.text == f"{lineage.paths.cert} cannot be written (No space left on device)"
+    assert {path.name: path.read_bytes() for path in lineage.paths.cert.parent.iterdir()} == before
+
+
+def test_files_exchanged_meanwhile_are_not_touched(lineage: Lineage) -> None:
+    """Where the key no longer belongs to the certificate at the moment of the repair, that is told (fault 40)."""
+    seen = look(lineage)
+    lineage.paths.key.write_bytes(issue("x", names=["x"]).key_pem)
+    (finding,) = fixes(lineage.paths, seen, [lineage.middle.certificate], "en")
+    assert (finding.code, finding.level) == ("files.mismatch", Level.FAIL)
+    assert lineage.paths.cert.read_bytes() == lineage.leaf.pem
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_the_owner_stays(lineage: Lineage) -> None:
+    """Run as root, a repair leaves file and backup to whom the file belonged."""
+    os.chown(lineage.paths.cert, 12345, 23456)
+    backup = fix_chain(lineage.paths, [lineage.middle.certificate])
+    assert backup is not None
+    assert {(path.stat().st_uid, path.stat().st_gid) for path in (backup, lineage.paths.cert)} == {(12345, 23456)}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_a_key_read_through_its_group_stays_readable(lineage: Lineage) -> None:
+    """A key of root's with a group of its own is closed to all but that group: the server reads it through it."""
+    os.chown(lineage.paths.key, 0, 23456)
+    lineage.paths.key.chmod(0o644)
+    fixes(lineage.paths, look(lineage), [lineage.middle.certificate], "en")
+    assert stat.S_IMODE(lineage.paths.key.stat().st_mode) == 0o640
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
+def test_a_folder_that_cannot_be_written_is_told(lineage: Lineage) -> None:
+    """Without the right to write nothing changes, and the finding names the file."""
+    lineage.paths.cert.parent.chmod(0o500)
+    try:
+        (finding,) = fixes(lineage.paths, look(lineage), [lineage.middle.certificate], "en")
+    finally:
+        lineage.paths.cert.parent.chmod(0o700)
+    assert finding.code == "repair.unwritable"
+    assert lineage.paths.cert.read_bytes() == lineage.leaf.pem
+
+
+def test_a_pair_that_cannot_be_served_is_left_alone(lineage: Lineage) -> None:
+    """Where the files make no pair there is nothing safe to do (fault 40)."""
+    lineage.paths.cert.write_bytes(b"")
+    assert fixes(lineage.paths, look(lineage), [], "en") == []

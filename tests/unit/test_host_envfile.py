@@ -1,0 +1,126 @@
+"""The `.env` file."""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from dotenv import dotenv_values
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from app.host.envfile import look_at_env_file, mend_env_file
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+CANARY = "canary-7f3a"
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> Path:
+    path = tmp_path / ".env"
+    path.touch(mode=0o600)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("API_PORT=8443", "envfile.ok"),
+        ("", "envfile.ok"),
+        ("# API_PORT='8443'", "envfile.ok"),
+        ("FAL_WEBHOOK_URL=https://x/#part", "envfile.ok"),
+        ('API_PORT="8443"', "envfile.quoted"),
+        (" API_PORT = '8443' # why", "envfile.quoted"),
+        ("API_PORT=8443 # why", "envfile.commented"),
+        ("export API_PORT=8443", "envfile.exported"),
+    ],
+)
+def test_spellings_that_others_read_otherwise_are_told(env: Path, line: str, code: str) -> None:
+    """What systemd or docker would read differently from us is named by its line."""
+    env.write_text(f"\n{line}\n")
+    [found] = look_at_env_file(env, "en")
+    assert found.code == code
+    assert code == "envfile.ok" or ("2" in found.text and "API_PORT" in found.text)
+
+
+def test_a_file_for_all_eyes_is_told(env: Path) -> None:
+    """A .env that everyone can read is a warning that --fix can take away."""
+    env.chmod(0o644)
+    [found] = look_at_env_file(env, "en")
+    assert (found.code, found.fixable) == ("envfile.world_readable", True)
+
+
+def test_no_file_is_no_trouble(tmp_path: Path) -> None:
+    """Settings may all come from the environment."""
+    assert [one.code for one in look_at_env_file(tmp_path / ".env", "en")] == ["envfile.absent"]
+
+
+def test_a_file_that_is_a_folder_is_told(tmp_path: Path) -> None:
+    """What cannot be read is a finding, not a crash."""
+    (tmp_path / ".env").mkdir()
+    assert [one.code for one in look_at_env_file(tmp_path / ".env", "en")] == ["envfile.unreadable"]
+
+
+def test_no_value_is_ever_shown(env: Path) -> None:
+    """Findings and repairs name settings and lines, never values."""
+    env.write_text(f"export FAL_KEY='{CANARY}' # {CANARY}\nTELEGRAM_TOKEN={CANARY} # {CANARY}\n")
+    env.chmod(0o644)
+    found = [*look_at_env_file(env, "en"), *mend_env_file(env, NOW, "en")]
+    assert found
+    assert CANARY not in repr(found)
+
+
+def test_mending_takes_quotes_off_and_keeps_the_former_file(env: Path) -> None:
+    """Quotes go where every reader then reads the same; others stay, and so does the former file."""
+    before = 'A=1\nB="plain" # why\r\nC=\'with space\'\nD="${A}"\n'
+    env.write_bytes(before.encode())
+    [done] = mend_env_file(env, NOW, "en")
+    backup = env.with_name(".env.20261122T120000Z.bak")
+    assert env.read_bytes() == b"A=1\nB=plain # why\r\nC='with space'\nD=\"${A}\"\n"
+    assert backup.read_bytes() == before.encode()
+    assert str(backup) in done.text
+
+
+def test_mending_closes_the_file_and_its_copy(env: Path) -> None:
+    """After mending neither the file nor the copy of the former one is readable by others."""
+    env.write_text('A="1"\n')
+    env.chmod(0o644)
+    mend_env_file(env, NOW, "en")
+    assert [path.stat().st_mode & 0o777 for path in sorted(env.parent.iterdir())] == [0o600, 0o600]
+
+
+def test_mending_twice_does_nothing_more(env: Path) -> None:
+    """What is mended is left alone."""
+    env.write_text('A="1"\n')
+    assert mend_env_file(env, NOW, "en")
+    assert mend_env_file(env, NOW, "en") == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_mending_as_root_leaves_the_owner_its_file(env: Path) -> None:
+    """Started with sudo, neither the file nor its copy becomes root's."""
+    env.write_text('A="1"\n')
+    os.chown(env, 65534, 65534)
+    mend_env_file(env, NOW, "en")
+    assert [path.stat().st_uid for path in sorted(env.parent.iterdir())] == [65534, 65534]
+
+
+def test_a_link_is_left_alone(env: Path, tmp_path: Path) -> None:
+    """A .env that is a link belongs to somebody else."""
+    env.write_text('A="1"\n')
+    link = tmp_path / "link"
+    link.symlink_to(env)
+    assert mend_env_file(link, NOW, "en") == []
+    assert env.read_text() == 'A="1"\n'
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(alphabet="AB=\"'# \\$\n\tx", max_size=60))
+@example('A="x"#x\n')
+@example("A='x' # it's\n")
+def test_mending_never_changes_a_value(env: Path, text: str) -> None:
+    """Whatever stands in the file, python-dotenv reads the same values after mending as before."""
+    env.write_text(text)
+    before = dotenv_values(env)
+    mend_env_file(env, NOW, "en")
+    assert dotenv_values(env) == before

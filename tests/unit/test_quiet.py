@@ -1,0 +1,76 @@
+from collections.abc import Callable
+
+import pytest
+from structlog.testing import capture_logs
+
+from app.routers.quiet import ADDRESSES, LINES, TURN_SECONDS, Quiet
+
+
+class Later:
+    """Keeps what is to be called back, until the minute is over."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[float, Callable[[], None]]] = []
+
+    def __call__(self, seconds: float, act: Callable[[], None]) -> None:
+        self.waiting.append((seconds, act))
+
+    def pass_by(self) -> None:
+        for _, act in self.waiting:
+            act()
+        self.waiting.clear()
+
+
+@pytest.fixture
+def later() -> Later:
+    return Later()
+
+
+@pytest.fixture
+def quiet(later: Later) -> Quiet:
+    return Quiet(later)
+
+
+def test_ten_lines_pass_and_the_rest_is_counted(quiet: Quiet, later: Later) -> None:
+    """An address has ten lines a minute; after it one line tells how many were left out, by their codes."""
+    assert [quiet.admits("203.0.113.7", "a") for _ in range(LINES)] == [True] * LINES
+    for code in ("a", "a", "b"):
+        assert not quiet.admits("203.0.113.7", code)
+    with capture_logs() as logs:
+        later.pass_by()
+    assert logs == [
+        {
+            "event": "delivery.muted",
+            "log_level": "warning",
+            "address": "203.0.113.7",
+            "lines": 3,
+            "codes": {"a": 2, "b": 1},
+        }
+    ]
+
+
+def test_a_quiet_address_costs_no_line(quiet: Quiet, later: Later) -> None:
+    """Where nothing was left out, nothing is told; the turn lasts a minute and is then forgotten."""
+    quiet.admits("203.0.113.7", "a")
+    assert [seconds for seconds, _ in later.waiting] == [TURN_SECONDS]
+    with capture_logs() as logs:
+        later.pass_by()
+    assert logs == []
+    assert quiet._turns == {}
+
+
+def test_a_new_minute_has_ten_lines_again(quiet: Quiet, later: Later) -> None:
+    """What was left out is over with its minute."""
+    for _ in range(2):
+        assert sum(quiet.admits(None, "a") for _ in range(LINES * 3)) == LINES
+        later.pass_by()
+
+
+def test_a_crowd_shares_one_turn(quiet: Quiet, later: Later) -> None:
+    """However many addresses come, 257 turns are remembered: lines, timers and memory are bounded."""
+    admitted = sum(quiet.admits(f"10.{n >> 8}.{n & 255}.1", "a") for n in range(10_000))
+    assert admitted == ADDRESSES + LINES
+    assert len(quiet._turns) == len(later.waiting) == ADDRESSES + 1
+    with capture_logs() as logs:
+        later.pass_by()
+    assert [(entry["address"], entry["lines"]) for entry in logs] == [("others", 10_000 - ADDRESSES - LINES)]

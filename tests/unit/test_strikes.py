@@ -1,0 +1,106 @@
+import pytest
+
+from app.fal.strikes import BURST, FULL_AGAIN, REFILL_SECONDS, REMEMBERED, Strikes, neighbourhood
+
+
+class Seconds:
+    """A count that goes on when told."""
+
+    def __init__(self) -> None:
+        self.now = 5000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def seconds() -> Seconds:
+    return Seconds()
+
+
+@pytest.fixture
+def strikes(seconds: Seconds) -> Strikes:
+    return Strikes(seconds)
+
+
+def test_a_burst_is_within_measure(strikes: Strikes) -> None:
+    """Twenty failures at once are within an address's measure, the next is beyond it."""
+    assert [strikes.add("203.0.113.7") for _ in range(BURST + 5)] == [True] * BURST + [False] * 5
+
+
+def test_one_more_comes_every_three_seconds(strikes: Strikes, seconds: Seconds) -> None:
+    """Failures beyond the measure do not put off the refill: each 3 s give one more."""
+    for _ in range(BURST + 1000):
+        strikes.add("203.0.113.7")
+    for _ in range(3):
+        seconds.now += REFILL_SECONDS - 0.01
+        assert not strikes.add("203.0.113.7")
+        seconds.now += 0.01
+        assert strikes.add("203.0.113.7")
+
+
+def test_after_a_minute_the_measure_is_full_again(strikes: Strikes, seconds: Seconds) -> None:
+    """After 60 s, and after a year as well, there are twenty again and no more."""
+    for pause in (FULL_AGAIN, 86_400 * 365):
+        for _ in range(BURST + 1):
+            strikes.add("203.0.113.7")
+        seconds.now += pause
+        assert [strikes.add("203.0.113.7") for _ in range(BURST + 1)] == [True] * BURST + [False]
+        seconds.now += FULL_AGAIN
+
+
+def test_more_than_half_are_many(strikes: Strikes, seconds: Seconds) -> None:
+    """More than ten failures are many, until enough time has passed; asking counts for nothing."""
+    assert not strikes.are_many("203.0.113.7")
+    for _ in range(BURST // 2):
+        strikes.add("203.0.113.7")
+        assert not strikes.are_many("203.0.113.7")
+    strikes.add("203.0.113.7")
+    assert strikes.are_many("203.0.113.7")
+    seconds.now += REFILL_SECONDS
+    assert not strikes.are_many("203.0.113.7")
+
+
+def test_a_flood_stays_many(strikes: Strikes, seconds: Seconds) -> None:
+    """In a flood that goes on the failures stay many, though single ones come within the measure again."""
+    for _ in range(BURST):
+        strikes.add("203.0.113.7")
+    for _ in range(100):
+        seconds.now += 1.0
+        strikes.add("203.0.113.7")
+        assert strikes.are_many("203.0.113.7")
+
+
+def test_others_are_not_punished(strikes: Strikes) -> None:
+    """One address's failures are not another's."""
+    for _ in range(BURST * 2):
+        strikes.add("203.0.113.7")
+    assert strikes.add("203.0.113.8")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "together"),
+    [
+        ("2001:db8::1", "2001:db8::ffff:1:2:3", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("2001:DB8::1", "2001:db8:0::1", True),
+        (None, "not-an-ip", True),
+        (None, "", True),
+        ("203.0.113.7", "203.0.113.8", False),
+        (None, "203.0.113.8", False),
+    ],
+)
+def test_neighbours_share(one: str | None, other: str | None, together: bool) -> None:
+    """An IPv6 /64 is one caller, and so is everybody without an address; every IPv4 address is its own."""
+    assert (neighbourhood(one) == neighbourhood(other)) is together
+
+
+def test_memory_is_bounded(strikes: Strikes) -> None:
+    """However many addresses knock, 4096 are remembered, and the quiet ones are forgotten first."""
+    for _ in range(BURST):
+        strikes.add("203.0.113.7")
+    for n in range(REMEMBERED * 2):
+        strikes.add(f"10.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}")
+        if n % 100 == 0:
+            assert not strikes.add("203.0.113.7")
+    assert len(strikes._full_at) == REMEMBERED

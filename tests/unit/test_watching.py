@@ -1,0 +1,141 @@
+"""Which facts are alarming, and how much."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from app.domain.alert import Alarm, AlertLevel, Condition
+from app.domain.watching import STARTING, Certificate, MachineFacts, QueueFacts, machine_alarms, queue_alarms
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+WARN, CRITICAL = AlertLevel.WARN, AlertLevel.CRITICAL
+WELL = MachineFacts(
+    running_for=timedelta(hours=1),
+    certificate=None,
+    keys_age=timedelta(minutes=10),
+    keys_usable=True,
+    clock_offset=None,
+    foreign=0,
+)
+QUIET = QueueFacts(buried_deliveries=0, buried_notifications=0, oldest_due=None, refused_since=None)
+
+
+def found(facts: MachineFacts) -> list[tuple[Condition, AlertLevel, str]]:
+    return [(alarm.condition, alarm.level, alarm.detail) for alarm in machine_alarms(facts, "web-1", NOW)]
+
+
+def found_in_queues(facts: QueueFacts) -> list[tuple[Condition, AlertLevel, str]]:
+    return [(alarm.condition, alarm.level, alarm.detail) for alarm in queue_alarms(facts, NOW)]
+
+
+@pytest.mark.parametrize("lifetime", [7, 45, 64, 90, 396])
+@pytest.mark.parametrize(
+    ("left", "levels"),
+    [
+        (1.0, []),
+        (0.34, []),
+        (0.33, [(Condition.CERTIFICATE_EXPIRING, WARN)]),
+        (0.17, [(Condition.CERTIFICATE_EXPIRING, WARN)]),
+        (0.16, [(Condition.CERTIFICATE_EXPIRING, CRITICAL)]),
+        (0.0, [(Condition.CERTIFICATE_EXPIRING, CRITICAL), (Condition.CERTIFICATE_EXPIRED, CRITICAL)]),
+        (-1.0, [(Condition.CERTIFICATE_EXPIRING, CRITICAL), (Condition.CERTIFICATE_EXPIRED, CRITICAL)]),
+    ],
+)
+def test_a_certificate_is_judged_by_the_share_of_its_life(
+    lifetime: int, left: float, levels: list[tuple[Condition, AlertLevel]]
+) -> None:
+    """A third left warns, a sixth is critical, none has expired, whether it was made for a week or for a year."""
+    end = NOW + timedelta(days=lifetime * left)
+    certificate = Certificate(end - timedelta(days=lifetime), end)
+    assert [(what, level) for what, level, _ in found(replace(WELL, certificate=certificate))] == levels
+
+
+def test_an_expiring_certificate_says_until_when() -> None:
+    """The detail is the last moment, in UTC."""
+    certificate = Certificate(NOW - timedelta(days=80), NOW + timedelta(days=10))
+    ((_, _, detail),) = found(replace(WELL, certificate=certificate))
+    assert detail == "2026-12-02 12:00 UTC"
+
+
+def test_a_certificate_without_a_life_breaks_nothing() -> None:
+    """Not before equals not after: it has expired, and nothing is divided by zero."""
+    alarms = found(replace(WELL, certificate=Certificate(NOW, NOW)))
+    assert (Condition.CERTIFICATE_EXPIRED, CRITICAL, "2026-11-22 12:00 UTC") in alarms
+
+
+def test_a_refused_pair_is_told_with_its_findings() -> None:
+    """The words of the TLS code go into the alert, one finding after the other (fault 41)."""
+    certificate = Certificate(NOW, NOW + timedelta(days=45), ("a.crt: empty.", "a.key: missing."))
+    assert found(replace(WELL, certificate=certificate)) == [
+        (Condition.CERTIFICATE_REFUSED, CRITICAL, "a.crt: empty.\na.key: missing.")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("age", "usable", "running", "expected"),
+    [
+        (timedelta(hours=6), True, STARTING, []),
+        (timedelta(hours=7), True, STARTING, [(Condition.KEYS_STALE, WARN, "7")]),
+        (None, False, STARTING, [(Condition.KEYS_MISSING, CRITICAL, "")]),
+        (None, False, timedelta(seconds=1), []),
+        (
+            timedelta(hours=25),
+            False,
+            STARTING,
+            [(Condition.KEYS_MISSING, CRITICAL, ""), (Condition.KEYS_STALE, WARN, "25")],
+        ),
+    ],
+)
+def test_keys(
+    age: timedelta | None, usable: bool, running: timedelta, expected: list[tuple[Condition, AlertLevel, str]]
+) -> None:
+    """Keys not renewed for six hours warn; none at all is critical, but not in the first two minutes (fault 16)."""
+    assert found(replace(WELL, keys_age=age, keys_usable=usable, running_for=running)) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        (60, []),
+        (-60, []),
+        (61, [(Condition.CLOCK_SKEW, WARN, "+61")]),
+        (-61, [(Condition.CLOCK_SKEW, WARN, "-61")]),
+        (301, [(Condition.CLOCK_SKEW, CRITICAL, "+301")]),
+        (-301, [(Condition.CLOCK_SKEW, CRITICAL, "-301")]),
+    ],
+)
+def test_a_clock_that_is_off(seconds: int, expected: list[tuple[Condition, AlertLevel, str]]) -> None:
+    """More than a minute off either way warns with the measured offset; beyond four it is critical (fault 15)."""
+    assert found(replace(WELL, clock_offset=timedelta(seconds=seconds))) == expected
+
+
+@pytest.mark.parametrize(("before", "expected"), [(0, ["5"]), (3, ["2"]), (5, [])])
+def test_foreign_deliveries_count_since_the_last_look(before: int, expected: list[str]) -> None:
+    """Only what came since the last look is alarming (fault 20)."""
+    assert [detail for _, _, detail in found(replace(WELL, foreign=5, foreign_before=before))] == expected
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        (QUIET, []),
+        (replace(QUIET, buried_deliveries=1), [(Condition.DELIVERIES_BURIED, WARN, "1")]),
+        (replace(QUIET, buried_deliveries=10), [(Condition.DELIVERIES_BURIED, CRITICAL, "10")]),
+        (replace(QUIET, buried_notifications=2), [(Condition.NOTIFICATIONS_BURIED, WARN, "2")]),
+        (replace(QUIET, refused_since=NOW), [(Condition.TELEGRAM_REFUSED, CRITICAL, "2026-11-22 12:00 UTC")]),
+        (replace(QUIET, oldest_due=NOW - timedelta(minutes=15)), []),
+        (replace(QUIET, oldest_due=NOW + timedelta(hours=3)), []),
+        (replace(QUIET, oldest_due=NOW - timedelta(minutes=16)), [(Condition.DATABASE_BACKLOG, WARN, "16")]),
+        (replace(QUIET, oldest_due=NOW - timedelta(minutes=61)), [(Condition.DATABASE_BACKLOG, CRITICAL, "61")]),
+    ],
+)
+def test_queues(facts: QueueFacts, expected: list[tuple[Condition, AlertLevel, str]]) -> None:
+    """Rows set aside, a token that is refused and a queue that stands still are told with their figures."""
+    assert found_in_queues(facts) == expected
+
+
+def test_an_alarm_of_a_machine_carries_its_name() -> None:
+    """`condition@machine` where the fact is a machine's own, the bare condition where it is shared."""
+    assert Alarm(Condition.CLOCK_SKEW, WARN, machine="web-1").name == "clock_skew@web-1"
+    assert Alarm(Condition.DELIVERIES_BURIED, WARN).name == "deliveries_buried"
