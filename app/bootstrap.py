@@ -29,7 +29,7 @@ from app.fal.keys import Keys
 from app.fal.queue import FalQueueApi
 from app.flows.accept import Accept
 from app.flows.apply import Apply, Patience
-from app.flows.look import Look
+from app.flows.poll import Poll
 from app.flows.notify import Notify, write_records
 from app.flows.ports import Clock
 from app.flows.probe import Probe
@@ -60,7 +60,7 @@ class Services:
     addresses: Addresses
     gate: Gate
     accept: Accept
-    look: Look
+    poll: Poll
     apply: Apply
     notify: Notify
     prune: Prune
@@ -148,6 +148,7 @@ async def running(settings: Settings, tls: LiveContext | None = None) -> AsyncIt
             Patience(settings.retry_max_attempts, timedelta(hours=settings.orphan_hours), lease),
             chance=random.random,
             wake_notify=notify_wake.set,
+            is_crowded=deliveries.is_crowded,
         )
         if not database.is_sqlite:
             topics = {Topic.INBOX: apply_wake.set, Topic.OUTBOX: notify_wake.set}
@@ -169,7 +170,7 @@ async def running(settings: Settings, tls: LiveContext | None = None) -> AsyncIt
             addresses=addresses,
             gate=gate,
             accept=Accept(deliveries, clock, apply_wake.set),
-            look=Look(database, clock, wake_apply=apply_wake.set, wake_notify=notify_wake.set),
+            poll=Poll(database, clock, wake_apply=apply_wake.set, wake_notify=notify_wake.set),
             apply=apply,
             notify=notify,
             prune=Prune(database, clock, timedelta(days=settings.retention_days)),

@@ -8,6 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol
 
+from app.flows.apply import BATCH
+
 JobBody = Callable[[str], Awaitable[None]]
 
 LEASE = 15  # s; everybody's patience with a worker that says nothing, where it can be set
@@ -68,7 +70,7 @@ class Design:
 
 OURS_RESCUE = f"any worker, when the lease ends (LEASE_SECONDS={LEASE}, default 60)"
 DBOS_RESCUE = "the same executor id when it starts again; another executor only when told (Conductor, or by hand)"
-OURS_SETUP = "group commit, batches of 100, woken in the process or by NOTIFY, poll 1 s"
+OURS_SETUP = f"group commit, batches of {BATCH}, woken in the process or by NOTIFY, poll 1 s"
 DBOS_SETUP = f"polls every {DBOS_POLL} s (default 1), no concurrency limit, DBOSClient to enqueue"
 
 DESIGNS = (

@@ -6,9 +6,10 @@ from enum import StrEnum
 
 import psycopg
 import structlog
+from psycopg.conninfo import make_conninfo
 from sqlalchemy import text
 
-from app.db.engine import CONNECT_TIMEOUT, Transaction
+from app.db.engine import ATTENTIVE, CONNECT_TIMEOUT, Transaction
 from app.db.url import parse_url
 
 log = structlog.get_logger(__name__)
@@ -32,11 +33,14 @@ async def announce(transaction: Transaction, topic: Topic) -> None:
 
 async def listen(database_url: str, wake: Mapping[Topic, Callable[[], None]]) -> None:
     """Call `wake[topic]` for every announcement until cancelled; reconnects by itself."""
-    conninfo = parse_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
+    url = parse_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
     while True:
         try:
             async with await psycopg.AsyncConnection.connect(
-                conninfo, autocommit=True, connect_timeout=CONNECT_TIMEOUT, application_name="aisha-webhook listen"
+                make_conninfo(url, **ATTENTIVE),
+                autocommit=True,
+                connect_timeout=CONNECT_TIMEOUT,
+                application_name="aisha-webhook listen",
             ) as connection:
                 await connection.execute(f"LISTEN {CHANNEL}")
                 for call in wake.values():  # what was announced while nobody listened

@@ -21,6 +21,7 @@ from app.flows.ports import Clock, FalQueue
 log = structlog.get_logger("app.webhook")
 
 BATCH = 200  # deliveries that share a commit
+MODEST = 40  # the same in a flood: while a batch is written, those who wait for an answer wait on
 PARTS = 8  # into which a batch that fails is cut: one bad row in 200 is found by 19 commits and twice the work
 OUTAGES = frozenset(
     {"fal_down", "not_ready", "no_fal_key", "fal_key_refused"}
@@ -60,6 +61,7 @@ class Apply:
         *,
         chance: Callable[[], float],
         wake_notify: Callable[[], None],
+        is_crowded: Callable[[], bool] = lambda: False,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._database = database
@@ -69,13 +71,14 @@ class Apply:
         self._patience = patience
         self._chance = chance
         self._wake_notify = wake_notify
+        self._is_crowded = is_crowded
         self._sleep = sleep
 
     async def __call__(self) -> int:
         """Apply up to BATCH due deliveries; return how many were claimed."""
-        now = self._clock.now()
+        now, limit = self._clock.now(), MODEST if self._is_crowded() else BATCH
         async with self._database.write() as transaction:
-            claimed = await inbox.claim(transaction, now=now, lease_until=now + self._patience.lease, limit=BATCH)
+            claimed = await inbox.claim(transaction, now=now, lease_until=now + self._patience.lease, limit=limit)
         for group in _one_per_training([_read(item) for item in claimed]):
             unproven = await self._insist(group, now + self._patience.lease)
             if unproven:

@@ -1,11 +1,15 @@
 """Claimed delivery → one commit."""
 
+from datetime import timedelta
+
 import pytest
 
 from app.db.trainings import BotTables
 from app.domain.errors import ResultUnavailable
 from app.fal import payload
+from app.flows import apply
 from tests.factories import LORA, Bot, empty_ok_body, error_body, ok_body
+from tests.fakes import no_jitter
 from tests.flows.conftest import House
 
 pytestmark = pytest.mark.anyio
@@ -46,6 +50,30 @@ async def test_repeats_and_both_orders_of_a_conflict_tell_once(house: House, bot
     assert (await bot.avatar(avatar_id))["word"] == "completed"
     assert [row["reason"] for row in await house.rows()] == ["completed", "conflict", "already_completed"]
     assert [owed["kind"] for owed in await house.messages()] == ["ready"]
+
+
+async def test_in_a_flood_batches_are_small(
+    house: House, monkeypatch: pytest.MonkeyPatch, bot_tables: BotTables
+) -> None:
+    """While many wait for an answer, a commit of applied deliveries must not be long; afterwards it may be."""
+    monkeypatch.setattr(apply, "BATCH", 4)
+    monkeypatch.setattr(apply, "MODEST", 2)
+    crowded = [True]
+    flow = apply.Apply(
+        house.database,
+        bot_tables,
+        house.fal,
+        house.clock,
+        apply.Patience(3, timedelta(hours=24), timedelta(seconds=60)),
+        chance=no_jitter,
+        wake_notify=lambda: None,
+        is_crowded=lambda: crowded[0],
+    )
+    for number in range(6):
+        await house.deliver(f"r{number}")
+    assert await flow() == 2
+    crowded[0] = False
+    assert await flow() == 4
 
 
 async def test_a_failure_not_told_yet_is_overtaken_by_the_success(house: House, bot: Bot) -> None:
