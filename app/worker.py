@@ -76,7 +76,7 @@ class Worker:
         fetch_patience = timedelta(seconds=2 * REFRESH_EVERY)
         return cls(
             [
-                Job("look", _looking(services.look, poll_interval), STUCK),
+                Job("poll", _polling(services.poll, poll_interval), STUCK),
                 Job("apply", courteous(_draining(services.apply)), STUCK, services.apply_wake),
                 Job("notify", courteous(_draining(services.notify)), STUCK, services.notify_wake),
                 Job("prune", _unhurried(services.prune), timedelta(hours=1)),
@@ -117,9 +117,9 @@ class Worker:
         return min(FIRST_PAUSE * 2.0 ** min(failures, 10), LONGEST_PAUSE)
 
 
-def _looking(look: Callable[[], Awaitable[None]], interval: float) -> Step:
+def _polling(poll: Callable[[], Awaitable[None]], interval: float) -> Step:
     async def step() -> float:
-        await look()
+        await poll()
         return interval
 
     return step

@@ -22,7 +22,7 @@ async def work(settings: Settings, names: Collection[str]) -> None:
     """Run these jobs until SIGTERM."""
     async with running(settings) as services:
         jobs = Worker.of(services, settings.poll_interval)._jobs  # noqa: SLF001  the same jobs, fewer of them
-        worker = Worker([job for job in jobs if job.name in {*names, "look"}])
+        worker = Worker([job for job in jobs if job.name in {*names, "poll"}])
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
         sys.stdout.write("ready\n")
         sys.stdout.flush()

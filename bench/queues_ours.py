@@ -15,8 +15,8 @@ from app.domain.delivery import Delivery
 from app.domain.verdict import Done
 from app.flows.accept import Accept
 from app.flows.apply import BATCH
-from app.flows.look import Look
-from app.worker import STUCK, Job, Worker, _draining, _looking
+from app.flows.poll import Poll
+from app.worker import STUCK, Job, Worker, _draining, _polling
 from bench.queues_contenders import LEASE, JobBody
 
 POLL = 1.0  # s; the default of POLL_INTERVAL
@@ -38,8 +38,8 @@ class Ours:
         self._group = GroupCommit(self._database, inbox.put)
         wake = asyncio.Event()
         self._accept = Accept(self._group, self._clock, wake.set)
-        look = Look(self._database, self._clock, wake_apply=wake.set, wake_notify=wake.set)
-        jobs = [Job("look", _looking(look, POLL), STUCK), Job("trivial", _draining(self._turn), STUCK, wake)]
+        poll = Poll(self._database, self._clock, wake_apply=wake.set, wake_notify=wake.set)
+        jobs = [Job("poll", _polling(poll, POLL), STUCK), Job("trivial", _draining(self._turn), STUCK, wake)]
         self._worker = Worker(jobs)
         self._tasks = [asyncio.create_task(self._group.run())]
         if not self._database.is_sqlite:

@@ -255,15 +255,15 @@ async def test_work_is_followed_by_another_look_at_once(
     assert lingered == ([module.LINGER] if 0 < taken < BACKLOG else [])
 
 
-async def test_the_look_is_taken_at_the_poll_interval() -> None:
+async def test_the_queues_are_polled_at_the_poll_interval() -> None:
     """POLL_INTERVAL is the longest that a row no wake-up told of stays unseen."""
-    looks: list[None] = []
+    polls: list[None] = []
 
-    async def look() -> None:
-        looks.append(None)
+    async def poll() -> None:
+        polls.append(None)
 
-    assert await module._looking(look, 2.5)() == 2.5
-    assert looks == [None]
+    assert await module._polling(poll, 2.5)() == 2.5
+    assert polls == [None]
 
 
 async def test_chores_and_refreshes_keep_their_own_rhythm() -> None:

@@ -1,4 +1,4 @@
-"""Is anything due? One look at both queues wakes whoever has work."""
+"""Is anything due? One query over both queues wakes whoever has work."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from app.db.tables import deliveries, notifications
 from app.flows.ports import Clock
 
 
-class Look:
+class Poll:
     """Finds what no wake-up told of: retries whose time has come, leases that ran out, another process's rows.
 
     One query that locks nothing, because it runs every second for ever; two claims would cost four times as much.
@@ -22,7 +22,7 @@ class Look:
         self._wakes = (wake_apply, wake_notify)
 
     async def __call__(self) -> None:
-        """Look once. Raises DatabaseUnavailable."""
+        """Poll once. Raises DatabaseUnavailable."""
         async with self._database.read() as transaction:
             due = await queue.due_tables(transaction, (deliveries, notifications), self._clock.now())
         for is_due, wake in zip(due, self._wakes, strict=True):

@@ -1,4 +1,4 @@
-"""The look that finds what no wake-up told of."""
+"""The poll finds what no wake-up told of."""
 
 from datetime import timedelta
 
@@ -8,7 +8,7 @@ from app.db import outbox
 from app.db.engine import Database
 from app.domain.delivery import Claim, ClaimedDelivery
 from app.domain.notification import Kind, Notification, Owner
-from app.flows.look import Look
+from app.flows.poll import Poll
 from tests.fakes import START, FrozenClock
 from tests.flows.conftest import House
 
@@ -21,8 +21,8 @@ def woken() -> list[str]:
 
 
 @pytest.fixture
-def look(database: Database, clock: FrozenClock, woken: list[str]) -> Look:
-    return Look(database, clock, wake_apply=lambda: woken.append("apply"), wake_notify=lambda: woken.append("notify"))
+def poll(database: Database, clock: FrozenClock, woken: list[str]) -> Poll:
+    return Poll(database, clock, wake_apply=lambda: woken.append("apply"), wake_notify=lambda: woken.append("notify"))
 
 
 async def owe(database: Database) -> None:
@@ -32,36 +32,36 @@ async def owe(database: Database) -> None:
         await outbox.put(transaction, [(notification, ClaimedDelivery(Claim(7, 1), 0, "r1", b"", START, START))], START)
 
 
-async def test_nothing_due_wakes_nobody(look: Look, woken: list[str]) -> None:
+async def test_nothing_due_wakes_nobody(poll: Poll, woken: list[str]) -> None:
     """Empty queues are left alone."""
-    await look()
+    await poll()
     assert woken == []
 
 
-async def test_a_due_delivery_wakes_apply(house: House, look: Look, woken: list[str]) -> None:
+async def test_a_due_delivery_wakes_apply(house: House, poll: Poll, woken: list[str]) -> None:
     """Only the queue that has work."""
     await house.deliver("r1")
-    await look()
+    await poll()
     assert woken == ["apply"]
 
 
-async def test_a_due_message_wakes_notify(database: Database, look: Look, woken: list[str]) -> None:
+async def test_a_due_message_wakes_notify(database: Database, poll: Poll, woken: list[str]) -> None:
     """Only the queue that has work."""
     await owe(database)
-    await look()
+    await poll()
     assert woken == ["notify"]
 
 
 async def test_what_is_claimed_is_due_again_after_its_lease(
-    house: House, look: Look, clock: FrozenClock, woken: list[str]
+    house: House, poll: Poll, clock: FrozenClock, woken: list[str]
 ) -> None:
     """A claimed row is nobody's work until its lease has run out, not a moment longer."""
     await house.deliver("r1")  # no such training: postponed
     await house.apply()
     [row] = await house.rows()
     clock.at = row["due_at"] - timedelta(microseconds=1)
-    await look()
+    await poll()
     assert woken == []
     clock.at = row["due_at"]
-    await look()
+    await poll()
     assert woken == ["apply"]
