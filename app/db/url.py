@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from psycopg import ProgrammingError
-from psycopg.conninfo import make_conninfo
 from sqlalchemy.engine import URL, make_url
 
 from app.domain.errors import DatabaseUnfit
@@ -32,6 +30,9 @@ def parse_url(database_url: str, *, driver: bool = True) -> URL:
 
 def _without_asyncpg(url: URL) -> URL:
     """Spell the bot's options for libpq. Raises DatabaseUnfit for one that neither driver knows."""
+    from psycopg import ProgrammingError  # noqa: PLC0415  SQLite need not pay for it: a fifth of a second, five MiB
+    from psycopg.conninfo import make_conninfo  # noqa: PLC0415  as above
+
     options = {name: value for name, value in url.query.items() if name not in ASYNCPG_ONLY}
     if (ssl := options.pop("ssl", None)) is not None:
         options.setdefault("sslmode", "require" if str(ssl).lower() in ("true", "1") else ssl)

@@ -4,9 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 
-import psycopg
 import structlog
-from psycopg.conninfo import make_conninfo
 from sqlalchemy import text
 
 from app.db.engine import ATTENTIVE, CONNECT_TIMEOUT, Transaction
@@ -33,6 +31,9 @@ async def announce(transaction: Transaction, topic: Topic) -> None:
 
 async def listen(database_url: str, wake: Mapping[Topic, Callable[[], None]]) -> None:
     """Call `wake[topic]` for every announcement until cancelled; reconnects by itself."""
+    import psycopg  # noqa: PLC0415  SQLite need not pay for it: a fifth of a second, five MiB
+    from psycopg.conninfo import make_conninfo  # noqa: PLC0415  as above
+
     url = parse_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
     while True:
         try:
