@@ -29,8 +29,8 @@ from app.fal.keys import Keys
 from app.fal.queue import FalQueueApi
 from app.flows.accept import Accept
 from app.flows.apply import Apply, Patience
-from app.flows.poll import Poll
 from app.flows.notify import Notify, write_records
+from app.flows.poll import Poll
 from app.flows.ports import Clock
 from app.flows.probe import Probe
 from app.flows.prune import Prune

@@ -50,7 +50,8 @@ NO_DATABASE: dict[Language, str] = {
 }
 
 NO_FILE: dict[Language, str] = {
-    "ru": "Файл базы {path} не открывается: {cause}. Наш ли он, пишется ли диск: ls -l {path}; df {path}",
+    "ru": "Файл базы {path} не открывается: {cause}. "
+    "Проверьте, чей это файл и можно ли писать на диск: ls -l {path}; df {path}",
     "en": "The database file {path} cannot be used: {cause}. Is it ours, is the disk writable? ls -l {path}; df {path}",
 }
 

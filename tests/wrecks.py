@@ -209,10 +209,10 @@ FILES = {
     "key mismatch": Verdict(_mismatch, "files.mismatch", FAIL, "Find the key", SELF_SIGNED),
     "encrypted key": Verdict(_encrypted, "files.encrypted", FAIL, "Take the password off", "openssl pkey"),
     "key open to all": Verdict(
-        lambda lineage: lineage.paths.key.chmod(0o644), "files.key_open", WARN, "owner alone", "chmod 600"
+        lambda lineage: lineage.paths.key.chmod(0o644), "files.key_open", WARN, "nobody else", "chmod o=,g-w"
     ),
     "key writable by its group": Verdict(
-        lambda lineage: lineage.paths.key.chmod(0o660), "files.key_open", WARN, "owner alone", "chmod 600"
+        lambda lineage: lineage.paths.key.chmod(0o660), "files.key_open", WARN, "nobody else", "chmod o=,g-w"
     ),
     "CRLF": Verdict(
         _changed("cert", lambda b: b.replace(b"\n", b"\r\n")), "files.windows_lines", WARN, "plain text", "sed -i"

@@ -2,24 +2,22 @@
 
 import sys
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import typer
 
 from app.cli import doctor_report
 from app.cli.hook import install_hook
 from app.cli.output import Exit, print_fields, print_json
+from app.cli.pair import missing_issuers, names_of, paths_of
 from app.core.clock import SystemClock
 from app.core.config import Settings
 from app.core.loading import load_settings
 from app.domain.finding import Level
-from app.tls.aia import fetch_issuers
-from app.tls.certificates import PairPaths, ensure_pair, facts_of
+from app.tls.certificates import ensure_pair, facts_of
 from app.tls.chain import put_together, read_content
 from app.tls.doctor import Seen, examine_files
 from app.tls.doctor_dates import judge_dates
-from app.tls.download import download
-from app.tls.repair import mend_chain, needs_issuers
+from app.tls.repair import mend_chain
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The TLS certificate.")
 app.command("install-hook")(install_hook)
@@ -81,8 +79,7 @@ def fix_chain() -> None:
     if before.pair is None:
         doctor_report.show([], before.findings, language, fix=False)
         raise typer.Exit(Exit.CONFIG)
-    issuers = fetch_issuers(before.pair.chain[-1], download) if needs_issuers(before) else []
-    done = mend_chain(paths, before, issuers, language)
+    done = mend_chain(paths, before, missing_issuers(before), language)
     after = [finding for finding in _examine(settings).findings if finding.code.startswith(("chain.", "trust."))]
     doctor_report.show(done, after, language, fix=True)
     if any(finding.code == "repair.not_fetched" for finding in done):
@@ -91,12 +88,5 @@ def fix_chain() -> None:
         raise typer.Exit(Exit.CHECK_FAILED)
 
 
-def paths_of(settings: Settings) -> PairPaths:
-    """Return where the settings say the three files lie."""
-    return PairPaths(settings.ssl_cert_path, settings.ssl_key_path, settings.ssl_ca_bundle_path)
-
-
 def _examine(settings: Settings) -> Seen:
-    host = urlsplit(settings.fal_webhook_url or "").hostname
-    names = dict.fromkeys(name for name in (settings.api_domain, host) if name)
-    return examine_files(paths_of(settings), list(names), SystemClock().now(), settings.operator_language)
+    return examine_files(paths_of(settings), names_of(settings), SystemClock().now(), settings.operator_language)

@@ -9,6 +9,7 @@ import typer
 
 from app.cli.output import Exit
 from app.core.loading import load_settings
+from app.host.asking import name_let_in
 
 TIMEOUT = 5  # s
 
@@ -23,7 +24,7 @@ def healthcheck(
     settings = load_settings()
     host = "127.0.0.1" if settings.api_host in ("0.0.0.0", "::") else settings.api_host  # noqa: S104  compared, not bound  # nosec B104
     try:
-        status, body = _ask(host, settings.api_port, tls=settings.ssl_enabled)
+        status, body = _ask(host, settings.api_port, name_let_in(settings.allowed_hosts), tls=settings.ssl_enabled)
     except (OSError, http.client.HTTPException) as error:
         typer.echo(f"no answer from {host}:{settings.api_port}: {error}", err=True)
         raise typer.Exit(Exit.REMOTE_DOWN) from None
@@ -34,7 +35,7 @@ def healthcheck(
     raise typer.Exit(Exit.OK if status == http.HTTPStatus.OK else Exit.CHECK_FAILED)
 
 
-def _ask(host: str, port: int, *, tls: bool) -> tuple[int, str]:
+def _ask(host: str, port: int, name: str, *, tls: bool) -> tuple[int, str]:
     connection: http.client.HTTPConnection
     if tls:
         # Asked is whether it serves, on this very machine; whose certificate it shows is the doctor's question.
@@ -44,7 +45,7 @@ def _ask(host: str, port: int, *, tls: bool) -> tuple[int, str]:
     else:
         connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT)
     try:
-        connection.request("GET", "/readyz", headers={"Host": "localhost"})
+        connection.request("GET", "/readyz", headers={"Host": name})
         answer = connection.getresponse()
         return answer.status, answer.read().decode(errors="replace")
     finally:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.output import Exit
+from app.cli.output import Exit, again_as_root
 from app.core.loading import load_settings
 
 SCRIPT = Path(__file__).parents[2] / "deploy" / "certbot" / "aisha-webhook.sh"
@@ -54,8 +54,7 @@ def install_hook(
     try:
         written = _write(into, content)
     except OSError as error:
-        again = shlex.join(["sudo", sys.argv[0], "cert", "install-hook"])
-        sys.stderr.write(words["unwritable"].format(hook=into, reason=error.strerror, sudo=again) + "\n")
+        sys.stderr.write(words["unwritable"].format(hook=into, reason=error.strerror, sudo=again_as_root()) + "\n")
         raise typer.Exit(Exit.CHECK_FAILED) from error
     plugin = "--dns-cloudflare --dns-cloudflare-credentials /root/cloudflare.ini"
     steps = {

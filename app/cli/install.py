@@ -1,9 +1,11 @@
 """Put the server under systemd."""
 
 import grp
+import os
 import pwd
 import re
 import shlex
+import stat
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from app.cli import units
-from app.cli.output import Exit
+from app.cli.output import Exit, again_as_root
 from app.cli.units import Place
 from app.core.clock import SystemClock
 from app.core.config import Settings
@@ -22,7 +24,8 @@ from app.db.url import sqlite_file
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Put the server under a supervisor.")
 
 SYSTEM = Path("/etc/systemd/system")
-FIRST_PORT = 8444  # of the replicas; nginx's file in deploy/nginx names the same
+FIRST_PORT = 8444  # of the replicas
+PORTS_IN_NGINX = 2  # from the first on: those that the files in deploy/nginx name
 MODE = 0o644
 ACCOUNT = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 
@@ -36,6 +39,8 @@ WORDS = {
         "Свои изменения лучше держать отдельно: systemctl edit ИМЯ\n"
         "Заменить (старые останются рядом): добавьте --force",
         "denied": "{into}: нет прав на запись. Запустите так:",
+        "unwritable": "{into}: не записывается ({reason})",
+        "nginx": "В файлах nginx только порты {first}–{last}; допишите в upstream:",
         "sqlite": "Несколько процессов работают с PostgreSQL, а здесь SQLite. "
         "Впишите DATABASE_URL=postgresql://… в .env",
         "awkward": "systemd этого не поймёт: {what}. "
@@ -54,6 +59,8 @@ WORDS = {
         "Changes of your own are better kept apart: systemctl edit NAME\n"
         "To replace them (the old ones are kept): add --force",
         "denied": "{into}: no permission to write. Run:",
+        "unwritable": "{into}: cannot be written ({reason})",
+        "nginx": "nginx's files name the ports {first}-{last} only; add to upstream:",
         "sqlite": "Several processes work on PostgreSQL, and this is SQLite. Put DATABASE_URL=postgresql://… into .env",
         "awkward": "systemd will not understand: {what}. "
         "API_HOST is an address, API_PORT not 0, paths are without spaces and % $ \" ' \\ ;",
@@ -102,6 +109,11 @@ def systemd(
         sys.stderr.write(f"{words['closed'].format(user=user, folder=folder)}\n")
     sys.stdout.write(f"\n{words['next']}\n")
     sys.stdout.writelines(f"  {command}\n" for command in _next(place, into, replicas))
+    unknown = range(FIRST_PORT + PORTS_IN_NGINX, FIRST_PORT + replicas)
+    if unknown:
+        sys.stdout.write(f"{words['nginx'].format(first=FIRST_PORT, last=unknown[0] - 1)}\n")
+        for rest in ("max_fails=3 fail_timeout=5s", "backup max_fails=0"):
+            sys.stdout.writelines(f"  server 127.0.0.1:{port} {rest};\n" for port in unknown)
 
 
 def _place(settings: Settings, user: str, words: Mapping[str, str]) -> Place:
@@ -142,8 +154,9 @@ def _write(into: Path, texts: Mapping[str, str], words: Mapping[str, str], *, fo
                 _put(into / name, text)
             sys.stdout.write(f"{into / name}: {words[verdict]}\n")
     except PermissionError:
-        again = shlex.join(["sudo", sys.executable, "-m", "app.cli", *sys.argv[1:]])
-        _give_up(f"{words['denied'].format(into=into)}\n  {again}", Exit.CHECK_FAILED)
+        _give_up(f"{words['denied'].format(into=into)}\n  {again_as_root()}", Exit.CHECK_FAILED)
+    except OSError as error:
+        _give_up(words["unwritable"].format(into=into, reason=error.strerror), Exit.CHECK_FAILED)
 
 
 def _put(path: Path, text: str) -> None:
@@ -156,11 +169,20 @@ def _put(path: Path, text: str) -> None:
 def _closed(place: Place) -> list[Path]:
     """Folders on the way to the project and its Python that the account may not pass, outermost first."""
     on_the_way = {parent for path in (place.root / "app", place.outside / "bin") for parent in path.parents}
-    return [
-        folder
-        for folder in sorted(on_the_way)
-        if folder.exists() and not folder.stat().st_mode & 0o001 and folder.owner() != place.user
-    ]
+    return [folder for folder in sorted(on_the_way) if folder.exists() and not _may_pass(folder.stat(), place.user)]
+
+
+def _may_pass(folder: os.stat_result, user: str) -> bool:
+    """Tell whether `user` may pass: by the owner's right, else a group's, else everybody's, as the kernel judges it."""
+    try:
+        account = pwd.getpwnam(user)
+    except KeyError:  # it is made later, and nothing is its own yet
+        return bool(folder.st_mode & stat.S_IXOTH)
+    if folder.st_uid == account.pw_uid:
+        return bool(folder.st_mode & stat.S_IXUSR)
+    if folder.st_gid in os.getgrouplist(user, account.pw_gid):
+        return bool(folder.st_mode & stat.S_IXGRP)
+    return bool(folder.st_mode & stat.S_IXOTH)
 
 
 def _next(place: Place, into: Path, replicas: int) -> list[str]:
@@ -175,7 +197,10 @@ def _next(place: Place, into: Path, replicas: int) -> list[str]:
         commands.append(f"sudo chgrp {place.group} .env && sudo chmod 640 .env")
     if into.absolute() != SYSTEM:
         commands.append(f"sudo cp {shlex.quote(str(into))}/aisha-webhook-* {SYSTEM}/")
-    return [*commands, "sudo systemctl daemon-reload", *_switching(replicas)]
+    commands.append("sudo systemctl daemon-reload")
+    if replicas > 1 and any((folder / name).exists() for folder in (into, SYSTEM) for name in units.SINGLE):
+        commands.append("sudo systemctl disable --now aisha-webhook-api.socket aisha-webhook-api.service")
+    return [*commands, *_switching(replicas)]
 
 
 def _switching(replicas: int) -> Sequence[str]:

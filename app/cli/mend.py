@@ -1,41 +1,51 @@
 """What the doctor may mend by itself: each repair is safe, keeps the former file, and says what it did."""
 
+import math
 from collections.abc import Sequence
 
 from app.cli.machine import Machine
+from app.cli.pair import FETCH_SECONDS, missing_issuers, names_of, paths_of
 from app.core.config import Settings
 from app.domain.finding import Finding
 from app.flows.examine import Look, examine, in_thread
 from app.host.envfile import mend_env_file
-from app.tls.aia import fetch_issuers
-from app.tls.certificates import PairPaths
-from app.tls.download import download
-from app.tls.repair import CLIMB_CODES, fixes
+from app.tls.aia import Issuers
+from app.tls.doctor import Seen
+from app.tls.repair import fixes
 
-SECONDS = 120.0  # four issuers at 15 s each, twice over
+FILE_SECONDS = 60.0  # reading every public root takes a second on a slow machine
+# What writes is waited for: a thread cannot be called off, and would go on after it was called late.
+NO_DEADLINE = math.inf
 
 
 async def mend(settings: Settings, machine: Machine, *, only_tls: bool) -> list[Finding]:
     """Mend the certificate's files and, unless `only_tls`, `.env`; return what was done or refused. Raises nothing."""
     language = settings.operator_language
-    ru = language == "ru"
-    repairs = []
-    if settings.ssl_enabled:
-        repairs.append(
-            Look(
-                "сертификат" if ru else "certificate", lambda: in_thread(lambda: _mend_pair(settings, machine)), SECONDS
-            )
-        )
+    done = await _mend_pair(settings, machine) if settings.ssl_enabled else []
     if not only_tls:
         now = machine.now()
-        repairs.append(Look(".env", lambda: in_thread(lambda: mend_env_file(machine.env_file, now, language))))
-    return await examine(repairs, language)
+        mending = Look(".env", lambda: in_thread(lambda: mend_env_file(machine.env_file, now, language)), NO_DEADLINE)
+        done += await examine([mending], language)
+    return done
 
 
-def _mend_pair(settings: Settings, machine: Machine) -> Sequence[Finding]:
-    paths = PairPaths(settings.ssl_cert_path, settings.ssl_key_path, settings.ssl_ca_bundle_path)
-    language = settings.operator_language
-    seen = machine.examine_files(paths, [settings.api_domain], machine.now(), language)
-    climbs = any(found.fixable and found.code in CLIMB_CODES for found in seen.findings)
-    issuers = fetch_issuers(seen.pair.chain[-1], download) if climbs and seen.pair is not None else []
-    return fixes(paths, seen, issuers, language)
+async def _mend_pair(settings: Settings, machine: Machine) -> list[Finding]:
+    """Fetch what is missing by a deadline; mend, unless that was late, without one."""
+    paths, language = paths_of(settings), settings.operator_language
+    subject = "сертификат" if language == "ru" else "certificate"
+    fetched: list[tuple[Seen, Issuers]] = []
+
+    def look() -> tuple[Seen, Issuers]:
+        seen = machine.examine_files(paths, names_of(settings), machine.now(), language)
+        return seen, missing_issuers(seen)
+
+    async def fetch() -> Sequence[Finding]:
+        fetched.append(await in_thread(look))
+        return []
+
+    async def repair() -> Sequence[Finding]:
+        [(seen, issuers)] = fetched
+        return await in_thread(lambda: fixes(paths, seen, issuers, language))
+
+    trouble = await examine([Look(subject, fetch, FILE_SECONDS + FETCH_SECONDS)], language)
+    return trouble or await examine([Look(subject, repair, NO_DEADLINE)], language)

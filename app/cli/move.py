@@ -1,8 +1,9 @@
 """Move to another database."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from pydantic import TypeAdapter, ValidationError
@@ -11,9 +12,55 @@ from app.cli.output import Exit, print_json
 from app.core.loading import load_settings
 from app.core.sources import environment
 from app.core.values import DatabaseUrl
-from app.db.moving import CopyFailed, copy_database
+from app.db.moving import CopyFailed, OldNotClosed, closing_statements, copy_database
+from app.domain.errors import DatabaseUnavailable
 
 VARIABLE = "TARGET_DATABASE_URL"
+
+WORDS = {
+    "ru": {
+        "nothing": "Ничего не скопировано: {why}",
+        "no_target": "нет нового адреса. Задайте {variable} или --to-file: файл, в котором новый DATABASE_URL",
+        "no_url": "новый DATABASE_URL — не адрес базы. Он пишется так: postgresql://имя:пароль@сервер/база",
+        "file": "{cause}",
+        "unavailable": "база не отвечает: {cause}",
+        "database": "ошибка базы: {cause}",
+        "same_database": "это одна и та же база. Новый DATABASE_URL должен вести в другую",
+        "target_in_use": "в новой базе уже есть строки ({table}: {count}). Возьмите пустую; "
+        "если же прошлый перенос удался, переносить больше нечего: впишите её DATABASE_URL в .env",
+        "row_differs": "строка таблицы {table} пришла не такой, какой была. "
+        "Это ошибка в программе, сообщите о ней; со старой базой сервер работает как прежде",
+        "old_open": "Все строки уже в новой базе, но закрыть старую не удалось: {cause}\n"
+        "Никогда не запускайте сервер на старой: он сделает всё второй раз. "
+        "Впишите новый DATABASE_URL в .env, а в старой базе выполните (psql или sqlite3):",
+        "commit_unknown": "Связь с новой базой оборвалась в самом конце: {cause}\n"
+        "В ней либо все строки, либо ни одной. Не запускайте сервер, сначала повторите эту команду. "
+        "Если она скажет, что в новой базе уже есть строки, перенос удался: "
+        "впишите новый DATABASE_URL в .env, а в старой базе выполните (psql или sqlite3):",
+        "done": "Теперь впишите новый DATABASE_URL в .env и запустите сервер; старая база больше ничего не делает.",
+    },
+    "en": {
+        "nothing": "Nothing was copied: {why}",
+        "no_target": "there is no new address. Set {variable}, or give --to-file with the new DATABASE_URL in it",
+        "no_url": "the new DATABASE_URL is no address of a database: postgresql://name:password@host/database",
+        "file": "{cause}",
+        "unavailable": "a database does not answer: {cause}",
+        "database": "the database says: {cause}",
+        "same_database": "both are the same database. The new DATABASE_URL must lead to another one",
+        "target_in_use": "the new database already holds rows ({table}: {count}). Take an empty one; "
+        "or, if an earlier copy succeeded, there is nothing left to copy: put its DATABASE_URL into .env",
+        "row_differs": "a row of {table} did not arrive as it was. "
+        "That is a bug, please report it; on the old database the server works as before",
+        "old_open": "All rows are in the new database, but the old one could not be closed: {cause}\n"
+        "Never start a server on the old one: it would do everything a second time. "
+        "Put the new DATABASE_URL into .env, and run in the old database (psql or sqlite3):",
+        "commit_unknown": "The connection to the new database broke at the very end: {cause}\n"
+        "It holds all rows, or none. Start no server; first run this command again. "
+        "If it says that the new database already holds rows, the copy succeeded: "
+        "put the new DATABASE_URL into .env, and run in the old database (psql or sqlite3):",
+        "done": "Now put the new DATABASE_URL into .env and start the server; the old database does nothing any more.",
+    },
+}
 
 app = typer.Typer(add_completion=False)
 
@@ -29,30 +76,41 @@ def copy(
     """Copy our tables from DATABASE_URL into another database, all or nothing; stop the server first.
 
     The new URL comes from a file or the environment, because everybody on the machine can read an argument.
+    Exit 1 when it failed, 69 when one of the databases does not answer.
     """
     settings = load_settings()
+    words = WORDS[settings.operator_language]
     try:
-        target = _target(to_file)
-        copied = copy_database(settings.database_url.get_secret_value(), target)
-    except (CopyFailed, OSError) as error:
-        sys.stderr.write(f"nothing was copied: {error}\n")
+        copied = copy_database(settings.database_url.get_secret_value(), _target(to_file))
+    except CopyFailed as failed:
+        _give_up(words, words[failed.code].format(**failed.facts))
+    except OSError as error:
+        _give_up(words, words["file"].format(cause=error))
+    except DatabaseUnavailable as error:
+        _give_up(words, words["unavailable"].format(cause=error), Exit.REMOTE_DOWN)
+    except OldNotClosed as half:
+        lines = [words[half.code].format(**half.facts), *(f"  {statement}" for statement in closing_statements())]
+        sys.stderr.writelines(f"{line}\n" for line in lines)
         raise typer.Exit(Exit.CHECK_FAILED) from None
     if json:
         print_json(copied)
         return
     for name, rows in copied.items():
         sys.stdout.write(f"{rows:>9} {name}\n")
-    sys.stdout.write(
-        "Now put the new URL into DATABASE_URL and start the server; the old database does nothing any more.\n"
-    )
+    sys.stdout.write(f"{words['done']}\n")
 
 
 def _target(file: Path | None) -> str:
-    given = environment().get(VARIABLE, "") if file is None else file.read_text(encoding="utf-8")
+    given = environment().get(VARIABLE, "") if file is None else file.read_text(encoding="utf-8", errors="replace")
     if not given.strip():
-        raise CopyFailed(f"set {VARIABLE}, or give --to-file with the new DATABASE_URL in it")
+        raise CopyFailed("no_target", variable=VARIABLE)
     try:
         url = TypeAdapter(DatabaseUrl).validate_python(given.strip())
     except ValidationError:
-        raise CopyFailed("the new database's URL is none: postgresql://name:password@host/database") from None
+        raise CopyFailed("no_url") from None
     return url.get_secret_value()
+
+
+def _give_up(words: Mapping[str, str], why: str, code: Exit = Exit.CHECK_FAILED) -> NoReturn:
+    sys.stderr.write(f"{words['nothing'].format(why=why)}\n")
+    raise typer.Exit(code)

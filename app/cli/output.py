@@ -1,5 +1,6 @@
 """How commands speak: JSON for machines, a table for people, and exit codes that mean something."""
 
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -24,6 +25,11 @@ class Exit(IntEnum):
     REMOTE_DOWN = 69
     TRY_AGAIN = 75
     CONFIG = 78
+
+
+def again_as_root() -> str:
+    """Return the command line that repeats this very command as root."""
+    return shlex.join(["sudo", sys.executable, "-m", "app.cli", *sys.argv[1:]])
 
 
 def print_json(value: Any) -> None:

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from app.cli.machine import Machine
+from app.cli.pair import names_of, paths_of
 from app.core.config import Settings
 from app.db.engine import open_database
 from app.db.url import sqlite_file
@@ -58,7 +60,7 @@ class Rounds:
         self._settings = settings
         self._machine = machine
         self._language = settings.operator_language
-        self._paths = PairPaths(settings.ssl_cert_path, settings.ssl_key_path, settings.ssl_ca_bundle_path)
+        self._paths = paths_of(settings)
         host = WILDCARDS.get(settings.api_host, settings.api_host)
         self._own = asking.Target(host, settings.api_port, settings.api_domain, settings.ssl_enabled)
         self._public_name = urlsplit(settings.fal_webhook_url or "").hostname or settings.api_domain
@@ -106,8 +108,7 @@ class Rounds:
 
     async def _seen(self) -> Seen:
         """Read the certificate's files, once for everyone who asks."""
-        settings = self._settings
-        wanted = list(dict.fromkeys([settings.api_domain, self._public_name]))
+        wanted = names_of(self._settings)
         if self._files is None:
             now = self._machine.now()
             work = in_thread(lambda: self._machine.examine_files(self._paths, wanted, now, self._language))
@@ -126,8 +127,10 @@ class Rounds:
         return await in_thread(lambda: examine(address, name, pair, self._language))
 
     async def _port(self) -> Sequence[Finding]:
-        name, ask = self._settings.service_name, self._machine.ask
-        return await in_thread(lambda: port.look_at_port(self._own, name, self._language, ask=ask))
+        settings, ask = self._settings, self._machine.ask
+        # Asked by a name that is let in: which hosts are answered to is looked at on its own.
+        own = replace(self._own, name=asking.name_let_in(settings.allowed_hosts))
+        return await in_thread(lambda: port.look_at_port(own, settings.service_name, self._language, ask=ask))
 
     async def _own_redirects(self) -> Sequence[Finding]:
         return await self._redirects(self._own) if await self._is_open() else []

@@ -4,18 +4,22 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, bindparam, delete, func, select, update
+from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.engine import RowMapping
 
-from app.db import wake
+from app.db import outbox
 from app.db.engine import Transaction, upsert_into
+from app.db.many import UpdateMany
+from app.db.outbox import NO_DELIVERY, Owed
 from app.db.tables import alerts, deliveries, notifications
 from app.domain.alert import Alarm, Alert, AlertLevel, unopened
-from app.domain.notification import Kind, Notification, NotificationState
+from app.domain.notification import Kind, Notification
 from app.domain.watching import QueueFacts
 
 _OWNERS = notifications.c.kind.in_([Kind.READY, Kind.FAILED])  # an alert that cannot be told must raise no other
-_WRITTEN = [column.name for column in alerts.c if column.name not in ("name", "machine")]
+_SAVE = UpdateMany(
+    alerts, match=["name"], given=[column.name for column in alerts.c if column.name not in ("name", "machine")]
+)
 
 
 async def count_queues(transaction: Transaction) -> QueueFacts:
@@ -51,15 +55,8 @@ async def lost(transaction: Transaction, before: datetime) -> list[Alert]:
 async def save(transaction: Transaction, changed: Sequence[Alert]) -> None:
     """Write rows that `load` or `lost` took."""
     if changed:
-        statement = (
-            update(alerts)
-            .where(alerts.c.name == bindparam("row_name"))
-            .values({name: bindparam(f"new_{name}") for name in _WRITTEN})
-        )
         rows = [asdict(alert) for alert in changed]
-        await transaction.execute(
-            statement, [{"row_name": row["name"], **{f"new_{name}": row[name] for name in _WRITTEN}} for row in rows]
-        )
+        await _SAVE(transaction, [(row, row) for row in rows])
 
 
 async def forget(transaction: Transaction, before: datetime) -> None:
@@ -69,32 +66,7 @@ async def forget(transaction: Transaction, before: datetime) -> None:
 
 async def tell(transaction: Transaction, news: Sequence[Notification], now: datetime) -> None:
     """Owe the operator these messages, in the outbox beside the owners'. What was owed once is not owed again."""
-    if not news:
-        return
-    rows = [
-        {
-            "state": NotificationState.PENDING,
-            "due_at": now,
-            "delivery_id": 0,  # no delivery caused it
-            "avatar_id": item.avatar_id,
-            "request_id": item.request_id,
-            "kind": item.kind,
-            "cause": item.cause,
-            "avatar_name": item.avatar_name,
-            "owner_id": item.owner.id,
-            "chat_id": item.owner.chat_id,
-            "language": item.owner.language,
-            "received_at": now,
-            "stored_at": now,
-            "applied_at": now,
-        }
-        for item in news
-    ]
-    once = upsert_into(transaction, notifications).on_conflict_do_nothing(
-        index_elements=["avatar_id", "request_id", "kind"]
-    )
-    await transaction.execute(once, rows)
-    await wake.announce(transaction, wake.Topic.OUTBOX)
+    await outbox.owe(transaction, [Owed(item, NO_DELIVERY, now, now) for item in news], now)
 
 
 async def _locked(transaction: Transaction, *where: ColumnElement[bool]) -> list[Alert]:

@@ -19,12 +19,17 @@ from app.db.url import parse_url, sqlite_file
 from app.domain.errors import DatabaseUnavailable
 
 ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = "30s"  # of a migration for whoever holds a lock: behind one that waits every other query waits, too
+LOCK_NOT_AVAILABLE = "55P03"
 _LOCK = 0x41697368  # "Aish": one migration at a time on PostgreSQL
 
 
 @contextmanager
 def open_for_migration(database_url: str) -> Iterator[Connection]:
-    """Open a plain connection, alone: on PostgreSQL under an advisory lock, on SQLite under the write lock."""
+    """Open a plain connection, alone: on PostgreSQL under an advisory lock, on SQLite under the write lock.
+
+    Raises DatabaseUnavailable when somebody else keeps PostgreSQL's lock; what else the driver says passes through.
+    """
     url = parse_url(database_url, driver=False)
     if (path := sqlite_file(database_url)) is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -34,10 +39,21 @@ def open_for_migration(database_url: str) -> Iterator[Connection]:
     try:
         with engine.connect() as connection, connection.begin():
             if url.get_backend_name() != "sqlite":
-                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+                _lock(connection)
             yield connection
     finally:
         engine.dispose()
+
+
+def _lock(connection: Connection) -> None:
+    """Wait for this lock, and for every later one of the transaction, so long and no longer."""
+    connection.execute(text("SELECT set_config('lock_timeout', :patience, true)"), {"patience": PATIENCE})
+    try:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+    except OperationalError as error:
+        if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+            raise
+        raise DatabaseUnavailable("another migration runs; let it end, then try again") from error
 
 
 def migrate(database_url: str) -> None:

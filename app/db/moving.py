@@ -5,12 +5,13 @@ from contextlib import closing
 from itertools import zip_longest
 from typing import Any
 
-from sqlalchemy import Table, delete, func, insert, select, text, update
+from sqlalchemy import Table, Update, delete, func, insert, select, text, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from app.db.migrate import migrate, open_for_migration
 from app.db.tables import deliveries, metadata, notifications
+from app.db.url import sqlite_file
 from app.domain.errors import AishaError
 
 BATCH = 500  # rows held in memory
@@ -18,32 +19,86 @@ QUEUES = (deliveries, notifications)
 
 
 class CopyFailed(AishaError):
-    """Nothing was copied; the message says why and what to do."""
+    """Nothing was copied: `code` names why, `facts` are for the sentence about it (both in `app.cli.move`)."""
+
+    def __init__(self, code: str, **facts: object) -> None:
+        super().__init__(code, facts)
+        self.code = code
+        self.facts = facts
+
+
+class OldNotClosed(AishaError):
+    """The old database still has unfinished rows that are the new one's now: no server may be started on it.
+
+    `code` is `old_open`: every row is in the new database; or `commit_unknown`: the connection to the new one broke in
+    its commit, so every row is there or none. `facts` hold the cause. `closing_statements` close the old one by hand.
+    """
+
+    def __init__(self, code: str, **facts: object) -> None:
+        super().__init__(code, facts)
+        self.code = code
+        self.facts = facts
 
 
 def copy_database(source_url: str, target_url: str) -> dict[str, int]:
     """Copy our tables into a database that holds none of our rows; return the number of rows by table.
 
     Both are locked for writing meanwhile, so a server that still runs on the old one answers 503 and fal comes again.
-    Every copied row is compared before the one commit. What is unfinished in the old database is closed there as
-    `moved`: a server started on it by mistake applies and tells nothing twice. The bot's tables are the bot's to move.
-    Raises CopyFailed, or DatabaseUnavailable when the target cannot be reached.
+    Every copied row is compared before the new database's commit. What is unfinished in the old one is closed there as
+    `moved`, in a commit right after: a server started on it by mistake applies and tells nothing twice. The bot's
+    tables are the bot's to move.
+    Raises CopyFailed; OldNotClosed when the second commit failed, or the first without an answer; DatabaseUnavailable
+    when one of the two cannot be reached, or another migration holds it.
     """
-    if source_url == target_url:
-        raise CopyFailed("the source and the target are the same database")
     migrate(source_url)
     migrate(target_url)
+    is_whole = is_copied = False
     try:
+        if _is_same(source_url, target_url):
+            raise CopyFailed("same_database")
         with open_for_migration(source_url) as source:
             _lock(source)
             with open_for_migration(target_url) as target:
                 _lock(target)
                 _require_empty(target)
-                copied = {table.name: _copy(source, target, table) for table in metadata.sorted_tables}
-            _retire(source)
+                # A table's name is SQLAlchemy's own kind of str, which JSON keys must not be.
+                copied = {str(table.name): _copy(source, target, table) for table in metadata.sorted_tables}
+                for statement in _closing():  # before the first commit, so that of the second only the commit can fail
+                    source.execute(statement)
+                is_whole = True
+            is_copied = True
     except DBAPIError as error:
-        raise CopyFailed(str(error.orig).partition("\n")[0]) from error
+        cause = str(error.orig).partition("\n")[0]
+        if is_copied:
+            raise OldNotClosed("old_open", cause=cause) from error
+        if is_whole and error.connection_invalidated:
+            raise OldNotClosed("commit_unknown", cause=cause) from error
+        raise CopyFailed("database", cause=cause) from error
     return copied
+
+
+def closing_statements() -> list[str]:
+    """Spell in SQL, for psql and sqlite3, what closes a database that was copied."""
+    return [f"{statement.compile(compile_kwargs={'literal_binds': True})};" for statement in _closing()]
+
+
+def _closing() -> list[Update]:
+    return [update(table).where(table.c.state == "pending").values(state="ignored", reason="moved") for table in QUEUES]
+
+
+def _is_same(source_url: str, target_url: str) -> bool:
+    """Tell whether both lead to one database, whatever the spelling: it would wait for its own lock."""
+    source, target = sqlite_file(source_url), sqlite_file(target_url)
+    if source is not None and target is not None:
+        return source.samefile(target)
+    return source is target is None and _identity(source_url) == _identity(target_url)
+
+
+def _identity(postgres_url: str) -> tuple[Any, ...]:
+    """Name a database by what no two share: when its server started, to the microsecond, and its number there."""
+    statement = text("SELECT pg_postmaster_start_time(), oid FROM pg_database WHERE datname = current_database()")
+    with open_for_migration(postgres_url) as connection:
+        return tuple(connection.execute(statement).one())
 
 
 def _lock(connection: Connection) -> None:
@@ -56,7 +111,7 @@ def _lock(connection: Connection) -> None:
 def _require_empty(target: Connection) -> None:
     for table in QUEUES:
         if count := target.execute(select(func.count()).select_from(table)).scalar_one():
-            raise CopyFailed(f"the target already holds {count} rows in {table.name}: take an empty database")
+            raise CopyFailed("target_in_use", count=count, table=table.name)
 
 
 def _copy(source: Connection, target: Connection, table: Table) -> int:
@@ -68,7 +123,7 @@ def _copy(source: Connection, target: Connection, table: Table) -> int:
     with closing(_each(source, table)) as olds, closing(_each(target, table)) as news:
         for old, new in zip_longest(olds, news):
             if old is None or new is None or _storable(old) != dict(new):
-                raise CopyFailed(f"a row of {table.name} did not arrive as it was: nothing was copied")
+                raise CopyFailed("row_differs", table=table.name)
     if target.dialect.name != "sqlite" and "id" in table.c and count:
         target.execute(select(func.setval(func.pg_get_serial_sequence(table.name, "id"), func.max(table.c.id))))
     return count
@@ -87,8 +142,3 @@ def _each(connection: Connection, table: Table) -> Generator[Mapping[str, Any], 
 def _storable(row: Mapping[str, Any]) -> dict[str, Any]:
     """PostgreSQL's text holds no NUL."""
     return {name: value.replace("\0", "\ufffd") if isinstance(value, str) else value for name, value in row.items()}
-
-
-def _retire(source: Connection) -> None:
-    for table in QUEUES:
-        source.execute(update(table).where(table.c.state == "pending").values(state="ignored", reason="moved"))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Insert, bindparam, case, or_, select, update
+from sqlalchemy import bindparam, case, or_, select, update
 from sqlalchemy.engine import RowMapping
 
 from app.db import pacing, queue, wake
@@ -17,9 +17,8 @@ from app.domain.notification import Cause, ClaimedNotification, Kind, Notificati
 from app.domain.verdict import Verdict
 
 HORIZON = timedelta(seconds=2)  # how far ahead slots are handed out
-
-
 SENDING = "sending"
+NO_DELIVERY = 0  # the delivery of a message that none caused
 # A claim that finds the last one still under way: a process died there, and the message may have been sent.
 _UNDER_WAY = {
     "reason": SENDING,
@@ -32,6 +31,16 @@ _KNOWN = (
     notifications.c.kind.in_(list(Kind)),
     or_(notifications.c.cause.is_(None), notifications.c.cause.in_([*Cause, *Condition])),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """A message and what it is about: the delivery's id (or NO_DELIVERY), when it arrived and was stored."""
+
+    notification: Notification
+    delivery_id: int
+    received_at: datetime
+    stored_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,33 +59,43 @@ class Told:
 
 
 async def put(transaction: Transaction, items: Sequence[tuple[Notification, ClaimedDelivery]], now: datetime) -> None:
-    """Owe the owners these messages. One per (avatar, request id, kind) for ever: a second one is dropped silently."""
-    if not items:
-        return
-    rows = [
-        {
-            "state": NotificationState.PENDING if notification.owner.chat_id is not None else NotificationState.DEAD,
-            "reason": None if notification.owner.chat_id is not None else "no_chat_id",
-            "due_at": now,
-            "finished_at": None if notification.owner.chat_id is not None else now,
-            "delivery_id": delivery.claim.id,
-            "avatar_id": notification.avatar_id,
-            "request_id": notification.request_id,
-            "kind": notification.kind,
-            "cause": notification.cause,
-            "avatar_name": notification.avatar_name,
-            "owner_id": notification.owner.id,
-            "chat_id": notification.owner.chat_id,
-            "language": notification.owner.language,
-            "received_at": delivery.received_at,
-            "stored_at": delivery.stored_at,
-            "applied_at": now,
-        }
-        for notification, delivery in items
-    ]
-    await transaction.execute(_insert_once(transaction), rows)
-    await _overtake(transaction, [notification for notification, _ in items], now)
-    await wake.announce(transaction, wake.Topic.OUTBOX)
+    """Owe the owners these messages about what was just applied."""
+    caused = [Owed(item, cause.claim.id, cause.received_at, cause.stored_at) for item, cause in items]
+    await owe(transaction, caused, now)
+    await _overtake(transaction, [item for item, _ in items], now)
+
+
+async def owe(transaction: Transaction, owed: Sequence[Owed], now: datetime) -> None:
+    """Owe these messages. One per (avatar, request id, kind) for ever: a second one is dropped silently."""
+    if owed:
+        once = upsert_into(transaction, notifications).on_conflict_do_nothing(
+            index_elements=["avatar_id", "request_id", "kind"]
+        )
+        await transaction.execute(once, [_row(item, now) for item in owed])
+        await wake.announce(transaction, wake.Topic.OUTBOX)
+
+
+def _row(owed: Owed, now: datetime) -> dict[str, Any]:
+    notification = owed.notification
+    has_address = notification.owner.chat_id is not None
+    return {
+        "state": NotificationState.PENDING if has_address else NotificationState.DEAD,
+        "reason": None if has_address else "no_chat_id",
+        "due_at": now,
+        "finished_at": None if has_address else now,
+        "delivery_id": owed.delivery_id,
+        "avatar_id": notification.avatar_id,
+        "request_id": notification.request_id,
+        "kind": notification.kind,
+        "cause": notification.cause,
+        "avatar_name": notification.avatar_name,
+        "owner_id": notification.owner.id,
+        "chat_id": notification.owner.chat_id,
+        "language": notification.owner.language,
+        "received_at": owed.received_at,
+        "stored_at": owed.stored_at,
+        "applied_at": now,
+    }
 
 
 async def _overtake(transaction: Transaction, items: Sequence[Notification], now: datetime) -> None:
@@ -94,12 +113,6 @@ async def _overtake(transaction: Transaction, items: Sequence[Notification], now
             )
             .values(state=NotificationState.IGNORED, reason="overtaken", finished_at=now)
         )
-
-
-def _insert_once(transaction: Transaction) -> Insert:
-    return upsert_into(transaction, notifications).on_conflict_do_nothing(
-        index_elements=["avatar_id", "request_id", "kind"]
-    )
 
 
 async def claim(

@@ -9,7 +9,7 @@ from app.domain.alert import Alarm, AlertLevel, Condition
 WARN_LEFT = 1 / 3  # of a certificate's lifetime; never days, for lifetimes shrink: 90 days, then 64, then 45
 CRITICAL_LEFT = 1 / 6
 KEYS_STALE_AFTER = timedelta(hours=6)  # fal's keys are fetched every hour and may be used for a day
-SKEW = timedelta(seconds=60)
+SKEW = timedelta(seconds=60)  # of our clock from fal's: beyond this the operator should look
 SKEW_CRITICAL = timedelta(seconds=240)  # deliveries are refused at 300 s
 BACKLOG = timedelta(minutes=15)
 BACKLOG_CRITICAL = timedelta(hours=1)

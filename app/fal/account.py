@@ -34,7 +34,7 @@ WORDS: Catalogue = {
             "Возьмите id аккаунта из панели fal (или x-fal-webhook-user-id своей доставки) и впишите в .env.",
             "Take the account's id from fal's dashboard (or x-fal-webhook-user-id of a delivery of yours) into .env.",
         ),
-        "aisha-webhook deliveries list --limit 1",
+        """aisha-webhook deliveries show REQUEST_ID | grep -o '"x-fal-webhook-user-id":"[^"]*"'""",
     ),
     "fal_key.absent": Wording(
         Level.WARN,

@@ -5,13 +5,14 @@ Looks only: neither the server's copies nor its state are touched.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import httpx2
 import orjson
 
 from app.domain.finding import Finding, Level
+from app.domain.watching import SKEW, SKEW_CRITICAL
 from app.domain.wording import Catalogue, Language, Wording, finding
 from app.fal.addresses import parse_ranges
 from app.fal.client import FetchFailed, get_capped, host_of, read_copy
@@ -20,8 +21,6 @@ from app.fal.skew import Skew
 
 BODY_LIMIT = 256 * 1024  # bytes
 SECONDS = 4.0
-SKEW_WARN = timedelta(seconds=30)
-SKEW_FAIL = timedelta(seconds=240)  # fal's signatures are refused at 300 s
 
 WORDS: Catalogue = {
     "fal_keys.ok": Wording(
@@ -143,7 +142,7 @@ class Reach:
         if offset is None:
             return []
         apart = abs(offset)
-        code = "clock.wrong" if apart > SKEW_FAIL else "clock.skewed" if apart > SKEW_WARN else "clock.ok"
+        code = "clock.wrong" if apart > SKEW_CRITICAL else "clock.skewed" if apart > SKEW else "clock.ok"
         return [finding(WORDS, code, self._language, seconds=round(apart.total_seconds()))]
 
     async def _copy_words(self, copy: Path) -> str:

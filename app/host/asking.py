@@ -2,7 +2,7 @@
 
 import http.client
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 SECONDS = 4.0
@@ -31,6 +31,16 @@ class Reply:
     status: int
     body: bytes
     location: str
+
+
+def name_let_in(allowed_hosts: Sequence[str]) -> str:
+    """Return a name for the Host header that the server lets in: ALLOWED_HOSTS need not hold `localhost`."""
+    first = next((host.strip() for host in allowed_hosts), "*")
+    if first == "*":
+        return "localhost"
+    if first.startswith("*."):
+        return f"webhook{first[1:]}"
+    return f"[{first}]" if ":" in first and not first.startswith("[") else first
 
 
 Ask = Callable[[Target, str, str, bytes | None], Reply]

@@ -1,13 +1,17 @@
 """Room on the disks, and whether we may write there."""
 
 import os
+import shlex
 import shutil
+import sys
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from app.domain.finding import Finding, Level
 from app.domain.wording import Catalogue, Language, Wording, finding
+from app.host.owners import ownership_of
 
 MIB = 1 << 20
 FULL = 100 * MIB  # below this the next burst of deliveries may not fit
@@ -38,7 +42,16 @@ WORDS: Catalogue = {
             "Отдайте папку тому, под кем работает сервер.",
             "Give the folder to the account that the server runs under.",
         ),
-        'sudo chown -R "$(id -un)" {folder}',
+        "sudo chown -R {account} {folder}",
+    ),
+    "disk.foreign": Wording(
+        Level.WARN,
+        (
+            "{folder}: принадлежит {account} и для нас закрыта; может ли писать сервер, отсюда не видно",
+            "{folder}: belongs to {account} and is closed to us; whether the server may write cannot be told from here",
+        ),
+        ("Спросите от имени {account}.", "Ask as {account}."),
+        "sudo -u {sudo_name} {python} -m app.cli doctor",
     ),
 }
 
@@ -62,15 +75,26 @@ def look_at_folders(
 ) -> list[Finding]:
     """Judge each folder; one that is not there yet is judged by where it would be made."""
     there = [
-        next(path for path in (folder, *folder.parents) if path.exists()) for folder in map(Path.absolute, folders)
+        # os.path.exists takes what is behind a closed folder for absent, where Path.exists raises.
+        next(path for path in (folder, *folder.parents) if os.path.exists(path))  # noqa: PTH110  as said above
+        for folder in map(Path.absolute, folders)
     ]
     return [_judge(folder, language, usage) for folder in dict.fromkeys(there)]
 
 
 def _judge(there: Path, language: Language, usage: Callable[[Path], Usage]) -> Finding:
     if not os.access(there, os.W_OK | os.X_OK):
-        return finding(WORDS, "disk.unwritable", language, folder=there)
+        return _closed(there, language)
     room = usage(there)
     share = room.free / max(room.total, 1)
     code = "disk.full" if room.free < FULL else "disk.low" if room.free < LOW or share < LOW_SHARE else "disk.ok"
     return finding(WORDS, code, language, folder=there, free=room.free // MIB, percent=round(share * 100))
+
+
+def _closed(folder: Path, language: Language) -> Finding:
+    whose = ownership_of(folder)
+    if whose.is_foreign:
+        facts = {"account": whose.owner, "sudo_name": whose.sudo_name, "python": sys.executable}
+        return finding(WORDS, "disk.foreign", language, folder=folder, **facts)
+    found = finding(WORDS, "disk.unwritable", language, folder=folder, account=whose.heir)
+    return replace(found, command=f"chmod u+rwx {shlex.quote(str(folder))}") if whose.is_ours else found

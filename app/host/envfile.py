@@ -2,10 +2,12 @@
 
 import os
 import re
+import shlex
 import stat
+import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from io import StringIO
 from pathlib import Path
@@ -13,10 +15,12 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from app.domain.finding import Finding, Level
+from app.domain.ownership import ROOT
 from app.domain.wording import Catalogue, Language, Wording, finding
+from app.host.owners import ownership_of
 
-OWNER_ONLY = 0o600
 OTHERS = stat.S_IROTH | stat.S_IWOTH
+ALL_OF_OTHERS = stat.S_IRWXO
 
 # A quoted value with what may stand around it, as python-dotenv reads it.
 _QUOTED = re.compile(r"^(\s*(?:export\s+)?)([A-Za-z_]\w*)(\s*=\s*)(['\"])(.*)\4(\s*|\s+#.*)$")
@@ -34,13 +38,22 @@ WORDS: Catalogue = {
         Level.WARN,
         ("{file} не читается ({reason})", "{file} cannot be read ({reason})"),
         ("Отдайте файл тому, под кем работает сервер.", "Give the file to the account that the server runs under."),
-        'sudo chown "$(id -un)" {file}',
+        "sudo chown {account} {file}",
+    ),
+    "envfile.foreign": Wording(
+        Level.WARN,
+        (
+            "{file} принадлежит {account} и для нас закрыт; читает ли его сервер, отсюда не видно",
+            "{file} belongs to {account} and is closed to us; whether the server reads it cannot be told from here",
+        ),
+        ("Спросите от имени {account}.", "Ask as {account}."),
+        "sudo -u {sudo_name} {python} -m app.cli doctor",
     ),
     "envfile.world_readable": Wording(
         Level.WARN,
         ("{file} доступен всем на этой машине", "{file} is open to everyone on this machine"),
-        ("Оставьте его только владельцу.", "Leave it to its owner alone."),
-        "chmod 600 {file}",
+        ("Оставьте его владельцу и группе.", "Leave it to its owner and group."),
+        "chmod o= {file}",
         fixable=True,
     ),
     "envfile.quoted": Wording(
@@ -86,7 +99,7 @@ WORDS: Catalogue = {
     "envfile.fixed": Wording(Level.OK, ("{file}: сделано: {done}", "{file}: done: {done}")),
 }
 DONE = {
-    "closed": ("права 600 вместо {mode:o}", "mode 600 instead of {mode:o}"),
+    "closed": ("права {closed:o} вместо {mode:o}", "mode {closed:o} instead of {mode:o}"),
     "unquoted": ("кавычки сняты, прежний файл: {backup}", "quotes taken off, the former file: {backup}"),
 }
 
@@ -100,15 +113,15 @@ class _Line:
 def look_at_env_file(path: Path, language: Language) -> list[Finding]:
     """Judge permissions and spelling of `.env`; no value is ever part of a finding."""
     try:
-        mode = path.stat().st_mode
+        facts = path.stat()
         lines = path.read_text("utf-8-sig", errors="replace").splitlines()
     except FileNotFoundError:
         return [finding(WORDS, "envfile.absent", language, file=path)]
     except OSError as error:
-        return [finding(WORDS, "envfile.unreadable", language, file=path, reason=error.strerror or "")]
+        return [_unreadable(path, error, language)]
     found = []
-    if mode & OTHERS:
-        found.append(finding(WORDS, "envfile.world_readable", language, file=path))
+    if facts.st_mode & OTHERS:
+        found.append(_open_to_all(path, facts, language))
     for code, hits in (
         ("envfile.quoted", [_Line(n, m[2]) for n, line in enumerate(lines, 1) if (m := _QUOTED.match(line))]),
         ("envfile.commented", [_Line(n, m[1]) for n, line in enumerate(lines, 1) if (m := _COMMENTED.match(line))]),
@@ -121,10 +134,33 @@ def look_at_env_file(path: Path, language: Language) -> list[Finding]:
     return found or [finding(WORDS, "envfile.ok", language, file=path)]
 
 
+def _open_to_all(path: Path, facts: os.stat_result, language: Language) -> Finding:
+    found = finding(WORDS, "envfile.world_readable", language, file=path)
+    if not _locks_out(facts, path):
+        return found
+    folder, file = path.absolute().parent.stat(), shlex.quote(str(path))
+    command = f"sudo chown {folder.st_uid}:{folder.st_gid} {file} && sudo chmod o= {file}"
+    return replace(found, command=command, fixable=False)
+
+
+def _locks_out(facts: os.stat_result, path: Path) -> bool:
+    """Tell whether, once closed, only root could read it, while the folder (likely the server's) is another's."""
+    return facts.st_uid == facts.st_gid == ROOT != path.absolute().parent.stat().st_uid
+
+
+def _unreadable(path: Path, error: OSError, language: Language) -> Finding:
+    whose = ownership_of(path)
+    if whose.is_foreign:
+        facts = {"account": whose.owner, "sudo_name": whose.sudo_name, "python": sys.executable}
+        return finding(WORDS, "envfile.foreign", language, file=path, **facts)
+    return finding(WORDS, "envfile.unreadable", language, file=path, account=whose.heir, reason=error.strerror or "")
+
+
 def mend_env_file(path: Path, now: datetime, language: Language) -> list[Finding]:
     """Close the file to others, and take quotes off where every reader then reads the same; tell what was done.
 
-    The former file stays beside it as `.env.<moment>.bak` with the same owner and mode 600. A file that is a link
+    The group may read what it could: the server may be reading the file through it. The former file stays beside it as
+    `.env.<moment>.bak` with the same owner and mode. A file that is a link
     belongs to somebody else and is left alone. Raises OSError.
     """
     if path.is_symlink() or not path.is_file():
@@ -134,15 +170,19 @@ def mend_env_file(path: Path, now: datetime, language: Language) -> list[Finding
 
 def _mended(path: Path, now: datetime, language: Language) -> Iterator[str]:
     tongue = 1 if language == "en" else 0
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & OTHERS:
-        # Started by root in a folder of somebody else's, a path may turn into a link meanwhile; a descriptor cannot.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-        try:
-            os.fchmod(descriptor, OWNER_ONLY)
-        finally:
-            os.close(descriptor)
-        yield DONE["closed"][tongue].format(mode=mode)
+    # Started by root in a folder of somebody else's, a path may turn into a link meanwhile; a descriptor cannot.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        facts = os.fstat(descriptor)
+        mode = stat.S_IMODE(facts.st_mode)
+        closed = mode & ~ALL_OF_OTHERS
+        if mode & OTHERS:
+            if _locks_out(facts, path):
+                return
+            os.fchmod(descriptor, closed)
+            yield DONE["closed"][tongue].format(mode=mode, closed=closed)
+    finally:
+        os.close(descriptor)
     before = path.read_bytes()
     after = b"".join(_unquoted(line) for line in before.splitlines(keepends=True))
     if after != before and _values(after) == _values(before):
@@ -177,7 +217,7 @@ def _write(path: Path, content: bytes, *, like: Path) -> None:
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
-            os.fchmod(file.fileno(), stat.S_IMODE(facts.st_mode) & ~0o007)
+            os.fchmod(file.fileno(), stat.S_IMODE(facts.st_mode) & ~ALL_OF_OTHERS)
             if (facts.st_uid, facts.st_gid) != (os.geteuid(), os.getegid()):
                 os.fchown(file.fileno(), facts.st_uid, facts.st_gid)
             file.flush()

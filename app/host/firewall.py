@@ -13,6 +13,14 @@ from app.host.commands import Run, run
 
 UFW_SETTINGS = Path("/etc/ufw/ufw.conf")
 
+# A rule for everybody: `8443/tcp (Aisha Webhook)  ALLOW IN  Anywhere`. Ports of an application's profile stand before
+# its name, and an address of this machine before the ports.
+_UFW_RULE = re.compile(
+    r"^(?:[\d.]+ )?(?P<ports>\S+)(?: \(.*?\)+)?(?: on (?P<on>\S+))? +"
+    r"(?P<action>ALLOW|LIMIT|DENY|REJECT)(?: IN)? +Anywhere",
+    re.MULTILINE,
+)
+
 WORDS: Catalogue = {
     "firewall.open": Wording(Level.OK, ("{tool}: порт {port} открыт", "{tool}: port {port} is open")),
     "firewall.off": Wording(
@@ -62,7 +70,7 @@ def look_at_firewall(
 
 def _judge(port: int, run: Run, ufw_settings: Path) -> tuple[str, str, str]:
     unknown = None
-    ufw = run(["ufw", "status"])
+    ufw = run(["ufw", "status", "verbose"])
     if ufw is not None and not _is_switched_off(ufw_settings):
         if ufw.code == 0 and "Status: active" in ufw.text:
             return ("firewall.open" if _ufw_allows(ufw.text, port) else "firewall.closed"), "ufw", ""
@@ -94,12 +102,11 @@ def _is_switched_off(ufw_settings: Path) -> bool:
 
 
 def _ufw_allows(text: str, port: int) -> bool:
-    """Read `ufw status`: the first rule that names the port (or everything) decides, as in ufw itself."""
-    for line in text.splitlines():
-        rule = re.match(r"(\S+)(?: \(v6\))?\s+(ALLOW|LIMIT|DENY|REJECT)(?: IN)?\s+(Anywhere)", line)
-        if rule is not None and (rule[1] == "Anywhere" or _names(rule[1], port)):
-            return rule[2] in ("ALLOW", "LIMIT")
-    return False
+    """Read `ufw status verbose`: the first rule that names the port (or everything) decides, else the default."""
+    for rule in _UFW_RULE.finditer(text):
+        if rule["on"] != "lo" and (rule["ports"] == "Anywhere" or _names(rule["ports"], port)):
+            return rule["action"] in ("ALLOW", "LIMIT")
+    return re.search(r"^Default: allow \(incoming\)", text, re.MULTILINE) is not None
 
 
 def _names(ports: str, port: int) -> bool:

@@ -22,11 +22,11 @@ WORDS: Catalogue = {
     "nginx.absent": Wording(Level.OK, ("nginx на этой машине нет", "there is no nginx on this machine")),
     "nginx.elsewhere": Wording(
         Level.OK,
-        ("nginx этим webhook не занят", "nginx has no part in this webhook"),
+        ("nginx к этому вебхуку отношения не имеет", "nginx has no part in this webhook"),
     ),
     "nginx.ok": Wording(
         Level.OK,
-        ("nginx передаёт webhook дальше без перенаправлений", "nginx passes the webhook on without a redirect"),
+        ("nginx передаёт вебхук дальше без перенаправлений", "nginx passes the webhook on without a redirect"),
     ),
     "nginx.passes_tls": Wording(
         Level.OK,

@@ -60,7 +60,7 @@ WORDS: Catalogue = {
         EDIT_SETTINGS,
     ),
     "webhook.answers": Wording(
-        Level.OK, ("{where}: webhook отвечает без перенаправлений", "{where}: the webhook answers without a redirect")
+        Level.OK, ("{where}: вебхук отвечает без перенаправлений", "{where}: the webhook answers without a redirect")
     ),
     "webhook.redirected": Wording(
         Level.FAIL,
@@ -105,14 +105,13 @@ def is_open(address: str, port: int) -> bool:
 
 
 def look_at_port(target: Target, service_name: str, language: Language, *, ask: Ask = ask) -> list[Finding]:
-    """Ask whoever listens on our port for `/health`."""
+    """Ask whoever listens on our port for `/health`; `target` bears a name that is let in (asking.name_let_in)."""
     if target.port == 0:
         return [finding(WORDS, "port.any", language)]
     if not is_open(target.address, target.port):
         return [finding(WORDS, "port.silent", language, port=target.port)]
     try:
-        # By a name that is always let in: which hosts are answered to is looked at on its own.
-        reply = ask(Target(target.address, target.port, "localhost", target.tls), "GET", "/health", None)
+        reply = ask(target, "GET", "/health", None)
     except (OSError, http.client.HTTPException) as error:
         return [finding(WORDS, "port.foreign", language, port=target.port, reason=_reason(error))]
     document = _document(reply)

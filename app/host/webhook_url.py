@@ -54,7 +54,7 @@ WORDS: Catalogue = {
     "webhook_url.path": Wording(
         Level.FAIL,
         (
-            "FAL_WEBHOOK_URL называет путь {path}, а webhook живёт по {right}",
+            "FAL_WEBHOOK_URL называет путь {path}, а вебхук живёт по {right}",
             "FAL_WEBHOOK_URL names the path {path}, while the webhook lives at {right}",
         ),
         ("Напишите в .env: FAL_WEBHOOK_URL={wanted}", "Write into .env: FAL_WEBHOOK_URL={wanted}"),

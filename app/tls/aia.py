@@ -17,6 +17,7 @@ READING_FAILED = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersi
 FIELDS_UNREADABLE = (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 
 Get = Callable[[str], bytes]
+Issuers = list[x509.Certificate]  # nearest first
 
 
 class NotFetched(AishaError):
@@ -27,7 +28,7 @@ class NotFetched(AishaError):
         self.why = why
 
 
-def fetch_issuers(leaf: x509.Certificate, get: Get) -> list[x509.Certificate]:
+def fetch_issuers(leaf: x509.Certificate, get: Get) -> Issuers:
     """Climb from `leaf`, which may be any certificate below a root; return its issuers, nearest first.
 
     The root is included where the way leads to it. The climb ends, without an error, where no address answers with
@@ -37,7 +38,7 @@ def fetch_issuers(leaf: x509.Certificate, get: Get) -> list[x509.Certificate]:
     it fetches is never shown, and never used unless it signs; so the most a forged certificate gains is one blind GET
     per address, sent only when the operator asks for a repair. `get` raises NotFetched, AishaError or OSError.
     """
-    issuers: list[x509.Certificate] = []
+    issuers: Issuers = []
     below = leaf
     while len(issuers) < MOST_HOPS and not is_root(below):
         issuer = next((c for url in issuer_urls(below) for c in _fetched(url, get) if issued_by(below, c)), None)

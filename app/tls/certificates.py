@@ -4,6 +4,7 @@ import fcntl
 import ipaddress
 import os
 import shlex
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from app.domain.errors import CertificateBroken
+from app.tls.causes import ANEW, CAUSES, MENDED_BY
+from app.tls.owners import ownership_of
 
 Language = Literal["ru", "en"]
 
@@ -27,78 +30,19 @@ CLOCK_SLACK = timedelta(hours=1)
 LONGEST_COMMON_NAME = 64  # X.520; the names that count stand in the alternative names
 CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
 
-ANEW = "mv {cert} {cert}.old; mv {key} {key}.old; aisha-webhook cert self-signed"
-# cause: (Russian, English, the command that mends it)
-CAUSES: dict[str, tuple[str, str, str]] = {
-    "missing": ("файла нет", "there is no such file", "aisha-webhook cert self-signed"),
-    "twin_missing": (
-        "файла нет, а {other} на месте; верните его из копии или создайте новую пару",
-        "there is no such file, while {other} is in place; restore it from a copy or make a new pair",
-        "mv {other} {other}.old && aisha-webhook cert self-signed",
-    ),
-    "unreadable": (
-        "не читается ({reason})",
-        "cannot be read ({reason})",
-        'sudo chown "$(id -un)" {file} && chmod u+r {file}',
-    ),
-    "unwritable": (
-        "не записывается ({reason})",
-        "cannot be written ({reason})",
-        'sudo install -d -o "$(id -un)" {folder}',
-    ),
-    "too_large": ("больше 1 МиБ: это не PEM", "larger than 1 MiB: this is no PEM file", ANEW),
-    "empty": ("файл пуст", "the file is empty", ANEW),
-    "der_certificate": (
-        "это DER (двоичный), а нужен PEM",
-        "this is DER (binary), PEM is needed",
-        "openssl x509 -inform DER -in {file} -out {file}.pem && mv {file}.pem {file}",
-    ),
-    "der_key": (
-        "это DER (двоичный), а нужен PEM",
-        "this is DER (binary), PEM is needed",
-        "(umask 077; openssl pkey -inform DER -in {file} -out {file}.pem) && mv {file}.pem {file}",
-    ),
-    "encrypted": (
-        "ключ зашифрован паролем, серверу его некому ввести",
-        "the key is encrypted and nobody is there to type its password",
-        "(umask 077; openssl pkey -in {file} -out {file}.plain) && mv {file}.plain {file}",
-    ),
-    "no_certificate": ("в файле нет сертификата", "the file holds no certificate", ANEW),
-    "no_key": ("в файле нет закрытого ключа", "the file holds no private key", ANEW),
-    "key_not_certificate": (
-        "в файле закрытый ключ вместо сертификата",
-        "the file holds a private key instead of a certificate",
-        ANEW,
-    ),
-    "certificate_not_key": (
-        "в файле сертификат вместо закрытого ключа",
-        "the file holds a certificate instead of a private key",
-        ANEW,
-    ),
-    "cut_short": ("файл обрывается посреди сертификата", "the file ends in the middle of a certificate", ANEW),
-    "damaged": ("содержимое повреждено {reason}", "the content is damaged {reason}", ANEW),
-    "mismatch": (
-        "ключ не от сертификата {other}; положите тот, с которым запрашивали сертификат, или создайте новую пару",
-        "the key is not that of the certificate {other}; put the one it was requested with, or make a new pair",
-        ANEW,
-    ),
-    "refused": (
-        "OpenSSL не может отдавать этот сертификат ({reason})",
-        "OpenSSL cannot serve this certificate ({reason})",
-        ANEW,
-    ),
-}
-MENDED_BY: dict[Language, str] = {"ru": "Исправить", "en": "To mend it"}
-
 
 class PairBroken(CertificateBroken):
-    """One file cannot be served: `cause` is a key of CAUSES, `told` says what is wrong, `command` mends it."""
+    """One file cannot be served: `cause` is a key of CAUSES, `told` says what is wrong, `command` mends it.
 
-    def __init__(self, cause: str, told: str, command: str, language: Language) -> None:
+    `reason` is the system's, empty where there is none.
+    """
+
+    def __init__(self, cause: str, told: str, command: str, language: Language, reason: str = "") -> None:
         super().__init__([f"{told}. {MENDED_BY[language]}: {command}"])
         self.cause = cause
         self.told = told
         self.command = command
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +55,31 @@ class PairPaths:
 
 
 def broken(cause: str, file: Path, paths: PairPaths, language: Language, reason: str = "") -> PairBroken:
-    """Word one finding: the file, the cause and the command that mends it."""
+    """Word one finding: the file, the cause and the command that mends it.
+
+    A folder of another account's is never given away. A file is given to us: whoever says so needs it to serve.
+    """
+    whose = ownership_of(file.parent if cause == "unwritable" else file)
+    if cause == "unwritable" and whose.is_foreign and file.parent.is_dir():
+        cause = "foreign_folder"
+    account = whose.owner if cause.startswith("foreign") else whose.heir if whose.is_roots else whose.us
     russian, english, command = CAUSES[cause]
     if file == paths.ca_bundle != paths.cert and command == ANEW:
         command = "mv {file} {file}.old"
     other = paths.key if file == paths.cert else paths.cert
-    words = (russian if language == "ru" else english).format(other=other, reason=reason).rstrip()
-    places = {"file": file, "other": other, "cert": paths.cert, "key": paths.key, "folder": file.parent}
+    words = (russian if language == "ru" else english).format(other=other, reason=reason, account=account).rstrip()
+    places = {
+        "file": file,
+        "other": other,
+        "cert": paths.cert,
+        "key": paths.key,
+        "folder": file.parent,
+        "account": account,
+        "sudo_name": whose.sudo_name,
+        "python": sys.executable,
+    }
     mending = command.format(**{name: shlex.quote(str(path)) for name, path in places.items()})
-    return PairBroken(cause, f"{file}: {words}", mending, language)
+    return PairBroken(cause, f"{file}: {words}", mending, language, reason)
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,12 +52,6 @@ class ServedPair:
         return self.chain[0]
 
 
-def full_chain(cert_path: Path, key_path: Path, ca_bundle_path: Path, language: Language = "ru") -> ServedPair:
-    """Read the files and put the chain together; raises CertificateBroken naming file, cause and remedy."""
-    paths = PairPaths(cert_path, key_path, ca_bundle_path)
-    return assemble(read_content(paths, language), paths, language)
-
-
 def read_content(paths: PairPaths, language: Language) -> PairContent:
     """Read the three files at once, as bytes; raises CertificateBroken."""
     return PairContent(

@@ -1,6 +1,8 @@
 """The three files as files: there, readable, in the right form, open to nobody else."""
 
+import stat
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from app.domain.finding import Finding
 from app.tls.certificates import Language, PairBroken, PairPaths, broken
@@ -17,9 +19,12 @@ from app.tls.chain import (
     read_file,
 )
 from app.tls.doctor_voice import say, say_broken
+from app.tls.owners import ownership_of
 from app.tls.renewal import is_there, lineage_of
 
-OTHERS_MAY = 0o027  # a group may read (a server that is given the key that way), nobody else may anything
+OTHERS_MAY = (
+    stat.S_IRWXO | stat.S_IWGRP
+)  # a group may read (a server that is given the key that way), nobody else may anything
 
 
 def read_pair(paths: PairPaths, language: Language) -> tuple[PairContent, ServedPair] | list[Finding]:
@@ -36,16 +41,16 @@ def read_pair(paths: PairPaths, language: Language) -> tuple[PairContent, Served
 
 def _broken_files(paths: PairPaths, language: Language) -> list[Finding]:
     wrong = []
-    checks: tuple[Callable[[], object], ...] = (
-        lambda: certificates_in(read_file(paths.cert, paths, language), paths.cert, paths, language),
-        lambda: key_in(read_file(paths.key, paths, language), paths.key, paths, language),
-        lambda: _bundle(paths, language),
+    checks: tuple[tuple[Path, Callable[[], object]], ...] = (
+        (paths.cert, lambda: certificates_in(read_file(paths.cert, paths, language), paths.cert, paths, language)),
+        (paths.key, lambda: key_in(read_file(paths.key, paths, language), paths.key, paths, language)),
+        (paths.ca_bundle, lambda: _bundle(paths, language)),
     )
-    for check in checks:
+    for file, check in checks:
         try:
             check()
         except PairBroken as error:
-            wrong.append(say_broken(_with_its_twin(error, paths, language), language))
+            wrong.append(say_broken(_seen_from_here(error, file, paths, language), language))
     return wrong
 
 
@@ -55,8 +60,14 @@ def _bundle(paths: PairPaths, language: Language) -> None:
         certificates_in(content, paths.ca_bundle, paths, language)
 
 
-def _with_its_twin(error: PairBroken, paths: PairPaths, language: Language) -> PairBroken:
-    """Name the twin of a file that is gone: a new pair is made only where both are, so the twin must be moved first."""
+def _seen_from_here(error: PairBroken, file: Path, paths: PairPaths, language: Language) -> PairBroken:
+    """Word anew what the server, which meets one file at a time and is its reader, words differently.
+
+    A new pair is made only where both files are gone, so the twin of one that is gone must be moved first. And the
+    doctor may be run by somebody else than the server: the server's file must not be taken from it.
+    """
+    if error.cause == "unreadable" and ownership_of(file).is_foreign:
+        return broken("foreign", file, paths, language, error.reason)
     gone = [path for path in (paths.cert, paths.key) if not is_there(path)]
     if error.cause == "missing" and len(gone) == 1:
         return broken("twin_missing", gone[0], paths, language)

@@ -29,6 +29,7 @@ def say(
 
 
 def say_broken(error: PairBroken, language: Language) -> Finding:
-    """Word a file that cannot be served: code `files.<cause>`."""
+    """Word a file that cannot be served: code `files.<cause>`; one that only we may not read warns."""
     remedy = REMEDIES[error.cause][1 if language == "en" else 0]
-    return Finding(f"files.{error.cause}", Level.FAIL, error.told, remedy, error.command)
+    level = Level.WARN if error.cause == "foreign" else Level.FAIL
+    return Finding(f"files.{error.cause}", level, error.told, remedy, error.command)

@@ -11,6 +11,8 @@ REMEDIES: dict[str, Words] = {
         "Restore the file from a copy or make a new pair.",
     ),
     "unreadable": ("Дайте серверу читать файл.", "Let the server read the file."),
+    "foreign": ("Спросите от имени владельца файла.", "Ask as the owner of the file."),
+    "foreign_folder": ("Создайте пару от имени владельца папки.", "Make the pair as the owner of the folder."),
     "unwritable": ("Дайте серверу писать в папку.", "Let the server write into the folder."),
     "too_large": ("Верните файл из копии или создайте новую пару.", "Restore the file from a copy or make a new pair."),
     "empty": ("Верните файл из копии или создайте новую пару.", "Restore the file from a copy or make a new pair."),
@@ -57,11 +59,11 @@ FILE_WORDS: Catalogue = {
     "files.key_open": Wording(
         Level.WARN,
         (
-            "{file}: закрытый ключ доступен не только владельцу (права {mode})",
-            "{file}: the private key is open to others than its owner (mode {mode})",
+            "{file}: закрытый ключ доступен не только владельцу и группе (права {mode})",
+            "{file}: the private key is open to others than its owner and group (mode {mode})",
         ),
-        ("Оставьте доступ только владельцу.", "Leave it to its owner alone."),
-        command="chmod 600 {file}",
+        ("Оставьте чтение владельцу и группе.", "Let its owner and group read it, nobody else."),
+        command="chmod o=,g-w {file}",
     ),
     "files.odd": Wording(
         Level.FAIL,

@@ -21,6 +21,15 @@ REPAIR_WORDS: Catalogue = {
     "repair.key_mode": Wording(
         Level.OK, ("{file}: права теперь {mode}, было {before}", "{file}: the mode is now {mode}, it was {before}")
     ),
+    "repair.key_of_another": Wording(
+        Level.WARN,
+        (
+            "{file} не тронут: закрытый от других, он стал бы недоступен владельцу папки, а это, похоже, сервер",
+            "{file} is left alone: closed to others, the owner of its folder, likely the server, could not read it",
+        ),
+        ("Отдайте ключ владельцу папки и закройте его.", "Give the key to the owner of its folder, and close it."),
+        command="sudo chown {owner}:{group} {file} && sudo chmod o=,g-w {file}",
+    ),
     "repair.not_fetched": Wording(
         Level.FAIL,
         (

@@ -22,7 +22,10 @@ class GroupsUnset(Exception):
 def restrict_groups(context: ssl.SSLContext, groups: Sequence[str]) -> None:
     """Let `context` offer these groups only (OpenSSL's names). Raises GroupsUnset and leaves it as it was."""
     if hasattr(context, "set_groups"):
-        context.set_groups(":".join(groups))
+        try:
+            context.set_groups(":".join(groups))
+        except ssl.SSLError as error:
+            raise GroupsUnset(f"OpenSSL does not know one of {', '.join(groups)}") from error
         return
     library, pointer = _openssl(), _pointer(context)
     # Reading the options through the pointer proves that both are what we take them for, before anything is written.

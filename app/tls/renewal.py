@@ -3,7 +3,8 @@
 import shlex
 from pathlib import Path
 
-from app.tls.certificates import ANEW, PairPaths
+from app.tls.causes import ANEW
+from app.tls.certificates import PairPaths
 
 LETS_ENCRYPT = Path("/etc/letsencrypt")
 HOLDERS = ("live", "archive")  # certbot's folders of lineages: links, and what they point to

@@ -1,5 +1,6 @@
 """Safe repairs of the certificate's files: nothing is lost, nothing is written that would not be served."""
 
+import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -10,11 +11,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from app.domain.errors import AishaError
 from app.domain.finding import Finding
+from app.domain.ownership import ROOT
 from app.tls.aia import issuer_urls
 from app.tls.certificates import Language, PairBroken, PairPaths
 from app.tls.chain import ServedPair, issued_by, plain, put_together, read_content
 from app.tls.doctor import Seen
 from app.tls.doctor_chain import subject_of
+from app.tls.doctor_files import OTHERS_MAY
 from app.tls.doctor_voice import say, say_broken
 from app.tls.renewal import certbot_renews, lineage_of
 from app.tls.rewrite import rewrite
@@ -22,7 +25,6 @@ from app.tls.rewrite import rewrite
 CLIMB_CODES = {"chain.issuer_missing", "chain.issuer_other_key"}
 CHAIN_CODES = CLIMB_CODES | {"chain.order", "chain.duplicate", "chain.root_included", "chain.unrelated"}
 TEXT_CODES = ("files.byte_order_mark", "files.windows_lines")
-OWNER_ONLY, GROUP_READS = 0o600, 0o640
 
 
 class RepairRefused(AishaError):
@@ -101,21 +103,38 @@ def mend_chain(paths: PairPaths, seen: Seen, issuers: Sequence[x509.Certificate]
 
 
 def needs_issuers(seen: Seen) -> bool:
-    """Whether the chain ends too early, so that fetch_issuers is worth asking."""
-    return seen.pair is not None and any(finding.code in CLIMB_CODES for finding in seen.findings)
+    """Whether the chain ends too early and the certificate says where to go on: then fetch_issuers is worth asking."""
+    return seen.pair is not None and any(finding.fixable and finding.code in CLIMB_CODES for finding in seen.findings)
 
 
 def _close_key(paths: PairPaths, seen: Seen, language: Language) -> Iterator[Finding]:
-    if not any(finding.code == "files.key_open" for finding in seen.findings):
+    # Only what has just been read as the key of this certificate: root must not change the mode of any other file.
+    if seen.pair is None or not any(finding.code == "files.key_open" for finding in seen.findings):
         return
-    status = paths.key.stat()
-    # A key of root's with a group of its own is read by the server through that group: it must stay so.
-    by_group = status.st_uid == 0 and status.st_gid != 0 and status.st_mode & stat.S_IRGRP
-    mode = GROUP_READS if by_group else OWNER_ONLY
-    paths.key.chmod(mode)
-    yield say(
-        "repair.key_mode", language, file=paths.key, mode=f"{mode:04o}", before=f"{stat.S_IMODE(status.st_mode):04o}"
-    )
+    target = paths.key.resolve(strict=True)
+    # In a folder of somebody else's a path may turn into a link meanwhile; a descriptor cannot.
+    descriptor = os.open(target, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        status, folder = os.fstat(descriptor), target.parent.stat()
+        before = stat.S_IMODE(status.st_mode)
+        mode = before & ~OTHERS_MAY
+        if mode == before:
+            return
+        if not _stays_readable(status, folder):
+            yield say("repair.key_of_another", language, file=paths.key, owner=folder.st_uid, group=folder.st_gid)
+            return
+        os.fchmod(descriptor, mode)
+    finally:
+        os.close(descriptor)
+    yield say("repair.key_mode", language, file=paths.key, mode=f"{mode:04o}", before=f"{before:04o}")
+
+
+def _stays_readable(key: os.stat_result, folder: os.stat_result) -> bool:
+    """Whether the server, taken for the owner of the folder, reads the key as its owner or through a group."""
+    if key.st_uid == folder.st_uid:
+        return True
+    by_group = key.st_mode & stat.S_IRGRP and key.st_gid != ROOT
+    return bool(by_group) and (key.st_uid == ROOT or key.st_gid == folder.st_gid)
 
 
 def _plain_text(paths: PairPaths, seen: Seen, language: Language) -> Iterator[Finding]:

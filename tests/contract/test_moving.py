@@ -1,20 +1,21 @@
 """Our tables move from one database to another: all of them, as they were, or nothing."""
 
-from collections.abc import AsyncIterator, Generator
-from contextlib import closing
+from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Table, insert, select, update
+from sqlalchemy import Table, insert, select, text, update
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import OperationalError
 
 from app.db import inbox, moving, outbox
 from app.db.engine import Database, open_database
-from app.db.migrate import migrate
-from app.db.moving import CopyFailed, copy_database
+from app.db.migrate import migrate, open_for_migration
+from app.db.moving import CopyFailed, OldNotClosed, closing_statements, copy_database
 from app.db.tables import deliveries, metadata, notifications
 from app.domain.delivery import Claim, ClaimedDelivery
 from app.domain.errors import DatabaseUnavailable
@@ -117,8 +118,9 @@ async def test_a_target_in_use_is_refused(move: Move) -> None:
     async with move.target.write() as transaction:
         await inbox.put(transaction, [(delivery("other"), START)])
     source, target = await everything(move.source), await everything(move.target)
-    with pytest.raises(CopyFailed, match="already holds 1 rows in webhook_deliveries"):
+    with pytest.raises(CopyFailed) as failed:
         move.copy()
+    assert (failed.value.code, failed.value.facts) == ("target_in_use", {"count": 1, "table": "webhook_deliveries"})
     assert (await everything(move.source), await everything(move.target)) == (source, target)
 
 
@@ -135,8 +137,9 @@ async def test_a_row_that_arrives_otherwise_undoes_everything(move: Move, monkey
     """The comparison comes before the commit: a driver with a bug costs nothing."""
     monkeypatch.setattr(moving, "_each", _misread_by(moving._each, move.target.engine.dialect.name))
     source = await everything(move.source)
-    with pytest.raises(CopyFailed, match="webhook_deliveries did not arrive"):
+    with pytest.raises(CopyFailed) as failed:
         move.copy()
+    assert (failed.value.code, failed.value.facts) == ("row_differs", {"table": "webhook_deliveries"})
     assert await everything(move.source) == source
     assert not await rows(move.target, deliveries)
 
@@ -150,10 +153,87 @@ def _misread_by(real: Any, dialect: str) -> Any:
     return each
 
 
-async def test_a_database_is_not_copied_onto_itself(move: Move) -> None:
-    """The same URL twice is a slip of the hand."""
-    with pytest.raises(CopyFailed, match="same database"):
-        copy_database(move.source_url, move.source_url)
+def broken_at_the_commit(url: str, *, lost: bool) -> Any:
+    """Open as `open_for_migration` does, but let the commit on `url` fail; `lost`: because the connection broke."""
+
+    @contextmanager
+    def opened(database_url: str) -> Iterator[Connection]:
+        with open_for_migration(database_url) as connection:
+            yield connection
+            if database_url == url:
+                raise OperationalError("COMMIT", {}, OSError("no answer\nto COMMIT"), connection_invalidated=lost)
+
+    return opened
+
+
+async def test_an_old_database_that_stays_open_is_told(move: Move, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its commit comes second: when only that fails, all rows are in the new one, and that is no "nothing copied"."""
+    monkeypatch.setattr(moving, "open_for_migration", broken_at_the_commit(move.source_url, lost=True))
+    before = await everything(move.source)
+    with pytest.raises(OldNotClosed) as half:
+        move.copy()
+    assert (half.value.code, half.value.facts) == ("old_open", {"cause": "no answer"})
+    assert await everything(move.target) == await everything(move.source) == before
+
+
+@pytest.mark.parametrize(("lost", "error"), [(True, OldNotClosed), (False, CopyFailed)])
+async def test_a_new_database_that_breaks_off_in_its_commit(
+    move: Move, monkeypatch: pytest.MonkeyPatch, error: type[CopyFailed] | type[OldNotClosed], *, lost: bool
+) -> None:
+    """A refused commit copied nothing; of one whose answer is lost nobody can say that. The old one is untouched."""
+    monkeypatch.setattr(moving, "open_for_migration", broken_at_the_commit(move.target_url, lost=lost))
+    before = await everything(move.source)
+    with pytest.raises((CopyFailed, OldNotClosed)) as failed:
+        move.copy()
+    assert type(failed.value) is error
+    assert failed.value.code == ("commit_unknown" if lost else "database")
+    assert await everything(move.source) == before
+
+
+async def test_the_statements_for_the_operator_close_the_old_database(move: Move) -> None:
+    """What is printed for psql and sqlite3 leaves what the copy itself would have left."""
+    async with move.source.write() as transaction:
+        for statement in closing_statements():
+            await transaction.execute(text(statement))
+    by_hand = await everything(move.source)
+    assert {row["reason"] for row in by_hand["webhook_deliveries"]} == {"moved", "completed"}
+    assert {row["state"] for row in by_hand["webhook_notifications"]} == {"ignored"}
+
+
+async def test_a_sqlite_file_is_not_copied_onto_itself(
+    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another driver in the URL, a path from here, a symbolic link: it stays the same file."""
+    file = Path(sqlite_url.partition(":///")[2])
+    (tmp_path / "link.db").symlink_to(file)
+    monkeypatch.chdir(file.parent)
+    for spelling in (
+        sqlite_url,
+        f"sqlite+aiosqlite:///{file}",
+        f"sqlite:///{file.name}",
+        f"sqlite:///{tmp_path}/link.db",
+    ):
+        with pytest.raises(CopyFailed) as failed:
+            copy_database(sqlite_url, spelling)
+        assert failed.value.code == "same_database", spelling
+
+
+async def test_a_postgresql_database_is_not_copied_onto_itself(postgres_url: str) -> None:
+    """The bot's driver in the URL, an option more, another way to the server: it stays the same database."""
+    _, _, rest = postgres_url.partition("://")
+    mark = "&" if "?" in rest else "?"
+    ways = [f"postgres://{rest}", f"postgresql+asyncpg://{rest}", f"postgresql://{rest}{mark}application_name=copy"]
+    for spelling in ways:
+        with pytest.raises(CopyFailed) as failed:
+            copy_database(postgres_url, spelling)
+        assert failed.value.code == "same_database", spelling
+
+
+async def test_two_databases_of_one_server_are_two(postgres_url: str) -> None:
+    """What tells databases apart is more than their server."""
+    neighbour = with_database(postgres_url, "postgres")
+    assert moving._identity(postgres_url) != moving._identity(neighbour)
+    assert moving._identity(postgres_url) == moving._identity(postgres_url)
 
 
 async def test_a_target_out_of_reach_says_so(sqlite_url: str, postgres_url: str) -> None:

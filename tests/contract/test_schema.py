@@ -7,10 +7,12 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import text
 
+from app.db import migrate as migrating
 from app.db import schema
 from app.db.engine import Database, open_database
 from app.db.migrate import head, migrate, open_for_migration
 from app.db.tables import HEAD, VERSION_TABLE, metadata
+from app.domain.errors import DatabaseUnavailable
 
 pytestmark = pytest.mark.anyio
 
@@ -36,6 +38,14 @@ def test_the_migrations_make_what_the_code_describes(database_url: str) -> None:
 def test_migrating_again_changes_nothing(database_url: str) -> None:
     """A second run finds it done."""
     migrate(database_url)
+
+
+def test_a_migration_does_not_wait_for_ever(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While somebody else migrates on PostgreSQL, it gives up after its patience and says why."""
+    monkeypatch.setattr(migrating, "PATIENCE", "50ms")
+    with open_for_migration(postgres_url), pytest.raises(DatabaseUnavailable, match="another migration runs"):
+        migrate(postgres_url)
+    migrate(postgres_url)
 
 
 async def test_a_migrated_database_is_not_behind(database: Database) -> None:

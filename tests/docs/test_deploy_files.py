@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +199,15 @@ def test_secrets_never_reach_the_engine() -> None:
     again = [line for line in ignored[ignored.index("deploy/docker") :] if line.startswith("!")]
     assert again == ["!deploy/docker/build-requirements.txt"]
     assert {"/secrets/", "/certificates/", "/.env"} <= set(page("deploy/docker/.gitignore").splitlines())
+
+
+def test_the_build_tools_are_those_of_pyproject() -> None:
+    """What builds the wheel in the container is what pyproject.toml asks for, pinned; no other file is named there."""
+    wanted = page("deploy/docker/build-requirements.in").split()
+    assert tomllib.loads(page("pyproject.toml"))["build-system"]["requires"] == wanted
+    pins = page("deploy/docker/build-requirements.txt")
+    assert set(wanted) <= set(re.findall(r"^([\w-]+)==", pins, re.MULTILINE))
+    assert set(re.findall(r"-r (\S+)", pins)) == {"deploy/docker/build-requirements.in"}
 
 
 def test_secrets_come_as_files() -> None:

@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from app.cli import mend
 from app.cli.doctor import visit
 from app.cli.machine import Machine
 from app.core.clock import SystemClock
@@ -327,8 +328,8 @@ TABLE: dict[str, tuple[Callable[[Patient], Any], str, Level]] = {
     "keys are down": (lambda p: p.fal.set_jwks("down"), "fal_keys.unreachable", Level.FAIL),
     "no keys": (take_all_keys, "fal_keys.unreachable", Level.FAIL),
     "first key address is dead": (first_key_url_is_dead, "fal_keys.first_failed", Level.WARN),
-    "clock ahead (fault 15)": (with_clock(+60), "clock.skewed", Level.WARN),
-    "clock behind (fault 15)": (with_clock(-60), "clock.skewed", Level.WARN),
+    "clock ahead (fault 15)": (with_clock(+75), "clock.skewed", Level.WARN),
+    "clock behind (fault 15)": (with_clock(-75), "clock.skewed", Level.WARN),
     "clock wrong (fault 15)": (with_clock(+301), "clock.wrong", Level.FAIL),
     "address list is down": (
         lambda p: setattr(p.fal, "meta_fault", Instead(500)),
@@ -427,7 +428,7 @@ async def test_fix_closes_a_key_that_others_may_read(patient: Patient, lineage: 
     codes = [one.code for one in await patient.examine(fix=True)]
     assert codes[0] == "repair.key_mode"
     assert "files.key_open" not in codes
-    assert lineage.paths.key.stat().st_mode & 0o077 == 0
+    assert lineage.paths.key.stat().st_mode & 0o777 == 0o640
 
 
 async def test_fix_fetches_the_issuer_that_the_certificate_names(patient: Patient, lineage: Lineage) -> None:
@@ -440,6 +441,34 @@ async def test_fix_fetches_the_issuer_that_the_certificate_names(patient: Patien
     assert "chain.issuer_missing" in before
     assert after[0] == "repair.chain"
     assert "trust.ok" in after
+
+
+async def test_a_look_that_is_late_is_followed_by_no_repair(
+    patient: Patient, lineage: Lineage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the issuers did not come in time, that is told, and nothing is written afterwards."""
+    lineage.paths.key.chmod(0o644)
+    monkeypatch.setattr(mend, "FILE_SECONDS", 0.0)
+    monkeypatch.setattr(mend, "FETCH_SECONDS", 0.0)
+    codes = [one.code for one in await patient.examine(fix=True)]
+    assert codes[0] == "look.late"
+    assert "repair.key_mode" not in codes
+    assert lineage.paths.key.stat().st_mode & 0o777 == 0o644
+
+
+async def test_the_port_is_asked_by_a_name_that_is_let_in(patient: Patient) -> None:
+    """Where ALLOWED_HOSTS lacks localhost, a healthy server is not called another's."""
+    asked = []
+
+    def ask(target: Target, method: str, path: str, body: bytes | None) -> Reply:
+        if path == "/health":
+            asked.append(target.name)
+        return patient.ask(target, method, path, body)
+
+    patient.settings["allowed_hosts"] = "*.example.com"
+    patient.machine = replace(patient.machine, ask=ask)
+    await patient.examine()
+    assert asked == ["webhook.example.com"]
 
 
 async def test_nginx_s_own_certificate_is_examined(patient: Patient, lineage: Lineage) -> None:

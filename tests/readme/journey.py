@@ -95,8 +95,10 @@ class Journey:
         if block.mark == "runs: in the background":
             return Step(block, 0, self._start(text))
         first = self._prepare(block.mark)
+        if "--replicas" not in text and "install systemd" in text:  # replicas take over from units that are there
+            shutil.rmtree(self.scratch / "machine/etc/systemd", ignore_errors=True)
         if "--replicas" in text:
-            first = "export DATABASE_URL=postgresql://aisha@127.0.0.1/aisha"  # several processes refuse SQLite
+            first = f"export DATABASE_URL='{self.postgres_url}'"  # several processes refuse SQLite
         stopped = "systemctl stop" in text
         if stopped:
             self.server.close()
@@ -122,8 +124,6 @@ class Journey:
             case "needs: postgresql":
                 self.server.close()
                 (self.shell.folder / "data/new-url").write_text(self.postgres_url)
-            case "needs: root":
-                shutil.rmtree(self.scratch / "machine/etc/systemd", ignore_errors=True)
         return ""
 
     def _start(self, text: str) -> str:

@@ -27,6 +27,7 @@ case "${words[*]}" in
     .venv/bin/aisha-webhook* | ./fix_ssl_certificate.sh* | "$STANDIN_ROOT"/etc/letsencrypt/*) exec "${words[@]}" ;;
 esac
 printf '%s\n' "$*" >> "$STANDIN_CALLS"
+if [[ " $* " == *" /dev/stdin "* ]]; then cat > /dev/null; fi
 if [[ $1 == certbot ]]; then exec "$@"; fi
 """
 

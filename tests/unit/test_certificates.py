@@ -10,7 +10,10 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from app.domain.errors import CertificateBroken
-from app.tls.certificates import CAUSES, Language, ensure_pair, facts_of, self_signed
+from app.domain.ownership import Ownership
+from app.tls import certificates
+from app.tls.causes import CAUSES
+from app.tls.certificates import Language, ensure_pair, facts_of, self_signed
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 LONG = "a" * 60 + ".example.kz"
@@ -126,3 +129,30 @@ def test_the_loopback_addresses_are_addresses() -> None:
     certificate = x509.load_pem_x509_certificate(self_signed("aibots.kz", NOW)[0])
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert ipaddress.ip_address("127.0.0.1") in names.get_values_for_type(x509.IPAddress)
+
+
+SERVICE_S = Ownership("aisha", "operator", "operator", is_ours=False, is_roots=False)
+ROOT_S = Ownership("root", "operator", "aisha", is_ours=False, is_roots=True)
+
+
+@pytest.mark.parametrize(
+    ("cause", "whose", "told", "command"),
+    [
+        pytest.param(
+            "unreadable", SERVICE_S, "unreadable", "sudo chown operator ", id="the reader's file, another's now"
+        ),
+        pytest.param("unreadable", ROOT_S, "unreadable", "sudo chown aisha ", id="root's file"),
+        pytest.param("foreign", SERVICE_S, "foreign", "sudo -u aisha ", id="the service's file"),
+        pytest.param("unwritable", SERVICE_S, "foreign_folder", "sudo -u aisha ", id="the service's folder"),
+        pytest.param("unwritable", ROOT_S, "unwritable", "sudo install -d -o aisha ", id="root's folder"),
+    ],
+)
+def test_a_folder_is_not_taken_from_its_account(
+    cause: str, whose: Ownership, told: str, command: str, *, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only what root owns is given to the account of the folder above; another account's folder stays its own."""
+    monkeypatch.setattr(certificates, "ownership_of", lambda _: whose)
+    paths = certificates.PairPaths(tmp_path / "a.crt", tmp_path / "a.key", tmp_path / "a.ca-bundle")
+    error = certificates.broken(cause, paths.key, paths, "en", "Permission denied")
+    assert error.cause == told
+    assert error.command.startswith(command)

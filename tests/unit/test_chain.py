@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.serialization import (
 from structlog.testing import capture_logs
 
 from app.domain.errors import CertificateBroken
-from app.tls.chain import full_chain
+from app.tls.certificates import Language, PairPaths
+from app.tls.chain import ServedPair, assemble, read_content
 
 MARK = b"\xef\xbb\xbf"
 
@@ -35,8 +36,12 @@ class Family:
         self.key.write_bytes(self.secret)
         self.bundle.write_bytes(self.middle + self.top)
 
+    def assembled(self, language: Language = "ru") -> ServedPair:
+        paths = PairPaths(self.cert, self.key, self.bundle)
+        return assemble(read_content(paths, language), paths, language)
+
     def served(self) -> list[bytes]:
-        pair = full_chain(self.cert, self.key, self.bundle, "en")
+        pair = self.assembled("en")
         pems = [certificate.public_bytes(Encoding.PEM) for certificate in pair.chain]
         assert pair.chain_pem == b"".join(pems)
         assert pair.leaf == pair.chain[0]
@@ -82,7 +87,7 @@ def test_a_missing_intermediate_is_named(family: Family) -> None:
     """Without its intermediate the leaf is served alone, and the log names the issuer that is missing (fault 39)."""
     family.bundle.unlink()
     with capture_logs() as lines:
-        pair = full_chain(family.cert, family.key, family.bundle)
+        pair = family.assembled()
     assert len(pair.chain) == 1
     assert pair.missing_issuer == pair.leaf.issuer.rfc4514_string()
     assert [line["event"] for line in lines] == ["certificate.issuer_missing"]
@@ -94,7 +99,7 @@ def test_a_leaf_straight_from_its_root_misses_nothing(family: Family) -> None:
     family.cert.write_bytes(leaf.cert_chain_pems[0].bytes())
     family.key.write_bytes(leaf.private_key_pem.bytes())
     family.bundle.write_bytes(family.root.cert_pem.bytes())
-    pair = full_chain(family.cert, family.key, family.bundle)
+    pair = family.assembled()
     assert (len(pair.chain), pair.missing_issuer, pair.unrelated) == (1, None, ())
 
 
@@ -219,13 +224,13 @@ def test_a_broken_file_is_named_with_cause_and_command(family: Family, name: str
     wreck, cause, command = WRECKS[name]
     path = wreck(family)
     with pytest.raises(CertificateBroken) as caught:
-        full_chain(family.cert, family.key, family.bundle, "en")
+        family.assembled("en")
     (finding,) = caught.value.findings
     assert finding.startswith(f"{path}: ")
     assert cause in finding
     assert command in finding.partition("To mend it: ")[2]
     with pytest.raises(CertificateBroken, match=r"Исправить: "):
-        full_chain(family.cert, family.key, family.bundle)
+        family.assembled()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
@@ -233,16 +238,16 @@ def test_an_unreadable_key_is_named(family: Family) -> None:
     """A key that the server's user may not read is refused with the command that opens it (fault 40)."""
     family.key.chmod(0)
     with pytest.raises(CertificateBroken, match=r"a\.key: cannot be read .* chmod"):
-        full_chain(family.cert, family.key, family.bundle, "en")
+        family.assembled("en")
 
 
 def test_commands_quote_their_paths(family: Family) -> None:
     """A path with a space stands quoted in the command."""
     family.cert.write_bytes(x509.load_pem_x509_certificate(family.own).public_bytes(Encoding.DER))
     with pytest.raises(CertificateBroken, match=r"-in '[^']*a b\.crt'"):
-        full_chain(family.cert, family.key, family.bundle, "en")
+        family.assembled("en")
 
 
 def test_the_key_shows_in_no_representation(family: Family) -> None:
     """What is logged by mistake does not hold the key (fault 45)."""
-    assert "PRIVATE KEY" not in repr(full_chain(family.cert, family.key, family.bundle))
+    assert "PRIVATE KEY" not in repr(family.assembled())

@@ -10,6 +10,7 @@ import pytest
 
 from app.domain.errors import CertificateBroken
 from app.domain.finding import Level
+from app.tls import repair
 from app.tls.certificates import PairPaths
 from app.tls.doctor import Seen, examine_files
 from app.tls.repair import RepairRefused, fix_chain, fixes
@@ -146,9 +147,9 @@ def test_everything_safe_is_mended_at_once(lineage: Lineage) -> None:
     done = fixes(lineage.paths, look(lineage), [lineage.middle.certificate], "en")
     assert [finding.code for finding in done] == ["repair.key_mode", "repair.chain", "repair.text"]
     assert levels(look(lineage)) == {Level.OK}
-    assert stat.S_IMODE(lineage.paths.key.stat().st_mode) == 0o600
+    assert stat.S_IMODE(lineage.paths.key.stat().st_mode) == 0o640
     (backup,) = lineage.paths.key.parent.glob("a.key.*.bak")
-    assert stat.S_IMODE(backup.stat().st_mode) == 0o600
+    assert stat.S_IMODE(backup.stat().st_mode) == 0o640
 
 
 def test_wrong_order_is_put_right(lineage: Lineage) -> None:
@@ -221,3 +222,97 @@ def test_a_pair_that_cannot_be_served_is_left_alone(lineage: Lineage) -> None:
     """Where the files make no pair there is nothing safe to do (fault 40)."""
     lineage.paths.cert.write_bytes(b"")
     assert fixes(lineage.paths, look(lineage), [], "en") == []
+
+
+def test_a_key_beside_a_broken_certificate_keeps_its_mode(lineage: Lineage) -> None:
+    """Only what was just read as this certificate's key is touched: SSL_KEY_PATH may name any file."""
+    lineage.paths.key.chmod(0o644)
+    lineage.paths.cert.write_bytes(b"")
+    assert fixes(lineage.paths, look(lineage), [], "en") == []
+    assert stat.S_IMODE(lineage.paths.key.stat().st_mode) == 0o644
+
+
+def test_a_key_that_became_a_link_keeps_its_mode(lineage: Lineage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path that turns into a link between the look and the repair is not followed, and that is told."""
+    lineage.paths.key.chmod(0o644)
+    seen = look(lineage)
+    other = lineage.paths.key.with_name("other")
+    lineage.paths.key.rename(other)
+    lineage.paths.key.symlink_to(other)
+    monkeypatch.setattr(Path, "resolve", lambda path, **_: path)
+    codes = [finding.code for finding in fixes(lineage.paths, seen, [lineage.middle.certificate], "en")]
+    assert codes[0] == "repair.unwritable"
+    assert stat.S_IMODE(other.stat().st_mode) == 0o644
+
+
+def test_a_linked_key_is_closed_where_it_lies(lineage: Lineage) -> None:
+    """An operator's own link leads to the key that is closed."""
+    target = lineage.paths.key.with_name("elsewhere.key")
+    lineage.paths.key.rename(target)
+    lineage.paths.key.symlink_to(target)
+    target.chmod(0o664)
+    fixes(lineage.paths, look(lineage), [lineage.middle.certificate], "en")
+    assert stat.S_IMODE(target.stat().st_mode) == 0o640
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+@pytest.mark.parametrize(
+    ("owner", "group", "mode", "after", "code"),
+    [
+        pytest.param(0, 0, 0o644, 0o644, "repair.key_of_another", id="root's alone"),
+        pytest.param(0, 4243, 0o644, 0o640, "repair.key_mode", id="the group's"),
+        pytest.param(0, 4243, 0o604, 0o604, "repair.key_of_another", id="a group that may not read"),
+        pytest.param(4242, 0, 0o644, 0o640, "repair.key_mode", id="the folder owner's"),
+        pytest.param(4244, 4244, 0o644, 0o644, "repair.key_of_another", id="a third account's"),
+        pytest.param(4244, 4243, 0o664, 0o640, "repair.key_mode", id="a third account's, with the group"),
+    ],
+)
+def test_the_service_can_still_read_its_key(
+    lineage: Lineage, *, owner: int, group: int, mode: int, after: int, code: str
+) -> None:
+    """In a folder of the service's a key is closed only where the service reads it all the same."""
+    os.chown(lineage.paths.key.parent, 4242, 4243)
+    os.chown(lineage.paths.key, owner, group)
+    lineage.paths.key.chmod(mode)
+    found = fixes(lineage.paths, look(lineage), [lineage.middle.certificate], "en")[0]
+    assert found.code == code
+    assert stat.S_IMODE(lineage.paths.key.stat().st_mode) == after
+    if code == "repair.key_of_another":
+        assert found.command.startswith(f"sudo chown 4242:4243 {lineage.paths.key} ")
+
+
+def facts(uid: int, gid: int, mode: int = 0o600) -> os.stat_result:
+    return os.stat_result((0o100000 | mode, 0, 0, 1, uid, gid, 0, 0, 0, 0))
+
+
+@pytest.mark.parametrize(
+    ("key", "is_read"),
+    [
+        pytest.param(facts(4242, 0), True, id="the folder owner's"),
+        pytest.param(facts(0, 0, 0o644), False, id="root's alone"),
+        pytest.param(facts(0, 4244, 0o640), True, id="root's, given to a group"),
+        pytest.param(facts(4244, 4244, 0o640), False, id="a third account's"),
+        pytest.param(facts(4244, 4243, 0o640), True, id="a third account's, with the folder's group"),
+    ],
+)
+def test_whoever_owns_the_folder_is_taken_for_the_reader(key: os.stat_result, is_read: bool) -> None:
+    """A closed key is read by its owner, and by a group that it was given to."""
+    assert repair._stays_readable(key, facts(4242, 4243)) is is_read
+
+
+def test_a_key_that_would_be_lost_is_left_alone(lineage: Lineage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the server could not read the closed key nothing changes, and the command that helps is given."""
+    lineage.paths.key.chmod(0o644)
+    monkeypatch.setattr(repair, "_stays_readable", lambda *_: False)
+    found = fixes(lineage.paths, look(lineage), [lineage.middle.certificate], "en")[0]
+    assert (found.code, found.level) == ("repair.key_of_another", Level.WARN)
+    assert stat.S_IMODE(lineage.paths.key.stat().st_mode) == 0o644
+
+
+def test_a_key_closed_meanwhile_needs_no_repair(lineage: Lineage) -> None:
+    """What somebody else has mended since the look is not told as done."""
+    lineage.paths.key.chmod(0o644)
+    seen = look(lineage)
+    lineage.paths.key.chmod(0o600)
+    codes = [finding.code for finding in fixes(lineage.paths, seen, [lineage.middle.certificate], "en")]
+    assert codes == ["repair.chain"]

@@ -10,7 +10,7 @@ from threading import Thread
 import pytest
 
 from app.domain.finding import Level
-from app.tls.chain import ServedPair, full_chain
+from app.tls.chain import ServedPair, put_together, read_content
 from app.tls.doctor import examine_served
 from tests.authorities import DOMAIN, Lineage
 
@@ -51,7 +51,7 @@ def serving(lineage: Lineage, *chain: bytes) -> ssl.SSLContext:
 
 
 def expected(lineage: Lineage) -> ServedPair:
-    return full_chain(lineage.paths.cert, lineage.paths.key, lineage.paths.ca_bundle)
+    return put_together(read_content(lineage.paths, "ru"), lineage.paths, "ru")
 
 
 def test_the_chain_of_the_files_is_recognised(lineage: Lineage) -> None:

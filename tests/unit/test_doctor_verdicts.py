@@ -1,15 +1,20 @@
 """What the doctor says of each way in which certificate files go wrong."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
 
 from app.domain.errors import CertificateBroken
 from app.domain.finding import Finding, Level
-from app.tls.certificates import CAUSES, Language
+from app.domain.ownership import Ownership
+from app.tls import certificates, doctor_files
+from app.tls.causes import CAUSES
+from app.tls.certificates import Language
 from app.tls.doctor import Seen, examine_files
 from app.tls.doctor_voice import CATALOGUE
 from app.tls.doctor_words import REMEDIES
@@ -44,6 +49,24 @@ def test_files_in_order_give_nothing_but_good_news(lineage: Lineage) -> None:
     ]
     assert bad(seen) == []
     assert seen.pair is not None
+
+
+def test_a_key_of_the_service_s_is_asked_about_and_not_taken(lineage: Lineage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that only we may not read, for it is another account's, warns and names the command to ask as that one."""
+    whose = Ownership("aisha", "operator", "operator", is_ours=False, is_roots=False)
+    real = Path.open
+
+    def refuse(path: Path, *words: Any) -> Any:
+        if path == lineage.paths.key:
+            raise PermissionError(13, "Permission denied")
+        return real(path, *words)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    for module in (certificates, doctor_files):
+        monkeypatch.setattr(module, "ownership_of", lambda _: whose)
+    (finding,) = bad(look(lineage))
+    assert (finding.code, finding.level) == ("files.foreign", Level.WARN)
+    assert finding.command == f"sudo -u aisha {sys.executable} -m app.cli doctor"
 
 
 @pytest.mark.parametrize("name", CHAINS)

@@ -1,11 +1,15 @@
 """Room on the disks."""
 
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from app.domain.finding import Level
+from app.domain.ownership import Ownership
+from app.host import disk
 from app.host.disk import MIB, look_at_folders
 
 
@@ -40,7 +44,54 @@ def test_a_folder_to_come_is_judged_by_its_parent(tmp_path: Path) -> None:
     assert [(one.code, str(tmp_path) in one.text) for one in found] == [("disk.ok", True)]
 
 
-def test_a_folder_we_may_not_write_is_a_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the right to write, room does not help."""
+@pytest.mark.parametrize(
+    ("whose", "code", "level", "command"),
+    [
+        pytest.param(
+            Ownership("aisha", "operator", "operator", is_ours=False, is_roots=False),
+            "disk.foreign",
+            Level.WARN,
+            "sudo -u aisha {python} -m app.cli doctor",
+            id="the service's",
+        ),
+        pytest.param(
+            Ownership("999", "operator", "operator", is_ours=False, is_roots=False),
+            "disk.foreign",
+            Level.WARN,
+            "sudo -u '#999' {python} -m app.cli doctor",
+            id="a number's",
+        ),
+        pytest.param(
+            Ownership("root", "operator", "aisha", is_ours=False, is_roots=True),
+            "disk.unwritable",
+            Level.FAIL,
+            "sudo chown -R aisha {folder}",
+            id="root's",
+        ),
+        pytest.param(
+            Ownership("operator", "operator", "operator", is_ours=True, is_roots=False),
+            "disk.unwritable",
+            Level.FAIL,
+            "chmod u+rwx {folder}",
+            id="ours",
+        ),
+    ],
+)
+def test_a_folder_we_may_not_write_is_never_taken_from_another(
+    whose: Ownership, code: str, level: Level, command: str, *, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is another account's stays its own and is asked about as that account; only root's is given away."""
     monkeypatch.setattr(os, "access", lambda *_: False)
-    assert [one.code for one in look_at_folders([tmp_path], "en")] == ["disk.unwritable"]
+    monkeypatch.setattr(disk, "ownership_of", lambda _: whose)
+    [found] = look_at_folders([tmp_path], "en")
+    assert (found.code, found.level) == (code, level)
+    assert found.command == command.format(python=sys.executable, folder=tmp_path)
+
+
+def test_a_folder_behind_a_closed_one_is_judged_by_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where we may not even look, the nearest folder that can be seen is judged, and nothing crashes."""
+    real = os.path.exists
+    monkeypatch.setattr(os.path, "exists", lambda path: Path(path).name != "data" and real(path))
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    [found] = look_at_folders([tmp_path / "data"], "en")
+    assert f"{tmp_path}:" in found.text

@@ -1,6 +1,7 @@
 """The `.env` file."""
 
 import os
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,6 +10,9 @@ from dotenv import dotenv_values
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from app.domain.finding import Level
+from app.domain.ownership import Ownership
+from app.host import envfile
 from app.host.envfile import look_at_env_file, mend_env_file
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -61,6 +65,61 @@ def test_a_file_that_is_a_folder_is_told(tmp_path: Path) -> None:
     assert [one.code for one in look_at_env_file(tmp_path / ".env", "en")] == ["envfile.unreadable"]
 
 
+@pytest.mark.parametrize(
+    ("whose", "code", "command"),
+    [
+        pytest.param(
+            Ownership("aisha", "operator", "operator", is_ours=False, is_roots=False),
+            "envfile.foreign",
+            "sudo -u aisha {python} -m app.cli doctor",
+            id="the service's",
+        ),
+        pytest.param(
+            Ownership("root", "operator", "aisha", is_ours=False, is_roots=True),
+            "envfile.unreadable",
+            "sudo chown aisha {file}",
+            id="root's",
+        ),
+    ],
+)
+def test_a_closed_file_is_never_taken_from_another(
+    whose: Ownership, code: str, command: str, env: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A .env of another account is asked about as that account; only root's is given away."""
+
+    def refuse(*_: object, **__: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    monkeypatch.setattr(envfile, "ownership_of", lambda _: whose)
+    [found] = look_at_env_file(env, "en")
+    assert (found.code, found.level) == (code, Level.WARN)
+    assert found.command == command.format(python=sys.executable, file=env)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_a_file_of_root_s_in_the_service_s_folder_is_not_locked(env: Path) -> None:
+    """Closed, it could be read by root alone: --fix leaves it, and the command gives it to the folder's owner."""
+    os.chown(env.parent, 4242, 4243)
+    env.write_text('A="1"\n')
+    env.chmod(0o644)
+    found, _ = look_at_env_file(env, "en")
+    assert (found.fixable, found.command) == (False, f"sudo chown 4242:4243 {env} && sudo chmod o= {env}")
+    assert mend_env_file(env, NOW, "en") == []
+    assert env.stat().st_mode & 0o777 == 0o644
+
+
+def test_a_file_that_would_be_lost_is_left_alone(env: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the server could not read the closed file nothing is mended, and the look says so."""
+    env.write_text('A="1"\n')
+    env.chmod(0o644)
+    monkeypatch.setattr(envfile, "_locks_out", lambda *_: True)
+    assert mend_env_file(env, NOW, "en") == []
+    found, _ = look_at_env_file(env, "en")
+    assert (found.code, found.fixable) == ("envfile.world_readable", False)
+    assert env.read_text() == 'A="1"\n'
+
+
 def test_no_value_is_ever_shown(env: Path) -> None:
     """Findings and repairs name settings and lines, never values."""
     env.write_text(f"export FAL_KEY='{CANARY}' # {CANARY}\nTELEGRAM_TOKEN={CANARY} # {CANARY}\n")
@@ -82,11 +141,11 @@ def test_mending_takes_quotes_off_and_keeps_the_former_file(env: Path) -> None:
 
 
 def test_mending_closes_the_file_and_its_copy(env: Path) -> None:
-    """After mending neither the file nor the copy of the former one is readable by others."""
+    """After mending neither the file nor the copy of the former one is open to others; a group still reads both."""
     env.write_text('A="1"\n')
     env.chmod(0o644)
     mend_env_file(env, NOW, "en")
-    assert [path.stat().st_mode & 0o777 for path in sorted(env.parent.iterdir())] == [0o600, 0o600]
+    assert [path.stat().st_mode & 0o777 for path in sorted(env.parent.iterdir())] == [0o640, 0o640]
 
 
 def test_mending_twice_does_nothing_more(env: Path) -> None:

@@ -9,12 +9,15 @@ from app.host.commands import Answer, Run
 from app.host.firewall import look_at_firewall
 
 UFW = """Status: active
+Logging: on (low)
+Default: {default} (incoming), allow (outgoing), disabled (routed)
+New profiles: skip
 
 To                         Action      From
 --                         ------      ----
-22/tcp                     ALLOW       Anywhere
+22/tcp                     ALLOW IN    Anywhere
 {rule}
-22/tcp (v6)                ALLOW       Anywhere (v6)
+22/tcp (v6)                ALLOW IN    Anywhere (v6)
 """
 NFT = """table inet filter {{
 \tchain input {{
@@ -45,6 +48,14 @@ def look(run: Run, tmp_path: Path) -> list[str]:
         ("80,443,8443/tcp            ALLOW       Anywhere", "firewall.open"),
         ("8000:9000/tcp              LIMIT       Anywhere", "firewall.open"),
         ("Anywhere                   ALLOW       Anywhere", "firewall.open"),
+        ("8443/tcp (Aisha Webhook)   ALLOW IN    Anywhere", "firewall.open"),
+        ("80,443,8443/tcp (Aisha Full) ALLOW IN    Anywhere                   # ours", "firewall.open"),
+        ("8443/tcp (Aisha Webhook (v6)) ALLOW IN    Anywhere (v6)", "firewall.open"),
+        ("443/tcp (Nginx HTTPS)      ALLOW IN    Anywhere", "firewall.closed"),
+        ("8443/tcp on eth0           ALLOW IN    Anywhere", "firewall.open"),
+        ("8443/tcp on lo             ALLOW IN    Anywhere", "firewall.closed"),
+        ("192.0.2.1 8443/tcp         ALLOW IN    Anywhere", "firewall.open"),
+        ("8443/tcp                   ALLOW OUT   Anywhere", "firewall.closed"),
         ("8443/udp                   ALLOW       Anywhere", "firewall.closed"),
         ("8443/tcp                   DENY        Anywhere", "firewall.closed"),
         ("8443/tcp                   ALLOW       10.0.0.5", "firewall.closed"),
@@ -54,12 +65,39 @@ def look(run: Run, tmp_path: Path) -> list[str]:
 )
 def test_ufw_s_rules_are_read(rule: str, code: str, tmp_path: Path) -> None:
     """The port is open when a rule for everybody names it, and closed otherwise."""
-    assert look(machine(ufw=Answer(0, UFW.format(rule=rule))), tmp_path) == [code]
+    assert look(machine(ufw=Answer(0, UFW.format(rule=rule, default="deny"))), tmp_path) == [code]
+
+
+@pytest.mark.parametrize(
+    ("default", "rule", "code"),
+    [
+        ("allow", "", "firewall.open"),
+        ("allow", "8443/tcp                   DENY IN     Anywhere", "firewall.closed"),
+        ("reject", "", "firewall.closed"),
+    ],
+)
+def test_ufw_s_default_decides_where_no_rule_does(default: str, rule: str, code: str, tmp_path: Path) -> None:
+    """Without a rule for the port, what ufw does with everything that comes in counts."""
+    assert look(machine(ufw=Answer(0, UFW.format(rule=rule, default=default))), tmp_path) == [code]
+
+
+def test_ufw_is_asked_for_its_default(tmp_path: Path) -> None:
+    """Only `verbose` tells the default and the ports of profiles."""
+    asked: list[Sequence[str]] = []
+
+    def run(words: Sequence[str]) -> Answer | None:
+        asked.append(words)
+        return None
+
+    look(run, tmp_path)
+    assert asked[0] == ["ufw", "status", "verbose"]
 
 
 def test_the_remedy_of_a_closed_ufw_is_its_command(tmp_path: Path) -> None:
     """Whoever copies the command opens the port."""
-    [found] = look_at_firewall(8443, "en", run=machine(ufw=Answer(0, UFW.format(rule=""))), ufw_settings=tmp_path / "x")
+    [found] = look_at_firewall(
+        8443, "en", run=machine(ufw=Answer(0, UFW.format(rule="", default="deny"))), ufw_settings=tmp_path / "x"
+    )
     assert found.command == "sudo ufw allow 8443/tcp"
 
 

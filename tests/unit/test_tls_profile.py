@@ -120,6 +120,19 @@ def test_where_groups_cannot_be_chosen_the_log_says_so(
     assert [(line["event"], line["log_level"]) for line in lines] == [("tls.groups_unset", "warning")]
 
 
+class OwnGroups(ssl.SSLContext):
+    """A context as Python 3.15 has it, which knows none of the groups."""
+
+    def set_groups(self, groups: str) -> None:
+        raise ssl.SSLError(1, f"unknown group: {groups}")
+
+
+def test_a_python_that_sets_groups_itself_refuses_alike() -> None:
+    """What ssl raises for a group that it does not know is our own error, too, so the server starts all the same."""
+    with pytest.raises(GroupsUnset, match="P-257"):
+        restrict_groups(OwnGroups(ssl.PROTOCOL_TLS_SERVER), ["P-257"])
+
+
 def test_a_group_that_openssl_does_not_know_is_named() -> None:
     """A misspelt group is refused by name instead of leaving a context without any."""
     with pytest.raises(GroupsUnset, match="P-257"):
