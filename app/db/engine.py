@@ -105,13 +105,25 @@ class Database:
             if self._on_damage is not None:
                 self._on_damage()
             raise
+        except DatabaseUnavailable as error:
+            await self._forget_after(error)
+            raise
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Transaction]:
         """Open a read-only view. Raises DatabaseUnavailable as `write` does."""
-        with _translated():
-            async with asyncio.timeout(PATIENCE), self.engine.connect() as connection:
-                yield await connection.execution_options(write=False)
+        try:
+            with _translated():
+                async with asyncio.timeout(PATIENCE), self.engine.connect() as connection:
+                    yield await connection.execution_options(write=False)
+        except DatabaseUnavailable as error:
+            await self._forget_after(error)
+            raise
+
+    async def _forget_after(self, error: DatabaseUnavailable) -> None:
+        """Close what lies in the pool when a connection was mute: its fellows are as old, and each would cost as long."""
+        if not self.is_sqlite and isinstance(error.__cause__, TimeoutError):
+            await self.engine.dispose()
 
     async def close(self) -> None:
         """Close every connection; call before the loop ends."""

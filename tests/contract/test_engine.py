@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from sqlalchemy import event, exc, select, text
+from sqlalchemy import QueuePool, event, exc, select, text
 
 from app.db import chores, engine, inbox
 from app.db.engine import Database, Transaction, open_database
@@ -380,3 +380,29 @@ async def test_unavailability_tells_the_drivers_first_line_only(
             with pytest.raises(DatabaseUnavailable) as caught:
                 await touch(database, SECRET)
     assert str(caught.value) == "database is locked"
+
+
+def idle_connections(database: Database) -> int:
+    pool = database.engine.pool
+    assert isinstance(pool, QueuePool)
+    return pool.checkedin()
+
+
+@pytest.mark.parametrize("reading", [False, True])
+async def test_after_a_mute_connection_none_of_its_age_is_used(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch, reading: bool
+) -> None:
+    """Five half-open connections would cost five times the patience; a fresh one costs none (fault 10)."""
+    async with opened(postgres_url) as database:
+        async with AsyncExitStack() as stack:
+            for _ in range(3):
+                connection = await stack.enter_async_context(database.read())
+                await connection.execute(text("SELECT 1"))
+        assert idle_connections(database) == 3
+        monkeypatch.setattr(engine, "PATIENCE", 0.2)
+        with pytest.raises(DatabaseUnavailable, match="no answer within"):
+            async with database.read() if reading else database.write() as connection:
+                await connection.execute(text("SELECT pg_sleep(3)"))
+        assert idle_connections(database) == 0
+        monkeypatch.undo()
+        await touch(database)
