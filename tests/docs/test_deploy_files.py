@@ -136,6 +136,14 @@ def test_compose_yaml_follows_the_compose_specification() -> None:
     assert code == 0, said
 
 
+def test_the_workflow_follows_its_schema() -> None:
+    """What GitHub runs is valid by the schema of workflows, and runs what CI runs here."""
+    workflow = ROOT / ".github" / "workflows" / "ci.yml"
+    code, said = said_by("check-jsonschema", "--builtin-schema", "vendor.github-workflows", workflow)
+    assert code == 0, said
+    assert ".ci/run" in workflow.read_text()
+
+
 def test_nginx_never_redirects() -> None:
     """No file of ours holds a redirect of any kind: fal gives a delivery up at a 3xx."""
     for path in sorted(NGINX.glob("*.conf")):

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 
 OF_EACH = 50  # of five kinds
 TIMEOUT = 15.0  # s, the default
-DELIVERIES, AT_ONCE = 1000, 4
+DELIVERIES, AT_ONCE, ROUNDS = 1000, 4, 3
 TIMES_QUIET = 2.0  # so many times the quiet p99 may be reached
 
 
@@ -51,11 +51,12 @@ async def test_slow_clients_are_closed_while_deliveries_keep_their_pace(
                 server.url + PATH, fal_twin.key, user_id=ACCOUNT, verify_tls=False, connections=AT_ONCE
             ) as fal:
                 await p99_of(fal, 0)  # until everything is warm
-                quiet = await p99_of(fal, DELIVERIES)
+                # Whatever else the machine does can only add: the best of a few rounds is the server's own.
+                quiet = min([await p99_of(fal, number * DELIVERIES) for number in range(1, 1 + ROUNDS)])
                 async with besieged(port, OF_EACH) as clients:
                     await asyncio.sleep(2)  # until they are all there
                     held = sum(not task.done() for tasks in clients.values() for task in tasks)
-                    meanwhile = await p99_of(fal, 2 * DELIVERIES)
+                    meanwhile = min([await p99_of(fal, (number + 4) * DELIVERIES) for number in range(ROUNDS)])
                     endured = {name: max(await asyncio.gather(*tasks)) for name, tasks in clients.items()}
         finally:
             assert await server.stop() == 0
