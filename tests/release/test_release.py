@@ -68,8 +68,10 @@ def test_every_release_has_its_day_newest_first() -> None:
 
 @release_only
 def test_the_changelog_tells_of_this_version() -> None:
-    """Its newest heading is the version, and nothing waits under "Unreleased"."""
-    assert HEADINGS[0][0] == __version__, "move what stands under [Unreleased] below a heading of this version"
+    """Its newest release is the version, and nothing waits under "Unreleased"."""
+    waiting = CHANGELOG.partition("## [Unreleased]")[2].partition("\n## [")[0].strip()
+    assert waiting == "", "move what stands under [Unreleased] below a heading of this version"
+    assert next(version for version, _ in HEADINGS if version != "Unreleased") == __version__
 
 
 @release_only
