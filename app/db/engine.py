@@ -121,7 +121,7 @@ class Database:
             raise
 
     async def _forget_after(self, error: DatabaseUnavailable) -> None:
-        """Close what lies in the pool when a connection was mute: the others are as old, and each would cost as long."""
+        """Close what lies in the pool when one connection was mute: the others are as old, each would cost as long."""
         if not self.is_sqlite and isinstance(error.__cause__, TimeoutError):
             await self.engine.dispose()
 
