@@ -28,8 +28,8 @@ class Procrastinate:
         async def trivial(key: str) -> None:
             await body(key)
 
-        @self._app.periodic(cron="* * * * * */5")  # type: ignore[untyped-decorator]
-        @self._app.task(name="retry_stalled_jobs", queueing_lock="retry_stalled_jobs", pass_context=True)  # type: ignore[untyped-decorator]
+        @self._app.periodic(cron="* * * * * */5")  # type: ignore[untyped-decorator]  # rivals are untyped
+        @self._app.task(name="retry_stalled_jobs", queueing_lock="retry_stalled_jobs", pass_context=True)  # type: ignore[untyped-decorator]  # rivals are untyped
         async def retry_stalled_jobs(context: Any, timestamp: int) -> None:
             del timestamp
             for job in await context.app.job_manager.get_stalled_jobs(seconds_since_heartbeat=LEASE):
