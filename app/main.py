@@ -14,13 +14,14 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
 from app import __version__
-from app.bootstrap import Services, check_database, in_background, needs_migration, running
+from app.bootstrap import Services, check_database, in_background, running
 from app.core.clock import SystemClock
 from app.core.config import Settings
 from app.core.loading import load_settings
 from app.core.logger import register_secrets, setup_logging
 from app.core.sources import environment
 from app.domain.errors import DatabaseBehind, DatabaseUnavailable, StartRefused
+from app.domain.wording import Language
 from app.routers import health
 from app.routers.docs import serve_docs
 from app.routers.fal_webhook import PATH, WebhookLane, WebhookParts
@@ -34,7 +35,7 @@ from app.server.listener import LOOPBACK, Listener
 from app.server.proxies import ClientAddress
 from app.server.run import serve
 from app.server.systemd import inherited_socket
-from app.tls.certificates import Language, ensure_pair
+from app.tls.certificates import ensure_pair
 from app.tls.live import LiveContext
 from app.worker import Worker
 
@@ -188,11 +189,6 @@ def prepare_database(settings: Settings) -> None:
         migrate(url)
         log.info("database.migrated")
         asyncio.run(check_database(settings))
-
-
-def is_behind(settings: Settings) -> bool:
-    """Tell whether migrations are missing. Raises DatabaseUnavailable."""
-    return asyncio.run(needs_migration(settings))
 
 
 def load_certificate(settings: Settings) -> LiveContext | None:

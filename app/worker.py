@@ -97,7 +97,7 @@ class Worker:
                 wait = self._pause(failures)
                 failures += 1
                 log.warning("worker.database_unavailable", job=job.name, cause=str(error), retry_in=wait)
-            except Exception:
+            except Exception:  # a bug of one job must end neither that job nor the others
                 wait = self._pause(failures)
                 failures += 1
                 log.exception("worker.step_failed", job=job.name, retry_in=wait)

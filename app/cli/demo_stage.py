@@ -17,8 +17,8 @@ from app.db import desk
 from app.db.desk import Queue
 from app.db.engine import Database, open_database
 from app.domain.training import Trainer
+from app.domain.wording import Language
 from app.routers.fal_webhook import PATH
-from app.tls.certificates import Language
 from app.twins import bodies
 from app.twins.fal import FalTwin
 from app.twins.forgeries import Forgery

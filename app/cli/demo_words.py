@@ -1,6 +1,6 @@
 """What the demo says, in Russian and in English: for somebody who sees this server for the first time."""
 
-from app.tls.certificates import Language
+from app.domain.wording import Language, pick
 
 WORDS: dict[str, tuple[str, str]] = {  # Russian, English
     "intro": (
@@ -185,8 +185,7 @@ class Words:
 
     def __init__(self, language: Language) -> None:
         self.language: Language = language
-        self._index = 1 if language == "en" else 0
 
     def __call__(self, key: str, /, **values: object) -> str:
         """Say one thing."""
-        return WORDS[key][self._index].format(**values)
+        return pick(WORDS[key], self.language).format(**values)

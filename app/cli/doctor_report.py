@@ -9,7 +9,7 @@ import typer
 
 from app.core.text import one_line
 from app.domain.finding import Finding, Level
-from app.domain.wording import Language
+from app.domain.wording import Language, pick
 
 COLOURS = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}
 MARK_WIDTH = 4
@@ -33,9 +33,8 @@ def as_row(found: Finding) -> dict[str, Any]:
 
 def show(done: Sequence[Finding], found: Sequence[Finding], language: Language, *, fix: bool) -> None:
     """Print what was done and what was found. Colours only on a terminal; what a stranger wrote cannot steer it."""
-    tongue = 1 if language == "en" else 0
     if fix:
-        typer.echo(WORDS["done" if done else "nothing"][tongue])
+        typer.echo(pick(WORDS["done" if done else "nothing"], language))
         for one in done:
             _print(one)
         typer.echo()
@@ -43,15 +42,15 @@ def show(done: Sequence[Finding], found: Sequence[Finding], language: Language, 
         _print(one)
     count = Counter(one.level for one in (*done, *found))
     typer.echo()
-    typer.echo(WORDS["total"][tongue].format(**{level.value: count[level] for level in Level}))
+    typer.echo(pick(WORDS["total"], language).format(**{level.value: count[level] for level in Level}))
     bad = [one for level in (Level.FAIL, Level.WARN) for one in (*done, *found) if one.level is level]
     if not bad:
-        typer.echo(WORDS["well"][tongue])
+        typer.echo(pick(WORDS["well"], language))
         return
     if not fix and any(one.fixable for one in bad):
-        typer.echo(WORDS["fixable"][tongue].format(command="aisha-webhook doctor --fix"))
+        typer.echo(pick(WORDS["fixable"], language).format(command="aisha-webhook doctor --fix"))
     step = next((one.command or one.remedy for one in bad if one.command or one.remedy), "")
-    typer.echo(WORDS["next"][tongue].format(step=one_line(step)))
+    typer.echo(pick(WORDS["next"], language).format(step=one_line(step)))
 
 
 def _print(one: Finding) -> None:

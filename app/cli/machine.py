@@ -9,8 +9,9 @@ from pathlib import Path
 from app.core.clock import SystemClock
 from app.core.loading import ENV_FILE
 from app.domain.finding import Finding
+from app.domain.wording import Language
 from app.host import asking, commands, disk, firewall, names, nginx_files
-from app.tls.certificates import Language, PairPaths
+from app.tls.certificates import PairPaths
 from app.tls.chain import ServedPair
 from app.tls.doctor import Seen, examine_files, examine_served
 

@@ -7,6 +7,7 @@ from app.cli.machine import Machine
 from app.cli.pair import FETCH_SECONDS, missing_issuers, names_of, paths_of
 from app.core.config import Settings
 from app.domain.finding import Finding
+from app.domain.wording import pick
 from app.flows.examine import Look, examine, in_thread
 from app.host.envfile import mend_env_file
 from app.tls.aia import Issuers
@@ -32,7 +33,7 @@ async def mend(settings: Settings, machine: Machine, *, only_tls: bool) -> list[
 async def _mend_pair(settings: Settings, machine: Machine) -> list[Finding]:
     """Fetch what is missing by a deadline; mend, unless that was late, without one."""
     paths, language = paths_of(settings), settings.operator_language
-    subject = "сертификат" if language == "ru" else "certificate"
+    subject = pick(("сертификат", "certificate"), language)
     fetched: list[tuple[Seen, Issuers]] = []
 
     def look() -> tuple[Seen, Issuers]:

@@ -12,7 +12,7 @@ from app.core.config import Settings
 from app.db.engine import open_database
 from app.db.url import sqlite_file
 from app.domain.finding import Finding
-from app.domain.wording import Words
+from app.domain.wording import Words, pick
 from app.fal.account import look_at_account
 from app.fal.client import make_client
 from app.fal.reach import Reach
@@ -104,7 +104,7 @@ class Rounds:
         ]
 
     def _look(self, subject: str, at: Callable[[], Awaitable[Sequence[Finding]]], seconds: float = SECONDS) -> Look:
-        return Look(SUBJECTS[subject][1 if self._language == "en" else 0], at, seconds * self._machine.patience)
+        return Look(pick(SUBJECTS[subject], self._language), at, seconds * self._machine.patience)
 
     async def _seen(self) -> Seen:
         """Read the certificate's files, once for everyone who asks."""

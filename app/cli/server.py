@@ -1,11 +1,13 @@
 """Start the server; bring the database up to date."""
 
+import asyncio
 import sys
 from typing import Annotated
 
 import typer
 
 from app import main
+from app.bootstrap import needs_migration
 from app.core.loading import load_settings
 from app.db.migrate import migrate as run_migrations
 from app.db.tables import HEAD
@@ -26,7 +28,7 @@ def migrate(
     """Bring our tables up to date; the bot's tables are never touched."""
     settings = load_settings()
     if check:
-        behind = main.is_behind(settings)
+        behind = asyncio.run(needs_migration(settings))
         sys.stdout.write("behind: run `aisha-webhook migrate`\n" if behind else f"up to date: {HEAD}\n")
         raise typer.Exit(int(behind))
     run_migrations(settings.database_url.get_secret_value())

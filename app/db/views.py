@@ -1,4 +1,4 @@
-"""Reads for people: totals without ids or names, and lists for the operator."""
+"""Reads for people: totals without ids or names."""
 
 from collections.abc import Sequence
 from typing import Any

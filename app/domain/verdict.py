@@ -1,5 +1,6 @@
 """What becomes of a claimed row: Done | Retry(at) | Bury(why)."""
 
+import traceback
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -9,6 +10,7 @@ DOWN_PATIENCE = timedelta(hours=48)  # longer than any outage of fal's or Telegr
 DOWN_CAP = timedelta(seconds=30)
 ORPHAN_KEEN = timedelta(minutes=10)
 ORPHAN_STEP = timedelta(seconds=3)
+TRACE_KEPT = 8000  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,11 @@ def wait_out(why: str, detail: str, *, failures: int, since: datetime, now: date
     if now - since >= DOWN_PATIENCE:
         return Bury(why, detail)
     return Retry(now + min(backoff(failures, jitter), DOWN_CAP), why)
+
+
+def last_words(error: Exception) -> str:
+    """Return the end of a traceback, as much as a row keeps."""
+    return "".join(traceback.format_exception(error))[-TRACE_KEPT:]
 
 
 def retry_or_bury(why: str, detail: str, *, failures: int, limit: int, now: datetime, jitter: float) -> Retry | Bury:

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 from app.domain.alert import Alarm, AlertLevel, Condition
 
-WARN_LEFT = 1 / 3  # of a certificate's lifetime; never days, for lifetimes shrink: 90 days, then 64, then 45
+# Of a certificate's lifetime; never days, for lifetimes shrink: 90 days, then 64, then 45. ACME clients renew at 1/3.
+WARN_LEFT = 1 / 3
 CRITICAL_LEFT = 1 / 6
 KEYS_STALE_AFTER = timedelta(hours=6)  # fal's keys are fetched every hour and may be used for a day
 SKEW = timedelta(seconds=60)  # of our clock from fal's: beyond this the operator should look

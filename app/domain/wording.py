@@ -27,19 +27,23 @@ class Wording:
 Catalogue = Mapping[str, Wording]
 
 
+def pick(words: Words, language: Language) -> str:
+    """Return the half of `words` that is in `language`."""
+    return words[1 if language == "en" else 0]
+
+
 def finding(catalogue: Catalogue, code: str, language: Language, **facts: object) -> Finding:
     """Word the finding `code`. In the command each fact is quoted for the shell: a path may hold anything.
 
     Raises KeyError for a code or a fact that is not there.
     """
     wording = catalogue[code]
-    tongue = 1 if language == "en" else 0
     quoted = {name: shlex.quote(str(fact)) for name, fact in facts.items()}
     return Finding(
         code=code,
         level=wording.level,
-        text=wording.text[tongue].format(**facts),
-        remedy=wording.remedy[tongue].format(**facts),
+        text=pick(wording.text, language).format(**facts),
+        remedy=pick(wording.remedy, language).format(**facts),
         command=wording.command.format(**quoted),
         fixable=wording.fixable,
     )

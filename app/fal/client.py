@@ -29,7 +29,7 @@ class FetchFailed(AishaError):
         self.why = why
 
 
-def make_client(*, connect_seconds: float = 5.0, read_seconds: float = 10.0) -> httpx2.AsyncClient:
+def make_client(*, connect_seconds: float = 5.0) -> httpx2.AsyncClient:
     """Build the one client for fal: no redirects, ten connections, no inflating.
 
     Proxies and trust anchors of the environment (HTTPS_PROXY, SSL_CERT_FILE) count: a host that may only leave
@@ -42,7 +42,7 @@ def make_client(*, connect_seconds: float = 5.0, read_seconds: float = 10.0) -> 
         "all://[::1]": None,
     }
     return httpx2.AsyncClient(
-        timeout=httpx2.Timeout(read_seconds, connect=connect_seconds, pool=connect_seconds),
+        timeout=httpx2.Timeout(10.0, connect=connect_seconds, pool=connect_seconds),
         limits=httpx2.Limits(max_connections=10, max_keepalive_connections=4, keepalive_expiry=5.0),
         follow_redirects=False,
         trust_env=True,

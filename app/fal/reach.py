@@ -13,7 +13,7 @@ import orjson
 
 from app.domain.finding import Finding, Level
 from app.domain.watching import SKEW, SKEW_CRITICAL
-from app.domain.wording import Catalogue, Language, Wording, finding
+from app.domain.wording import Catalogue, Language, Wording, finding, pick
 from app.fal.addresses import parse_ranges
 from app.fal.client import FetchFailed, get_capped, host_of, read_copy
 from app.fal.keys import parse_jwks
@@ -150,10 +150,10 @@ class Reach:
             kept = await read_copy(copy, BODY_LIMIT)
         except (OSError, ValueError):
             kept = None
-        tongue = 1 if self._language == "en" else 0
         if kept is None:
-            return COPIES["built_in"][tongue]
-        return COPIES["kept"][tongue].format(days=max((self._now() - kept[0]).days, 0))
+            return pick(COPIES["built_in"], self._language)
+        days = max((self._now() - kept[0]).days, 0)
+        return pick(COPIES["kept"], self._language).format(days=days)
 
 
 def _object(body: bytes) -> dict[str, object]:

@@ -104,14 +104,10 @@ def _measured(clock_ahead: timedelta | None) -> str:
     return f"; measured against fal's, this clock is {abs(seconds):.0f} s {'fast' if seconds > 0 else 'slow'}"
 
 
-def verify(signed: SignedHeaders, body_sha256_hex: str, keys: Sequence[VerifyKey]) -> bool:
-    """Tell whether any of `keys` signed these headers and the body with this lower-case hex SHA-256."""
-    return matching_key(signed, body_sha256_hex, keys) is not None
-
-
 def matching_key(signed: SignedHeaders, body_sha256_hex: str, keys: Sequence[VerifyKey]) -> VerifyKey | None:
-    """Return the first key that made the signature: a delivery carries no key id, so each is tried.
+    """Return the first key that signed these headers and the body with this lower-case hex SHA-256, None if none did.
 
+    A delivery carries no key id, so each is tried.
     The order is worth having right: a key in vain costs as much as a key that fits.
     """
     signed_message = signed.signature + signed.prefix + body_sha256_hex.encode()

@@ -1,1 +1,1 @@
-"""The verbs. Each flow call opens at most one transaction and commits it."""
+"""The verbs. A flow opens each transaction and commits it; nobody else does."""

@@ -1,7 +1,6 @@
 """Claimed deliveries → decide → one commit: change, notification and finish stand or fall together."""
 
 import asyncio
-import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -14,7 +13,7 @@ from app.db.trainings import BotTables
 from app.domain.delivery import ClaimedDelivery, milliseconds
 from app.domain.errors import ClaimLost, DatabaseUnavailable, PayloadUnreadable, ResultUnavailable
 from app.domain.training import Plan, Reading, Training, decide
-from app.domain.verdict import Bury, Done, Retry, Verdict, await_training, retry_or_bury, wait_out
+from app.domain.verdict import Bury, Done, Retry, Verdict, await_training, last_words, retry_or_bury, wait_out
 from app.fal import payload
 from app.flows.ports import Clock, FalQueue
 
@@ -200,7 +199,7 @@ class Apply:
             log.warning("delivery.claim_lost", request_id=item.claimed.request_id, delivery=item.claimed.claim.id)
             return
         log.error("delivery.apply_failed", request_id=item.claimed.request_id, exc_info=error)
-        detail = "".join(traceback.format_exception(error))[-8000:]
+        detail = last_words(error)
         verdict = self._postpone(item, "bug", detail, now)
         async with self._database.write() as transaction:
             await inbox.finish(transaction, [inbox.Finished(item.claimed, verdict, None)], now)

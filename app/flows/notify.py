@@ -1,7 +1,6 @@
 """Claimed notifications → Messenger → verdict, each in its slot."""
 
 import asyncio
-import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -19,7 +18,7 @@ from app.domain.errors import ClaimLost, DatabaseUnavailable
 from app.domain.notification import ClaimedNotification
 from app.domain.sending import SendOutcome, Uncertain
 from app.domain.telling import Judgement, judge
-from app.domain.verdict import Bury, Done, Retry, retry_or_bury
+from app.domain.verdict import Bury, Done, Retry, last_words, retry_or_bury
 from app.flows.ports import Clock, Messenger
 
 log = structlog.get_logger("app.webhook")
@@ -130,7 +129,7 @@ class Notify:
                 now=self._clock.now(),
                 jitter=self._chance(),
             )
-        except Exception as error:
+        except Exception as error:  # a bug in one message must not hold up the others
             log.exception("notification.failed", notification=item.claim.id)
             judgement = self._our_bug(item, error)
         await self._record(item, self._scoped(item, judgement))
@@ -170,7 +169,7 @@ class Notify:
     def _our_bug(self, item: ClaimedNotification, error: Exception) -> Judgement:
         verdict = retry_or_bury(
             "bug",
-            "".join(traceback.format_exception(error))[-8000:],
+            last_words(error),
             failures=item.failures,
             limit=self._limit,
             now=self._clock.now(),

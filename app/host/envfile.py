@@ -16,7 +16,7 @@ from dotenv import dotenv_values
 
 from app.domain.finding import Finding, Level
 from app.domain.ownership import ROOT
-from app.domain.wording import Catalogue, Language, Wording, finding
+from app.domain.wording import Catalogue, Language, Wording, finding, pick
 from app.host.owners import ownership_of
 
 OTHERS = stat.S_IROTH | stat.S_IWOTH
@@ -169,7 +169,6 @@ def mend_env_file(path: Path, now: datetime, language: Language) -> list[Finding
 
 
 def _mended(path: Path, now: datetime, language: Language) -> Iterator[str]:
-    tongue = 1 if language == "en" else 0
     # Started by root in a folder of somebody else's, a path may turn into a link meanwhile; a descriptor cannot.
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
@@ -180,7 +179,7 @@ def _mended(path: Path, now: datetime, language: Language) -> Iterator[str]:
             if _locks_out(facts, path):
                 return
             os.fchmod(descriptor, closed)
-            yield DONE["closed"][tongue].format(mode=mode, closed=closed)
+            yield pick(DONE["closed"], language).format(mode=mode, closed=closed)
     finally:
         os.close(descriptor)
     before = path.read_bytes()
@@ -189,7 +188,7 @@ def _mended(path: Path, now: datetime, language: Language) -> Iterator[str]:
         backup = path.with_name(f"{path.name}.{now:%Y%m%dT%H%M%SZ}.bak")
         _write(backup, before, like=path)
         _write(path, after, like=path)
-        yield DONE["unquoted"][tongue].format(backup=backup)
+        yield pick(DONE["unquoted"], language).format(backup=backup)
 
 
 def _unquoted(line: bytes) -> bytes:

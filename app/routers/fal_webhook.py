@@ -81,7 +81,7 @@ class WebhookLane:
             if parts.quiet.admits(address, error.code):
                 log.error("delivery.not_stored", code=error.code, address=address, cause=str(error))  # noqa: TRY400  expected trouble: its cause says it all
             response = _unavailable(error.code, error.retry_after)
-        except Exception:
+        except Exception:  # never 500: fal comes again after a 503, and by then the bug may be mended
             log.exception("delivery.bug", address=address)
             response = _unavailable("internal_error", Unavailable.retry_after)
         await _send(response, send)

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Literal
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -20,10 +19,9 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from app.domain.errors import CertificateBroken
+from app.domain.wording import Language, pick
 from app.tls.causes import ANEW, CAUSES, MENDED_BY
 from app.tls.owners import ownership_of
-
-Language = Literal["ru", "en"]
 
 SELF_SIGNED_LIFETIME = timedelta(days=365)  # Mozilla: at most 366
 CLOCK_SLACK = timedelta(hours=1)
@@ -67,7 +65,7 @@ def broken(cause: str, file: Path, paths: PairPaths, language: Language, reason:
     if file == paths.ca_bundle != paths.cert and command == ANEW:
         command = "mv {file} {file}.old"
     other = paths.key if file == paths.cert else paths.cert
-    words = (russian if language == "ru" else english).format(other=other, reason=reason, account=account).rstrip()
+    words = pick((russian, english), language).format(other=other, reason=reason, account=account).rstrip()
     places = {
         "file": file,
         "other": other,

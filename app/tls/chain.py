@@ -10,7 +10,8 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
-from app.tls.certificates import Language, PairPaths, broken, pkcs8
+from app.domain.wording import Language
+from app.tls.certificates import PairPaths, broken, pkcs8
 
 log = structlog.get_logger(__name__)
 

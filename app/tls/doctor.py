@@ -11,7 +11,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.utils import CryptographyDeprecationWarning
 
 from app.domain.finding import Finding
-from app.tls.certificates import Language, PairPaths, facts_of
+from app.domain.wording import Language
+from app.tls.certificates import PairPaths, facts_of
 from app.tls.chain import ServedPair, certificates_in, is_root
 from app.tls.doctor_case import Case
 from app.tls.doctor_chain import judge_order

@@ -6,7 +6,8 @@ from datetime import datetime
 
 from cryptography import x509
 
-from app.tls.certificates import Language, PairPaths
+from app.domain.wording import Language
+from app.tls.certificates import PairPaths
 from app.tls.chain import ServedPair
 
 

@@ -7,11 +7,9 @@ from typing import Any
 from cryptography import x509
 
 from app.domain.finding import Finding
-from app.tls.certificates import Language
+from app.domain.watching import CRITICAL_LEFT, WARN_LEFT
+from app.domain.wording import Language
 from app.tls.doctor_voice import say
-
-# Lifetimes shrink (90 days, 64, 45): shares of it keep their meaning, days do not. ACME clients renew at a third.
-SOON, NOW = 1 / 3, 1 / 6
 
 
 def judge_dates(
@@ -27,9 +25,9 @@ def judge_dates(
         finding = say("dates.not_yet_valid", language, **shown)
     elif now > until:
         finding = say("dates.expired", language, command=renewal, **shown)
-    elif share <= NOW:
+    elif share <= CRITICAL_LEFT:
         finding = say("dates.ends_now", language, command=renewal, **shown)
-    elif share <= SOON:
+    elif share <= WARN_LEFT:
         finding = say("dates.ends_soon", language, command=renewal, **shown)
     else:
         finding = say("dates.ok", language, **shown)

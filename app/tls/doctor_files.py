@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from app.domain.finding import Finding
-from app.tls.certificates import Language, PairBroken, PairPaths, broken
+from app.domain.wording import Language
+from app.tls.certificates import PairBroken, PairPaths, broken
 from app.tls.chain import (
     LARGEST_FILE,
     UTF8_MARK,

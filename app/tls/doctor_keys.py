@@ -7,7 +7,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from app.domain.finding import Finding
-from app.tls.certificates import CURVES, Language
+from app.domain.wording import Language
+from app.tls.certificates import CURVES
 from app.tls.chain import is_root
 from app.tls.doctor_voice import say
 

@@ -4,7 +4,7 @@ import ipaddress
 from collections.abc import Iterator, Sequence
 
 from app.domain.finding import Finding
-from app.tls.certificates import Language
+from app.domain.wording import Language
 from app.tls.doctor_voice import say
 
 SHOWN = 8

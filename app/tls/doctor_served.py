@@ -7,7 +7,7 @@ from typing import Any
 from cryptography import x509
 
 from app.domain.finding import Finding
-from app.tls.certificates import Language
+from app.domain.wording import Language
 from app.tls.chain import ServedPair
 from app.tls.doctor_chain import subject_of
 from app.tls.doctor_names import address_of, ascii_name

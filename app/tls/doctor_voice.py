@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from app.domain.finding import Finding, Level
-from app.domain.wording import Catalogue, Language, finding
+from app.domain.wording import Catalogue, Language, finding, pick
 from app.tls.certificates import PairBroken
 from app.tls.doctor_words import DATE_WORDS, FILE_WORDS, KEY_WORDS, NAME_WORDS, REMEDIES
 from app.tls.doctor_words_chain import CHAIN_WORDS, SERVED_WORDS
@@ -30,6 +30,6 @@ def say(
 
 def say_broken(error: PairBroken, language: Language) -> Finding:
     """Word a file that cannot be served: code `files.<cause>`; one that only we may not read warns."""
-    remedy = REMEDIES[error.cause][1 if language == "en" else 0]
+    remedy = pick(REMEDIES[error.cause], language)
     level = Level.WARN if error.cause == "foreign" else Level.FAIL
     return Finding(f"files.{error.cause}", level, error.told, remedy, error.command)

@@ -12,7 +12,8 @@ from threading import Lock
 import structlog
 
 from app.domain.errors import CertificateBroken
-from app.tls.certificates import CertificateFacts, Language, PairPaths, broken, facts_of
+from app.domain.wording import Language
+from app.tls.certificates import CertificateFacts, PairPaths, broken, facts_of
 from app.tls.chain import PairContent, ServedPair, assemble, read_content
 from app.tls.profile import PROFILES, ProfileName, choose_groups, hardened
 

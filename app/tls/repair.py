@@ -12,8 +12,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from app.domain.errors import AishaError
 from app.domain.finding import Finding
 from app.domain.ownership import ROOT
+from app.domain.wording import Language
 from app.tls.aia import issuer_urls
-from app.tls.certificates import Language, PairBroken, PairPaths
+from app.tls.certificates import PairBroken, PairPaths
 from app.tls.chain import ServedPair, issued_by, plain, put_together, read_content
 from app.tls.doctor import Seen
 from app.tls.doctor_chain import subject_of

@@ -11,9 +11,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from app.domain.errors import CertificateBroken
 from app.domain.ownership import Ownership
+from app.domain.wording import Language
 from app.tls import certificates
 from app.tls.causes import CAUSES
-from app.tls.certificates import Language, ensure_pair, facts_of, self_signed
+from app.tls.certificates import ensure_pair, facts_of, self_signed
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 LONG = "a" * 60 + ".example.kz"

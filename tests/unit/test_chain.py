@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.serialization import (
 from structlog.testing import capture_logs
 
 from app.domain.errors import CertificateBroken
-from app.tls.certificates import Language, PairPaths
+from app.domain.wording import Language
+from app.tls.certificates import PairPaths
 from app.tls.chain import ServedPair, assemble, read_content
 
 MARK = b"\xef\xbb\xbf"

@@ -12,9 +12,9 @@ from cryptography import x509
 from app.domain.errors import CertificateBroken
 from app.domain.finding import Finding, Level
 from app.domain.ownership import Ownership
+from app.domain.wording import Language
 from app.tls import certificates, doctor_files
 from app.tls.causes import CAUSES
-from app.tls.certificates import Language
 from app.tls.doctor import Seen, examine_files
 from app.tls.doctor_voice import CATALOGUE
 from app.tls.doctor_words import REMEDIES
