@@ -29,7 +29,8 @@ async def claim_due(
     """Take up to `limit` due rows, oldest first, until `lease_until`.
 
     `marks` are more columns to set, `only` more conditions. A row that is not finished by then is simply due again:
-    that is the whole crash rescue. Rows that another replica is claiming at this moment are skipped (SKIP LOCKED; SQLite has one writer anyway).
+    that is the whole crash rescue. Rows that another replica is claiming at this moment are skipped (SKIP LOCKED;
+    SQLite has one writer anyway).
     """
     due = (
         select(table.c.id)
