@@ -9,7 +9,8 @@ import typer
 from app.cli.output import Exit, print_json
 from app.core.clock import SystemClock
 from app.core.loading import load_settings
-from app.db.backup import BackupFailed, back_up
+from app.db.backup import back_up
+from app.domain.errors import BackupFailed
 
 app = typer.Typer(add_completion=False)
 

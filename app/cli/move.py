@@ -12,8 +12,8 @@ from app.cli.output import Exit, print_json
 from app.core.loading import load_settings
 from app.core.sources import environment
 from app.core.values import DatabaseUrl
-from app.db.moving import CopyFailed, OldNotClosed, closing_statements, copy_database
-from app.domain.errors import DatabaseUnavailable
+from app.db.moving import closing_statements, copy_database
+from app.domain.errors import CopyFailed, DatabaseUnavailable, OldNotClosed
 
 VARIABLE = "TARGET_DATABASE_URL"
 
@@ -81,7 +81,7 @@ def copy(
     settings = load_settings()
     words = WORDS[settings.operator_language]
     try:
-        copied = copy_database(settings.database_url.get_secret_value(), _target(to_file))
+        copied = copy_database(settings.database_url.get_secret_value(), _target(to_file, words))
     except CopyFailed as failed:
         _give_up(words, words[failed.code].format(**failed.facts))
     except OSError as error:
@@ -100,14 +100,14 @@ def copy(
     sys.stdout.write(f"{words['done']}\n")
 
 
-def _target(file: Path | None) -> str:
+def _target(file: Path | None, words: Mapping[str, str]) -> str:
     given = environment().get(VARIABLE, "") if file is None else file.read_text(encoding="utf-8", errors="replace")
     if not given.strip():
-        raise CopyFailed("no_target", variable=VARIABLE)
+        _give_up(words, words["no_target"].format(variable=VARIABLE))
     try:
         url = TypeAdapter(DatabaseUrl).validate_python(given.strip())
     except ValidationError:
-        raise CopyFailed("no_url") from None
+        _give_up(words, words["no_url"])
     return url.get_secret_value()
 
 

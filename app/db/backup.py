@@ -9,13 +9,9 @@ from datetime import datetime
 from pathlib import Path
 
 from app.db.url import parse_url, sqlite_file
-from app.domain.errors import AishaError
+from app.domain.errors import BackupFailed
 
 OURS = "webhook_*"
-
-
-class BackupFailed(AishaError):
-    """No usable copy was made; the message says why and what to do."""
 
 
 def back_up(database_url: str, folder: Path, now: datetime) -> Path:

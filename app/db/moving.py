@@ -12,32 +12,10 @@ from sqlalchemy.exc import DBAPIError
 from app.db.migrate import migrate, open_for_migration
 from app.db.tables import deliveries, metadata, notifications
 from app.db.url import sqlite_file
-from app.domain.errors import AishaError
+from app.domain.errors import CopyFailed, OldNotClosed
 
 BATCH = 500  # rows held in memory
 QUEUES = (deliveries, notifications)
-
-
-class CopyFailed(AishaError):
-    """Nothing was copied: `code` names why, `facts` are for the sentence about it (both in `app.cli.move`)."""
-
-    def __init__(self, code: str, **facts: object) -> None:
-        super().__init__(code, facts)
-        self.code = code
-        self.facts = facts
-
-
-class OldNotClosed(AishaError):
-    """The old database still has unfinished rows that are the new one's now: no server may be started on it.
-
-    `code` is `old_open`: every row is in the new database; or `commit_unknown`: the connection to the new one broke in
-    its commit, so every row is there or none. `facts` hold the cause. `closing_statements` close the old one by hand.
-    """
-
-    def __init__(self, code: str, **facts: object) -> None:
-        super().__init__(code, facts)
-        self.code = code
-        self.facts = facts
 
 
 def copy_database(source_url: str, target_url: str) -> dict[str, int]:

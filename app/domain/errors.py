@@ -1,4 +1,4 @@
-"""Every error this server raises on purpose.
+"""The errors that leave the package they are raised in; what a package raises and catches itself stands there.
 
 AishaError
 ├── StartRefused              the server must not start like this            exit 78
@@ -14,7 +14,11 @@ AishaError
 │       └── DatabaseDamaged   the disk failed under a write                  exit 75
 ├── PayloadUnreadable         a stored body is not a fal delivery            bury
 ├── ResultUnavailable         fal's queue did not give the result            retry
-└── ClaimLost                 another worker finished this row meanwhile     drop
+├── ClaimLost                 another worker finished this row meanwhile     drop
+├── BackupFailed              there is no whole copy of the database         exit 1
+└── MoveFailed                the way to another database was not finished   exit 1
+    ├── CopyFailed            nothing was copied
+    └── OldNotClosed          the old database has unfinished rows, too
 """
 
 from collections.abc import Sequence
@@ -107,3 +111,28 @@ class ResultUnavailable(AishaError):
 
 class ClaimLost(AishaError):
     """Another worker claimed or finished this row meanwhile: what was planned here is dropped."""
+
+
+class BackupFailed(AishaError):
+    """No usable copy was made; the text says why and what to run."""
+
+
+class MoveFailed(AishaError):
+    """The way to another database was not finished: `code` names why, `facts` fill the sentence about it."""
+
+    def __init__(self, code: str, **facts: object) -> None:
+        super().__init__(code, facts)
+        self.code = code
+        self.facts = facts
+
+
+class CopyFailed(MoveFailed):
+    """Nothing was copied."""
+
+
+class OldNotClosed(MoveFailed):
+    """The old database still has unfinished rows that are the new one's now: no server may be started on it.
+
+    `code` is `old_open`: every row is in the new database; or `commit_unknown`: the connection to the new one broke in
+    its commit, so every row is there or none.
+    """

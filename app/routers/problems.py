@@ -11,13 +11,19 @@ from starlette.responses import Response
 
 log = structlog.get_logger(__name__)
 
+MEDIA_TYPE = "application/problem+json"
 CODES = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large", 500: "internal_error"}
 
 
+def problem_body(status: int, code: str, detail: str) -> bytes:
+    """Return the JSON of one problem. `detail` is one sentence without anything secret."""
+    title = HTTPStatus(status).phrase
+    return orjson.dumps({"type": "about:blank", "title": title, "status": status, "code": code, "detail": detail})
+
+
 def problem(status: int, code: str, detail: str, headers: Mapping[str, str] | None = None) -> Response:
-    """Make the answer. `detail` is one sentence without anything secret."""
-    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "code": code, "detail": detail}
-    return Response(orjson.dumps(body), status, headers, media_type="application/problem+json")
+    """Make the answer out of it."""
+    return Response(problem_body(status, code, detail), status, headers, media_type=MEDIA_TYPE)
 
 
 async def on_http_exception(_request: Request, error: Exception) -> Response:

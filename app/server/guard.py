@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from app.server.hosts import problem
+from app.routers.problems import problem_body
 from app.server.patience import Patience, acknowledged, unsent
 
 MOST_HEADERS = 100
@@ -136,7 +136,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def _refuse(self, refusal: Refusal) -> None:
         status, code, detail = self.refusal = refusal
         if self._our_turn():
-            body = problem(status, code, detail)
+            body = problem_body(status, code, detail)
             lines = [b"%s: %s\r\n" % header for header in self.server_state.default_headers]
             self.transport.write(
                 b"%s%scontent-type: application/problem+json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%s"

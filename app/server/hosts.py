@@ -1,13 +1,13 @@
 """Which names this server answers to."""
 
-import json
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from http import HTTPStatus
 from ipaddress import IPv6Address
 
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.routers.problems import problem
 
 AUTHORITY = re.compile(
     r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?))(?::(?P<port>[0-9]{1,5}))?",
@@ -15,13 +15,6 @@ AUTHORITY = re.compile(
 )
 HIGHEST_PORT = 65535
 KNOWN_HOSTS = 256
-
-
-def problem(status: int, code: str, detail: str) -> bytes:
-    """Return an RFC 9457 body, as JSON bytes."""
-    title = HTTPStatus(status).phrase
-    fields = {"type": "about:blank", "title": title, "status": status, "code": code, "detail": detail}
-    return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 class HostGuard:
@@ -43,13 +36,8 @@ class HostGuard:
         if scope["type"] == "lifespan" or (_plain_target(scope) and self._allows(_host(scope))):
             await self.app(scope, receive, send)
         elif scope["type"] == "http":
-            body = problem(HTTPStatus.BAD_REQUEST, "host_not_allowed", "The Host header does not name this server.")
-            headers = [
-                (b"content-type", b"application/problem+json"),
-                (b"content-length", str(len(body)).encode()),
-            ]
-            await send({"type": "http.response.start", "status": HTTPStatus.BAD_REQUEST, "headers": headers})
-            await send({"type": "http.response.body", "body": body})
+            refusal = problem(400, "host_not_allowed", "The Host header does not name this server.")
+            await refusal(scope, receive, send)
         else:
             await send({"type": "websocket.close", "code": 1008})
 

@@ -15,10 +15,11 @@ from psycopg.rows import TupleRow
 from sqlalchemy import select
 
 from app.db import inbox
-from app.db.backup import BackupFailed, back_up
+from app.db.backup import back_up
 from app.db.engine import Database, open_database
 from app.db.tables import HEAD, deliveries
 from app.db.url import parse_url, sqlite_file
+from app.domain.errors import BackupFailed
 from tests.conftest import with_database
 from tests.factories import Bot, delivery, ok_body
 from tests.fakes import START

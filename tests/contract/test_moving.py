@@ -15,10 +15,10 @@ from sqlalchemy.exc import OperationalError
 from app.db import inbox, moving, outbox
 from app.db.engine import Database, open_database
 from app.db.migrate import migrate, open_for_migration
-from app.db.moving import CopyFailed, OldNotClosed, closing_statements, copy_database
+from app.db.moving import closing_statements, copy_database
 from app.db.tables import deliveries, metadata, notifications
 from app.domain.delivery import Claim, ClaimedDelivery
-from app.domain.errors import DatabaseUnavailable
+from app.domain.errors import CopyFailed, DatabaseUnavailable, OldNotClosed
 from app.domain.notification import Kind, Notification, Owner
 from tests.conftest import with_database
 from tests.factories import delivery

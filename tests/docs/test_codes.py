@@ -15,7 +15,7 @@ from app.server import run
 from tests.docs.project import between, calls, constants, modules, names, page, rows
 
 # where a name stands among the arguments of what takes it
-CODE_AT = {"DeliveryRefused": 1, "problem": 1, "_unavailable": 0}
+CODE_AT = {"DeliveryRefused": 1, "problem": 1, "problem_body": 1, "_unavailable": 0}
 REASON_AT = {
     "PayloadUnreadable": 0,
     "ResultUnavailable": 0,

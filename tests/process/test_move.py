@@ -10,8 +10,8 @@ from typer.testing import CliRunner, Result
 from app.cli import move
 from app.cli.main import app
 from app.db.migrate import migrate
-from app.db.moving import CopyFailed, OldNotClosed, closing_statements
-from app.domain.errors import AishaError, DatabaseUnavailable
+from app.db.moving import closing_statements
+from app.domain.errors import AishaError, CopyFailed, DatabaseUnavailable, OldNotClosed
 
 NO_PLACE = "unable to open database file"
 
