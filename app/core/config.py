@@ -259,10 +259,8 @@ class Settings(BaseSettings):
 
     def secret_values(self) -> tuple[str, ...]:
         """List what must never be logged: tokens, and the database's password as written and as decoded."""
-        tokens = (self.telegram_token, self.fal_api_key, self.fal_webhook_secret)
-        secrets = [token.get_secret_value() for token in tokens if token is not None]
-        credentials, at, _ = self.database_url.get_secret_value().partition("://")[2].rpartition("@")
+        held = {name: value.get_secret_value() for name, value in self if isinstance(value, SecretStr)}
+        credentials, at, _ = held.pop("database_url").partition("://")[2].rpartition("@")
         password = credentials.partition(":")[2]
-        if at and password:
-            secrets += [password, unquote(password)]
-        return tuple(dict.fromkeys(secrets))
+        passwords = [password, unquote(password)] if at and password else []
+        return tuple(dict.fromkeys([*held.values(), *passwords]))

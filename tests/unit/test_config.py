@@ -554,6 +554,12 @@ def test_secrets_stay_hidden() -> None:
     assert SECRET not in str(caught.value)
 
 
+def test_a_setting_of_a_secret_type_is_named_as_a_secret() -> None:
+    """What is read as a SecretStr may come from `NAME_FILE`, is marked in the pages, and nothing else is."""
+    typed = {name for name, info in Settings.model_fields.items() if "SecretStr" in repr(info.annotation)}
+    assert typed == {name for name in Settings.model_fields if about.is_secret(name)}
+
+
 def test_env_example_is_current() -> None:
     """env.example is what the settings say it is: `python -c 'from app.core.settings_page import …'` rewrites it."""
     assert (ROOT / "env.example").read_text(encoding="utf-8") == env_example()
