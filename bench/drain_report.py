@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.drain_claim import Claims
 from bench.drain_turns import Applied, Told, Ways
-from bench.report import Target
+from bench.report import Target, spread, target_table
 
 APPLIED, TOLD, WAY_P95, CLAIM_RATIO, IDLE, POISON = 1500, 300, 150, 1.3, 1, 1.5
 
@@ -78,13 +78,7 @@ def markdown(found: Found, held: Sequence[Target], how: dict[str, Any]) -> str:
             "|---|--:|--:|",
             *(f"| {name} | {' | '.join(cells)} |" for name, cells in _rows(found)),
             "",
-            "| target | measured | limit | |",
-            "|---|--:|--:|---|",
-            *(
-                f"| {t.name} | {t.measured:.4g} {t.unit} | {'≥' if t.at_least else '≤'} {t.limit:g} {t.unit} "
-                f"| {'pass' if t.met else 'FAIL'} |"
-                for t in held
-            ),
+            *target_table(held),
             "",
             f"Machine: {how['machine']}",
         ]
@@ -149,9 +143,3 @@ def _claims(found: Found, engine: str, value: str) -> str:
 
 def _finished(found: Found) -> str:
     return f"{found.claims[0].finished:,}"
-
-
-def spread(values: Sequence[float], digits: int) -> str:
-    """Write a median, with the extremes where there is more than one value."""
-    middle = f"{statistics.median(values):.{digits}f}"
-    return middle if len(values) == 1 else f"{middle} ({min(values):.{digits}f}–{max(values):.{digits}f})"

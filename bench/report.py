@@ -120,19 +120,13 @@ def markdown(runs: Sequence[Run], starts: Starts, idle: float, held: Sequence[Ta
             *(_worker_line(name, _of(runs, name)) for name in (OURS, OURS_TLS, PLAIN)),
             *_durable_lines(runs),
             (
-                f"- ready: fresh database {_spread(starts.fresh, 2)} s, existing {_spread(starts.existing, 2)} s; "
+                f"- ready: fresh database {spread(starts.fresh, 2)} s, existing {spread(starts.existing, 2)} s; "
                 f"memory then {starts.fresh_rss_mib:.0f} and {starts.existing_rss_mib:.0f} MiB RSS, "
                 f"{starts.fresh_pss_mib:.0f} and {starts.existing_pss_mib:.0f} MiB PSS"
             ),
             f"- idle: {idle:.2f} % of one core",
             "",
-            "| target | measured | limit | |",
-            "|---|--:|--:|---|",
-            *(
-                f"| {t.name} | {t.measured:.4g} {t.unit} | {'≥' if t.at_least else '≤'} {t.limit:g} {t.unit} "
-                f"| {'pass' if t.met else 'FAIL'} |"
-                for t in held
-            ),
+            *target_table(held),
             "",
             (
                 f"Load average before {how['load_average'][0]:.1f}: above about 0.5 something else was running, and "
@@ -141,6 +135,19 @@ def markdown(runs: Sequence[Run], starts: Starts, idle: float, held: Sequence[Ta
             f"Machine: {how['machine']}",
         ]
     )
+
+
+def target_table(held: Sequence[Target]) -> list[str]:
+    """Write in Markdown what was demanded and what was measured."""
+    return [
+        "| target | measured | limit | |",
+        "|---|--:|--:|---|",
+        *(
+            f"| {t.name} | {t.measured:.4g} {t.unit} | {'≥' if t.at_least else '≤'} {t.limit:g} {t.unit} "
+            f"| {'pass' if t.met else 'FAIL'} |"
+            for t in held
+        ),
+    ]
 
 
 def machine() -> str:
@@ -171,12 +178,12 @@ def as_json(
 
 def _row(name: str, runs: Sequence[Run]) -> str:
     cells = [
-        _spread([run.load.requests_per_second for run in runs], 0),
-        _spread([run.load.p50_ms for run in runs], 1),
-        _spread([run.load.p99_ms for run in runs], 1),
+        spread([run.load.requests_per_second for run in runs], 0),
+        spread([run.load.p50_ms for run in runs], 1),
+        spread([run.load.p99_ms for run in runs], 1),
         str(sum(run.load.non_2xx for run in runs)),
         str(sum(run.load.socket_errors + run.load.timeouts for run in runs)),
-        _spread([run.load.server_cpu_us for run in runs], 0),
+        spread([run.load.server_cpu_us for run in runs], 0),
         f"{max(run.rss_peak_mib for run in runs):.0f}",
         f"{max(run.pss_peak_mib for run in runs):.0f}",
     ]
@@ -219,6 +226,7 @@ def _median(runs: Sequence[Run], value: Callable[[Run], float]) -> float:
     return statistics.median(value(run) for run in runs)
 
 
-def _spread(values: Sequence[float], digits: int) -> str:
+def spread(values: Sequence[float], digits: int) -> str:
+    """Write a median, with the extremes where there is more than one value."""
     middle = f"{statistics.median(values):.{digits}f}"
     return middle if len(values) == 1 else f"{middle} ({min(values):.{digits}f}–{max(values):.{digits}f})"
