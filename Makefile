@@ -25,7 +25,7 @@ demo: setup ## the whole way against local twins of fal and Telegram
 	@$(BIN)/aisha-webhook demo
 
 test: setup ## every test that needs no root, on SQLite and PostgreSQL
-	@$(BIN)/python -m pytest -n 4
+	@$(BIN)/python -m pytest -n 4 --dist worksteal
 
 faults: setup ## kill, power cut, races, outages (needs strace; some need root)
 	@FAULTS=full $(BIN)/python -m pytest tests/faults -p no:randomly -s

@@ -47,6 +47,7 @@ BEHIND = {
 }
 TRY_AGAIN = 75  # exit code: a supervisor starts us again
 MACHINE_LIMIT = 64  # characters of this machine's name in an alert's
+SENDS_END = 6.0  # s from the beginning of the stop in which a message on its way to Telegram may arrive
 DRAIN = 1.0  # s for each part of what is under way when the server stops; the rest is due again after its lease
 
 
@@ -139,7 +140,7 @@ async def running(settings: Settings, tls: LiveContext | None = None) -> AsyncIt
             rate=settings.telegram_rate,
             chance=random.random,
         )
-        stack.push_async_callback(notify.close, DRAIN)
+        stack.push_async_callback(notify.close, SENDS_END)
         apply = Apply(
             database,
             bot_tables,
@@ -187,8 +188,8 @@ def _machine_facts(clock: Clock, began: datetime, tls: LiveContext | None, gate:
     """Gather what this machine knows of itself."""
     certificate = None
     if tls is not None:
-        leaf = tls.served.leaf
-        certificate = Certificate(leaf.not_valid_before_utc, leaf.not_valid_after_utc, tls.trouble)
+        served = tls.served
+        certificate = Certificate(served.leaf.not_valid_before_utc, served.ends, tls.trouble)
     return MachineFacts(
         running_for=clock.now() - began,
         certificate=certificate,

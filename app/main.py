@@ -23,6 +23,7 @@ from app.core.sources import environment
 from app.domain.errors import DatabaseBehind, DatabaseUnavailable, StartRefused
 from app.domain.wording import Language
 from app.routers import health
+from app.routers.body import Bodies
 from app.routers.docs import serve_docs
 from app.routers.fal_webhook import PATH, WebhookLane, WebhookParts
 from app.routers.health import HealthParts
@@ -31,11 +32,12 @@ from app.server.closed import Closed
 from app.server.core_dumps import forbid_core_dumps
 from app.server.greeting import Greeting
 from app.server.hosts import HostGuard
-from app.server.listener import LOOPBACK, Listener
+from app.server.listener import LOOPBACK, Listener, narrow
 from app.server.proxies import ClientAddress
 from app.server.run import serve
 from app.server.systemd import inherited_socket
 from app.tls.certificates import ensure_pair
+from app.tls.doubts import doubts_about
 from app.tls.live import LiveContext
 from app.worker import Worker
 
@@ -61,7 +63,7 @@ CertificateEnds = Callable[[], datetime | None]
 
 def create_app(settings: Settings, tls: LiveContext | None = None) -> FastAPI:
     """Assemble the application; nothing is opened before its lifespan begins. `tls` is what it is served with."""
-    ends: CertificateEnds = (lambda: None) if tls is None else (lambda: tls.served.leaf.not_valid_after_utc)
+    ends: CertificateEnds = (lambda: None) if tls is None else (lambda: tls.served.ends)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
@@ -70,7 +72,12 @@ def create_app(settings: Settings, tls: LiveContext | None = None) -> FastAPI:
             async with in_background(worker.run(), worker.stop):
                 app.state.webhook_parts = _webhook_parts(settings, services)
                 app.state.health = partial(_health_parts, settings, services, worker, ends)
-                yield {"is_ready": lambda: health.is_ready(app.state.health()), "is_alive": worker.is_alive}
+                yield {
+                    "is_ready": lambda: health.is_ready(app.state.health()),
+                    "is_alive": worker.is_alive,
+                    "on_stop": services.notify.stop,
+                    "is_expected": services.addresses.allows,
+                }
 
     app = FastAPI(
         title=settings.service_name,
@@ -94,7 +101,7 @@ def create_app(settings: Settings, tls: LiveContext | None = None) -> FastAPI:
 
 
 def _webhook_parts(settings: Settings, services: Services) -> WebhookParts:
-    return WebhookParts(services.gate, services.accept, services.clock, settings.max_body_bytes)
+    return WebhookParts(services.gate, services.accept, services.clock, Bodies(settings.max_body_bytes))
 
 
 def _health_parts(
@@ -150,7 +157,10 @@ def main() -> int:
     )
     gc.freeze()  # what lives as long as the process need not be looked at again, least of all on the way out
     gc.set_threshold(GC_YOUNG, 20, 20)
-    return serve(create_app(settings, tls), listener, partial(_greet, settings, tls), inherited_socket(environment()))
+    inherited = inherited_socket(environment())
+    if inherited is not None:
+        narrow(inherited, listener)
+    return serve(create_app(settings, tls), listener, partial(_greet, settings, tls), inherited)
 
 
 def _greet(settings: Settings, tls: LiveContext | None, local_url: str) -> None:
@@ -192,15 +202,21 @@ def prepare_database(settings: Settings) -> None:
 
 
 def load_certificate(settings: Settings) -> LiveContext | None:
-    """Load the pair, making a self-signed one where there is none. Raises CertificateBroken; None without SSL."""
+    """Load the pair, making a self-signed one where there is none. Raises CertificateBroken; None without SSL.
+
+    A pair that can be served is, even one that clients will refuse: that is said aloud.
+    """
     if not settings.ssl_enabled:
         return None
     language = settings.operator_language
     paths = (settings.ssl_cert_path, settings.ssl_key_path)
-    if ensure_pair(*paths, settings.api_domain, SystemClock().now(), language):
+    now = SystemClock().now()
+    if ensure_pair(*paths, settings.api_domain, now, language):
         log.warning("certificate.self_signed_made", path=str(settings.ssl_cert_path))
     tls = LiveContext(*paths, settings.ssl_ca_bundle_path, language, settings.tls_profile)
     tls.load()
+    if doubts := doubts_about(tls.served, settings.api_domain, now, language):
+        log.warning("certificate.doubtful", codes=[one.code for one in doubts], findings=[one.text for one in doubts])
     return tls
 
 

@@ -20,7 +20,7 @@ REFRESH_EVERY = 3600.0  # s between looks at fal's keys and addresses; keys serv
 REFRESH_AGAIN = 30.0  # s until the next try after a failed look
 CHORES_EVERY = 60.0  # s between looks whether a chore is due
 UNWOKEN = 20.0  # s after which a job takes a turn that nobody asked for
-STUCK = timedelta(seconds=60)  # a step that takes longer is stuck
+STUCK = timedelta(seconds=60)  # a step that shows no life for longer is stuck
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +34,7 @@ LONGEST_PAUSE = 15.0
 class Job:
     """A step that is repeated. It returns the seconds until its next turn; `wake` cuts the wait short.
 
-    `patience` is how long a step may take before the job counts as stuck.
+    `patience` is how long a step may give no sign of life before the job counts as stuck; its end is one.
     """
 
     name: str
@@ -69,15 +69,20 @@ class Worker:
         now = self._elapsed()
         return all(job.last_turn is None or now - job.last_turn < job.patience.total_seconds() for job in self._jobs)
 
+    def note_life(self, job: Job) -> None:
+        """Take it that this job is not stuck: its patience begins anew."""
+        job.last_turn = self._elapsed()
+
     @classmethod
     def of(cls, services: Services, poll_interval: float) -> "Worker":
         """Make the jobs of one process."""
         courteous = partial(_courteous, services.is_crowded)
         fetch_patience = timedelta(seconds=2 * REFRESH_EVERY)
-        return cls(
+        apply = Job("apply", courteous(_draining(services.apply)), STUCK, services.apply_wake)
+        worker = cls(
             [
-                Job("poll", _polling(services.poll, poll_interval), STUCK),
-                Job("apply", courteous(_draining(services.apply)), STUCK, services.apply_wake),
+                Job("poll", _polling(services.poll, poll_interval), STUCK + timedelta(seconds=poll_interval)),
+                apply,
                 Job("notify", courteous(_draining(services.notify)), STUCK, services.notify_wake),
                 Job("prune", _unhurried(services.prune), timedelta(hours=1)),
                 Job("watch", _unhurried(services.watch), timedelta(minutes=10)),
@@ -85,11 +90,13 @@ class Worker:
                 Job("addresses", _refreshing(services.addresses.refresh), fetch_patience),
             ]
         )
+        services.apply.on_progress = partial(worker.note_life, apply)  # it waits out an outage within one step
+        return worker
 
     async def _repeat(self, job: Job) -> None:
         failures = 0
         while not self._stopping.is_set():
-            job.last_turn = self._elapsed()
+            self.note_life(job)
             try:
                 wait = await job.step()
                 failures = 0
@@ -101,7 +108,7 @@ class Worker:
                 wait = self._pause(failures)
                 failures += 1
                 log.exception("worker.step_failed", job=job.name, retry_in=wait)
-            job.last_turn = self._elapsed()
+            self.note_life(job)
             await self._wait(job, wait)
 
     async def _wait(self, job: Job, seconds: float) -> None:

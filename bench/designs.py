@@ -12,7 +12,8 @@ from typing import Literal
 
 from app.core.sources import environment
 from app.twins.signing import FalKey, load_or_create_keys
-from bench.processes import Running, free_port, started
+from bench.processes import Running, started
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 TWINS_WITHIN = 20  # s

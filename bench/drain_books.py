@@ -24,6 +24,7 @@ from app.db.url import sqlite_file
 from app.domain.delivery import Delivery
 from app.twins.bodies import job_id, success
 from tests.factories import BOT_TABLES, Bot
+from tests.postgres import with_database
 
 GROUP = 500  # deliveries stored in one commit
 
@@ -186,12 +187,6 @@ def _groups(request_ids: Sequence[str]) -> Iterator[Sequence[str]]:
 def _delivery(request_id: str, now: datetime) -> Delivery:
     body = success(request_id)
     return Delivery(request_id, body, hashlib.sha256(body).hexdigest(), {}, now)
-
-
-def with_database(url: str, name: str) -> str:
-    """Spell the URL of another database on the same server."""
-    head, _, query = url.partition("?")
-    return f"{head.rpartition('/')[0]}/{name}" + (f"?{query}" if query else "")
 
 
 def _moment(at: datetime | str) -> datetime:

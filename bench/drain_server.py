@@ -14,7 +14,8 @@ from typing import Any
 
 from bench.designs import ROOT, Twins, environ
 from bench.drain_books import Books
-from bench.processes import Running, free_port, started
+from bench.processes import Running, started
+from tests.ports import free_port
 
 READY_WITHIN = 30  # s
 STOP_WITHIN = 30  # s

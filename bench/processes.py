@@ -52,14 +52,6 @@ class Running:
             self.pss_peak = max(self.pss_peak, _field(Path(f"/proc/{self.pid}/smaps_rollup"), "Pss"))
 
 
-def free_port() -> int:
-    """Return a loopback port that nobody has at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @contextlib.contextmanager
 def started(
     command: Sequence[str], folder: Path, environ: Mapping[str, str], port: int, *, tls: bool

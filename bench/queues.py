@@ -30,8 +30,9 @@ from typing import Any
 import psycopg
 
 from app.core.sources import environment
-from bench.drain_books import durable_postgres, with_database
+from bench.drain_books import durable_postgres
 from bench.queues_contenders import DESIGNS, LEASE, Design, read_marks
+from tests.postgres import with_database
 
 ROOT = Path(__file__).resolve().parents[1]
 WITHIN = 240  # s that one measurement may take

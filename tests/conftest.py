@@ -21,7 +21,7 @@ from app.db.trainings import BotTables
 from tests import canaries
 from tests.factories import BOT_TABLES, Bot
 from tests.fakes import FrozenClock
-from tests.postgres import start_postgres
+from tests.postgres import start_postgres, with_database
 
 
 @pytest.fixture
@@ -163,9 +163,3 @@ def bot(database: Database) -> Bot:
 @pytest.fixture
 def clock() -> FrozenClock:
     return FrozenClock()
-
-
-def with_database(url: str, name: str) -> str:
-    """Spell the URL of another database on the same server."""
-    head, _, query = url.partition("?")
-    return f"{head.rpartition('/')[0]}/{name}" + (f"?{query}" if query else "")

@@ -15,8 +15,8 @@ from app.core.loading import load_settings
 from app.domain.finding import Level
 from app.tls.certificates import ensure_pair, facts_of
 from app.tls.chain import put_together, read_content
-from app.tls.doctor import Seen, examine_files
-from app.tls.doctor_dates import judge_dates
+from app.tls.doctor.dates import judge_dates
+from app.tls.doctor.examination import Seen, examine_files
 from app.tls.repair import mend_chain
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The TLS certificate.")
@@ -79,7 +79,7 @@ def fix_chain() -> None:
     if before.pair is None:
         doctor_report.show([], before.findings, language, fix=False)
         raise typer.Exit(Exit.CONFIG)
-    done = mend_chain(paths, before, missing_issuers(before), language)
+    done = mend_chain(paths, before, missing_issuers(before, SystemClock().now()), language)
     after = [finding for finding in _examine(settings).findings if finding.code.startswith(("chain.", "trust."))]
     doctor_report.show(done, after, language, fix=True)
     if any(finding.code == "repair.not_fetched" for finding in done):

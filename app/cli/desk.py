@@ -10,7 +10,7 @@ import typer
 from app.cli.output import Exit, print_fields, print_json, print_table
 from app.core.clock import SystemClock
 from app.core.loading import load_settings
-from app.db import desk, schema
+from app.db import desk, outbox, retention, schema
 from app.db.desk import Queue
 from app.db.engine import Database, open_database
 from app.domain.errors import DatabaseUnfit
@@ -43,18 +43,43 @@ def show_one(queue: Queue, key: str, *, as_json: bool) -> None:
 
 
 def change(queue: Queue, operation: Operation, keys: Sequence[str]) -> None:
-    """Redrive or ignore the rows of these keys; exit 1 when nothing could be changed."""
-    ids = [row["id"] for key in keys for row in _find(queue, key)]
+    """Redrive or ignore the rows of these keys; exit 1 when nothing could be changed.
+
+    What is ignored is redriven only when it is named by our id: a request id may name several rows, and what was closed
+    must be meant.
+    """
+    rows = {row["id"]: row for key in keys for row in _find(queue, key)}
+    meant = [row_id for row_id, row in rows.items() if not _is_closed(operation, row) or str(row_id) in keys]
 
     async def run(database: Database) -> list[int]:
-        return await operate(database, SystemClock(), queue, operation, ids=ids, who=getpass.getuser())
+        return await operate(database, SystemClock(), queue, operation, ids=meant, who=getpass.getuser())
 
     changed = _with_database(run)
-    for row_id in ids:
-        state = f"{operation} done" if row_id in changed else "left as it is: its state does not allow it"
-        typer.echo(f"{queue} {row_id}: {state}")
+    for row_id, row in rows.items():
+        what = f"{operation} done" if row_id in changed else f"left as it is: {_why_left(row, meant=row_id in meant)}"
+        typer.echo(f"{queue} {row_id}: {what}")
     if not changed:
         raise typer.Exit(Exit.CHECK_FAILED)
+
+
+def _is_closed(operation: Operation, row: dict[str, Any]) -> bool:
+    return operation is Operation.REDRIVE and row["state"] == "ignored"
+
+
+def _why_left(row: dict[str, Any], *, meant: bool) -> str:
+    match row:
+        case {"reason": desk.OVERTAKEN}:
+            return "its owner is told that the avatar is ready instead"
+        case {"state": "pending", "reason": outbox.SENDING}:
+            return "it is being sent now"
+        case {"detail": retention.EMPTIED} | {"state": "dead" | "pending" | "ignored", "body": None}:
+            return "retention has emptied it"
+        case {"state": "dead", "chat_id": None}:
+            return "its owner has no chat id; correct users.telegram_id first"
+        case _ if not meant:
+            return "it is ignored; name it by its id to redrive it all the same"
+        case _:
+            return "its state does not allow it"
 
 
 def _find(queue: Queue, key: str) -> list[dict[str, Any]]:

@@ -1,6 +1,5 @@
 """`aisha-webhook cert install-hook`: certbot hands each renewed certificate to us."""
 
-import os
 import shlex
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ import typer
 
 from app.cli.output import Exit, again_as_root
 from app.core.loading import load_settings
+from app.files.place import put
 
 SCRIPT = Path(__file__).parents[2] / "deploy" / "certbot" / "aisha-webhook.sh"
 HOOK = Path("/etc/letsencrypt/renewal-hooks/deploy/aisha-webhook.sh")  # certbot runs what lies there
@@ -82,9 +82,5 @@ def _write(hook: Path, content: str) -> bool:
     if hook.is_file() and hook.read_text() == content and hook.stat().st_mode & EXECUTABLE == EXECUTABLE:
         return False
     hook.parent.mkdir(parents=True, exist_ok=True)
-    # certbot skips names that end with ~, and so never runs half a hook.
-    fresh = hook.with_name(f".{hook.name}.{os.getpid()}~")
-    fresh.write_text(content)
-    fresh.chmod(EXECUTABLE)
-    fresh.replace(hook)
+    put(hook, content.encode(), mode=EXECUTABLE)
     return True

@@ -20,6 +20,7 @@ from app.core.clock import SystemClock
 from app.core.config import Settings
 from app.core.loading import ENV_FILE, load_settings
 from app.db.url import sqlite_file
+from app.files.place import put
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Put the server under a supervisor.")
 
@@ -151,19 +152,12 @@ def _write(into: Path, texts: Mapping[str, str], words: Mapping[str, str], *, fo
                 verdict = "replaced"
                 (into / name).rename(into / f"{name}.{stamp}.bak")  # systemd passes over names that end so
             if verdict != "same":
-                _put(into / name, text)
+                put(into / name, text.encode(), mode=MODE)
             sys.stdout.write(f"{into / name}: {words[verdict]}\n")
     except PermissionError:
         _give_up(f"{words['denied'].format(into=into)}\n  {again_as_root()}", Exit.CHECK_FAILED)
     except OSError as error:
         _give_up(words["unwritable"].format(into=into, reason=error.strerror), Exit.CHECK_FAILED)
-
-
-def _put(path: Path, text: str) -> None:
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.chmod(MODE)
-    partial.replace(path)
 
 
 def _closed(place: Place) -> list[Path]:

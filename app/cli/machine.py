@@ -13,7 +13,8 @@ from app.domain.wording import Language
 from app.host import asking, commands, disk, firewall, names, nginx_files
 from app.tls.certificates import PairPaths
 from app.tls.chain import ServedPair
-from app.tls.doctor import Seen, examine_files, examine_served
+from app.tls.doctor.examination import Seen, examine_files
+from app.tls.doctor.served import examine_served
 
 ExamineFiles = Callable[[PairPaths, Sequence[str], datetime, Language], Seen]
 ExamineServed = Callable[[tuple[str, int], str, ServedPair | None, Language], list[Finding]]

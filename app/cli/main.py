@@ -1,8 +1,17 @@
 """`aisha-webhook`: one command, a module per noun; a module is imported when its command is called."""
 
+import os
 import sys
+from pathlib import Path
+
+if os.geteuid() == 0 and Path(__file__).stat().st_uid != 0:
+    # Root's __pycache__ among another's code would be in the way of the next upgrade.
+    sys.dont_write_bytecode = True
+
 import traceback
+from contextlib import suppress
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Annotated, Any
 
 import typer
@@ -16,7 +25,7 @@ from app.domain.errors import DatabaseUnavailable, StartRefused
 MODULES = {
     "serve": "server",
     "migrate": "server",
-    "demo": "demo",
+    "demo": "demo.command",
     "deliveries": "deliveries",
     "notifications": "notifications",
     "backup": "backup",
@@ -71,6 +80,8 @@ def version(*, version: Annotated[bool, typer.Option("--version", help="Show the
 
 def main() -> None:
     """Run the command; what went wrong outside of us becomes one line and an exit code."""
+    if os.geteuid() == 0:
+        _take_bytecode_away()
     try:
         app()
     except StartRefused as refused:
@@ -82,3 +93,16 @@ def main() -> None:
     except Exception:  # noqa: BLE001  the last resort: a library's words may hold a URL with a password
         sys.stderr.write(redact(traceback.format_exc()))
         sys.exit(Exit.CHECK_FAILED)
+
+
+def _take_bytecode_away() -> None:
+    """Remove what Python wrote as root, beside code of another account, before this module could forbid it."""
+    for name in ("app", "app.cli", "app.cli.__main__", __name__):
+        spec = find_spec(name)
+        if spec is None or spec.origin is None or spec.cached is None:
+            continue
+        code, written = Path(spec.origin), Path(spec.cached)
+        with suppress(OSError):  # there is none, or the folder holds more
+            if code.stat().st_uid != 0 == written.stat().st_uid:
+                written.unlink()
+                written.parent.rmdir()

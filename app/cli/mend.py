@@ -10,8 +10,9 @@ from app.domain.finding import Finding
 from app.domain.wording import pick
 from app.flows.examine import Look, examine, in_thread
 from app.host.envfile import mend_env_file
+from app.host.unit import reader_of
 from app.tls.aia import Issuers
-from app.tls.doctor import Seen
+from app.tls.doctor.examination import Seen
 from app.tls.repair import fixes
 
 FILE_SECONDS = 60.0  # reading every public root takes a second on a slow machine
@@ -38,7 +39,7 @@ async def _mend_pair(settings: Settings, machine: Machine) -> list[Finding]:
 
     def look() -> tuple[Seen, Issuers]:
         seen = machine.examine_files(paths, names_of(settings), machine.now(), language)
-        return seen, missing_issuers(seen)
+        return seen, missing_issuers(seen, machine.now())
 
     async def fetch() -> Sequence[Finding]:
         fetched.append(await in_thread(look))
@@ -46,7 +47,7 @@ async def _mend_pair(settings: Settings, machine: Machine) -> list[Finding]:
 
     async def repair() -> Sequence[Finding]:
         [(seen, issuers)] = fetched
-        return await in_thread(lambda: fixes(paths, seen, issuers, language))
+        return await in_thread(lambda: fixes(paths, seen, issuers, language, reader_of()))
 
     trouble = await examine([Look(subject, fetch, FILE_SECONDS + FETCH_SECONDS)], language)
     return trouble or await examine([Look(subject, repair, NO_DEADLINE)], language)

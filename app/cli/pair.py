@@ -1,14 +1,16 @@
 """The certificate's files as the settings have them: where they lie, for which names, what is missing above them."""
 
+from datetime import datetime
 from time import monotonic
 from urllib.parse import urlsplit
 
 from app.core.config import Settings
 from app.tls.aia import Issuers, fetch_issuers
 from app.tls.certificates import PairPaths
-from app.tls.doctor import Seen
+from app.tls.doctor.examination import Seen
 from app.tls.download import DEADLINE_SECONDS, download
 from app.tls.repair import needs_issuers
+from app.tls.roots import system_roots
 
 FETCH_SECONDS = 60.0  # for the whole climb: up to four issuers, each at up to four addresses
 
@@ -24,8 +26,11 @@ def names_of(settings: Settings) -> list[str]:
     return list(dict.fromkeys(name for name in (settings.api_domain, host) if name))
 
 
-def missing_issuers(seen: Seen) -> Issuers:
-    """Fetch what the chain lacks, nearest first; nothing where it lacks nothing, or nothing came within a minute."""
+def missing_issuers(seen: Seen, now: datetime) -> Issuers:
+    """Fetch what the chain lacks, nearest first, as far as it is valid at `now`.
+
+    Nothing where the chain lacks nothing, or nothing came within a minute.
+    """
     if seen.pair is None or not needs_issuers(seen):
         return []
     end = monotonic() + FETCH_SECONDS
@@ -33,4 +38,4 @@ def missing_issuers(seen: Seen) -> Issuers:
     def get(url: str) -> bytes:
         return download(url, min(DEADLINE_SECONDS, max(end - monotonic(), 0.0)))
 
-    return fetch_issuers(seen.pair.chain[-1], get)
+    return fetch_issuers(seen.pair.chain[-1], get, system_roots(), now)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -22,9 +23,8 @@ from app.host import asking, commands, disk, envfile, firewall, names, nginx, ng
 from app.routers.fal_webhook import PATH
 from app.telegram.identity import look_at_telegram
 from app.tls.certificates import PairPaths
-from app.tls.doctor import Seen
+from app.tls.doctor.examination import Seen
 
-WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  compared, not bound  # nosec B104
 FILE_SECONDS = 10.0  # reading every public root takes a second on a slow machine
 SERVED_SECONDS = 12.0
 ASK_SECONDS = 10.0  # two requests
@@ -38,6 +38,7 @@ SUBJECTS: dict[str, Words] = {
     "public": ("внешний адрес", "public address"),
     "nginx": ("nginx", "nginx"),
     "nginx_certificate": ("сертификат nginx", "nginx's certificate"),
+    "nginx_served": ("сертификат на портах nginx", "certificate on nginx's ports"),
     "dns": ("DNS", "DNS"),
     "webhook_url": ("FAL_WEBHOOK_URL", "FAL_WEBHOOK_URL"),
     "firewall": ("файрвол", "firewall"),
@@ -52,6 +53,18 @@ SUBJECTS: dict[str, Words] = {
 }
 
 
+def public_name_of(settings: Settings) -> str:
+    """Return the name that fal calls."""
+    return urlsplit(settings.fal_webhook_url or "").hostname or settings.api_domain
+
+
+def site_of(settings: Settings) -> nginx.Site:
+    """Return what nginx must do for these settings."""
+    given = urlsplit(settings.fal_webhook_url or "")
+    public_port = (given.port or webhook_url.HTTPS_PORT) if given.hostname else settings.api_port
+    return nginx.Site(public_name_of(settings), settings.api_port, PATH, settings.max_body_bytes, public_port)
+
+
 class Rounds:
     """Knows what to look at for these settings. One object serves one examination; `close` after it."""
 
@@ -61,10 +74,11 @@ class Rounds:
         self._machine = machine
         self._language = settings.operator_language
         self._paths = paths_of(settings)
-        host = WILDCARDS.get(settings.api_host, settings.api_host)
+        host = asking.reachable(settings.api_host)
         self._own = asking.Target(host, settings.api_port, settings.api_domain, settings.ssl_enabled)
-        self._public_name = urlsplit(settings.fal_webhook_url or "").hostname or settings.api_domain
+        self._public_name = public_name_of(settings)
         self._files: asyncio.Task[Seen] | None = None
+        self._nginx_files: asyncio.Task[Seen] | None = None
         self._nginx: asyncio.Task[tuple[list[Finding], nginx.Front | None]] | None = None
 
     async def close(self) -> None:
@@ -83,6 +97,7 @@ class Rounds:
             self._look("redirects", self._own_redirects, ASK_SECONDS),
             self._look("public", self._public_redirects, ASK_SECONDS),
             self._look("nginx_certificate", self._nginx_certificate, FILE_SECONDS),
+            self._look("nginx_served", self._nginx_served, FILE_SECONDS + SERVED_SECONDS),
         ]
 
     def of_everything(self) -> list[Look]:
@@ -154,7 +169,7 @@ class Rounds:
         """Tell where fal would find us: at nginx's ports, and at our own where it speaks TLS."""
         settings = self._settings
         _, front = await self._front()
-        ports = [] if front is None else sorted(front.ports)
+        ports = [] if front is None else [*front.ports]
         if settings.ssl_enabled or not ports:
             ports.append(settings.api_port)
         return webhook_url.Place(settings.api_domain, PATH, settings.allowed_hosts, ports)
@@ -162,10 +177,7 @@ class Rounds:
     async def _front(self) -> tuple[list[Finding], nginx.Front | None]:
         """Look nginx over, once for everyone who asks."""
         if self._nginx is None:
-            settings, machine = self._settings, self._machine
-            given = urlsplit(settings.fal_webhook_url or "")
-            wanted = (given.port or webhook_url.HTTPS_PORT) if given.hostname else settings.api_port
-            site = nginx.Site(self._public_name, settings.api_port, PATH, settings.max_body_bytes, wanted)
+            site, machine = site_of(self._settings), self._machine
 
             def look() -> tuple[list[Finding], nginx.Front | None]:
                 root = nginx_files.configuration(run=machine.run, folder=machine.nginx_folder)
@@ -190,11 +202,29 @@ class Rounds:
         if front.certificate.resolve() == self._paths.cert.resolve() and self._settings.ssl_enabled:
             return []
         closed = nginx.unreadable_certificate(front, self._language)
-        if closed:
-            return closed
-        paths = PairPaths(front.certificate, front.key, front.certificate.with_name("no-bundle-beside-nginx"))
-        now, name, examine = self._machine.now(), self._public_name, self._machine.examine_files
-        return (await in_thread(lambda: examine(paths, [name], now, self._language))).findings
+        return closed or (await self._seen_of_nginx(front.certificate, front.key)).findings
+
+    async def _seen_of_nginx(self, certificate: Path, key: Path) -> Seen:
+        """Read the pair that nginx's configuration names, once for everyone who asks."""
+        if self._nginx_files is None:
+            paths = PairPaths(certificate, key, certificate.with_name("no-bundle-beside-nginx"))
+            now, name, examine = self._machine.now(), self._public_name, self._machine.examine_files
+            work = in_thread(lambda: examine(paths, [name], now, self._language))
+            self._nginx_files = asyncio.create_task(work)
+        return await asyncio.shield(self._nginx_files)
+
+    async def _nginx_served(self) -> Sequence[Finding]:
+        """Shake hands with nginx as fal does: it goes on with the certificate it started with until it is told."""
+        _, front = await self._front()
+        if front is None:
+            return []
+        name, examine, language = self._public_name, self._machine.examine_served, self._language
+        pair = (await self._seen()).pair if front.passes_tls else None
+        if front.certificate is not None and front.key is not None:
+            pair = (await self._seen_of_nginx(front.certificate, front.key)).pair
+        looks = (in_thread(partial(examine, address, name, pair, language)) for address in front.addresses)
+        found = [one for look in await asyncio.gather(*looks) for one in look]
+        return found if front.passes_tls else [nginx.said_of_nginx(one, language) for one in found]
 
     async def _dns(self) -> Sequence[Finding]:
         machine = self._machine

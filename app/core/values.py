@@ -10,6 +10,8 @@ from urllib.parse import SplitResult, urlsplit
 import orjson
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
+from app.domain.network import is_loopback
+
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\Z")
 _SECRET_JUNK = re.compile(r"[\s'\"`<>\\]|[^\x21-\x7e]")
@@ -50,13 +52,6 @@ def _is_ip(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a host of a URL can only be this machine: localhost, 127.0.0.0/8, ::1."""
-    if host.rstrip(".").lower() == "localhost":
-        return True
-    return _is_ip(host) and ip_address(host).is_loopback
 
 
 def _split(url: str) -> SplitResult:

@@ -4,19 +4,21 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy import ColumnElement, delete, func, or_, select
 from sqlalchemy.engine import RowMapping
 
 from app.db import outbox
 from app.db.engine import Transaction, upsert_into
 from app.db.many import UpdateMany
-from app.db.outbox import NO_DELIVERY, Owed
+from app.db.outbox import NO_DELIVERY, SENDING, Owed
 from app.db.tables import alerts, deliveries, notifications
 from app.domain.alert import Alarm, Alert, AlertLevel, unopened
 from app.domain.notification import Kind, Notification
 from app.domain.watching import QueueFacts
 
 _OWNERS = notifications.c.kind.in_([Kind.READY, Kind.FAILED])  # an alert that cannot be told must raise no other
+# What an operator made due just now, or is on its way, is old without waiting.
+_WAITS = or_(notifications.c.reason.is_(None), notifications.c.reason.not_in(["redriven", SENDING]))
 _SAVE = UpdateMany(
     alerts, match=["name"], given=[column.name for column in alerts.c if column.name not in ("name", "machine")]
 )
@@ -27,15 +29,16 @@ async def count_queues(transaction: Transaction) -> QueueFacts:
     dead_delivery = deliveries.c.state == "dead"
     to_mend = (notifications.c.state == "dead", notifications.c.reason != "owner_unreachable", _OWNERS)
     due = deliveries.c.state == "pending"
-    refused = (notifications.c.state == "pending", notifications.c.reason == "token_refused")
+    owed = notifications.c.state == "pending"
+    refused = (owed, notifications.c.reason == "token_refused")
     statement = select(
         select(func.count()).select_from(deliveries).where(dead_delivery).scalar_subquery(),
         select(func.count()).select_from(notifications).where(*to_mend).scalar_subquery(),
         select(func.min(deliveries.c.due_at)).where(due).scalar_subquery(),
         select(func.min(notifications.c.applied_at)).where(*refused).scalar_subquery(),
+        select(func.min(notifications.c.applied_at)).where(owed, _OWNERS, _WAITS).scalar_subquery(),
     )
-    buried_deliveries, buried_notifications, oldest_due, refused_since = (await transaction.execute(statement)).one()
-    return QueueFacts(buried_deliveries, buried_notifications, oldest_due, refused_since)
+    return QueueFacts(*(await transaction.execute(statement)).one())
 
 
 async def load(transaction: Transaction, machine: str, alarms: Sequence[Alarm], now: datetime) -> list[Alert]:

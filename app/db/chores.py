@@ -1,20 +1,31 @@
-"""Periodic work: a row per chore with a due_at, so that each tick runs on exactly one replica."""
+"""Periodic work: a row per chore with a due_at, so that each tick runs on exactly one replica.
+
+A `due_at` further ahead than this code ever sets one was set by a clock that has stepped back since. Nobody would look
+at it for as long as the step was, so it counts as due.
+"""
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import update
+from sqlalchemy import ColumnElement, Table, and_, case, or_, update
 
 from app.db.engine import Transaction, upsert_into
-from app.db.tables import chores
+from app.db.outbox import SENDING
+from app.db.tables import chores, deliveries, notifications
+from app.domain.sending import LONGEST_WAIT
+
+APART = timedelta(minutes=5)  # that the clocks of two replicas may be; further apart fal refuses or is refused
+LONGEST = timedelta(hours=1)  # that other rows wait: LEASE_SECONDS ends there; every retry comes within minutes
+_RESTING = ("slow_down", "paced")  # may wait as long as Telegram asked
+SEND_ENDS = timedelta(minutes=1)  # until a send that may still be under way has ended
 
 
-async def claim(transaction: Transaction, name: str, *, now: datetime, lease: timedelta) -> bool:
-    """Take the chore if it is due; nobody else gets it before the lease ends."""
+async def claim(transaction: Transaction, name: str, *, now: datetime, lease: timedelta, every: timedelta) -> bool:
+    """Take the chore if it is due; nobody else gets it before the lease ends. `every` is the time between its ticks."""
     first = upsert_into(transaction, chores).values(name=name, due_at=now).on_conflict_do_nothing()
     await transaction.execute(first)
     statement = (
         update(chores)
-        .where(chores.c.name == name, chores.c.due_at <= now)
+        .where(chores.c.name == name, or_(chores.c.due_at <= now, chores.c.due_at > now + max(lease, every) + APART))
         .values(due_at=now + lease)
         .returning(chores.c.name)
     )
@@ -34,3 +45,21 @@ async def touch(transaction: Transaction, name: str, now: datetime) -> None:
     await transaction.execute(
         statement.on_conflict_do_update(index_elements=["name"], set_={"finished_at": statement.excluded.finished_at})
     )
+
+
+async def pull_back(transaction: Transaction, now: datetime) -> int:
+    """Make pending rows of both queues due that a clock put off which has stepped back since; return how many."""
+    waits = deliveries.c.due_at > now + LONGEST + APART
+    pulled = await transaction.execute(update(deliveries).where(_pending(deliveries), waits).values(due_at=now))
+    reason, due_at = notifications.c.reason, notifications.c.due_at
+    waits = and_(
+        due_at > now + LONGEST + APART,
+        or_(reason.is_(None), reason.not_in(_RESTING), due_at > now + LONGEST_WAIT + APART),
+    )
+    soon = case((reason == SENDING, now + SEND_ENDS), else_=now)
+    owed = await transaction.execute(update(notifications).where(_pending(notifications), waits).values(due_at=soon))
+    return int(pulled.rowcount) + int(owed.rowcount)
+
+
+def _pending(queue: Table) -> ColumnElement[bool]:
+    return queue.c.state == "pending"

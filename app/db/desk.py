@@ -5,11 +5,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, case, or_, select, update
+from sqlalchemy import ColumnElement, Table, and_, case, not_, or_, select, update
 from sqlalchemy.engine import RowMapping
 
 from app.db.engine import Database, Transaction
 from app.db.outbox import SENDING
+from app.db.retention import EMPTIED
 from app.db.tables import deliveries, notifications
 
 
@@ -21,6 +22,7 @@ class Queue(StrEnum):
 
 
 _TABLES: dict[Queue, Table] = {Queue.DELIVERIES: deliveries, Queue.NOTIFICATIONS: notifications}
+OVERTAKEN = "overtaken"  # the reason of a failure whose owner is told of the success instead
 _NOT_LISTED = {"body", "headers", "detail"}
 _REDRIVABLE = ("pending", "dead", "ignored", "unsent")
 _IGNORABLE = ("pending", "dead", "unsent")
@@ -56,7 +58,12 @@ def _plain(row: RowMapping) -> dict[str, Any]:
 
 
 async def redrive(transaction: Transaction, queue: Queue, ids: Sequence[int], *, note: str, now: datetime) -> list[int]:
-    """Make rows due at once, with a clean count of failures. A row that retention has emptied stays as it is."""
+    """Make rows due at once, with a clean count of failures.
+
+    Left as they are: what retention has emptied, what a success has overtaken, and a message that is being sent while
+    its lease lasts (the fence would not stop it, and a copy would follow).
+    """
+    table = _TABLES[queue]
     return await _change(
         transaction,
         queue,
@@ -64,33 +71,46 @@ async def redrive(transaction: Transaction, queue: Queue, ids: Sequence[int], *,
         _REDRIVABLE,
         {
             "state": "pending",
-            # A send under way stays known as such, or a second copy would go uncounted.
-            "reason": case((_TABLES[queue].c.reason == SENDING, SENDING), else_="redriven"),
+            # A send that died stays known as such, or a second copy would go uncounted.
+            "reason": case((table.c.reason == SENDING, SENDING), else_="redriven"),
             "detail": note,
             "due_at": now,
             "failures": 0,
             "finished_at": None,
         },
+        _is_whole(queue),
+        table.c.reason.is_distinct_from(OVERTAKEN),
+        not_(and_(table.c.reason.is_not_distinct_from(SENDING), table.c.due_at > now)),
     )
 
 
 async def ignore(transaction: Transaction, queue: Queue, ids: Sequence[int], *, note: str, now: datetime) -> list[int]:
     """Close rows for good."""
-    return await _change(transaction, queue, ids, _IGNORABLE, {"state": "ignored", "detail": note, "finished_at": now})
+    values = {"state": "ignored", "detail": note, "finished_at": now}
+    # A message's note would hide that it was emptied; a delivery without a body cannot but be ignored.
+    whole = [_is_whole(queue)] if queue is Queue.NOTIFICATIONS else []
+    return await _change(transaction, queue, ids, _IGNORABLE, values, *whole)
 
 
-def _not_emptied(table: Table) -> ColumnElement[bool]:
-    return table.c.body.is_not(None) if "body" in table.c else table.c.avatar_name != ""
+def _is_whole(queue: Queue) -> ColumnElement[bool]:
+    if queue is Queue.DELIVERIES:
+        return deliveries.c.body.is_not(None)
+    return notifications.c.detail.is_distinct_from(EMPTIED)
 
 
 async def _change(
-    transaction: Transaction, queue: Queue, ids: Sequence[int], states: Sequence[str], values: dict[str, Any]
+    transaction: Transaction,
+    queue: Queue,
+    ids: Sequence[int],
+    states: Sequence[str],
+    values: dict[str, Any],
+    *only: ColumnElement[bool],
 ) -> list[int]:
     table = _TABLES[queue]
     statement = (
         update(table)
         # The attempt is the fence: whoever holds a claim on the row loses it.
-        .where(table.c.id.in_(ids), table.c.state.in_(states), _not_emptied(table))
+        .where(table.c.id.in_(ids), table.c.state.in_(states), *only)
         .values(attempt=table.c.attempt + 1, **values)
         .returning(table.c.id)
     )

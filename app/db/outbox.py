@@ -1,12 +1,13 @@
 """The outbox: what owners must hear, put in the same commit as the change it tells about."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, case, or_, select, update
+from sqlalchemy import and_, bindparam, case, exists, literal, or_, select, text, update
 from sqlalchemy.engine import RowMapping
+from sqlalchemy.exc import DBAPIError
 
 from app.db import pacing, queue, wake
 from app.db.engine import Transaction, upsert_into
@@ -14,18 +15,29 @@ from app.db.tables import notifications
 from app.domain.alert import Condition
 from app.domain.delivery import Claim, ClaimedDelivery
 from app.domain.notification import Cause, ClaimedNotification, Kind, Notification, NotificationState, Owner, read_cause
+from app.domain.telling import UNCERTAIN_LIMIT
 from app.domain.verdict import Verdict
 
 HORIZON = timedelta(seconds=2)  # how far ahead slots are handed out
 SENDING = "sending"
 NO_DELIVERY = 0  # the delivery of a message that none caused
+_ASIDE = ("SET LOCAL lock_timeout = '1s'", "SET LOCAL statement_timeout = '2s'")
+_UNDER_WAY = {"reason": SENDING}
 # A claim that finds the last one still under way: a process died there, and the message may have been sent.
-_UNDER_WAY = {
-    "reason": SENDING,
-    "uncertain": case(
-        (notifications.c.reason == SENDING, notifications.c.uncertain + 1), else_=notifications.c.uncertain
-    ),
-}
+_DIED = notifications.c.reason == SENDING
+_DIED_TOO_OFTEN = and_(_DIED, notifications.c.uncertain + 1 >= UNCERTAIN_LIMIT)
+_ready = notifications.alias("ready")
+# A failure that was being sent when its success came, or that an operator made due again.
+_OVERTAKEN = and_(
+    notifications.c.kind == Kind.FAILED,
+    exists()
+    .where(
+        _ready.c.avatar_id == notifications.c.avatar_id,
+        _ready.c.request_id == notifications.c.request_id,
+        _ready.c.kind == Kind.READY,
+    )
+    .correlate(notifications),
+)
 # What a newer version put in beside us is left to the newer version.
 _KNOWN = (
     notifications.c.kind.in_(list(Kind)),
@@ -120,7 +132,9 @@ async def claim(
 ) -> list[ClaimedNotification]:
     """Claim due notifications, oldest first, each with its slot in the bot's budget (`rate` per second, 0: unpaced).
 
-    Those whose slot lies beyond the horizon, or whose chat must rest first, are put back until then.
+    Those whose slot lies beyond the horizon, or whose chat must rest first, are put back until then. What must not be
+    sent (again) is closed instead: an overtaken failure silently, a message over which processes died as often as may
+    be risked as `is_buried`.
     """
     room = await pacing.free_slots(transaction, now=now, horizon=HORIZON, rate=rate)
     if room * 2 < HORIZON.total_seconds() * rate or room == 0:
@@ -131,11 +145,13 @@ async def claim(
         now=now,
         lease_until=lease_until,
         limit=min(limit, room),
-        marks=_UNDER_WAY,
+        marks=_marks(now),
         only=_KNOWN,
     )
+    buried = [_claimed(row, now, is_buried=True) for row in rows if row["state"] == NotificationState.DEAD]
+    rows = [row for row in rows if row["state"] == NotificationState.PENDING]
     if not rows:
-        return []
+        return buried
     chats = [row["chat_id"] for row in rows]
     granted, put_back = await pacing.take_slots(transaction, chats, now=now, horizon=HORIZON, rate=rate)
     if put_back:
@@ -145,10 +161,24 @@ async def claim(
             .values(due_at=bindparam("new_due_at"), reason="paced"),
             [{"row_id": rows[index]["id"], "new_due_at": at} for index, at in put_back.items()],
         )
-    return [_claimed(rows[index], send_at) for index, send_at in granted.items()]
+    return buried + [_claimed(rows[index], send_at) for index, send_at in granted.items()]
 
 
-def _claimed(row: RowMapping, send_at: datetime) -> ClaimedNotification:
+def _marks(now: datetime) -> dict[str, Any]:
+    """Mark what a claim finds as under way, or close it. One statement, so that no claim costs a second look."""
+    columns = notifications.c
+    ended = literal(now, columns.finished_at.type)
+    return {
+        "uncertain": case((_DIED, columns.uncertain + 1), else_=columns.uncertain),
+        "state": case(
+            (_OVERTAKEN, NotificationState.IGNORED), (_DIED_TOO_OFTEN, NotificationState.DEAD), else_=columns.state
+        ),
+        "reason": case((_OVERTAKEN, "overtaken"), (_DIED_TOO_OFTEN, "outcome_unknown"), else_=_UNDER_WAY["reason"]),
+        "finished_at": case((or_(_OVERTAKEN, _DIED_TOO_OFTEN), ended), else_=columns.finished_at),
+    }
+
+
+def _claimed(row: RowMapping, send_at: datetime, *, is_buried: bool = False) -> ClaimedNotification:
     kind = Kind(row["kind"])
     notification = Notification(
         row["avatar_id"],
@@ -167,6 +197,7 @@ def _claimed(row: RowMapping, send_at: datetime) -> ClaimedNotification:
         row["stored_at"],
         row["applied_at"],
         send_at,
+        is_buried,
     )
 
 
@@ -186,6 +217,26 @@ async def finish(transaction: Transaction, told: Sequence[Told]) -> None:
         for item in told
     ]
     await queue.finish(transaction, notifications, rows)
+
+
+async def set_aside(transaction: Transaction, change: Callable[[], Awaitable[None]]) -> str | None:
+    """Make the last change of a transaction, which may fail without harm to the rest.
+
+    It waits for nobody's lock for long. Returns None, or the database's own words where the change was undone.
+    """
+    savepoint = await transaction.begin_nested()
+    try:
+        if transaction.dialect.name == "postgresql":
+            for limit in _ASIDE:
+                await transaction.execute(text(limit))
+        await change()
+    except DBAPIError as error:
+        if error.connection_invalidated or "IOERR" in str(getattr(error.orig, "sqlite_errorname", "")):
+            raise
+        await savepoint.rollback()  # raises where the whole transaction is gone: nothing may be taken for written then
+        return str(error.orig).partition("\n")[0]
+    await savepoint.commit()
+    return None
 
 
 async def unaddressed(transaction: Transaction, ids: Sequence[int]) -> dict[int, str]:

@@ -1,4 +1,9 @@
-"""Telegram's budget, shared by every replica and kept over restarts: one row per bucket says when the next slot is."""
+"""Telegram's budget, shared by every replica and kept over restarts: one row per bucket says when the next slot is.
+
+What Telegram itself asked for (429) stands in a row of its own, because only that may lie hours ahead. A row further
+ahead than anybody can have meant it was written by a clock that has been put right since, and holds nothing back: a
+slot or a rest of ours by little more than a minute, a wait that Telegram asked for by more than LONGEST_WAIT.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -7,8 +12,11 @@ from sqlalchemy import select
 
 from app.db.engine import Transaction, upsert_into
 from app.db.tables import slots
+from app.domain.sending import LONGEST_WAIT
+from app.domain.telling import SKEW, TOKEN_PAUSE
 
 BOT = "bot"
+ASKED = ":asked"  # ends the bucket of a wait that Telegram asked for; sorts behind the bucket that it belongs to
 UNPACED = 1_000_000  # slots where there is no rate
 CHAT_INTERVAL = timedelta(seconds=1)  # Bot FAQ: avoid more than one message per second in one chat
 
@@ -28,16 +36,16 @@ async def take_slots(
     if rate:  # a row that is not there cannot be locked
         row = upsert_into(transaction, slots).values(bucket=BOT, next_at=now)
         await transaction.execute(row.on_conflict_do_nothing())
-    # Locking the bot's row first makes replicas take turns, so a chat's row cannot be missed while it is being made.
-    free = await _next_slots(transaction, [BOT])
-    free |= await _next_slots(transaction, sorted({_chat(chat) for chat in chats}))
     step = timedelta(seconds=1 / rate) if rate else timedelta()
     rest = CHAT_INTERVAL if rate else timedelta()
+    ahead = _furthest(horizon, step)
+    # Locking the bot's row first makes replicas take turns, so a chat's row cannot be missed while it is being made.
+    free = await _next_slots(transaction, [BOT], now=now, ahead=ahead)
+    free |= await _next_slots(transaction, sorted({_chat(chat) for chat in chats}), now=now, ahead=ahead)
     granted: dict[int, datetime] = {}
     put_back: dict[int, datetime] = {}
     for position, chat_id in enumerate(chats):
-        bot_slot = max(free.get(BOT, now), now)
-        chat_slot = free.get(_chat(chat_id), now)
+        bot_slot, chat_slot = free[BOT], free[_chat(chat_id)]
         if chat_slot > bot_slot or bot_slot > now + horizon:
             put_back[position] = max(chat_slot, bot_slot)
             continue
@@ -55,22 +63,52 @@ async def free_slots(transaction: Transaction, *, now: datetime, horizon: timede
 
     None are free while the whole bot rests; without a rate the rest is the only limit.
     """
-    free = await _next_slots(transaction, [BOT])
-    left = (now + horizon - max(free.get(BOT, now), now)).total_seconds()
+    step = timedelta(seconds=1 / rate) if rate else timedelta()
+    free = await _next_slots(transaction, [BOT], now=now, ahead=_furthest(horizon, step))
+    left = (now + horizon - free[BOT]).total_seconds()
     if left <= 0:
         return 0
     return max(1, int(left * rate)) if rate else UNPACED
 
 
-async def pause(transaction: Transaction, chat_id: int | None, until: datetime) -> None:
-    """Grant no slot to this chat (None: to anybody) before `until`. A longer pause already in force stays."""
+async def pause(transaction: Transaction, chat_id: int | None, until: datetime, *, asked: bool = False) -> None:
+    """Grant no slot to this chat (None: to anybody) before `until`. A longer pause already in force stays.
+
+    `asked`: Telegram named the end, at most LONGEST_WAIT ahead; a rest of our own choice is TOKEN_PAUSE at most.
+    Where several pauses are made in one transaction, the bot's come first: `take_slots` locks in that order.
+    """
     bucket = BOT if chat_id is None else _chat(chat_id)
-    current = await _next_slots(transaction, [bucket])
-    if current.get(bucket, until) <= until:
+    longest = LONGEST_WAIT if asked else TOKEN_PAUSE
+    bucket += ASKED if asked else ""
+    current = (await _stored(transaction, [bucket])).get(bucket, until)
+    if not until < current <= until + longest:
         await _store(transaction, {bucket: until})
 
 
-async def _next_slots(transaction: Transaction, buckets: Sequence[str]) -> dict[str, datetime]:
+def _furthest(horizon: timedelta, step: timedelta) -> timedelta:
+    """How far ahead of now a row may lie that Telegram did not ask for: a slot, or a rest of ours."""
+    return max(horizon + max(step, CHAT_INTERVAL), TOKEN_PAUSE)
+
+
+async def _next_slots(
+    transaction: Transaction, buckets: Sequence[str], *, now: datetime, ahead: timedelta
+) -> dict[str, datetime]:
+    """When each bucket is free again, at the earliest now; its rows stay locked."""
+    stored = await _stored(transaction, [name for bucket in buckets for name in (bucket, bucket + ASKED)])
+    return {
+        bucket: max(
+            _believed(stored.get(bucket, now), now, ahead),
+            _believed(stored.get(bucket + ASKED, now), now, LONGEST_WAIT),
+        )
+        for bucket in buckets
+    }
+
+
+def _believed(next_at: datetime, now: datetime, ahead: timedelta) -> datetime:
+    return next_at if now < next_at <= now + ahead + SKEW else now
+
+
+async def _stored(transaction: Transaction, buckets: Sequence[str]) -> dict[str, datetime]:
     statement = select(slots.c.bucket, slots.c.next_at).where(slots.c.bucket.in_(buckets)).order_by(slots.c.bucket)
     rows = await transaction.execute(statement.with_for_update())
     return {row.bucket: row.next_at for row in rows}

@@ -10,10 +10,14 @@ from app.db.tables import deliveries, notifications, slots
 
 _FORGETTABLE = ("done", "ignored")  # a dead one is the operator's: it keeps its body until somebody decides
 _TOLD = ("sent", "unsent", "ignored")
+EMPTIED = "retention has emptied this row"  # an empty name alone does not say so: avatars may have none
 
 
 async def prune(transaction: Transaction, before: datetime, limit: int) -> int:
-    """Empty up to `limit` rows of each queue that ended before `before`; return how many were emptied."""
+    """Empty up to `limit` rows of each queue that ended before `before`; return how many were emptied.
+
+    What was redriven between the look for old rows and the lock on them is not old any more, and stays whole.
+    """
     old_deliveries = (
         select(deliveries.c.id)
         .where(
@@ -26,7 +30,7 @@ async def prune(transaction: Transaction, before: datetime, limit: int) -> int:
     )
     emptied = await transaction.execute(
         update(deliveries)
-        .where(deliveries.c.id.in_(old_deliveries.scalar_subquery()))
+        .where(deliveries.c.id.in_(old_deliveries.scalar_subquery()), deliveries.c.state.in_(_FORGETTABLE))
         .values(body=None, headers="{}", detail=None)
     )
     old_notifications = (
@@ -41,8 +45,8 @@ async def prune(transaction: Transaction, before: datetime, limit: int) -> int:
     )
     forgotten = await transaction.execute(
         update(notifications)
-        .where(notifications.c.id.in_(old_notifications.scalar_subquery()))
-        .values(avatar_name="", detail=None)
+        .where(notifications.c.id.in_(old_notifications.scalar_subquery()), notifications.c.state.in_(_TOLD))
+        .values(avatar_name="", detail=EMPTIED)
     )
     await transaction.execute(delete(slots).where(slots.c.next_at < before, slots.c.bucket != BOT))
     return int(emptied.rowcount) + int(forgotten.rowcount)

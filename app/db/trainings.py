@@ -6,6 +6,7 @@ are taken as the database describes them, words are read without regard to case 
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -58,6 +59,14 @@ def missing_columns(connection: Connection) -> list[str]:
     return missing
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Trainings by fal request id, and the ids that must wait: somebody else is writing a row of theirs."""
+
+    trainings: dict[str, list[Training]]
+    held: frozenset[str] = frozenset()
+
+
 class BotTables:
     """`users` and `avatars` as found in this database."""
 
@@ -73,7 +82,9 @@ class BotTables:
             )
             .select_from(avatars.outerjoin(users, users.c.id == avatars.c.user_id))
             .order_by(avatars.c.id)
-            .with_for_update(of=avatars)
+            # The bot may hold a row for long, and one wait would hold up all the others of a batch. Rows that merely
+            # point to an avatar hold its key alone, which we leave as it is (FOR NO KEY UPDATE).
+            .with_for_update(of=avatars, skip_locked=True, key_share=True)
         )
         match = ("id", "status")
         touched = ("status", "last_status_check", "updated_at", "fal_response_data")
@@ -106,13 +117,23 @@ class BotTables:
             tables[name] = Table(name, MetaData(), *(Column(column, found[column]) for column in needed))
         return cls(tables["users"], tables["avatars"])
 
-    async def lock(self, transaction: Transaction, request_ids: Sequence[str]) -> dict[str, list[Training]]:
-        """Load the trainings of these fal request ids and keep their rows from changing until the transaction ends."""
-        rows = await transaction.execute(self._select.where(self._avatars.c.fal_request_id.in_(request_ids)))
+    async def lock(self, transaction: Transaction, request_ids: Sequence[str]) -> Found:
+        """Load the trainings of these fal request ids and keep their rows from changing until the transaction ends.
+
+        Waits for no row; of an id that has several, all are ours or none is given.
+        """
+        columns = self._avatars.c
+        wanted = columns.fal_request_id.in_(request_ids)
         trainings = defaultdict(list)
-        for row in rows:
+        ours = set()
+        for row in await transaction.execute(self._select.where(wanted)):
             trainings[row.fal_request_id].append(_training(row))
-        return trainings
+            ours.add(row.id)
+        if transaction.dialect.name == "sqlite":  # the only writer holds every row
+            return Found(trainings)
+        there = await transaction.execute(select(columns.id, columns.fal_request_id).where(wanted))
+        held = frozenset(row.fal_request_id for row in there if row.id not in ours)
+        return Found({key: rows for key, rows in trainings.items() if key not in held}, held)
 
     async def change(self, transaction: Transaction, changes: Sequence[tuple[Training, Change, str]]) -> None:
         """Write (training, change, fal's answer as JSON text).
@@ -131,9 +152,13 @@ class BotTables:
                 raise ClaimLost("an avatar changed while its plan was made")
 
     async def chat_id(self, transaction: Transaction, owner_id: str) -> int | None:
-        """Look up where an owner is now."""
+        """Look up where an owner is now; None also for an id that is none (an avatar without an owner left it)."""
         users = self._users
-        statement = select(users.c.telegram_id).where(users.c.id == self._key(users.c.id, owner_id))
+        try:
+            key = self._key(users.c.id, owner_id)
+        except ValueError:
+            return None
+        statement = select(users.c.telegram_id).where(users.c.id == key)
         return _chat_id((await transaction.execute(statement)).scalar_one_or_none())
 
     async def set_blocked(self, transaction: Transaction, owner_ids: Sequence[str], *, blocked: bool) -> None:

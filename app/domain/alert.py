@@ -8,7 +8,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 CALM = timedelta(minutes=5)  # how long a condition must be gone, at every look, before its alert is over
-REPEAT = timedelta(hours=1)  # how often at most the operator hears of an alert that opens again and again
+REPEAT = timedelta(hours=1)  # how long the operator hears nothing of an alert that opens a second time
+REPEAT_MOST = timedelta(days=1)  # the same of one that opens again and again: doubled by each opening up to this
+RESTED = timedelta(days=1)  # what was over for so long begins anew
 LOST = timedelta(days=1)  # a machine that has not looked for so long is not coming back under this name
 
 
@@ -26,6 +28,7 @@ class Condition(StrEnum):
     NOTIFICATIONS_BURIED = "notifications_buried"
     TELEGRAM_REFUSED = "telegram_refused"
     DATABASE_BACKLOG = "database_backlog"
+    NOTIFICATIONS_LATE = "notifications_late"
 
 
 class AlertLevel(StrEnum):
@@ -51,6 +54,7 @@ REMEDY = {
     Condition.NOTIFICATIONS_BURIED: "aisha-webhook notifications list --state dead",
     Condition.TELEGRAM_REFUSED: "sudo systemctl restart aisha-webhook-api",
     Condition.DATABASE_BACKLOG: "aisha-webhook deliveries list --state pending",
+    Condition.NOTIFICATIONS_LATE: "aisha-webhook notifications list --state pending",
 }  # what to run first; the words around it are in app/locales
 
 
@@ -79,7 +83,7 @@ class Alert:
 
     `seen_at` is the last look at which the condition held, `gone_at` the first at which it did not (None while it
     holds). `told_at` and `told_level` are the last message about an opening, this one or one before; `times` counts
-    openings. A row that never opened has `times` 0.
+    openings since it last rested for a day. A row that never opened has `times` 0.
     """
 
     name: str
@@ -147,7 +151,7 @@ def follow(alert: Alert, alarm: Alarm | None, now: datetime, *, may_tell: bool) 
             gone_at=None,
             resolved_at=None,
             told_at=None if alert.told_at is not None and alert.told_at > now else alert.told_at,  # a clock went back
-            times=alert.times + 1,
+            times=1 if now - alert.resolved_at >= RESTED else alert.times + 1,
         )
         return _tell(opened, Turn.OPENED, now, may_tell=may_tell)
     seen = replace(
@@ -182,8 +186,15 @@ def _tell(alert: Alert, turn: Turn | None, now: datetime, *, may_tell: bool) -> 
 
 
 def _is_owed(alert: Alert, now: datetime) -> bool:
-    """Tell whether the operator must hear: of a new opening unless they just heard of one, and of anything worse."""
+    """Tell whether the operator must hear: of a new opening unless they heard of one lately, and of anything worse.
+
+    Whoever can cause an alert could cause one every few minutes, so what comes and goes is told ever more rarely. What
+    comes and stays is told within the hour.
+    """
     if alert.told_at is None or alert.level.outranks(alert.told_level):
         return True
-    just_heard = timedelta(0) <= now - alert.told_at < REPEAT
-    return not alert.was_told and not just_heard
+    if alert.was_told:
+        return False
+    heard, lasts = now - alert.told_at, now - alert.opened_at
+    silence = REPEAT if lasts >= REPEAT else min(REPEAT * 2 ** min(max(alert.times - 2, 0), 5), REPEAT_MOST)
+    return not timedelta(0) <= heard < silence

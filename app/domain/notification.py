@@ -83,6 +83,7 @@ class ClaimedNotification:
     stored_at: datetime
     applied_at: datetime
     send_at: datetime  # the slot that pacing gave it
+    is_buried: bool = False  # the claim itself set it aside: processes died over it as often as it may be risked
 
 
 def read_cause(kind: Kind, word: str | None) -> Cause | Condition | None:

@@ -1,6 +1,9 @@
 """What became of one try to tell an owner."""
 
 from dataclasses import dataclass
+from datetime import timedelta
+
+LONGEST_WAIT = timedelta(days=1)  # Telegram asks for minutes, so a longer wait is damage: of its answer or of our clock
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,10 @@ BACKOFF_BASE = timedelta(seconds=2)
 BACKOFF_CAP = timedelta(minutes=5)
 DOWN_PATIENCE = timedelta(hours=48)  # longer than any outage of fal's or Telegram's that is worth waiting out
 DOWN_CAP = timedelta(seconds=30)
+DOWN_TRIES = 100  # failures without which nothing is given up: an old row may meet its first outage only now
 ORPHAN_KEEN = timedelta(minutes=10)
 ORPHAN_STEP = timedelta(seconds=3)
+LOCK_STEP = timedelta(seconds=3)
 TRACE_KEPT = 8000  # characters
 
 
@@ -54,11 +56,11 @@ def backoff(failures: int, jitter: float) -> timedelta:
 
 
 def wait_out(why: str, detail: str, *, failures: int, since: datetime, now: datetime, jitter: float) -> Retry | Bury:
-    """Retry while they are down, for DOWN_PATIENCE since the row was made; then bury.
+    """Retry while they are down; bury what was made DOWN_PATIENCE ago and has failed DOWN_TRIES times.
 
     The wait stays short, so that a minute after they are back everything has been tried.
     """
-    if now - since >= DOWN_PATIENCE:
+    if now - since >= DOWN_PATIENCE and failures >= DOWN_TRIES:
         return Bury(why, detail)
     return Retry(now + min(backoff(failures, jitter), DOWN_CAP), why)
 
@@ -85,3 +87,8 @@ def await_training(received_at: datetime, now: datetime, patience: timedelta) ->
         return Bury("orphan", "no avatar with this request id appeared in time")
     wait = ORPHAN_STEP if age < ORPHAN_KEEN else min(age / 20, BACKOFF_CAP)
     return Retry(now + wait, "orphan", failed=False)
+
+
+def await_lock(now: datetime) -> Retry:
+    """Set the next look at a training whose row somebody else is writing."""
+    return Retry(now + LOCK_STEP, "locked", failed=False)

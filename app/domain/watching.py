@@ -14,6 +14,8 @@ SKEW = timedelta(seconds=60)  # of our clock from fal's: beyond this the operato
 SKEW_CRITICAL = timedelta(seconds=240)  # deliveries are refused at 300 s
 BACKLOG = timedelta(minutes=15)
 BACKLOG_CRITICAL = timedelta(hours=1)
+LATE = timedelta(hours=2)  # that an owner waits to be told; 100,000 messages at 25 a second take little over one
+LATE_CRITICAL = timedelta(hours=24)
 MANY_BURIED = 10
 STARTING = timedelta(minutes=2)  # a process that just began has not had the time to fetch keys
 
@@ -48,12 +50,17 @@ class MachineFacts:
 
 @dataclass(frozen=True, slots=True)
 class QueueFacts:
-    """What the shared database knows: rows set aside, the longest overdue one, and since when Telegram refuses us."""
+    """What the shared database knows.
+
+    Rows set aside; since when the longest overdue delivery is due; since when Telegram refuses us; since when the owner
+    who has waited longest is to be told.
+    """
 
     buried_deliveries: int
     buried_notifications: int
     oldest_due: datetime | None
     refused_since: datetime | None
+    oldest_owed: datetime | None
 
 
 def machine_alarms(facts: MachineFacts, machine: str, now: datetime) -> Iterator[Alarm]:
@@ -99,3 +106,6 @@ def queue_alarms(facts: QueueFacts, now: datetime) -> Iterator[Alarm]:
     if facts.oldest_due is not None and (late := now - facts.oldest_due) > BACKLOG:
         level = AlertLevel.CRITICAL if late > BACKLOG_CRITICAL else AlertLevel.WARN
         yield Alarm(Condition.DATABASE_BACKLOG, level, str(int(late / timedelta(minutes=1))))
+    if facts.oldest_owed is not None and (late := now - facts.oldest_owed) > LATE:
+        level = AlertLevel.CRITICAL if late > LATE_CRITICAL else AlertLevel.WARN
+        yield Alarm(Condition.NOTIFICATIONS_LATE, level, str(int(late / timedelta(hours=1))))

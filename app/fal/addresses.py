@@ -3,15 +3,18 @@
 Source: fal's `GET /v1/meta`, field `webhook_ip_ranges` (docs/fal.md).
 """
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
 import httpx2
 import orjson
 import structlog
 
+from app.domain.network import Address, read_address
 from app.fal.client import FetchFailed, get_capped, host_of, read_copy, write_copy
 from app.fal.skew import Skew
 
@@ -33,6 +36,9 @@ BUILT_IN = (
     "34.9.1.255/32",
 )
 FETCH_SECONDS = 10.0
+BRIEFLY = 2.0  # s for a fetch that a delivery waits for
+LOOK_SECONDS = 2.5  # that a delivery waits in all; its keys may take another 6 of the 10 that fal is answered in
+LOOK_INTERVAL = timedelta(minutes=1)  # between two fetches that deliveries cause; fal repeats for 6 minutes and more
 BODY_LIMIT = 256 * 1024  # bytes
 RANGE_LIMIT = 1000
 WIDEST = {4: 8, 6: 20}  # shortest prefix by IP version; anything wider is a mistake or an attack
@@ -90,8 +96,10 @@ class Addresses:
         self._clock = clock
         self._is_fixed = bool(fixed)
         self._fetched_at: datetime | None = None
+        self._looked_at: datetime | None = None
+        self._fetching = asyncio.Lock()
         self._verdicts: dict[str | None, bool] = {}
-        self._exact: frozenset[IPv4Address | IPv6Address] = frozenset()
+        self._exact: frozenset[Address] = frozenset()
         self._wide: tuple[Network, ...] = ()
         self._set(ip_network(entry, strict=False) for entry in fixed or BUILT_IN)
 
@@ -134,13 +142,35 @@ class Addresses:
         """Fetch the list; tell whether what is held now is as it should be. A failure keeps the last good one."""
         if self._is_fixed:
             return True
+        async with self._fetching:
+            return await self._fetch(FETCH_SECONDS)
+
+    async def look_again(self, address: str | None) -> bool:
+        """Fetch the list because it lacks `address`, at most once a minute whoever asks; tell whether it holds it now.
+
+        Callers during a fetch wait for it, at most 2.5 s. Where ALLOWED_IPS rule, nothing is fetched.
+        """
+        if self._is_fixed or read_address(address) is None:
+            return False
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_SECONDS), self._fetching:
+                if not self.allows(address) and not self._is_limited():
+                    self._looked_at = self._clock()
+                    await self._fetch(BRIEFLY)
+        return self.allows(address)
+
+    def _is_limited(self) -> bool:
+        # A negative difference means that the clock stepped back, not that the last look was just now.
+        return self._looked_at is not None and timedelta(0) <= self._clock() - self._looked_at < LOOK_INTERVAL
+
+    async def _fetch(self, seconds: float) -> bool:
         host = host_of(self._url)
         try:
             status, body = await get_capped(
                 self._client,
                 self._url,
                 BODY_LIMIT,
-                deadline_seconds=FETCH_SECONDS,
+                deadline_seconds=seconds,
                 on_headers=None if self._skew is None else self._skew.timing(host),
             )
         except FetchFailed as failure:
@@ -167,14 +197,9 @@ class Addresses:
         self._verdicts.clear()
 
     def _judge(self, text: str | None) -> bool:
-        try:
-            address = ip_address(text or "")
-        except ValueError:
+        address = read_address(text)
+        if address is None:
             return False
-        if isinstance(address, IPv6Address):
-            if address.scope_id is not None:
-                return False
-            address = address.ipv4_mapped or address
         return address.is_loopback or address in self._exact or any(address in network for network in self._wide)
 
 

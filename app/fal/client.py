@@ -13,8 +13,7 @@ import httpx2
 import orjson
 
 from app.domain.errors import AishaError
-
-LOOPBACK_HOSTS = ("127.0.0.1", "::1", "localhost")
+from app.domain.network import is_loopback
 
 
 class FetchFailed(AishaError):
@@ -34,9 +33,10 @@ def make_client(*, connect_seconds: float = 5.0) -> httpx2.AsyncClient:
 
     Proxies and trust anchors of the environment (HTTPS_PROXY, SSL_CERT_FILE) count: a host that may only leave
     through a proxy would otherwise never get a key and answer 503 for ever, and TLS is checked end to end through it.
-    Loopback never goes through a proxy: there is nothing but a test twin.
+    Loopback never goes through a proxy: there is nothing but a test twin. Plain HTTP is spoken with nobody else.
     """
     loopback: dict[str, httpx2.AsyncBaseTransport | None] = {
+        "http://": None,
         "all://127.0.0.1": None,
         "all://localhost": None,
         "all://[::1]": None,
@@ -101,7 +101,7 @@ def host_of(url: str) -> str | None:
 
 def _is_permitted(url: str) -> bool:
     host = host_of(url)
-    return host is not None and (url.startswith("https://") or (url.startswith("http://") and host in LOOPBACK_HOSTS))
+    return host is not None and (url.startswith("https://") or (url.startswith("http://") and is_loopback(host)))
 
 
 async def read_copy(path: Path, limit_bytes: int) -> tuple[datetime, bytes] | None:

@@ -10,7 +10,7 @@ import structlog
 from app.domain.errors import DeliveryRefused, KeysUnavailable
 from app.fal.addresses import Addresses
 from app.fal.keys import MIN_INTERVAL, Keys
-from app.fal.signature import SignedHeaders, check_clock, matching_key, read_headers
+from app.fal.signature import CLOCK_TOLERANCE, SignedHeaders, check_clock, matching_key, read_headers
 from app.fal.strikes import Strikes
 
 RELUCTANT = timedelta(minutes=2)  # between two fetches for an address that floods us; fal retries for longer
@@ -42,23 +42,29 @@ class Gate:
         """Count the refused deliveries, since the start, that fal did sign, but for an account that is not ours."""
         return self._foreign_accounts
 
-    def identify(self, headers: Iterable[tuple[bytes, bytes]], address: str | None) -> SignedHeaders | None:
+    async def identify(self, headers: Iterable[tuple[bytes, bytes]], address: str | None) -> SignedHeaders | None:
         """Judge what needs no body: the form of the headers, the address, the clock.
 
-        Returns None for an unsigned call. Raises DeliveryRefused.
+        Returns None for an unsigned call. Raises DeliveryRefused, at most 2.5 s later: fal may have a new address.
         """
         signed = read_headers(headers)
         if signed is None:
             return None
         if self.ip_filter is IpFilter.ENFORCE and not self.addresses.allows(address):
-            raise DeliveryRefused(403, "address_not_listed", "this address is not one of fal's")
+            await self._look_up(signed, address)
         check_clock(signed, self.clock().timestamp(), self.keys.clock_offset)
         return signed
+
+    async def _look_up(self, signed: SignedHeaders, address: str | None) -> None:
+        """Fetch fal's addresses in case there are more; refuse whom the list does not hold even then."""
+        is_timely = abs(signed.timestamp - self.clock().timestamp()) <= CLOCK_TOLERANCE
+        if not is_timely or not await self.addresses.look_again(address):
+            raise DeliveryRefused(403, "address_not_listed", "this address is not one of fal's")
 
     async def prove(self, signed: SignedHeaders, body_sha256: str, address: str | None) -> None:
         """Verify the signature, then pin the account.
 
-        Raises DeliveryRefused, or KeysUnavailable when there is no key to judge with.
+        Raises DeliveryRefused, or KeysUnavailable when there is no key to judge with, or none sure to be fal's latest.
         """
         if not self.keys.current() and not await self.keys.ensure():
             raise KeysUnavailable("no fal key younger than a day is at hand")
@@ -75,6 +81,9 @@ class Gate:
         interval = RELUCTANT if self.strikes.are_many(address) else MIN_INTERVAL
         if await self.keys.refresh_after_failure(interval) and self._fits(signed, body_sha256):
             return
+        if self.keys.may_be_outdated():
+            # Perhaps fal's new key: called a forgery, and then rationed as one, a genuine delivery could be lost.
+            raise KeysUnavailable("no key at hand made this signature, and fal cannot be asked for newer ones")
         if self.strikes.add(address):
             raise DeliveryRefused(401, "signature_invalid", "no key of fal's made this signature")
         raise DeliveryRefused(

@@ -23,6 +23,7 @@ Key = VerifyKey
 
 MAX_AGE = timedelta(hours=24)
 MIN_INTERVAL = timedelta(seconds=30)  # between two fetches that a delivery causes
+FRESH = timedelta(minutes=5)  # keys this young are taken for fal's latest
 CLOCK_SLACK = timedelta(minutes=5)  # how far ahead the disk copy's date may be
 FETCH_SECONDS = 3.0  # for one URL; two of them still leave time to answer fal within 10 s
 BODY_LIMIT = 256 * 1024  # bytes
@@ -109,6 +110,11 @@ class Keys:
         # After the clock stepped back the keys would not age until it caught up: count from here instead.
         self._fetched_at = min(self._fetched_at, now)
         return now - self._fetched_at
+
+    def may_be_outdated(self) -> bool:
+        """Tell whether fal may have other keys by now: the last fetch failed, and these are older than five minutes."""
+        age = self.age()
+        return self._fetches > 0 and not self._succeeded and (age is None or age > FRESH)
 
     def clock_offset(self) -> timedelta | None:
         """Tell by how much our clock is ahead of fal's (negative: behind); None before fal's first answer."""

@@ -8,39 +8,13 @@ and the plain 401, which becomes a 429.
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from ipaddress import IPv6Address, ip_address, ip_network
+
+from app.domain.network import is_loopback, neighbourhood
 
 BURST = 20  # failures that an address has at once
 REFILL_SECONDS = 3.0  # for one more
 FULL_AGAIN = int(BURST * REFILL_SECONDS)  # seconds
 REMEMBERED = 4096  # addresses; the one that has been quiet longest is forgotten
-SHARED = ""  # where callers without an address stand together
-
-
-def neighbourhood(address: str | None) -> str:
-    """Name the bucket of an address: itself, for IPv6 its /64, which any single machine has to itself.
-
-    >>> neighbourhood("203.0.113.7"), neighbourhood("2001:db8::1:2:3:4")
-    ('203.0.113.7', '2001:db8::/64')
-    """
-    try:
-        parsed = ip_address(address or "")
-    except ValueError:
-        return SHARED
-    return str(ip_network((parsed, 64), strict=False)) if isinstance(parsed, IPv6Address) else str(parsed)
-
-
-def is_loopback(address: str | None) -> bool:
-    """Tell whether the caller is on this machine.
-
-    >>> is_loopback("127.0.0.1"), is_loopback("::ffff:127.0.0.1"), is_loopback("203.0.113.7"), is_loopback("junk")
-    (True, True, False, False)
-    """
-    try:
-        parsed = ip_address(address or "")
-    except ValueError:
-        return False
-    return (getattr(parsed, "ipv4_mapped", None) or parsed).is_loopback
 
 
 class Strikes:

@@ -9,11 +9,21 @@ import structlog
 
 from app.db import inbox, outbox
 from app.db.engine import Database, Transaction
-from app.db.trainings import BotTables
+from app.db.trainings import BotTables, Found
 from app.domain.delivery import ClaimedDelivery, milliseconds
 from app.domain.errors import ClaimLost, DatabaseUnavailable, PayloadUnreadable, ResultUnavailable
 from app.domain.training import Plan, Reading, Training, decide
-from app.domain.verdict import Bury, Done, Retry, Verdict, await_training, last_words, retry_or_bury, wait_out
+from app.domain.verdict import (
+    Bury,
+    Done,
+    Retry,
+    Verdict,
+    await_lock,
+    await_training,
+    last_words,
+    retry_or_bury,
+    wait_out,
+)
 from app.fal import payload
 from app.flows.ports import Clock, FalQueue
 
@@ -48,7 +58,11 @@ class _Item:
 
 
 class Apply:
-    """Apply what is due."""
+    """Apply what is due.
+
+    `on_progress` is called before each try to commit. A try ends within seconds, but there may be many of them while
+    the database is away: whoever watches for hangs takes each as a sign of life.
+    """
 
     def __init__(
         self,
@@ -72,6 +86,7 @@ class Apply:
         self._wake_notify = wake_notify
         self._is_crowded = is_crowded
         self._sleep = sleep
+        self.on_progress: Callable[[], None] = lambda: None
 
     async def __call__(self) -> int:
         """Apply up to BATCH due deliveries; return how many were claimed."""
@@ -99,6 +114,7 @@ class Apply:
 
         Returns those that fal must be asked about first; they stay claimed.
         """
+        self.on_progress()
         try:
             return await self._commit(items)
         except DatabaseUnavailable:
@@ -117,29 +133,32 @@ class Apply:
         plans: list[tuple[_Item, Plan]] = []
         async with self._database.write() as transaction:
             ids = sorted({item.reading.request_id for item in items if item.reading is not None})
-            trainings = await self._bot_tables.lock(transaction, ids) if ids else {}
+            found = await self._bot_tables.lock(transaction, ids) if ids else Found({})
             for item in items:
-                found = trainings.get(item.reading.request_id, []) if item.reading is not None else []
                 plan = self._plan(item, found, now)
-                if isinstance(plan.verdict, Retry) and plan.verdict.why == "no_artifact" and not item.fetched:
-                    unproven.append((item, found[0]))
-                    continue
+                match plan.verdict:
+                    case Retry(why="no_artifact") if item.reading is not None and not item.fetched:
+                        unproven.append((item, found.trainings[item.reading.request_id][0]))
+                        continue
                 plans.append((item, replace(plan, verdict=self._limited(item, plan.verdict, now))))
-            await self._execute(transaction, plans, trainings, now)
+            await self._execute(transaction, plans, found.trainings, now)
         self._report(plans, now)
         return unproven
 
-    def _plan(self, item: _Item, found: Sequence[Training], now: datetime) -> Plan:
+    def _plan(self, item: _Item, found: Found, now: datetime) -> Plan:
         if item.verdict is not None:
             return Plan(item.verdict)
         assert item.reading is not None, "what could not be read has its verdict already"
-        match found:
+        request_id = item.reading.request_id
+        if request_id in found.held:
+            return Plan(await_lock(now))
+        match found.trainings.get(request_id, []):
             case []:
                 return Plan(await_training(item.claimed.received_at, now, self._patience.orphans))
             case [training]:
                 return decide(training, item.reading.outcome, now)
-            case _:
-                return Plan(Bury("ambiguous_training", f"{len(found)} avatars carry this request id"))
+            case several:
+                return Plan(Bury("ambiguous_training", f"{len(several)} avatars carry this request id"))
 
     def _limited(self, item: _Item, verdict: Verdict, now: datetime) -> Verdict:
         """Put a limit to what is not yet decided; what was limited already stays."""

@@ -27,24 +27,27 @@ async def operate(
     """Redrive or ignore rows of a queue; return the ids that were changed.
 
     Redriving makes a buried, ignored or unsent row due at once with a clean count of failures; a pending one is
-    only made due at once. A finished one stays finished: redoing what is done is not an operator's tool.
+    only made due at once. A finished one stays finished: redoing what is done is not an operator's tool. A message
+    whose owner still has no chat id stays as it is.
     """
     now = clock.now()
     note = f"{operation} by {who} at {now.isoformat(timespec='seconds')}"
     change = desk.redrive if operation is Operation.REDRIVE else desk.ignore
     async with database.write() as transaction:
-        changed = await change(transaction, queue, ids, note=note, now=now)
         if queue is Queue.NOTIFICATIONS and operation is Operation.REDRIVE:
-            await _readdress(transaction, changed)
+            ids = await _addressed(transaction, ids)
+        changed = await change(transaction, queue, ids, note=note, now=now)
     log.info("operator.changed", queue=queue, operation=operation, ids=changed, who=who)
     return changed
 
 
-async def _readdress(transaction: Transaction, ids: Sequence[int]) -> None:
-    """Look up anew where an owner is whose stored id was no chat id when the message was owed."""
-    unaddressed = await outbox.unaddressed(transaction, ids)
-    if not unaddressed:
-        return
-    bot_tables = await BotTables.find(transaction)
-    for row_id, owner_id in unaddressed.items():
-        await outbox.address(transaction, row_id, await bot_tables.chat_id(transaction, owner_id))
+async def _addressed(transaction: Transaction, ids: Sequence[int]) -> list[int]:
+    """Leave out messages that have nowhere to go; where owners are whose stored id was no chat id is looked up anew."""
+    homeless = await outbox.unaddressed(transaction, ids)
+    if homeless:
+        bot_tables = await BotTables.find(transaction)
+        for row_id, owner_id in list(homeless.items()):
+            if (chat_id := await bot_tables.chat_id(transaction, owner_id)) is not None:
+                await outbox.address(transaction, row_id, chat_id)
+                del homeless[row_id]
+    return [row_id for row_id in ids if row_id not in homeless]

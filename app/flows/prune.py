@@ -29,7 +29,7 @@ class Prune:
         """Run the chore if it is due; return how many rows were emptied. Each batch is a transaction of its own."""
         now = self._clock.now()
         async with self._database.write() as transaction:
-            if not await chores.claim(transaction, NAME, now=now, lease=LEASE):
+            if not await chores.claim(transaction, NAME, now=now, lease=LEASE, every=EVERY):
                 return 0
         total = 0
         for _ in range(BATCHES):

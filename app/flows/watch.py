@@ -1,6 +1,6 @@
 """What is wrong now → alerts that open, get worse and are over → one message for each of these turns.
 
-Every process looks at its own machine; what is shared is looked at by one of them.
+Every process looks at its own machine; what is shared is looked at by one of them, and what heals by a look is healed.
 """
 
 from collections.abc import Callable, Sequence
@@ -61,9 +61,11 @@ class Watch:
         now = self._clock.now()
         facts = replace(self._look(), foreign_before=self._foreign_seen)
         own = list(machine_alarms(facts, self._machine, now))
+        pulled_back = 0
         async with self._database.write() as transaction:
             steps = await self._follow(transaction, self._machine, own, now)
-            if await chores.claim(transaction, NAME, now=now, lease=EVERY):
+            if await chores.claim(transaction, NAME, now=now, lease=EVERY, every=EVERY):
+                pulled_back = await chores.pull_back(transaction, now)
                 shared = list(queue_alarms(await alerts.count_queues(transaction), now))
                 steps += await self._follow(transaction, "", shared, now)
                 steps += await self._write(
@@ -73,6 +75,8 @@ class Watch:
                 await chores.finish(transaction, NAME, now=now, every=EVERY, reason="done")
             told = await self._tell(transaction, steps, now)
         self._foreign_seen = facts.foreign
+        if pulled_back:
+            log.warning("queue.pulled_back", rows=pulled_back)
         for step in steps:
             _report(step)
         if told:

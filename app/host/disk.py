@@ -11,7 +11,7 @@ from typing import Protocol
 
 from app.domain.finding import Finding, Level
 from app.domain.wording import Catalogue, Language, Wording, finding
-from app.host.owners import ownership_of
+from app.files.owners import ownership_of
 
 MIB = 1 << 20
 FULL = 100 * MIB  # below this the next burst of deliveries may not fit

@@ -5,7 +5,6 @@ import re
 import shlex
 import stat
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,8 +15,12 @@ from dotenv import dotenv_values
 
 from app.domain.finding import Finding, Level
 from app.domain.ownership import ROOT
+from app.domain.reader import Reader
 from app.domain.wording import Catalogue, Language, Wording, finding, pick
-from app.host.owners import ownership_of
+from app.files.owners import ownership_of
+from app.files.place import put
+from app.host.unit import FOLDER as UNITS
+from app.host.unit import reader_of
 
 OTHERS = stat.S_IROTH | stat.S_IWOTH
 ALL_OF_OTHERS = stat.S_IRWXO
@@ -110,8 +113,11 @@ class _Line:
     name: str
 
 
-def look_at_env_file(path: Path, language: Language) -> list[Finding]:
-    """Judge permissions and spelling of `.env`; no value is ever part of a finding."""
+def look_at_env_file(path: Path, language: Language, units: Path = UNITS) -> list[Finding]:
+    """Judge permissions and spelling of `.env`; no value is ever part of a finding.
+
+    The unit in the folder `units` tells who reads the file; without one the owner of its folder is taken for that.
+    """
     try:
         facts = path.stat()
         lines = path.read_text("utf-8-sig", errors="replace").splitlines()
@@ -121,7 +127,7 @@ def look_at_env_file(path: Path, language: Language) -> list[Finding]:
         return [_unreadable(path, error, language)]
     found = []
     if facts.st_mode & OTHERS:
-        found.append(_open_to_all(path, facts, language))
+        found.append(_open_to_all(path, facts, reader_of(units), language))
     for code, hits in (
         ("envfile.quoted", [_Line(n, m[2]) for n, line in enumerate(lines, 1) if (m := _QUOTED.match(line))]),
         ("envfile.commented", [_Line(n, m[1]) for n, line in enumerate(lines, 1) if (m := _COMMENTED.match(line))]),
@@ -134,17 +140,27 @@ def look_at_env_file(path: Path, language: Language) -> list[Finding]:
     return found or [finding(WORDS, "envfile.ok", language, file=path)]
 
 
-def _open_to_all(path: Path, facts: os.stat_result, language: Language) -> Finding:
+def _open_to_all(path: Path, facts: os.stat_result, reader: Reader | None, language: Language) -> Finding:
     found = finding(WORDS, "envfile.world_readable", language, file=path)
-    if not _locks_out(facts, path):
+    if not _locks_out(facts, path, reader):
         return found
-    folder, file = path.absolute().parent.stat(), shlex.quote(str(path))
-    command = f"sudo chown {folder.st_uid}:{folder.st_gid} {file} && sudo chmod o= {file}"
+    file = shlex.quote(str(path))
+    if reader is not None:
+        command = f"sudo chgrp {shlex.quote(reader.group)} {file} && sudo chmod g+r,o= {file}"
+    else:
+        folder = path.absolute().parent.stat()
+        command = f"sudo chown {folder.st_uid}:{folder.st_gid} {file} && sudo chmod o= {file}"
     return replace(found, command=command, fixable=False)
 
 
-def _locks_out(facts: os.stat_result, path: Path) -> bool:
-    """Tell whether, once closed, only root could read it, while the folder (likely the server's) is another's."""
+def _locks_out(facts: os.stat_result, path: Path, reader: Reader | None) -> bool:
+    """Tell whether, once closed, the server could not read it.
+
+    Where its account is not known: whether only root could, while the folder (likely the server's) is another's.
+    """
+    if reader is not None:
+        closed = facts.st_mode & ~ALL_OF_OTHERS
+        return reader.would_lose(before=facts.st_mode, after=closed, uid=facts.st_uid, gid=facts.st_gid)
     return facts.st_uid == facts.st_gid == ROOT != path.absolute().parent.stat().st_uid
 
 
@@ -156,19 +172,21 @@ def _unreadable(path: Path, error: OSError, language: Language) -> Finding:
     return finding(WORDS, "envfile.unreadable", language, file=path, account=whose.heir, reason=error.strerror or "")
 
 
-def mend_env_file(path: Path, now: datetime, language: Language) -> list[Finding]:
+def mend_env_file(path: Path, now: datetime, language: Language, units: Path = UNITS) -> list[Finding]:
     """Close the file to others, and take quotes off where every reader then reads the same; tell what was done.
 
-    The group may read what it could: the server may be reading the file through it. The former file stays beside it as
+    The group may read what it could: the server may be reading the file through it. One that the server of the unit in
+    `units` reads as one of the others is left alone, and the look says what to run. The former file stays beside it as
     `.env.<moment>.bak` with the same owner and mode. A file that is a link
     belongs to somebody else and is left alone. Raises OSError.
     """
     if path.is_symlink() or not path.is_file():
         return []
-    return [finding(WORDS, "envfile.fixed", language, file=path, done=done) for done in _mended(path, now, language)]
+    mended = _mended(path, now, reader_of(units), language)
+    return [finding(WORDS, "envfile.fixed", language, file=path, done=done) for done in mended]
 
 
-def _mended(path: Path, now: datetime, language: Language) -> Iterator[str]:
+def _mended(path: Path, now: datetime, reader: Reader | None, language: Language) -> Iterator[str]:
     # Started by root in a folder of somebody else's, a path may turn into a link meanwhile; a descriptor cannot.
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
@@ -176,7 +194,7 @@ def _mended(path: Path, now: datetime, language: Language) -> Iterator[str]:
         mode = stat.S_IMODE(facts.st_mode)
         closed = mode & ~ALL_OF_OTHERS
         if mode & OTHERS:
-            if _locks_out(facts, path):
+            if _locks_out(facts, path, reader):
                 return
             os.fchmod(descriptor, closed)
             yield pick(DONE["closed"], language).format(mode=mode, closed=closed)
@@ -211,17 +229,4 @@ def _values(content: bytes) -> dict[str, str | None]:
 def _write(path: Path, content: bytes, *, like: Path) -> None:
     """Put a file in place in one step, owned as `like` is, with its mode but closed to others."""
     facts = like.stat()
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            os.fchmod(file.fileno(), stat.S_IMODE(facts.st_mode) & ~ALL_OF_OTHERS)
-            if (facts.st_uid, facts.st_gid) != (os.geteuid(), os.getegid()):
-                os.fchown(file.fileno(), facts.st_uid, facts.st_gid)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+    put(path, content, mode=stat.S_IMODE(facts.st_mode) & ~ALL_OF_OTHERS, owner=(facts.st_uid, facts.st_gid))

@@ -5,12 +5,14 @@ Source: nginx documentation of `location`, `return`, `rewrite`, `client_max_body
 
 import os
 import re
+import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app.domain.finding import Finding, Level
-from app.domain.wording import Catalogue, Language, Wording, finding
+from app.domain.wording import Catalogue, Language, Wording, Words, finding, pick
+from app.host.asking import reachable
 from app.host.nginx_files import FOLDER
 from app.host.nginx_syntax import Directive
 
@@ -36,7 +38,7 @@ WORDS: Catalogue = {
         Level.WARN,
         ("конфигурация nginx не читается", "nginx's configuration cannot be read"),
         ("Повторите с правами root.", "Repeat as root."),
-        "sudo .venv/bin/aisha-webhook doctor",
+        "sudo {python} -m app.cli doctor",
     ),
     "nginx.redirects": Wording(
         Level.FAIL,
@@ -78,8 +80,18 @@ WORDS: Catalogue = {
             "nginx's certificate {file} cannot be read from here and was not looked at",
         ),
         ("Повторите с правами root.", "Repeat as root."),
-        "sudo .venv/bin/aisha-webhook doctor tls",
+        "sudo {python} -m app.cli doctor tls",
     ),
+}
+
+# What is said of our own port is not what mends nginx's. What its file itself lacks is told by the look at the file.
+READ_AGAIN: Words = ("Пусть nginx перечитает свои файлы.", "Let nginx read its files again.")
+RELOAD = "sudo nginx -t && sudo systemctl reload nginx"
+MENDED_BY: dict[str, tuple[Level, Words, str]] = {
+    "served.refused": (Level.FAIL, ("Запустите nginx.", "Start nginx."), "sudo nginx -t && sudo systemctl start nginx"),
+    "served.no_tls": (Level.FAIL, READ_AGAIN, RELOAD),
+    "served.other_certificate": (Level.FAIL, READ_AGAIN, RELOAD),
+    "served.other_chain": (Level.WARN, READ_AGAIN, RELOAD),
 }
 
 
@@ -98,9 +110,11 @@ class Site:
 class Front:
     """A `server` of nginx that stands before us: its TLS ports and its pair, where it names one."""
 
-    ports: frozenset[int]
-    certificate: Path | None
-    key: Path | None
+    ports: tuple[int, ...]
+    addresses: tuple[tuple[str, int], ...]  # where we may shake hands ourselves: not behind PROXY protocol
+    certificate: Path | None = None
+    key: Path | None = None
+    passes_tls: bool = False  # unread: the certificate is ours
 
 
 def look_at_nginx(root: Directive | None, site: Site, language: Language) -> tuple[list[Finding], Front | None]:
@@ -108,17 +122,17 @@ def look_at_nginx(root: Directive | None, site: Site, language: Language) -> tup
     if root is None:
         return [finding(WORDS, "nginx.absent", language)], None
     if not root.block:
-        return [finding(WORDS, "nginx.unreadable", language)], None
+        return [finding(WORDS, "nginx.unreadable", language, python=sys.executable)], None
     http = Directive("http", [], [*(line for block in root.all("http") for line in block.block), *root.block])
     server = next((server for server in http.all("server") if _is_front(http, server, site)), None)
     if server is None:
-        passing = _passing_ports(root, site)
+        passing = _passing(root, site)
         if passing:
-            return [finding(WORDS, "nginx.passes_tls", language)], Front(frozenset(passing), None, None)
+            return [finding(WORDS, "nginx.passes_tls", language)], Front(*_reached(passing), passes_tls=True)
         return [finding(WORDS, "nginx.elsewhere", language)], None
-    certificate, key = server.first("ssl_certificate"), server.first("ssl_certificate_key")
+    certificate, key = (server.first(name) or http.first(name) for name in ("ssl_certificate", "ssl_certificate_key"))
     front = Front(
-        frozenset(_tls_ports(server)),
+        *_reached(_tls_listens(server)),
         FOLDER / certificate if certificate else None,
         FOLDER / key if key else None,
     )
@@ -129,7 +143,17 @@ def look_at_nginx(root: Directive | None, site: Site, language: Language) -> tup
 def unreadable_certificate(front: Front, language: Language) -> list[Finding]:
     """Name the file of nginx's pair that we may not read."""
     files = [path for path in (front.certificate, front.key) if path is not None and not os.access(path, os.R_OK)]
-    return [finding(WORDS, "nginx.certificate_unreadable", language, file=path) for path in files[:1]]
+    return [
+        finding(WORDS, "nginx.certificate_unreadable", language, file=path, python=sys.executable) for path in files[:1]
+    ]
+
+
+def said_of_nginx(served: Finding, language: Language) -> Finding:
+    """Give a finding about a port (`served.*`) the level and the remedy that it has where nginx listens there."""
+    if served.code not in MENDED_BY:
+        return served
+    level, remedy, command = MENDED_BY[served.code]
+    return replace(served, level=level, remedy=pick(remedy, language), command=command)
 
 
 def _faults(http: Directive, server: Directive, site: Site, language: Language) -> Iterator[Finding]:
@@ -146,7 +170,7 @@ def _faults(http: Directive, server: Directive, site: Site, language: Language) 
 
 
 def _is_front(http: Directive, server: Directive, site: Site) -> bool:
-    ports = _tls_ports(server)
+    ports, _ = _reached(_tls_listens(server))
     if not ports:
         return False
     location = _location(server, site.path)
@@ -164,16 +188,16 @@ def _target_ports(block: Directive, target: str | None) -> set[int]:
     return {_port(server, 80) for server in servers}
 
 
-def _passing_ports(root: Directive, site: Site) -> set[int]:
-    """Return the ports on which a `stream` hands TLS on to us unread."""
-    return {
-        _port(listen.arguments[0], 0)
+def _passing(root: Directive, site: Site) -> list[Directive]:
+    """Return where a `stream` listens that hands TLS on to us unread."""
+    return [
+        listen
         for stream in root.all("stream")
         for server in stream.all("server")
         if site.port in _target_ports(stream, server.first("proxy_pass"))
         for listen in server.all("listen")
         if listen.arguments
-    }
+    ]
 
 
 def _port(address: str, default: int) -> int:
@@ -181,12 +205,24 @@ def _port(address: str, default: int) -> int:
     return int(last) if last.isdigit() else default
 
 
-def _tls_ports(server: Directive) -> set[int]:
-    return {
-        _port(listen.arguments[0], 443)
-        for listen in server.all("listen")
-        if listen.arguments and "ssl" in listen.arguments[1:]
-    }
+def _tls_listens(server: Directive) -> list[Directive]:
+    return [listen for listen in server.all("listen") if "ssl" in listen.arguments[1:]]
+
+
+def _reached(listens: list[Directive]) -> tuple[tuple[int, ...], tuple[tuple[str, int], ...]]:
+    """Return every port, and one address for each that takes us as we are, IPv4 before IPv6."""
+    ports: set[int] = set()
+    hosts: dict[int, str] = {}
+    for listen in sorted(listens, key=lambda listen: listen.arguments[0].startswith("[")):
+        address = listen.arguments[0]
+        host, _, port = address.rpartition(":")
+        if not port.isdigit():
+            host, port = address, "443"
+        if not address.startswith("unix:"):
+            ports.add(int(port))
+            if "proxy_protocol" not in listen.arguments:
+                hosts.setdefault(int(port), reachable(host.strip("[]") or "*"))
+    return tuple(sorted(ports)), tuple((hosts[port], port) for port in sorted(hosts))
 
 
 def _fits(pattern: str, name: str) -> bool:

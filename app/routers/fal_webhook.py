@@ -1,7 +1,7 @@
 """The webhook: raw body in, one plain answer out. JSON is read only for unsigned probes."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -19,6 +19,7 @@ from app.fal.signature import SignedHeaders
 from app.fal.strikes import FULL_AGAIN
 from app.flows.accept import Accept
 from app.flows.ports import Clock
+from app.routers.body import PROBE, Bodies, BodiesCrowded
 from app.routers.problems import problem
 from app.routers.quiet import Quiet
 
@@ -36,7 +37,7 @@ class WebhookParts:
     gate: Gate
     accept: Accept
     clock: Clock
-    max_body_bytes: int
+    bodies: Bodies
     quiet: Quiet = field(default_factory=Quiet)
 
 
@@ -80,24 +81,26 @@ class WebhookLane:
         except Unavailable as error:
             if parts.quiet.admits(address, error.code):
                 log.error("delivery.not_stored", code=error.code, address=address, cause=str(error))  # noqa: TRY400  expected trouble: its cause says it all
-            response = _unavailable(error.code, error.retry_after)
+            response = _unavailable(error.code, error.retry_after, CLOSE if isinstance(error, BodiesCrowded) else {})
         except Exception:  # never 500: fal comes again after a 503, and by then the bug may be mended
             log.exception("delivery.bug", address=address)
-            response = _unavailable("internal_error", Unavailable.retry_after)
+            response = _unavailable("internal_error", Unavailable.retry_after, {})
         await _send(response, send)
 
     async def _answer(self, parts: WebhookParts, scope: Scope, receive: Receive, address: str | None) -> Response:
         headers = scope["headers"]
         _check_form(headers)
-        signed = parts.gate.identify(headers, address)
+        signed = await parts.gate.identify(headers, address)
         received_at = parts.clock.now()
-        body = await _read_body(headers, receive, parts.max_body_bytes)
-        if signed is None:
-            return _probe(parts, scope, body, address)
-        body_sha256 = hashlib.sha256(body).hexdigest()
-        await parts.gate.prove(signed, body_sha256, address)
-        delivery = Delivery(signed.request_id, body, body_sha256, _kept_headers(signed), received_at)
-        receipt = await parts.accept(delivery)
+        is_expected = signed is not None and parts.gate.addresses.allows(address)
+        with parts.bodies.of(address, is_expected=is_expected) as held:
+            if signed is None:
+                return _probe(parts, scope, await held.read(headers, receive, PROBE), address)
+            body = await held.read(headers, receive, parts.bodies.limit)
+            body_sha256 = hashlib.sha256(body).hexdigest()
+            await parts.gate.prove(signed, body_sha256, address)
+            delivery = Delivery(signed.request_id, body, body_sha256, _kept_headers(signed), received_at)
+            receipt = await parts.accept(delivery)
         if not receipt.new:
             log.info("delivery.repeated", request_id=signed.request_id, delivery=receipt.id)
         return _received({"status": "received", "request_id": signed.request_id})
@@ -110,31 +113,6 @@ def _check_form(headers: list[tuple[bytes, bytes]]) -> None:
         raise DeliveryRefused(415, "media_type_unsupported", "send exactly one Content-Type: application/json")
     if any(name == b"content-encoding" for name, _ in headers):
         raise DeliveryRefused(415, "encoding_unsupported", "send the body as it is, without Content-Encoding")
-
-
-async def _read_body(headers: list[tuple[bytes, bytes]], receive: Receive, limit: int) -> bytes:
-    """Read the raw body, at most `limit` bytes of it."""
-    for name, value in headers:
-        # A length of more digits than any body we take need not become a number.
-        if name == b"content-length" and (len(value) > 12 or int(value) > limit):  # noqa: PLR2004  as said above
-            raise _too_large(limit)
-    chunks: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise DeliveryRefused(400, "body_incomplete", "the connection ended before the body did")
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > limit:
-            raise _too_large(limit)
-        chunks.append(chunk)
-        if not message.get("more_body", False):
-            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-
-def _too_large(limit: int) -> DeliveryRefused:
-    return DeliveryRefused(413, "body_too_large", f"the body is larger than {limit} bytes")
 
 
 def _kept_headers(signed: SignedHeaders) -> dict[str, str]:
@@ -189,6 +167,6 @@ def _refusal(error: DeliveryRefused) -> Response:
     return problem(error.status, error.code, error.detail, headers)
 
 
-def _unavailable(code: str, retry_after: int) -> Response:
+def _unavailable(code: str, retry_after: int, more: Mapping[str, str]) -> Response:
     detail = "this delivery could not be judged or stored; send it again"
-    return problem(503, code, detail, {"Retry-After": str(retry_after)})
+    return problem(503, code, detail, {"Retry-After": str(retry_after), **more})

@@ -8,7 +8,7 @@ from functools import partial
 
 import structlog
 
-from app.fal.strikes import neighbourhood
+from app.domain.network import neighbourhood
 
 LINES = 10  # of one address in a turn; the rest is counted
 TURN_SECONDS = 60.0

@@ -1,18 +1,24 @@
-"""How many connections there may be, and how many of them one address may hold."""
+"""How many connections there may be, how many of them one address may hold, and for whom the last ones are kept."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from ipaddress import IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import ip_network
 from typing import Literal
+
+from app.domain.network import neighbourhood, read_address
 
 SHARES = 8  # one address may hold the eighth part of all places
 SMALLEST_SHARE = 8
-SITE = 64  # bits of an IPv6 address that a network is given; below them its owner chooses freely
+KEPT = 16  # the sixteenth part of all places is kept for those who are expected
 UNIX = "unix"
 KNOWN_HOSTS = 1024
 
 Refusal = Literal["full", "share"]
+
+
+def _nobody(_: str) -> bool:
+    return False
 
 
 class Admission:
@@ -20,12 +26,16 @@ class Admission:
 
     `spared` holds addresses and networks that have no share to keep to, such as a proxy that stands for everybody;
     `unix` in it is passed over, as in FORWARDED_ALLOW_IPS. A peer without an address is spared.
+    `expects` knows by the address who is awaited, fal: however many strangers come, the last places are for these and
+    for the spared. Without it none are kept.
     """
 
-    def __init__(self, most: int, spared: Sequence[str] = ()) -> None:
+    def __init__(self, most: int, spared: Sequence[str] = (), expects: Callable[[str], bool] | None = None) -> None:
         self.share = min(most, max(SMALLEST_SHARE, most // SHARES))
         self.present = 0
         self._most = most
+        self._for_strangers = most if expects is None else most - most // KEPT
+        self._expects = expects or _nobody
         self._held: Counter[str] = Counter()
         self._networks = tuple(ip_network(name, strict=False) for name in spared if name != UNIX)
         self._place = lru_cache(KNOWN_HOSTS)(self._judge)
@@ -43,6 +53,8 @@ class Admission:
         if place is not None:
             if self._held[place] >= self.share:
                 return "share"
+            if self.present >= self._for_strangers and not self._expects(host):
+                return "full"
             self._held[place] += 1
         self.present += 1
         return None
@@ -59,14 +71,8 @@ class Admission:
 
     def _judge(self, host: str) -> str | None:
         """Return under which name `host` is counted, or None if it is spared."""
-        try:
-            address = ip_address(host.partition("%")[0])
-        except ValueError:
+        name = host.partition("%")[0]
+        address = read_address(name)
+        if address is None or any(address in network for network in self._networks):
             return None
-        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
-        if any(address in network for network in self._networks):
-            return None
-        if isinstance(address, IPv6Address):
-            return str(IPv6Network((address, SITE), strict=False))
-        return str(address)
+        return neighbourhood(name)

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-Address = IPv4Address | IPv6Address
+from app.domain.network import Address, read_address
+
 UNIX = "unix"
 KNOWN_PEERS = 1024
 
@@ -55,7 +56,7 @@ class ClientAddress:
     def _walk(self, scope: Scope, hops: list[str]) -> None:
         # A chain of nothing but trusted hops began on one of the proxies themselves: the peer stands for it.
         for hop in reversed(hops):
-            address = _parse(hop)
+            address = read_address(hop.strip(" \t"))
             if address is None:
                 scope["client"] = None
                 return
@@ -64,7 +65,7 @@ class ClientAddress:
                 return
 
     def _judge(self, host: str) -> tuple[str, bool]:
-        address = _parse(host)
+        address = read_address(host)
         return (host, False) if address is None else (str(address), self._trusts(address))
 
     def _trusts(self, address: Address) -> bool:
@@ -87,16 +88,3 @@ def _forwarded(scope: Scope) -> tuple[list[str], str | None]:
             nearest = value.decode("latin-1").rpartition(",")[2].strip().lower()
             scheme = nearest if nearest in ("http", "https") else scheme
     return hops, scheme
-
-
-def _parse(text: str) -> Address | None:
-    """Parse a bare address: no port, no brackets, no zone."""
-    try:
-        address = ip_address(text.strip(" \t"))
-    except ValueError:
-        return None
-    if isinstance(address, IPv6Address):
-        if address.scope_id is not None:
-            return None
-        return address.ipv4_mapped or address
-    return address

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 from uvicorn._types import ASGIApplication
 from uvicorn.lifespan.on import LifespanOn, LifespanSendMessage
 
+from app.core.clock import SystemClock
 from app.core.sources import environment
 from app.domain.errors import StartRefused
 from app.server.admission import Admission
@@ -36,7 +37,8 @@ WATCH_EVERY = 2.0  # seconds; a pair is served at the second look that finds it 
 FLUSH_END = 300.0  # seconds; the sweep ends a TLS goodbye far sooner, unless an answer still flows
 # Together below the 10 s in which SIGTERM must be obeyed.
 REQUESTS_END = 5  # seconds for requests under way
-LIFESPAN_END = 3.0  # seconds for the application's own farewell
+LIFESPAN_END = 3.0  # seconds for the application's own farewell, and more where requests left some:
+FAREWELL_BY = 8.5  # seconds after the stop began by which the application has said goodbye
 CEILING = 9.0  # seconds after which the exit is forced
 BODIES_OVER = 4  # times the largest body: chunk framing, and what a client sends before it reads our 413
 NO_GUESSING = ("x-content-type-options", "nosniff")
@@ -47,6 +49,7 @@ class Lifespan(LifespanOn):
     """The application's start and farewell; `refused` is why it would not start, when that was deliberate."""
 
     refused: StartRefused | None = None
+    stop_began: float | None = None  # on the loop's clock
 
     async def send(self, message: LifespanSendMessage) -> None:
         """Take the application's word; Starlette reports a failed start from inside its except clause."""
@@ -58,17 +61,22 @@ class Lifespan(LifespanOn):
 
     async def shutdown(self) -> None:
         """Let the application say goodbye, but not for ever."""
+        now = asyncio.get_running_loop().time()
+        began = now if self.stop_began is None else self.stop_began
+        left = max(LIFESPAN_END, began + FAREWELL_BY - now)
         try:
-            async with asyncio.timeout(LIFESPAN_END):
+            async with asyncio.timeout(left):
                 await super().shutdown()
         except TimeoutError:
-            log.warning("server.farewell_too_slow", seconds=LIFESPAN_END)
+            log.warning("server.farewell_too_slow", seconds=left)
 
 
 class Server(uvicorn.Server):
     """uvicorn's server with our socket, our signals and tasks of its own: sweep, certificate watch, signs of life.
 
     What the application's lifespan yields may hold `is_ready` (async) and `is_alive`: the supervisor hears of both.
+    `is_expected` tells by an address for whom the last places are kept. `on_stop` is called when the stop begins, while
+    requests are still answered.
     """
 
     lifespan: Lifespan
@@ -82,6 +90,7 @@ class Server(uvicorn.Server):
         self._bound = bound
         self._door: Door
         self._on_ready = on_ready
+        self._clock = SystemClock()
         self._patience = Patience.of(listener.client_timeout)
         self._chores: set[asyncio.Task[None]] = set()
         self._supervisor = Supervisor.of(environment())
@@ -102,7 +111,8 @@ class Server(uvicorn.Server):
                 "ssl_handshake_timeout": self._patience.asking,
                 "ssl_shutdown_timeout": FLUSH_END,
             }
-        admission = Admission(self.listener.max_connections, self.listener.spared)
+        is_expected = self.lifespan.state.get("is_expected")
+        admission = Admission(self.listener.max_connections, self.listener.spared, is_expected)
         door = Door(self._bound, admission, self._protocol, options)
         try:
             door.open(self.config.backlog)
@@ -149,9 +159,17 @@ class Server(uvicorn.Server):
             self._door.report()
 
     async def _watch(self, tls: LiveContext) -> None:
+        was_well = True
         while True:
             await asyncio.sleep(WATCH_EVERY)
-            await asyncio.to_thread(tls.refresh)
+            try:
+                await asyncio.to_thread(tls.refresh, self._clock.now())
+            except Exception:  # whatever one look meets, the next renewal must still be seen
+                if was_well:
+                    log.exception("certificate.look_broke")
+                was_well = False
+            else:
+                was_well = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Finish what is under way, let go of what is idle, say goodbye to the application."""
@@ -179,13 +197,17 @@ class Server(uvicorn.Server):
         self.should_exit = True
         self._supervisor.stopping()
         self._ceiling.start()
+        self.lifespan.stop_began = asyncio.get_running_loop().time()
+        self.lifespan.state.get("on_stop", _nothing)()
 
     def reload(self) -> None:
         """Serve the certificate that the files hold now."""
         self._supervisor.reloading()
-        if self.listener.tls is not None:
-            self.listener.tls.reload()
-        self._supervisor.reloaded()
+        try:
+            if self.listener.tls is not None:
+                self.listener.tls.reload(self._clock.now())
+        finally:  # a supervisor that is left waiting kills us
+            self._supervisor.reloaded()
 
     def rest(self) -> None:
         """Call off the forced exit: the orderly one is done."""
@@ -266,3 +288,7 @@ def _report(task: asyncio.Task[None]) -> None:
 def _leave_now() -> None:
     log.error("server.shutdown_forced", seconds=CEILING)
     os._exit(EXIT_OK)
+
+
+def _nothing() -> None:
+    return None

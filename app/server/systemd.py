@@ -17,6 +17,7 @@ log = structlog.get_logger(__name__)
 FIRST_FD = 3  # sd_listen_fds(3)
 READY_EVERY = 0.25  # s between two looks whether the application is ready
 HEARING = 0.5  # s that a supervisor has to take what it is told
+SIGNS = 3  # of life within a supervisor's patience: with two, one that comes late is one too late
 
 IsAlive = Callable[[], bool]
 IsReady = Callable[[], Awaitable[bool]]
@@ -75,7 +76,7 @@ class Supervisor:
         self._tell("STOPPING=1", "STATUS=finishing what is under way")
 
     async def keep_posted(self, is_alive: IsAlive, sleep: Sleep = asyncio.sleep) -> None:
-        """Give a sign of life twice in its patience, for ever, but only while `is_alive()`.
+        """Give a sign of life SIGNS times in its patience, for ever, but only while `is_alive()`.
 
         It runs on the loop that serves: when that hangs, the signs end by themselves, and so does this process.
         """
@@ -89,7 +90,7 @@ class Supervisor:
             elif was_alive:
                 log.error("server.watchdog_withheld", seconds=self.patience)
             was_alive = alive
-            await sleep(self.patience / 2)
+            await sleep(self.patience / SIGNS)
 
     def _tell(self, *lines: str) -> None:
         if self.address is None:

@@ -11,10 +11,18 @@ from typing import Any
 
 import orjson
 
-from app.domain.sending import Down, Rejected, SendOutcome, SlowDown, TokenRefused, Uncertain, Unreachable
+from app.domain.sending import (
+    LONGEST_WAIT,
+    Down,
+    Rejected,
+    SendOutcome,
+    SlowDown,
+    TokenRefused,
+    Uncertain,
+    Unreachable,
+)
 
 UNSAID_WAIT = 30.0  # seconds; the shortest wait seen in reports, for a 429 that names none
-LONGEST_WAIT = 86_400.0  # seconds; Telegram asks for minutes, so a larger figure is damage
 WHY_LIMIT = 200  # characters kept of Telegram's description
 
 # Known parts of Telegram's descriptions, lower case (tdlib/telegram-bot-api, Client.cpp).
@@ -121,7 +129,7 @@ def _seconds(retry_after: object) -> float:
         return UNSAID_WAIT
     if not math.isfinite(seconds) or seconds <= 0:
         return UNSAID_WAIT
-    return min(seconds, LONGEST_WAIT)
+    return min(seconds, LONGEST_WAIT.total_seconds())
 
 
 def _why(code: object, description: object) -> str:

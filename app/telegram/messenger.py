@@ -8,7 +8,17 @@ from telegram.constants import ParseMode
 from telegram.error import NetworkError
 
 from app.domain.notification import Notification
-from app.domain.sending import NoToken, Rejected, SendOutcome, Sent, Uncertain, Unreachable
+from app.domain.sending import (
+    Down,
+    NoToken,
+    Rejected,
+    SendOutcome,
+    Sent,
+    SlowDown,
+    TokenRefused,
+    Uncertain,
+    Unreachable,
+)
 from app.telegram.answers import Answer, Delivered, Migrated, Misparsed
 from app.telegram.messages import Keyboard, word
 from app.telegram.wire import AnswerError, Wire, read_breakdown
@@ -20,6 +30,8 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 class TelegramMessenger:
     """Sends with one bot token; `start` before the first send, `close` after the last.
 
+    After a send of unknown outcome Telegram is asked something harmless before the next one, so that an outage without
+    a word costs no message one of its two tries.
     `api_url` is the Bot API server without `/bot`. `timeout` (seconds) bounds each read and write, and twice that a
     whole send with its repeats. At most about `connections` sends run at once; more of them wait for half of `timeout`
     and are Down when no connection gets free.
@@ -31,6 +43,7 @@ class TelegramMessenger:
     ) -> None:
         self._words = Words(default_language)
         self._deadline = 2 * timeout
+        self._in_doubt = False
         self._wire = Wire(token, timeout, connections)
         # Without a second request object Bot would build another pool, with another TLS context, for getUpdates.
         self._bot = Bot(
@@ -53,11 +66,29 @@ class TelegramMessenger:
         chat_id = notification.owner.chat_id
         if chat_id is None:
             return Unreachable("the owner's stored id is not a chat id", blocked=False)
+        if self._in_doubt and (trouble := await self._ask(chat_id)) is not None:
+            return trouble
         try:
             async with asyncio.timeout(self._deadline):
-                return await self._deliver(notification, chat_id)
+                outcome = await self._deliver(notification, chat_id)
         except TimeoutError:
-            return Uncertain("no whole answer in time")
+            outcome = Uncertain("no whole answer in time")
+        self._in_doubt = isinstance(outcome, Uncertain)
+        return outcome
+
+    async def _ask(self, chat_id: int) -> SendOutcome | None:
+        """Tell why nothing can be sent now. Asks with a message without a text, which Telegram refuses for certain."""
+        try:
+            async with asyncio.timeout(self._deadline / 2):
+                answer = await self._post(chat_id, "", None, ())
+        except TimeoutError:
+            return Down("Telegram does not answer")
+        match answer:
+            case Down(why) | Uncertain(why):
+                return Down(f"Telegram does not answer: {why}")
+            case SlowDown() | TokenRefused():
+                return answer
+        return None
 
     async def _deliver(self, notification: Notification, chat_id: int) -> SendOutcome:
         message = word(notification, self._words)

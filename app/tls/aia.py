@@ -1,6 +1,7 @@
 """Missing issuers, fetched from where the certificate itself says they lie (RFC 5280, 4.2.2.1: caIssuers)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -8,7 +9,8 @@ from cryptography.hazmat.primitives.serialization import pkcs7
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from app.domain.errors import AishaError
-from app.tls.chain import is_root, issued_by
+from app.tls.certificates import ODD, is_in_season, read_through
+from app.tls.chain import anchor_of, is_root, issued_by
 
 MOST_HOPS = 4  # public chains have two intermediates, cross-signed ones three
 MOST_ADDRESSES = 4  # of one certificate
@@ -28,20 +30,23 @@ class NotFetched(AishaError):
         self.why = why
 
 
-def fetch_issuers(leaf: x509.Certificate, get: Get) -> Issuers:
+def fetch_issuers(leaf: x509.Certificate, get: Get, roots: Sequence[x509.Certificate], now: datetime) -> Issuers:
     """Climb from `leaf`, which may be any certificate below a root; return its issuers, nearest first.
 
-    The root is included where the way leads to it. The climb ends, without an error, where no address answers with
-    a certificate that signed the one below: nothing is adopted on its name alone. Four hops at most.
+    The climb ends below the first of `roots`: above it some authorities publish older cross-signatures, of use to
+    nobody. A root that is not among them is included where the way leads to it. The climb ends, without an error,
+    where no address answers with a certificate that signed the one below and is valid at `now`: nothing is adopted on
+    its name alone. Four hops at most.
 
     The addresses come from a certificate, so from whoever made it: `get` must bound size, time and redirects. What
     it fetches is never shown, and never used unless it signs; so the most a forged certificate gains is one blind GET
-    per address, sent only when the operator asks for a repair. `get` raises NotFetched, AishaError or OSError.
+    per address, sent only when the operator asks for a repair. `get` raises nothing but NotFetched.
     """
     issuers: Issuers = []
     below = leaf
-    while len(issuers) < MOST_HOPS and not is_root(below):
-        issuer = next((c for url in issuer_urls(below) for c in _fetched(url, get) if issued_by(below, c)), None)
+    while len(issuers) < MOST_HOPS and not is_root(below) and anchor_of([below], roots) is None:
+        found = (candidate for url in issuer_urls(below) for candidate in _fetched(url, get))
+        issuer = next((candidate for candidate in found if _signed(candidate, below, now)), None)
         if issuer is None or issuer in issuers:
             break
         issuers.append(issuer)
@@ -67,10 +72,19 @@ def issuer_urls(certificate: x509.Certificate) -> tuple[str, ...]:
 def _fetched(url: str, get: Get) -> Iterator[x509.Certificate]:
     try:
         body = get(url)
-    except (AishaError, OSError):
+    except NotFetched:
         return  # another address, or another hand, may still find it
     if len(body) <= LARGEST_ANSWER:
         yield from _read(body)
+
+
+def _signed(candidate: x509.Certificate, below: x509.Certificate, now: datetime) -> bool:
+    """Whether `candidate` made the signature on `below` and may be shown to clients at `now`."""
+    try:
+        read_through(candidate)
+    except ODD:
+        return False
+    return issued_by(below, candidate) and is_in_season(candidate, now)
 
 
 def _read(body: bytes) -> list[x509.Certificate]:

@@ -6,6 +6,11 @@ ANEW = "mv {cert} {cert}.old; mv {key} {key}.old; aisha-webhook cert self-signed
 # cause: (Russian, English, the command that mends it)
 CAUSES: dict[str, tuple[str, str, str]] = {
     "missing": ("файла нет", "there is no such file", "aisha-webhook cert self-signed"),
+    "dangling": (
+        "ссылка ведёт туда, где ничего нет: {reason}; верните файл или создайте новую пару",
+        "the link leads to where nothing is: {reason}; put the file back or make a new pair",
+        ANEW,
+    ),
     "twin_missing": (
         "файла нет, а {other} на месте; верните его из копии или создайте новую пару",
         "there is no such file, while {other} is in place; restore it from a copy or make a new pair",
@@ -66,6 +71,26 @@ CAUSES: dict[str, tuple[str, str, str]] = {
         "ключ не от сертификата {other}; положите тот, с которым запрашивали сертификат, или создайте новую пару",
         "the key is not that of the certificate {other}; put the one it was requested with, or make a new pair",
         ANEW,
+    ),
+    "odd": (
+        "поля сертификата нельзя прочитать ({reason})",
+        "the fields of the certificate cannot be read ({reason})",
+        "openssl x509 -in {file} -noout -text",
+    ),
+    "early": (
+        "сертификат начнёт действовать только {reason}; до тех пор отдаётся прежний",
+        "the certificate becomes valid only on {reason}; until then the previous one is served",
+        "timedatectl",
+    ),
+    "expired": (
+        "срок сертификата вышел {reason}; отдаётся прежний, он ещё действует",
+        "the certificate expired on {reason}; the previous one, still valid, is served",
+        "openssl x509 -in {file} -noout -subject -dates",
+    ),
+    "starved": (
+        "системе сейчас не хватает ресурсов ({reason}); сервер сам попробует ещё раз",
+        "the system is short of resources just now ({reason}); the server tries again by itself",
+        "systemctl show -p LimitNOFILE aisha-webhook-api; cat /proc/sys/fs/file-nr; free -m",
     ),
     "refused": (
         "OpenSSL не может отдавать этот сертификат ({reason})",

@@ -20,13 +20,23 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from app.domain.errors import CertificateBroken
 from app.domain.wording import Language, pick
+from app.files.owners import ownership_of
+from app.files.place import put
 from app.tls.causes import ANEW, CAUSES, MENDED_BY
-from app.tls.owners import ownership_of
 
 SELF_SIGNED_LIFETIME = timedelta(days=365)  # Mozilla: at most 366
 CLOCK_SLACK = timedelta(hours=1)
 LONGEST_COMMON_NAME = 64  # X.520; the names that count stand in the alternative names
 CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
+# A certificate is read piece by piece, so a piece may turn out to be nonsense after the whole was accepted.
+ODD = (
+    ValueError,
+    TypeError,
+    OverflowError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
 
 
 class PairBroken(CertificateBroken):
@@ -112,6 +122,18 @@ def facts_of(certificate: x509.Certificate, now: datetime) -> CertificateFacts:
         fingerprint=digest.hex(":").upper(),
         self_signed=certificate.subject == certificate.issuer,
     )
+
+
+def read_through(certificate: x509.Certificate) -> None:
+    """Read what every chain is judged by, names and dates; raises one of ODD where they make no sense."""
+    certificate.subject.rfc4514_string()
+    certificate.issuer.rfc4514_string()
+    is_in_season(certificate, certificate.not_valid_before_utc)
+
+
+def is_in_season(certificate: x509.Certificate, now: datetime) -> bool:
+    """Whether `now` lies between the two dates of `certificate`."""
+    return certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc
 
 
 def _names(certificate: x509.Certificate) -> tuple[str, ...]:
@@ -208,8 +230,8 @@ def ensure_pair(cert_path: Path, key_path: Path, domain: str, now: datetime, lan
             if _pair_present(paths, language):
                 return False
             certificate, key = self_signed(domain, now)
-            _write(key_path, key, 0o600)
-            _write(cert_path, certificate, 0o644)
+            put(key_path, key)
+            put(cert_path, certificate, mode=0o644)
     except OSError as error:
         raise broken("unwritable", key_path, paths, language, error.strerror or "") from error
     return True
@@ -232,15 +254,3 @@ def _alone_in(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def _write(path: Path, content: bytes, mode: int) -> None:
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.new")
-    scratch.unlink(missing_ok=True)
-    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(descriptor, mode)  # the umask may have taken bits that a certificate's readers need
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
-    scratch.replace(path)

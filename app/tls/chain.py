@@ -1,7 +1,10 @@
 """From the three files to what the server sends: leaf, then intermediates in order, no root."""
 
+import errno
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 import structlog
@@ -11,7 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from app.domain.wording import Language
-from app.tls.certificates import PairPaths, broken, pkcs8
+from app.tls.certificates import ODD, PairPaths, broken, pkcs8, read_through
 
 log = structlog.get_logger(__name__)
 
@@ -21,6 +24,7 @@ CERTIFICATE_BEGIN = b"-----BEGIN CERTIFICATE-----"
 KEY_BLOCK = re.compile(rb"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----")
 UTF8_MARK = b"\xef\xbb\xbf"
 DER_SEQUENCE = b"\x30"
+SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # they pass, and say nothing of the file
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,11 @@ class ServedPair:
         """The server's own certificate."""
         return self.chain[0]
 
+    @property
+    def ends(self) -> datetime:
+        """When the first of the chain expires: often, but not always, the leaf."""
+        return min(certificate.not_valid_after_utc for certificate in self.chain)
+
 
 def read_content(paths: PairPaths, language: Language) -> PairContent:
     """Read the three files at once, as bytes; raises CertificateBroken."""
@@ -73,7 +82,17 @@ def assemble(content: PairContent, paths: PairPaths, language: Language) -> Serv
 
 
 def put_together(content: PairContent, paths: PairPaths, language: Language) -> ServedPair:
-    """Find the leaf that belongs to the key, climb to the root, and leave out what is not on the way."""
+    """Find the leaf that belongs to the key, climb to the root, and leave out what is not on the way.
+
+    Raises CertificateBroken, also where a field that is read only now makes no sense.
+    """
+    try:
+        return _put_together(content, paths, language)
+    except ODD as error:
+        raise broken("odd", paths.cert, paths, language, type(error).__name__) from error
+
+
+def _put_together(content: PairContent, paths: PairPaths, language: Language) -> ServedPair:
     own = certificates_in(content.cert, paths.cert, paths, language)
     key = key_in(content.key, paths.key, paths, language)
     others = certificates_in(content.ca_bundle, paths.ca_bundle, paths, language) if content.ca_bundle else []
@@ -81,6 +100,7 @@ def put_together(content: PairContent, paths: PairPaths, language: Language) -> 
     if leaf is None:
         raise broken("mismatch", paths.key, paths, language)
     pool = [certificate for certificate in dict.fromkeys([*own, *others]) if certificate != leaf]
+    _ = leaf.extensions  # read now, so that whoever asks for its names later is answered
     chain, root = _climb(leaf, pool)
     unrelated = tuple(c.subject.rfc4514_string() for c in pool if c not in chain and c != root and not is_root(c))
     alone = len(chain) == 1 and root is None and not is_root(leaf)
@@ -124,6 +144,15 @@ def issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     return True
 
 
+def anchor_of(chain: Sequence[x509.Certificate], roots: Sequence[x509.Certificate]) -> x509.Certificate | None:
+    """Find the root that signed one of the chain (or is one of it); None where the climb ends before a root."""
+    for certificate in reversed(chain):
+        for root in roots:
+            if certificate == root or (certificate.issuer == root.subject and issued_by(certificate, root)):
+                return root
+    return None
+
+
 def _belongs(key: PrivateKeyTypes, certificate: x509.Certificate) -> bool:
     try:
         return bool(certificate.public_key() == key.public_key())
@@ -139,9 +168,12 @@ def read_file(path: Path, paths: PairPaths, language: Language, *, optional: boo
     except FileNotFoundError as error:
         if optional:
             return b""
+        if path.is_symlink():
+            raise broken("dangling", path, paths, language, str(path.readlink())) from error
         raise broken("missing", path, paths, language) from error
     except OSError as error:
-        raise broken("unreadable", path, paths, language, error.strerror or "") from error
+        cause = "starved" if error.errno in SHORTAGES else "unreadable"
+        raise broken(cause, path, paths, language, error.strerror or "") from error
     if len(data) > LARGEST_FILE:
         raise broken("too_large", path, paths, language)
     data = plain(data)
@@ -174,9 +206,14 @@ def certificates_in(data: bytes, path: Path, paths: PairPaths, language: Languag
     found = []
     for number, block in enumerate(blocks, start=1):
         try:
-            found.append(x509.load_pem_x509_certificate(block))
+            certificate = x509.load_pem_x509_certificate(block)
         except (ValueError, x509.InvalidVersion) as error:
             raise broken("damaged", path, paths, language, f"№ {number}") from error
+        try:
+            read_through(certificate)
+        except ODD as error:
+            raise broken("odd", path, paths, language, f"№ {number}, {type(error).__name__}") from error
+        found.append(certificate)
     return found
 
 

@@ -4,7 +4,8 @@ import os
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from threading import Lock
@@ -13,7 +14,7 @@ import structlog
 
 from app.domain.errors import CertificateBroken
 from app.domain.wording import Language
-from app.tls.certificates import CertificateFacts, PairPaths, broken, facts_of
+from app.tls.certificates import CertificateFacts, PairBroken, PairPaths, broken, facts_of, is_in_season
 from app.tls.chain import PairContent, ServedPair, assemble, read_content
 from app.tls.profile import PROFILES, ProfileName, choose_groups, hardened
 
@@ -21,8 +22,22 @@ log = structlog.get_logger(__name__)
 
 HANDSHAKE_FLIGHTS = 6
 OTHERS_MAY = 0o007
+SHORTAGE = timedelta(seconds=10)  # what the system lacks for a moment is asked for again after this
 
 Seen = PairContent | tuple[str, ...]  # what the files hold, or why they cannot be read
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What was seen and is not served, and why; `until` is when to try it again as it is, None for never."""
+
+    seen: Seen
+    findings: tuple[str, ...]
+    until: datetime | None = None
+
+    def stands(self, now: datetime) -> bool:
+        """Whether nothing has changed at `now`."""
+        return self.until is None or now < self.until
 
 
 class LiveContext:
@@ -30,7 +45,7 @@ class LiveContext:
 
     uvicorn holds one outer context for ever; each handshake is moved to the inner context of the moment. Loading a
     pair into a context in use would break it for good when the pair is bad, so an inner context is never touched again.
-    `trouble` holds the findings about a newer pair that was refused, and is empty once the files are in order.
+    A pair whose time has not come, or is over, does not take the place of one that is valid.
     """
 
     def __init__(
@@ -41,7 +56,6 @@ class LiveContext:
         language: Language = "ru",
         profile: ProfileName = "intermediate",
     ) -> None:
-        self.trouble: tuple[str, ...] = ()
         self._paths = PairPaths(cert_path, key_path, ca_bundle_path)
         self._language = language
         self._lock = Lock()
@@ -54,7 +68,7 @@ class LiveContext:
         self._served: ServedPair | None = None
         self._content: PairContent | None = None
         self._looked: Seen | None = None
-        self._refused: Seen | None = None
+        self._refusal: Refusal | None = None
 
     @property
     def context(self) -> ssl.SSLContext:
@@ -68,6 +82,12 @@ class LiveContext:
         assert self._served is not None, "load() comes first"
         return self._served
 
+    @property
+    def trouble(self) -> tuple[str, ...]:
+        """The findings about a newer pair that was refused; empty once the files are in order."""
+        refusal = self._refusal
+        return () if refusal is None else refusal.findings
+
     def facts(self, now: datetime) -> CertificateFacts:
         """Facts of the certificate now served, as they stand at `now`."""
         return facts_of(self.served.leaf, now)
@@ -75,24 +95,30 @@ class LiveContext:
     def load(self) -> None:
         """Serve what the files hold; raises CertificateBroken and keeps what was served before."""
         with self._lock:
-            self._adopt(read_content(self._paths, self._language))
+            content = read_content(self._paths, self._language)
+            self._adopt(assemble(content, self._paths, self._language), content)
 
-    def reload(self) -> bool:
+    def reload(self, now: datetime) -> bool:
         """Serve what the files hold now, or keep the old pair and say why; return whether the files are served."""
         with self._lock:
-            return self._try(self._look())
+            return self._try(self._look(), now, told=())
 
-    def refresh(self) -> bool:
+    def refresh(self, now: datetime) -> bool:
         """Serve what the files hold if they changed and lie still since the last call; return whether it did.
 
         A pair is several files and is written one after the other: what is seen twice has been written to the end.
+        One refused for its dates is tried again when they may suit, without a change of the files.
         """
         with self._lock:
             before, seen = self._looked, self._look()
             self._looked = seen
             if seen == self._content:
-                self.trouble, self._refused = (), None
-            return seen == before and seen not in (self._content, self._refused) and self._try(seen)
+                self._refusal = None
+                return False
+            known = self._refusal if self._refusal is not None and self._refusal.seen == seen else None
+            if seen != before or (known is not None and known.stands(now)):
+                return False
+            return self._try(seen, now, told=() if known is None else known.findings)
 
     def _look(self) -> Seen:
         try:
@@ -100,20 +126,34 @@ class LiveContext:
         except CertificateBroken as error:
             return error.findings
 
-    def _try(self, seen: Seen) -> bool:
-        try:
-            if isinstance(seen, PairContent):
-                self._adopt(seen)
-                return True
-            findings = seen
-        except CertificateBroken as error:
-            findings = error.findings
-        self.trouble, self._refused = findings, seen
-        log.error("certificate.refused", findings=findings)
-        return False
+    def _try(self, seen: Seen, now: datetime, told: tuple[str, ...]) -> bool:
+        """Serve what was seen, or keep the refusal; log it unless it was `told` already."""
+        refusal = self._judge(seen, now)
+        if refusal is not None and refusal.findings != told:
+            log.error("certificate.refused", findings=refusal.findings)
+        self._refusal = refusal
+        return refusal is None
 
-    def _adopt(self, content: PairContent) -> None:
-        pair = assemble(content, self._paths, self._language)
+    def _judge(self, seen: Seen, now: datetime) -> Refusal | None:
+        if not isinstance(seen, PairContent):
+            return Refusal(seen, seen)
+        try:
+            pair = assemble(seen, self._paths, self._language)
+            if is_in_season(self.served.leaf, now) and not is_in_season(pair.leaf, now):
+                return self._untimely(seen, pair, now)
+            self._adopt(pair, seen)
+        except PairBroken as error:
+            return Refusal(seen, error.findings, now + SHORTAGE if error.cause == "starved" else None)
+        return None
+
+    def _untimely(self, seen: PairContent, pair: ServedPair, now: datetime) -> Refusal:
+        since, end = pair.leaf.not_valid_before_utc, self.served.leaf.not_valid_after_utc
+        is_early = now < since
+        cause, moment = ("early", since) if is_early else ("expired", pair.leaf.not_valid_after_utc)
+        found = broken(cause, self._paths.cert, self._paths, self._language, f"{moment:%Y-%m-%d %H:%M} UTC")
+        return Refusal(seen, found.findings, min(since, end) if is_early else end)
+
+    def _adopt(self, pair: ServedPair, content: PairContent) -> None:
         inner = hardened(self._profile)
         try:
             with _memory_file(pair.chain_pem + pair.key_pem) as path:
@@ -122,8 +162,11 @@ class LiveContext:
         except ssl.SSLError as error:
             reason = error.reason or str(error)
             raise broken("refused", self._paths.cert, self._paths, self._language, reason) from error
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise broken("starved", self._paths.cert, self._paths, self._language, reason) from error
         self._inner, self._served, self._content = inner, pair, content
-        self.trouble, self._refused = (), None
+        self._refusal = None
         if _open_to_all(self._paths.key):
             log.warning("certificate.key_open_to_all", file=str(self._paths.key))
         log.info(

@@ -4,6 +4,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from cryptography import x509
@@ -12,16 +13,18 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from app.domain.errors import AishaError
 from app.domain.finding import Finding
 from app.domain.ownership import ROOT
+from app.domain.reader import Reader
 from app.domain.wording import Language
+from app.files.rewrite import rewrite
 from app.tls.aia import issuer_urls
 from app.tls.certificates import PairBroken, PairPaths
 from app.tls.chain import ServedPair, issued_by, plain, put_together, read_content
-from app.tls.doctor import Seen
-from app.tls.doctor_chain import subject_of
-from app.tls.doctor_files import OTHERS_MAY
-from app.tls.doctor_voice import say, say_broken
+from app.tls.combined import more_inside, taken_apart
+from app.tls.doctor.chain import subject_of
+from app.tls.doctor.examination import Seen
+from app.tls.doctor.files import OTHERS_MAY
+from app.tls.doctor.voice import say, say_broken
 from app.tls.renewal import certbot_renews, lineage_of
-from app.tls.rewrite import rewrite
 
 CLIMB_CODES = {"chain.issuer_missing", "chain.issuer_other_key"}
 CHAIN_CODES = CLIMB_CODES | {"chain.order", "chain.duplicate", "chain.root_included", "chain.unrelated"}
@@ -40,13 +43,25 @@ def fix_chain(paths: PairPaths, issuers: Sequence[x509.Certificate], language: L
     """Make the certificate's file a full chain: leaf, intermediates in order, no root, so that nginx gets them, too.
 
     The intermediates are taken from the files and from `issuers`. Returns the backup; None when the file is so
-    already. Raises RepairRefused (certbot owns the file, or nothing found signed the last certificate),
-    CertificateBroken (the key does not belong to it), OSError (not writable).
+    already. Raises RepairRefused (certbot owns the file, it holds more than certificates, or nothing found signed the
+    last certificate), CertificateBroken (the key does not belong to it), OSError (not writable).
     """
     lineage = lineage_of(paths.cert)
     if lineage is not None:
         raise RepairRefused(say("repair.renewal_owned", language, command=certbot_renews(lineage), file=paths.cert))
     content = read_content(paths, language)
+    if kinds := more_inside(content.cert):
+        inside, command = ", ".join(kinds), taken_apart(paths)
+        raise RepairRefused(
+            say(
+                "repair.more_inside",
+                language,
+                command=command,
+                file=paths.cert,
+                kinds=inside,
+                bundle=paths.ca_bundle,
+            )
+        )
     fetched = b"".join(issuer.public_bytes(Encoding.PEM) for issuer in issuers)
     after = put_together(replace(content, cert=content.cert + b"\n" + fetched), paths, language)
     if issuers and not any(_serves(issuer, after) for issuer in issuers):
@@ -61,14 +76,21 @@ def _serves(issuer: x509.Certificate, pair: ServedPair) -> bool:
     return issuer in pair.chain or issued_by(pair.chain[-1], issuer)
 
 
-def fixes(paths: PairPaths, seen: Seen, issuers: Sequence[x509.Certificate], language: Language) -> list[Finding]:
+def fixes(
+    paths: PairPaths,
+    seen: Seen,
+    issuers: Sequence[x509.Certificate],
+    language: Language,
+    reader: Reader | None = None,
+) -> list[Finding]:
     """Make every safe repair that `seen` calls for; return a finding for each that was made, or could not be.
 
     `issuers` are what fetch_issuers found above the last certificate of `seen.pair`; empty where nothing was fetched.
+    `reader` is the account that the server runs under; where it is not known, the folder's owner is taken for it.
     A second call finds nothing left to do.
     """
     return [
-        *_tried(_close_key, paths.key, paths, seen, language),
+        *_tried(partial(_close_key, reader=reader), paths.key, paths, seen, language),
         *mend_chain(paths, seen, issuers, language),
         *_tried(_plain_text, paths.cert, paths, seen, language),
     ]
@@ -78,11 +100,13 @@ def mend_chain(paths: PairPaths, seen: Seen, issuers: Sequence[x509.Certificate]
     """Make the repairs of the chain alone; returns what fixes() returns."""
 
     def mend(paths: PairPaths, seen: Seen, language: Language) -> Iterator[Finding]:
-        owned = lineage_of(paths.cert) is not None
-        codes = {finding.code for finding in seen.findings if finding.fixable or owned}
-        if seen.pair is None or not codes & CHAIN_CODES:
+        if seen.pair is None:
             return
-        if codes & CLIMB_CODES and not issuers and not owned:
+        kept = lineage_of(paths.cert) is not None or bool(more_inside(paths.cert.read_bytes()))
+        codes = {finding.code for finding in seen.findings if finding.fixable or kept}
+        if not codes & CHAIN_CODES:
+            return
+        if codes & CLIMB_CODES and not issuers and not kept:
             top = seen.pair.chain[-1]
             url = next(iter(issuer_urls(top)), "?")
             yield say(
@@ -108,7 +132,7 @@ def needs_issuers(seen: Seen) -> bool:
     return seen.pair is not None and any(finding.fixable and finding.code in CLIMB_CODES for finding in seen.findings)
 
 
-def _close_key(paths: PairPaths, seen: Seen, language: Language) -> Iterator[Finding]:
+def _close_key(paths: PairPaths, seen: Seen, language: Language, reader: Reader | None) -> Iterator[Finding]:
     # Only what has just been read as the key of this certificate: root must not change the mode of any other file.
     if seen.pair is None or not any(finding.code == "files.key_open" for finding in seen.findings):
         return
@@ -121,7 +145,11 @@ def _close_key(paths: PairPaths, seen: Seen, language: Language) -> Iterator[Fin
         mode = before & ~OTHERS_MAY
         if mode == before:
             return
-        if not _stays_readable(status, folder):
+        if reader is not None:
+            if reader.would_lose(before=before, after=mode, uid=status.st_uid, gid=status.st_gid):
+                yield say("repair.key_of_server", language, file=paths.key, user=reader.name, group=reader.group)
+                return
+        elif not _stays_readable(status, folder):
             yield say("repair.key_of_another", language, file=paths.key, owner=folder.st_uid, group=folder.st_gid)
             return
         os.fchmod(descriptor, mode)

@@ -95,7 +95,7 @@ def news(kind: Kind = Kind.ALERT) -> Notification:
 
 async def test_empty_queues_have_nothing_to_tell(database: Database) -> None:
     """No rows: nothing buried, nothing due, nothing refused."""
-    assert await count(database) == QueueFacts(0, 0, None, None)
+    assert await count(database) == QueueFacts(0, 0, None, None, None)
 
 
 async def test_dead_rows_count_until_somebody_decides(database: Database) -> None:
@@ -221,3 +221,14 @@ async def test_forgetting_takes_old_ended_alerts_only(database: Database) -> Non
     async with database.write() as transaction:
         await alerts.forget(transaction, START)
     assert [(await load(database, machine)) != [] for machine in ("a", "b", "c")] == [True, False, True]
+
+
+async def test_the_oldest_owed_message_is_an_owner_s(database: Database) -> None:
+    """Told, buried and the operator's own messages do not count, nor what was just redriven or is being sent."""
+    for name, state, kind in (("told", "sent", "ready"), ("dead", "dead", "ready"), ("ours", "pending", "alert")):
+        await add_message(database, name, state, None, kind)
+    for reason in ("redriven", "sending"):
+        await add_message(database, reason, "pending", reason)
+    assert (await count(database)).oldest_owed is None
+    await add_message(database, "owed", "pending", "telegram_down")
+    assert (await count(database)).oldest_owed == EARLIER

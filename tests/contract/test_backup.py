@@ -20,9 +20,9 @@ from app.db.engine import Database, open_database
 from app.db.tables import HEAD, deliveries
 from app.db.url import parse_url, sqlite_file
 from app.domain.errors import BackupFailed
-from tests.conftest import with_database
 from tests.factories import Bot, delivery, ok_body
 from tests.fakes import START
+from tests.postgres import with_database
 
 pytestmark = pytest.mark.anyio
 

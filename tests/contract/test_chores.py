@@ -5,22 +5,26 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Table, select, update
 
-from app.db import chores
+from app.db import chores, inbox, outbox
 from app.db.engine import Database
 from app.db.tables import chores as table
+from app.db.tables import deliveries, notifications
+from app.domain.delivery import Claim, ClaimedDelivery
+from app.domain.notification import Kind, Notification, Owner
+from tests.factories import delivery
 from tests.fakes import START
 
 pytestmark = pytest.mark.anyio
 
 LEASE = timedelta(minutes=5)
-EVERY = timedelta(hours=1)
+EVERY = HOUR = timedelta(hours=1)
 
 
 async def claim(database: Database, seconds: float = 0, name: str = "prune") -> bool:
     async with database.write() as transaction:
-        return await chores.claim(transaction, name, now=START + timedelta(seconds=seconds), lease=LEASE)
+        return await chores.claim(transaction, name, now=START + timedelta(seconds=seconds), lease=LEASE, every=EVERY)
 
 
 async def finish(database: Database, seconds: float = 0) -> None:
@@ -92,3 +96,88 @@ async def test_a_touch_is_a_real_write(database: Database) -> None:
         async with database.write() as transaction:
             await chores.touch(transaction, "probe", START + timedelta(seconds=seconds))
         assert (await row(database, "probe"))["finished_at"] == START + timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("back", [timedelta(hours=5), timedelta(days=365)])
+async def test_a_chore_is_due_again_when_the_clock_stepped_back(database: Database, back: timedelta) -> None:
+    """A tick that lies further ahead than any is ever set was set by a clock that was wrong (fault 15)."""
+    await claim(database)
+    await finish(database)
+    assert await claim(database, seconds=-back.total_seconds())
+    assert not await claim(database, seconds=-back.total_seconds())
+
+
+async def test_a_replica_whose_clock_is_a_little_behind_waits(database: Database) -> None:
+    """Two clocks are never equal: a minute's difference makes no chore due before its time."""
+    await claim(database)
+    await finish(database)
+    assert not await claim(database, seconds=-60)
+
+
+async def queue_up(database: Database, **dues: timedelta) -> None:
+    """Deliveries by request id that are due so much after START."""
+    async with database.write() as transaction:
+        for request_id, due in dues.items():
+            await inbox.put(transaction, [(delivery(request_id), START)])
+            await transaction.execute(
+                update(deliveries).where(deliveries.c.request_id == request_id).values(due_at=START + due)
+            )
+
+
+async def owe(database: Database, **dues: tuple[str, timedelta]) -> None:
+    """Messages by request id: why they wait, and how long after START they are due."""
+    async with database.write() as transaction:
+        for request_id, (reason, due) in dues.items():
+            item = Notification("a1", "Айша", request_id, Kind.READY, Owner("o1", 42, "ru"))
+            source = ClaimedDelivery(Claim(1, 1), 0, request_id, b"", START, START)
+            await outbox.put(transaction, [(item, source)], START)
+            await transaction.execute(
+                update(notifications)
+                .where(notifications.c.request_id == request_id)
+                .values(reason=reason, due_at=START + due)
+            )
+
+
+async def pull_back(database: Database) -> int:
+    async with database.write() as transaction:
+        return await chores.pull_back(transaction, START)
+
+
+async def dues(database: Database, queue: Table) -> dict[str, timedelta]:
+    async with database.read() as connection:
+        return {row.request_id: row.due_at - START for row in await connection.execute(select(queue))}
+
+
+async def test_deliveries_of_a_clock_that_stepped_back_are_due_at_once(database: Database) -> None:
+    """What waits longer than anything ever does was put off by a wrong clock; the longest lease stays (fault 15)."""
+    await queue_up(database, due=-HOUR, leased=HOUR, lost=5 * HOUR, ended=5 * HOUR)
+    async with database.write() as transaction:
+        await transaction.execute(update(deliveries).where(deliveries.c.request_id == "ended").values(state="done"))
+    assert await pull_back(database) == 1
+    assert await dues(database, deliveries) == {
+        "due": -HOUR,
+        "leased": HOUR,
+        "lost": timedelta(),
+        "ended": 5 * HOUR,
+    }
+    assert await pull_back(database) == 0
+
+
+async def test_messages_of_a_clock_that_stepped_back_are_due_soon(database: Database) -> None:
+    """The same; but Telegram may ask for a day's rest, and a send under way is given a minute to end (fault 15)."""
+    await owe(
+        database,
+        down=("telegram_down", 5 * HOUR),
+        sending=("sending", 5 * HOUR),
+        slow=("slow_down", 20 * HOUR),
+        paced=("paced", 20 * HOUR),
+        slower=("slow_down", 48 * HOUR),
+    )
+    assert await pull_back(database) == 3
+    assert await dues(database, notifications) == {
+        "down": timedelta(),
+        "sending": timedelta(minutes=1),
+        "slow": 20 * HOUR,
+        "paced": 20 * HOUR,
+        "slower": timedelta(),
+    }

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from app.db import desk, inbox, outbox
+from app.db import desk, inbox, outbox, retention
 from app.db.desk import Queue
 from app.db.engine import Database
 from app.db.inbox import Finished
@@ -194,10 +194,64 @@ async def test_an_ignored_row_stays_ignored_under_a_late_worker(database: Databa
     assert (await one(database, row_id))["state"] == "ignored"
 
 
-async def test_a_redrive_during_a_send_is_counted_as_uncertain(database: Database) -> None:
-    """The message may be on its way just then: one more may reach the owner, and it is counted (I3)."""
+async def set_columns(database: Database, queue: Queue, row_id: int, **columns: Any) -> None:
+    table = {Queue.DELIVERIES: deliveries, Queue.NOTIFICATIONS: notifications}[queue]
+    async with database.write() as transaction:
+        await transaction.execute(update(table).where(table.c.id == row_id).values(**columns))
+
+
+@pytest.mark.parametrize("closed", [False, True])
+async def test_a_message_under_way_is_left_alone(database: Database, *, closed: bool) -> None:
+    """While its send may still be under way a redrive sends no copy, even where the row was ignored meanwhile (I3)."""
     [row_id] = await owe(database, "pending")
     await claim_messages(database)
-    await redrive(database, [row_id], Queue.NOTIFICATIONS)
+    if closed:
+        await ignore(database, [row_id], Queue.NOTIFICATIONS)
+    assert await redrive(database, [row_id], Queue.NOTIFICATIONS) == []
+    assert await claim_messages(database) == []
+
+
+async def test_a_redrive_after_a_send_that_died_is_counted_as_uncertain(database: Database) -> None:
+    """The lease is over, the message may have been sent: one more may reach the owner, and it is counted (I3)."""
+    [row_id] = await owe(database, "pending")
+    await claim_messages(database, -LEASE)
+    assert await redrive(database, [row_id], Queue.NOTIFICATIONS) == [row_id]
     [claimed] = await claim_messages(database)
     assert claimed.uncertain == 1
+
+
+async def test_what_was_overtaken_is_not_redriven(database: Database) -> None:
+    """A failure that a success overtook is not told after it, whoever asks (fault 26)."""
+    [row_id] = await owe(database, "ignored")
+    await set_columns(database, Queue.NOTIFICATIONS, row_id, reason="overtaken", kind="failed")
+    assert await redrive(database, [row_id], Queue.NOTIFICATIONS) == []
+
+
+@pytest.mark.parametrize("state", ["dead", "pending", "unsent", "ignored"])
+async def test_a_message_about_an_unnamed_avatar_is_no_emptied_one(database: Database, state: str) -> None:
+    """Avatars may be without a name: their messages are redriven and ignored like all others."""
+    [row_id] = await owe(database, state)
+    await set_columns(database, Queue.NOTIFICATIONS, row_id, avatar_name="")
+    if state != "ignored":
+        assert await ignore(database, [row_id], Queue.NOTIFICATIONS) == [row_id]
+    assert await redrive(database, [row_id], Queue.NOTIFICATIONS) == [row_id]
+
+
+@pytest.mark.parametrize("state", ["unsent", "ignored"])
+async def test_a_message_that_retention_emptied_is_not_redriven(database: Database, state: str) -> None:
+    """What it was about is forgotten; ignoring it changes nothing about that."""
+    [row_id] = await owe(database, state)
+    await set_columns(database, Queue.NOTIFICATIONS, row_id, finished_at=START)
+    async with database.write() as transaction:
+        assert await retention.prune(transaction, NOW, 10) == 1
+    await ignore(database, [row_id], Queue.NOTIFICATIONS)
+    assert await redrive(database, [row_id], Queue.NOTIFICATIONS) == []
+
+
+@pytest.mark.parametrize("state", ["pending", "dead"])
+async def test_a_delivery_without_a_body_can_be_ignored_only(database: Database, state: str) -> None:
+    """There is nothing to apply: redriving it would bury it again, ignoring it ends its alert."""
+    [row_id] = await store(database, state)
+    await set_columns(database, Queue.DELIVERIES, row_id, body=None)
+    assert await redrive(database, [row_id]) == []
+    assert await ignore(database, [row_id]) == [row_id]

@@ -20,9 +20,9 @@ from app.db.tables import deliveries, metadata, notifications
 from app.domain.delivery import Claim, ClaimedDelivery
 from app.domain.errors import CopyFailed, DatabaseUnavailable, OldNotClosed
 from app.domain.notification import Kind, Notification, Owner
-from tests.conftest import with_database
 from tests.factories import delivery
 from tests.fakes import START
+from tests.postgres import with_database
 
 pytestmark = pytest.mark.anyio
 

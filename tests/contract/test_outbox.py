@@ -1,6 +1,7 @@
 """The outbox: owed once, sent in its slot, counted where nobody can know."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -157,11 +158,83 @@ async def test_a_message_put_back_is_not_uncertain(database: Database) -> None:
 
 
 async def test_a_death_while_sending_is_counted(database: Database) -> None:
-    """A claim that finds the last one still under way counts a send of unknown outcome, each time."""
+    """A claim that finds the last one still under way counts a send of unknown outcome."""
     await put(database, owed())
     await claim(database)
-    assert [item.uncertain for item in await claim(database, seconds=60)] == [1]
-    assert [item.uncertain for item in await claim(database, seconds=120)] == [2]
+    assert [(item.uncertain, item.is_buried) for item in await claim(database, seconds=60)] == [(1, False)]
+
+
+async def test_a_message_over_which_two_processes_died_is_set_aside(database: Database) -> None:
+    """Two possible copies are as many as may be: the claim itself buries the row, and gives it no slot (fault 1)."""
+    await put(database, owed())
+    await claim(database)
+    await claim(database, seconds=60)
+    assert [(item.uncertain, item.is_buried) for item in await claim(database, seconds=120)] == [(2, True)]
+    [row] = await rows(database)
+    assert (row["state"], row["reason"], row["finished_at"]) == (
+        "dead",
+        "outcome_unknown",
+        START + timedelta(seconds=120),
+    )
+    assert await claim(database, seconds=10**6) == []
+
+
+async def test_what_an_operator_risks_again_is_sent_again(database: Database) -> None:
+    """A redriven message of two unknown outcomes is claimed, also after a try that delivered nothing."""
+    await put(database, owed())
+    async with database.write() as transaction:
+        await transaction.execute(update(notifications).values(uncertain=2, reason="redriven"))
+    [claimed] = await claim(database)
+    assert (claimed.uncertain, claimed.is_buried) == (2, False)
+    await finish(database, claimed, verdict=Retry(START + timedelta(seconds=5), "telegram_down"))
+    assert [item.is_buried for item in await claim(database, seconds=5)] == [False]
+
+
+async def put_failure_and_success(database: Database) -> ClaimedNotification:
+    """A failure that was being sent when its success came."""
+    await put(database, owed(kind=Kind.FAILED, cause=Cause.TIMEOUT))
+    [failure] = await claim(database)
+    await put(database, replace(owed(), overtakes=True), seconds=1)
+    return failure
+
+
+async def test_a_failure_that_must_be_sent_again_is_overtaken(database: Database) -> None:
+    """Its send came to nothing after the success was owed: nobody hears of it after that (fault 26)."""
+    failure = await put_failure_and_success(database)
+    await finish(database, failure, verdict=Retry(START + timedelta(seconds=5), "telegram_down"))
+    claimed = await claim(database, seconds=5)
+    assert [item.notification.kind for item in claimed] == [Kind.READY]
+    [row, _] = await rows(database)
+    assert (row["state"], row["reason"], row["finished_at"]) == ("ignored", "overtaken", START + timedelta(seconds=5))
+
+
+@pytest.mark.parametrize("success", ["pending", "sent", "dead"])
+async def test_a_redriven_failure_is_overtaken(database: Database, success: str) -> None:
+    """An operator who makes an old failure due cannot have it told after the success, told or not (fault 26)."""
+    failure = await put_failure_and_success(database)
+    await finish(database, failure, verdict=Bury("rejected"))
+    async with database.write() as transaction:
+        is_ready = notifications.c.kind == Kind.READY
+        await transaction.execute(update(notifications).where(is_ready).values(state=success))
+        await transaction.execute(update(notifications).where(~is_ready).values(state="pending", reason="redriven"))
+    assert Kind.FAILED not in [item.notification.kind for item in await claim(database, seconds=100)]
+    assert [(row["state"], row["reason"]) for row in await rows(database) if row["kind"] == "failed"] == [
+        ("ignored", "overtaken")
+    ]
+
+
+async def test_a_death_while_an_overtaken_failure_was_sent_is_counted(database: Database) -> None:
+    """It is closed as overtaken, and the send of unknown outcome stays visible."""
+    await put_failure_and_success(database)
+    await claim(database, seconds=100)
+    [row, _] = await rows(database)
+    assert (row["state"], row["reason"], row["uncertain"]) == ("ignored", "overtaken", 1)
+
+
+async def test_another_trainings_success_overtakes_nothing(database: Database) -> None:
+    """Only the same avatar and the same request id count."""
+    await put(database, owed("r1", 1, Kind.FAILED, Cause.TIMEOUT), owed("r2", 2))
+    assert [item.notification.kind for item in await claim(database)] == [Kind.FAILED, Kind.READY]
 
 
 async def test_an_orderly_retry_is_not_uncertain(database: Database) -> None:

@@ -30,9 +30,9 @@ async def take(database: Database, chats: Sequence[int], seconds: float = 0, rat
     )
 
 
-async def pause(database: Database, chat: int | None, seconds: float) -> None:
+async def pause(database: Database, chat: int | None, seconds: float, *, asked: bool = False) -> None:
     async with database.write() as transaction:
-        await pacing.pause(transaction, chat, START + timedelta(seconds=seconds))
+        await pacing.pause(transaction, chat, START + timedelta(seconds=seconds), asked=asked)
 
 
 async def test_slots_are_evenly_spaced(database: Database) -> None:
@@ -79,9 +79,43 @@ async def test_a_paused_bot_grants_nothing(database: Database) -> None:
 async def test_a_shorter_pause_does_not_end_a_longer_one(database: Database) -> None:
     """A 429 of one second does not overrule one of an hour."""
     for chat in (1, None):
-        await pause(database, chat, 3600)
-        await pause(database, chat, 1)
+        await pause(database, chat, 3600, asked=True)
+        await pause(database, chat, 1, asked=True)
+        await pause(database, chat, 15)
     assert await take(database, [1]) == ({}, {0: 3600})
+
+
+@pytest.mark.parametrize("rate", [10, 0])
+@pytest.mark.parametrize("ahead", [66, 10_800, 10**8])
+async def test_a_clock_put_back_leaves_no_slot_in_the_future(database: Database, ahead: int, rate: float) -> None:
+    """What was handed out while the clock stood ahead holds back neither chat nor bot once it is right (fault 15)."""
+    await take(database, [1, 2, 3], seconds=ahead + 3, rate=rate)
+    assert await free(database, 25) == 50
+    granted, put_back = await take(database, [1, 2], rate=rate)
+    assert (granted[0], put_back) == (0, {})
+
+
+@pytest.mark.parametrize("chat", [1, None])
+async def test_a_clock_put_back_ends_a_rest_of_our_own(database: Database, chat: int | None) -> None:
+    """Telegram was down, or the token refused, while the clock stood ahead; the next rest holds again (fault 15)."""
+    await pause(database, chat, 10_800 + 15)
+    assert await take(database, [1], rate=0) == ({0: 0}, {})
+    await pause(database, chat, 15)
+    assert await take(database, [1], rate=0) == ({}, {0: 15})
+
+
+@pytest.mark.parametrize("chat", [1, None])
+async def test_a_wait_that_telegram_asked_for_is_kept_for_a_day(database: Database, chat: int | None) -> None:
+    """As long as Telegram can have meant it; what lies further ahead is a clock's (faults 15 and 42)."""
+    await pause(database, chat, 86_400, asked=True)
+    assert await take(database, [1], rate=0) == ({}, {0: 86_400})
+    assert await take(database, [1], rate=0, seconds=-6) == ({0: -6}, {})
+
+
+async def test_a_rest_holds_on_a_replica_whose_clock_is_behind(database: Database) -> None:
+    """A minute for a refused token is a minute and a little by a slower clock, and still believed."""
+    await pause(database, None, 60)
+    assert await take(database, [1], rate=0, seconds=-3) == ({}, {0: 60})
 
 
 async def free(database: Database, rate: float) -> int:

@@ -1,14 +1,16 @@
 """Forgetting: bodies and names go, identities stay."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import Table, insert, select, update
 
 from app.db import inbox, outbox, pacing, retention
-from app.db.engine import Database
+from app.db.engine import Database, open_database
 from app.db.tables import deliveries, notifications, slots
 from app.domain.delivery import Claim, ClaimedDelivery
 from app.domain.notification import Kind, Notification, Owner
@@ -20,6 +22,7 @@ pytestmark = pytest.mark.anyio
 LONG_AGO = START - timedelta(days=40)
 BEFORE = START - timedelta(days=30)
 LATER = START + timedelta(days=365)
+WITHIN = 30  # s on a busy machine
 
 
 async def store(database: Database, **states: str) -> None:
@@ -128,3 +131,31 @@ async def test_old_buckets_go_and_pauses_in_force_stay(database: Database) -> No
     await prune(database)
     async with database.read() as connection:
         assert list((await connection.execute(select(slots.c.bucket))).scalars()) == ["chat:2"]
+
+
+@pytest.mark.parametrize("queue", ["deliveries", "notifications"])
+async def test_what_is_redriven_at_that_moment_is_not_emptied(postgres_url: str, queue: str) -> None:
+    """A redrive that commits while retention waits for the row wins: a pending row keeps what it needs."""
+    mine, theirs = open_database(postgres_url), open_database(postgres_url)
+    table = {"deliveries": deliveries, "notifications": notifications}[queue]
+    try:
+        await (store if queue == "deliveries" else owe)(mine, r1="ignored")
+        async with theirs.write() as operator:
+            await operator.execute(update(table).values(state="pending", finished_at=None))
+            pruning = asyncio.create_task(prune(mine))
+            async with asyncio.timeout(WITHIN):
+                while not await waits_for_a_lock(postgres_url):  # noqa: ASYNC110  PostgreSQL tells nobody
+                    await asyncio.sleep(0.01)
+        assert await pruning == 0
+        [row] = await rows(mine, table)
+        assert row.state == "pending"
+        assert row.body == ok_body("r1") if queue == "deliveries" else row.avatar_name == "Айша"
+    finally:
+        await mine.close()
+        await theirs.close()
+
+
+async def waits_for_a_lock(url: str) -> bool:
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as watcher:
+        found = await watcher.execute("SELECT 1 FROM pg_locks WHERE NOT granted")
+        return await found.fetchone() is not None

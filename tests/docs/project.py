@@ -1,11 +1,15 @@
 """The project as its documentation sees it: files, Markdown tables, names found in the code."""
 
 import ast
+import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,6 +30,17 @@ def project_files() -> tuple[Path, ...]:
 
 def page(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
+
+
+def program(name: str, remedy: str, path: str | None = None) -> str:
+    """Find a program that judges our files, or skip; where everything is wanted (E2E=full), fail."""
+    found = shutil.which(name, path=path)
+    if found is None:
+        missing = f"needs {name}: {remedy}"
+        if os.environ.get("E2E") == "full":  # noqa: TID251  a setting of the tests, not of the server
+            pytest.fail(missing)
+        pytest.skip(missing)
+    return found
 
 
 def between(text: str, mark: str) -> str:

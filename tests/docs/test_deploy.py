@@ -367,6 +367,20 @@ def test_replicas_get_ports_of_their_own(project: Path, tmp_path: Path, monkeypa
     assert set(re.findall(r"server (127\.0\.0\.1:\d+)", nginx)) == {"127.0.0.1:8444", "127.0.0.1:8445"}
 
 
+@pytest.mark.parametrize("where", ["README.md", "README.ru.md", "docs/deploy-systemd.md"])
+def test_what_env_says_beside_replicas_changes_no_unit(
+    project: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """With what the pages put into .env the units are the same; typed commands speak to the first replica."""
+    monkeypatch.setenv("DATABASE_URL", POSTGRES)
+    before = call("--print", "--replicas", "2").output
+    written = re.findall(r"`((?:API_HOST|API_PORT|SSL_ENABLED|FAL_WEBHOOK_URL)=[^`]*)`", page(where))
+    wanted = ["API_HOST=127.0.0.1", f"API_PORT={PORT}", "SSL_ENABLED=false"]
+    assert set(wanted) <= set(written)
+    (project / ".env").write_text("\n".join((*wanted, *(line for line in written if "aibots.kz" in line))))
+    assert call("--print", "--replicas", "2").output == before
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

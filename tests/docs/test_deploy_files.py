@@ -11,12 +11,15 @@ from typing import Any
 
 import pytest
 
+from app.cli.rounds import site_of
 from app.core.config import Settings
-from app.host.nginx import Site, look_at_nginx
+from app.core.loading import load_settings
+from app.host.nginx import look_at_nginx
 from app.host.nginx_syntax import expand, read
+from app.host.webhook_url import Place, compare
 from app.routers.fal_webhook import PATH
 from app.twins.sender import FIRST_TIMEOUT
-from tests.docs.project import ROOT, page
+from tests.docs.project import ROOT, page, program
 from tests.e2e.nginx import (
     NAME,
     Ports,
@@ -40,12 +43,10 @@ PLAIN = "\n    gzip on;\n"
 
 
 def linter(name: str) -> str:
-    """Find one of the linters, or skip."""
-    found = shutil.which(name, path=f"{LINTERS}:{os.environ.get('PATH', '')}")  # noqa: TID251  a tool of this machine
-    if found is None:
-        place = LINTERS.parent.relative_to(ROOT)
-        pytest.skip(f"needs {name}: python3 -m venv {place}; {place}/bin/pip install {VERSIONS[name]}")
-    return found
+    """Find one of the linters, or skip; where everything is wanted, fail."""
+    place = LINTERS.parent.relative_to(ROOT)
+    remedy = f"python3 -m venv {place}; {place}/bin/pip install {VERSIONS[name]}"
+    return program(name, remedy, f"{LINTERS}:{os.environ.get('PATH', '')}")  # noqa: TID251  a tool of this machine
 
 
 def said_by(name: str, *arguments: str | Path) -> tuple[int, str]:
@@ -120,14 +121,27 @@ def test_gixy_finds_nothing(tmp_path: Path, kind: str) -> None:
     assert code == 0, said
 
 
+def settings_left_by(name: str, folder: Path) -> Settings:
+    """Read the settings that a page has one write into .env before there are two replicas."""
+    told = re.search(r"(?:In `\.env` write|Впишите в `\.env`)((?:[^`]*`[A-Z_]+=[^`]+`)+)", page(name))
+    assert told is not None, name
+    (folder / ".env").write_text("\n".join(re.findall(r"`([A-Z_]+=[^`]+)`", told[1])))
+    return load_settings(folder / ".env", {})
+
+
 @pytest.mark.parametrize(("passthrough", "wanted"), [(False, "nginx.ok"), (True, "nginx.passes_tls")])
-def test_our_doctor_is_content(tmp_path: Path, *, passthrough: bool, wanted: str) -> None:
-    """`aisha-webhook doctor` recognises each of the two files and finds nothing wrong with it."""
-    text = laid_out(tmp_path, PLAIN, passthrough=passthrough).read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["README.md", "README.ru.md", "docs/deploy-systemd.md", "docs/deploy-nginx.md"])
+def test_our_doctor_is_content(tmp_path: Path, name: str, *, passthrough: bool, wanted: str) -> None:
+    """With the settings that the pages leave behind, the doctor recognises each of the two files and is content."""
+    settings = settings_left_by(name, tmp_path)
+    ports = Ports(plain=80, tls=443, other=8443, claimed=9443)
+    text = laid_out(tmp_path, PLAIN, passthrough=passthrough, ports=ports).read_text(encoding="utf-8")
     whole = expand(read(text), lambda name: [Path(name).read_text(encoding="utf-8")])
-    found, front = look_at_nginx(whole, Site(NAME, 8444, PATH, Settings().max_body_bytes, 443), "en")
+    found, front = look_at_nginx(whole, site_of(settings), "en")
     assert [finding.code for finding in found] == [wanted]
     assert front is not None
+    place = Place(settings.api_domain, PATH, settings.allowed_hosts, front.ports)
+    assert [one.code for one in compare(settings.fal_webhook_url, place, "en")] == ["webhook_url.ok"]
 
 
 def test_hadolint_finds_nothing() -> None:
@@ -197,6 +211,14 @@ def test_every_service_is_hardened() -> None:
         assert "privileged" not in service, name
 
 
+def test_one_service_builds_the_image_of_all() -> None:
+    """Several builds of one tag at once fail, so one service builds what three run."""
+    services = compose()["services"]
+    assert [name for name, service in services.items() if "build" in service] == ["replica-1"]
+    ours = [name for name, service in services.items() if service["image"] == services["replica-1"]["image"]]
+    assert ours == ["migrate", "replica-1", "replica-2"]
+
+
 def test_the_database_is_not_published() -> None:
     """Only nginx has ports on the host, and PostgreSQL's network has no way out."""
     found = compose()
@@ -221,6 +243,19 @@ def test_the_build_tools_are_those_of_pyproject() -> None:
     pins = page("deploy/docker/build-requirements.txt")
     assert set(wanted) <= set(re.findall(r"^([\w-]+)==", pins, re.MULTILINE))
     assert set(re.findall(r"-r (\S+)", pins)) == {"deploy/docker/build-requirements.in"}
+
+
+def test_another_name_is_written_once(tmp_path: Path) -> None:
+    """After the command of docs/deploy-docker.md nothing that the containers are given names aibots.kz any more."""
+    [typed] = re.findall(r"^sed -i .*$", page("docs/deploy-docker.md"), re.MULTILINE)
+    shutil.copytree(ROOT / "deploy", tmp_path / "deploy")
+    folder = tmp_path / "deploy/docker"
+    subprocess.run(["bash", "-c", typed], cwd=folder, check=True)
+    assert "example.kz" in (folder / "compose.yaml").read_text(encoding="utf-8")
+    mounted = re.findall(r"^ +- (\.[^:\s]+\.conf):", page("deploy/docker/compose.yaml"), re.MULTILINE)
+    for name in ("compose.yaml", *mounted):
+        told = re.sub(r"^\s*#.*", "", (folder / name).read_text(encoding="utf-8"), flags=re.MULTILINE)
+        assert "aibots.kz" not in told, name
 
 
 def test_secrets_come_as_files() -> None:

@@ -23,6 +23,17 @@ from tests.docs.project import ROOT, between, names, page, project_files, rows
 
 READMES = ("README.md", "README.ru.md")
 PAGES = [path for path in project_files() if path.suffix == ".md"]
+PACKAGES = {
+    "curl": "curl",
+    "jq": "jq",
+    "make": "make",
+    "openssl": "openssl",
+    "pg_restore": "postgresql-client",
+    "psql": "postgresql-client",
+    "python3 -m venv": "python3-venv",
+    "rsync": "rsync",
+    "sqlite3": "sqlite3",
+}  # what the pages type and a fresh Debian does not have, and where it comes from
 LINK = re.compile(r"\]\(<?([^)\s>]+)>?\)")
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
@@ -189,3 +200,14 @@ def test_every_example_is_a_script(path: Path) -> None:
         typed = text if language == "bash" else "\n".join(re.findall(r"^\$ (.*)$", text, re.MULTILINE))
         read = subprocess.run(["bash", "-n"], input=typed, capture_output=True, text=True, check=False)
         assert (read.returncode, read.stderr) == (0, ""), text
+
+
+@pytest.mark.parametrize("where", ["README.md", "docs/upgrade.md"])
+def test_what_is_typed_was_installed_first(where: str) -> None:
+    """Every program of the pages comes with the packages that the first step installs, after the first version too."""
+    [installed] = re.findall(r"^sudo apt install -y (make .*)$", page(where), re.MULTILINE)
+    pages = (*READMES, "docs/runbook.md", "docs/backup.md", "docs/upgrade.md")
+    typed = "".join("".join(re.findall(r"^```bash\n(.*?)^```", page(name), re.MULTILINE | re.DOTALL)) for name in pages)
+    needed = {PACKAGES[program] for program in PACKAGES if re.search(rf"^(?:.*[|;] )?{program} ", typed, re.MULTILINE)}
+    assert "rsync" in needed
+    assert needed <= set(installed.split())

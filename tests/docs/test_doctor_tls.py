@@ -2,7 +2,7 @@
 
 from app.domain.finding import Level
 from app.tls.causes import CAUSES
-from app.tls.doctor_voice import CATALOGUE
+from app.tls.doctor.voice import CATALOGUE
 from tests.docs.project import between, page, rows
 
 

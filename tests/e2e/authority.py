@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.serving import short_lived
-from tests.faults.rig import free_port
+from tests.ports import free_port
 
 PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin"  # noqa: TID251  where tools of the system are
 PEBBLE, DNS, CERTBOT = (shutil.which(name, path=PATH) for name in ("pebble", "pebble-challtestsrv", "certbot"))

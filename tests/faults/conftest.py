@@ -9,10 +9,10 @@ import pytest
 from app.db.migrate import migrate
 from app.twins.fal import FalTwin
 from app.twins.telegram import TelegramTwin
-from tests.conftest import with_database
 from tests.factories import BOT_TABLES
 from tests.faults.cluster import Cluster, start_cluster
 from tests.faults.rig import Rig
+from tests.postgres import with_database
 from tests.process.conftest import Outside
 
 

@@ -7,7 +7,6 @@ import os
 import random
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -31,6 +30,7 @@ from app.twins.sender import FalSender, Record
 from app.twins.signing import ACCOUNT
 from tests import canaries
 from tests.factories import NEW_AVATAR
+from tests.ports import free_port
 from tests.process.conftest import READY_WITHIN, ROOT, TOKEN, Outside
 from tests.process.invariants import Evidence, Figures, check, rows, watch
 
@@ -71,12 +71,6 @@ def dice(name: str) -> random.Random:
 def tell(name: str, **figures: Any) -> None:
     """Print the figures that a test found."""
     sys.stdout.write(f"[{name}] " + " ".join(f"{key}={value}" for key, value in figures.items()) + "\n")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

@@ -28,11 +28,11 @@ from sqlalchemy.pool import NullPool
 from app.db.migrate import ROOT, head, migrate
 from app.db.tables import VERSION_TABLE, metadata
 from app.db.url import parse_url
-from tests.conftest import with_database
 from tests.factories import BOT_TABLES, NEW_AVATAR
 from tests.faults.cluster import Cluster
 from tests.faults.rig import FULL, full_only, tell, until
 from tests.faults.tracing import STORE, needs_strace, traced
+from tests.postgres import with_database
 from tests.process.invariants import rows
 
 MOST = 400  # system calls of one migration; it is far fewer, and a loop must end

@@ -8,7 +8,8 @@ from functools import partial
 import pytest
 
 from app.twins import telegram_faults
-from tests.faults.rig import Rig, dice, free_port, full_only, job, many, tell, until
+from tests.faults.rig import Rig, dice, full_only, job, many, tell, until
+from tests.ports import free_port
 
 pytestmark = pytest.mark.anyio
 

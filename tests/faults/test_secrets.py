@@ -35,7 +35,8 @@ from app.twins.telegram_faults import BAD_GATEWAY, BAD_JSON, SERVER_ERROR, refus
 from tests import canaries
 from tests.canaries import key_lines, leaks, leaks_below
 from tests.faults.cluster import Cluster
-from tests.faults.rig import FULL, Rig, free_port, full_only, job, tell, until
+from tests.faults.rig import FULL, Rig, full_only, job, tell, until
+from tests.ports import free_port
 from tests.process.conftest import READY_WITHIN, ROOT
 
 pytestmark = pytest.mark.anyio
@@ -191,7 +192,7 @@ async def misbehave(rig: Rig, fal: FalSender) -> None:
     lost = [job(100 + number)[0] for number in range(len(RESULTS))]
     rig.train([request_id for request_id, _ in told])
     for number, fault in enumerate(ECHOES):
-        rig.outside.telegram.fail(fault, chat_id=1000 + number, standing=True)
+        rig.outside.telegram.fail(fault, chat_id=1000 + number)  # once: all sending rests while Telegram is silent
     rig.train(lost)
     for request_id, fault in zip(lost, RESULTS, strict=True):
         rig.outside.fal.jobs[request_id] = Job("COMPLETED", fault=fault)
@@ -204,7 +205,7 @@ async def misbehave(rig: Rig, fal: FalSender) -> None:
         await ask(rig.port, PATH, "POST", b'{"request_id": "r"}')
     rig.outside.fal.set_jwks("ok")
     calls = rig.outside.telegram.calls
-    await until(lambda: {call.chat_id for call in calls} >= {1000 + number for number in range(len(ECHOES))}, 30)
+    await until(lambda: {call.chat_id for call in calls} >= {1000 + number for number in range(len(ECHOES))}, 90)
     await until(lambda: {call.request_id for call in rig.outside.fal.calls} >= set(lost), 30)
 
 

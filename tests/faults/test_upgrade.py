@@ -15,10 +15,11 @@ import psycopg
 import pytest
 
 from app.db.migrate import migrate
-from tests.conftest import with_database
 from tests.factories import BOT_TABLES
 from tests.faults.cluster import Cluster
-from tests.faults.rig import Rig, free_port, job, many, tell, until
+from tests.faults.rig import Rig, job, many, tell, until
+from tests.ports import free_port
+from tests.postgres import with_database
 from tests.process.conftest import ROOT, Outside
 
 pytestmark = pytest.mark.anyio

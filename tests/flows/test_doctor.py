@@ -1,10 +1,12 @@
 """The doctor on an installation of twins: healthy, and then with one fact changed at a time."""
 
+import asyncio
 import functools
 import json
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -24,9 +26,12 @@ from app.core.clock import SystemClock
 from app.core.config import Settings
 from app.db.engine import open_database
 from app.domain.finding import Finding, Level
+from app.domain.wording import Language
 from app.host.asking import Reply, Target
 from app.host.commands import Answer
-from app.tls.doctor import Seen, examine_files
+from app.tls.chain import ServedPair
+from app.tls.doctor.examination import Seen, examine_files
+from app.tls.doctor.served import examine_served
 from app.twins.fal import FalTwin
 from app.twins.faults import Instead
 from app.twins.signing import ACCOUNT
@@ -299,6 +304,11 @@ TABLE: dict[str, tuple[Callable[[Patient], Any], str, Level]] = {
         Level.FAIL,
     ),
     "firewall": (lambda p: p.commands.__setitem__("ufw", Answer(0, "Status: active\n")), "firewall.closed", Level.FAIL),
+    "firewall for some": (
+        lambda p: p.commands.__setitem__("iptables", Answer(0, "-P INPUT DROP\n-A INPUT -s 8.8.4.4/32 -j ACCEPT\n")),
+        "firewall.restricted",
+        Level.WARN,
+    ),
     "firewall unseen": (
         lambda p: p.commands.__setitem__("nft", Answer(1, "Operation not permitted")),
         "firewall.unknown",
@@ -487,6 +497,67 @@ async def test_nginx_s_own_certificate_is_examined(patient: Patient, lineage: Li
         code.startswith("chain.issuer_") for code in codes
     )  # the intermediate is in a file that nginx never reads
     assert "port.no_tls" not in codes
+
+
+@asynccontextmanager
+async def nginx_showing(lineage: Lineage) -> AsyncIterator[int]:
+    """Something that goes on with the pair it was started with, as nginx does; yields its port."""
+    file = lineage.paths.cert.with_name("of-nginx.pem")
+    file.write_bytes(lineage.leaf.pem + lineage.leaf.key_pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+
+    def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0, ssl=context) as server:
+        yield server.sockets[0].getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("is_renewed", "code", "command"),
+    [
+        (True, "served.other_certificate", "sudo nginx -t && sudo systemctl reload nginx"),
+        (False, "served.ok", ""),
+    ],
+)
+async def test_nginx_that_was_not_reloaded_is_told(
+    patient: Patient, lineage: Lineage, *, is_renewed: bool, code: str, command: str
+) -> None:
+    """fault 41: after a renewal nginx shows the former certificate until it is reloaded, and the doctor says so."""
+    patient.machine = replace(patient.machine, examine_served=examine_served)
+    async with nginx_showing(lineage) as port:
+        if is_renewed:
+            lineage.give(since=SystemClock().now() - timedelta(hours=1))
+        pair = f"ssl_certificate {lineage.paths.cert}; ssl_certificate_key {lineage.paths.key};"
+        server = f"listen {port} ssl; server_name {ISSUED_NAME}; {pair} location / {{ proxy_pass http://127.0.0.1:1; }}"
+        patient.commands["nginx"] = Answer(0, f"server {{ {server} }}")
+        patient.settings |= {"ssl_enabled": False, "fal_webhook_url": f"https://{ISSUED_NAME}:{port}{PATH}"}
+        found = {one.code: one for one in await patient.examine() if one.code.startswith("served.")}
+    assert {name: one.command for name, one in found.items()} == {code: command}
+    assert f"127.0.0.1:{port}" in found[code].text
+
+
+async def test_nginx_that_hands_tls_on_must_show_our_pair(patient: Patient, lineage: Lineage) -> None:
+    """Where nginx does not read TLS, each of its ports is compared with the pair of our settings."""
+    asked = []
+
+    def examine(address: tuple[str, int], name: str, pair: ServedPair | None, _: Language) -> list[Finding]:
+        assert pair is not None
+        asked.append((address, name, pair.leaf == lineage.leaf.certificate))
+        return [Finding("served.other_certificate", Level.FAIL, "", "", "as for our own port")]
+
+    own = patient.settings["api_port"]
+    listens = "listen 443; listen [::]:443; listen 192.0.2.1:8443;"
+    patient.commands["nginx"] = Answer(0, f"stream {{ server {{ {listens} proxy_pass 127.0.0.1:{own}; }} }}")
+    patient.machine = replace(patient.machine, examine_served=examine)
+    found = await patient.examine()
+    assert sorted(asked) == [
+        (("127.0.0.1", 443), ISSUED_NAME, True),
+        (("127.0.0.1", own), ISSUED_NAME, True),
+        (("192.0.2.1", 8443), ISSUED_NAME, True),
+    ]
+    assert {one.command for one in found if one.code.startswith("served.")} == {"as for our own port"}
 
 
 async def test_tls_alone_asks_nobody_outside(patient: Patient) -> None:

@@ -1,6 +1,8 @@
 """The gate: what a bad signature costs, and whom it never costs anything."""
 
+import asyncio
 import hashlib
+import json
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -9,10 +11,10 @@ import httpx2
 import pytest
 from structlog.testing import capture_logs
 
-from app.domain.errors import DeliveryRefused
-from app.fal.addresses import Addresses
+from app.domain.errors import DeliveryRefused, KeysUnavailable
+from app.fal.addresses import BUILT_IN, Addresses
 from app.fal.gate import RELUCTANT, Gate, IpFilter
-from app.fal.keys import Keys
+from app.fal.keys import FRESH, MIN_INTERVAL, Keys
 from app.fal.strikes import BURST, Strikes
 from app.twins import jwks
 from app.twins.forgeries import Forgery, forge
@@ -22,20 +24,25 @@ from tests.fakes import FrozenClock
 pytestmark = pytest.mark.anyio
 
 ADDRESS = "34.123.59.101"  # one of fal's
+NEWCOMER = "198.51.100.7"  # one that fal has added since
 BODY = b'{"request_id": "r"}'
 NEW, OLD, STRANGER = (FalKey(bytes([n]) * 32) for n in (1, 2, 3))
 
 
 class Door:
-    """A gate, its clock, and fal's key endpoint."""
+    """A gate, its clock, and fal's two endpoints: keys, and addresses."""
 
-    def __init__(self, folder: Path, ip_filter: IpFilter = IpFilter.ENFORCE) -> None:
+    def __init__(self, folder: Path, ip_filter: IpFilter = IpFilter.ENFORCE, allowed_ips: tuple[str, ...] = ()) -> None:
         self.clock = FrozenClock()
         self.published = [OLD]
-        self.fetches = 0
+        self.ranges: list[str] = list(BUILT_IN)
+        self.is_down = False
+        self.fetches = self.looks = 0
         client = httpx2.AsyncClient(transport=httpx2.MockTransport(self._answer))
         self.keys = Keys(["https://fal.example/jwks"], folder / "keys.json", client, self.clock.now)
-        addresses = Addresses("https://fal.example/meta", folder / "addresses.json", client, self.clock.now)
+        addresses = Addresses(
+            "https://fal.example/meta", folder / "addresses.json", client, self.clock.now, allowed_ips
+        )
         self.gate = Gate(
             self.keys,
             addresses,
@@ -48,9 +55,17 @@ class Door:
     def _seconds(self) -> float:
         return self.clock.at.timestamp()
 
-    def _answer(self, _: httpx2.Request) -> httpx2.Response:
-        self.fetches += 1
-        return httpx2.Response(200, content=jwks.document(self.published))
+    async def _answer(self, request: httpx2.Request) -> httpx2.Response:
+        is_meta = request.url.path == "/meta"
+        if is_meta:
+            self.looks += 1
+        else:
+            self.fetches += 1
+        await asyncio.sleep(0)
+        if self.is_down:
+            raise httpx2.ConnectError("down")
+        body = json.dumps({"webhook_ip_ranges": self.ranges}).encode() if is_meta else jwks.document(self.published)
+        return httpx2.Response(200, content=body)
 
     async def knock(self, key: FalKey, address: str | None = ADDRESS, account: str = ACCOUNT) -> str:
         """Deliver; return `ok` or the code of the refusal."""
@@ -59,10 +74,12 @@ class Door:
 
     async def present(self, headers: dict[str, str], body: bytes, address: str | None = ADDRESS) -> str:
         try:
-            signed = self.gate.identify([(name.encode(), value.encode()) for name, value in headers.items()], address)
+            signed = await self.gate.identify(
+                [(name.encode(), value.encode()) for name, value in headers.items()], address
+            )
             assert signed is not None
             await self.gate.prove(signed, hashlib.sha256(body).hexdigest(), address)
-        except DeliveryRefused as refused:
+        except (DeliveryRefused, KeysUnavailable) as refused:
             return refused.code
         return "ok"
 
@@ -153,6 +170,47 @@ async def test_a_rotation_is_no_strike(door: Door) -> None:
     assert [await door.knock(STRANGER) for _ in range(BURST)] == ["signature_invalid"] * BURST
 
 
+async def test_a_rotation_behind_a_dead_source_is_told_to_come_again(door: Door) -> None:
+    """fal rotated while its keys cannot be fetched: 503, however often, and then accepted (faults 16 and 17)."""
+    door.clock.at += FRESH + timedelta(seconds=1)
+    door.published, door.is_down = [NEW], True
+    codes = {await door.knock(NEW) for _ in range(BURST * 2)}
+    assert codes == {"keys_unavailable"}
+    assert door.fetches == 1
+    door.is_down = False
+    door.clock.at += MIN_INTERVAL
+    assert await door.knock(NEW) == "ok"
+    assert await door.knock(STRANGER) == "signature_invalid"
+
+
+async def test_a_forgery_is_called_one_while_keys_are_fresh(door: Door) -> None:
+    """Keys of the last minutes judge alone: an unreachable source turns no forgery into a 503 (fault 16)."""
+    door.clock.at += FRESH
+    door.is_down = True
+    codes = [await door.knock(STRANGER) for _ in range(BURST + 1)]
+    assert codes == ["signature_invalid"] * BURST + ["signatures_failing"]
+
+
+async def test_a_forgery_is_called_one_when_fal_answers(door: Door) -> None:
+    """However old the keys, a fetch that brings the same ones proves the forgery (fault 19)."""
+    door.clock.at += timedelta(hours=20)
+    assert await door.knock(STRANGER) == "signature_invalid"
+    assert door.fetches == 1
+
+
+async def test_a_flood_at_a_dead_source_costs_a_fetch_in_thirty_seconds(door: Door) -> None:
+    """While fal's keys cannot be fetched a thousand bad signatures set off one try in 30 s (fault 16)."""
+    door.clock.at += timedelta(hours=1)
+    door.is_down = True
+    for n in range(1000):
+        if n == 500:
+            door.clock.at += MIN_INTERVAL
+        assert await door.knock(STRANGER) == "keys_unavailable"
+        if n % 100 == 0:
+            assert await door.knock(OLD) == "ok"
+    assert door.fetches == 2
+
+
 @pytest.mark.parametrize("forgery", [Forgery.WRONG_KEY, Forgery.TAMPERED_BODY, Forgery.MALLEABLE, Forgery.LOW_ORDER])
 async def test_a_forgery_is_cheap_to_refuse(door: Door, forgery: Forgery) -> None:
     """Each kind of wrong signature costs the processor less than 5 ms, fetch of the keys apart (fault 19)."""
@@ -213,7 +271,7 @@ async def test_a_wrong_clock_is_named_in_the_refusal(tmp_path: Path, seconds: in
     door.keys.skew.timing("fal.example")({"date": true.strftime("%a, %d %b %Y %H:%M:%S GMT")})
     headers = sign(OLD, "r", ACCOUNT, int(true.timestamp()), BODY)
     with pytest.raises(DeliveryRefused) as caught:
-        door.gate.identify([(name.encode(), value.encode()) for name, value in headers.items()], ADDRESS)
+        await door.gate.identify([(name.encode(), value.encode()) for name, value in headers.items()], ADDRESS)
     assert caught.value.code == "timestamp_outside_window"
     assert f"measured against fal's, this clock is {words}" in caught.value.detail
 
@@ -223,4 +281,73 @@ async def test_a_replay_is_told_from_a_wrong_clock(door: Door) -> None:
     door.keys.skew.timing("fal.example")({"date": door.clock.at.strftime("%a, %d %b %Y %H:%M:%S GMT")})
     headers = sign(OLD, "r", ACCOUNT, int(door.clock.at.timestamp()) - 301, BODY)
     with pytest.raises(DeliveryRefused, match=r"301 s behind this server's clock; .*, this clock is right"):
-        door.gate.identify([(name.encode(), value.encode()) for name, value in headers.items()], ADDRESS)
+        await door.gate.identify([(name.encode(), value.encode()) for name, value in headers.items()], ADDRESS)
+
+
+async def test_an_address_that_fal_has_added_is_let_in_at_once(door: Door) -> None:
+    """fal delivers from a new address: the list is fetched before anybody is refused (fault 36)."""
+    door.ranges.append(f"{NEWCOMER}/32")
+    assert await door.knock(OLD, NEWCOMER) == "ok"
+    assert door.looks == 1
+
+
+async def test_strangers_cost_a_fetch_of_the_list_in_a_minute(door: Door) -> None:
+    """A thousand strangers at once, with headers as fal's, are refused by one fetch a minute (fault 36)."""
+    strangers = [f"203.0.{n % 4}.{n // 4}" for n in range(1000)]
+    codes = await asyncio.gather(*(door.knock(STRANGER, address) for address in strangers))
+    assert set(codes) == {"address_not_listed"}
+    assert door.looks == 1
+    door.ranges.append(f"{NEWCOMER}/32")
+    door.clock.move(59)
+    assert await door.knock(OLD, NEWCOMER) == "address_not_listed"
+    door.clock.move(1)
+    assert await door.knock(OLD, NEWCOMER) == "ok"
+    assert door.looks == 2
+
+
+async def test_an_unreachable_list_refuses_as_before(door: Door) -> None:
+    """When the list cannot be fetched the one held rules, and is asked for again a minute later (fault 16)."""
+    door.ranges.append(f"{NEWCOMER}/32")
+    door.is_down = True
+    assert [await door.knock(OLD, NEWCOMER) for _ in range(3)] == ["address_not_listed"] * 3
+    assert door.looks == 1
+    assert await door.knock(OLD) == "ok"
+    door.is_down = False
+    door.clock.move(60)
+    assert await door.knock(OLD, NEWCOMER) == "ok"
+
+
+async def test_a_hanging_list_is_not_waited_for(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the hourly fetch hangs a newcomer is answered all the same, and does not start another."""
+    monkeypatch.setattr("app.fal.addresses.LOOK_SECONDS", 0.0)
+    async with door.gate.addresses._fetching:
+        assert await door.knock(OLD, NEWCOMER) == "address_not_listed"
+    assert door.looks == 0
+
+
+async def test_an_old_or_unreadable_call_sets_off_no_fetch(door: Door) -> None:
+    """A replay from an unlisted address, or a caller without one, is refused without asking fal."""
+    door.ranges.append(f"{NEWCOMER}/32")
+    headers = sign(OLD, "r", ACCOUNT, int(door.clock.at.timestamp()) - 301, BODY)
+    assert await door.present(headers, BODY, NEWCOMER) == "address_not_listed"
+    assert await door.knock(OLD, None) == "address_not_listed"
+    assert await door.knock(OLD, "not-an-ip") == "address_not_listed"
+    assert door.looks == 0
+
+
+@pytest.mark.parametrize(
+    ("ip_filter", "allowed_ips", "code"),
+    [
+        (IpFilter.OFF, (), "ok"),
+        (IpFilter.REPORT, (), "ok"),
+        (IpFilter.ENFORCE, ("192.0.2.0/24",), "address_not_listed"),
+    ],
+)
+async def test_no_list_is_fetched_where_it_would_not_count(
+    tmp_path: Path, ip_filter: IpFilter, allowed_ips: tuple[str, ...], code: str
+) -> None:
+    """Neither a filter that refuses nobody nor ALLOWED_IPS, which replaces the list, asks fal for it."""
+    door = Door(tmp_path, ip_filter, allowed_ips)
+    await door.keys.refresh()
+    assert await door.knock(OLD, NEWCOMER) == code
+    assert door.looks == 0

@@ -5,7 +5,7 @@ from sqlalchemy import text, update
 
 from app.db import desk
 from app.db.desk import Queue
-from app.db.tables import deliveries
+from app.db.tables import deliveries, notifications
 from app.flows.operate import Operation, operate
 from tests.factories import Bot
 from tests.flows.conftest import House
@@ -57,3 +57,24 @@ async def test_who_and_when_stay_with_the_row(house: House) -> None:
     await operate(house.database, house.clock, Queue.DELIVERIES, Operation.IGNORE, ids=[1], who="tester")
     [row] = await desk.find(house.database, Queue.DELIVERIES, "r1")
     assert (row["state"], row["detail"]) == ("ignored", "ignore by tester at 2026-11-22T12:00:00+00:00")
+
+
+@pytest.mark.parametrize("owner_id", [None, ""])
+async def test_a_message_without_an_address_waits_for_one(house: House, bot: Bot, owner_id: str | None) -> None:
+    """Redriven before users was put right, or without a users row, it stays dead and visible; the others go on."""
+    await bot.train("r1", telegram_id="not a number")
+    await bot.train("r2")
+    for request_id in ("r1", "r2"):
+        await house.deliver(request_id)
+    await house.apply()
+    async with house.database.write() as transaction:
+        await transaction.execute(update(notifications).values(state="dead"))
+        if owner_id is not None:
+            await transaction.execute(update(notifications).values(owner_id=owner_id))
+    ids = [row["id"] for row in await house.messages()]
+    changed = await operate(house.database, house.clock, Queue.NOTIFICATIONS, Operation.REDRIVE, ids=ids, who="tester")
+    assert changed == ids[1:]
+    assert [(row["state"], row["reason"]) for row in await house.messages()] == [
+        ("dead", "no_chat_id"),
+        ("pending", "redriven"),
+    ]

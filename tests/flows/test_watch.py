@@ -13,8 +13,9 @@ from structlog.testing import capture_logs
 from app.db.engine import Database, open_database
 from app.db.tables import alerts, deliveries, notifications
 from app.domain.sending import Sent, TokenRefused, Unreachable
-from app.domain.watching import Certificate, MachineFacts
+from app.domain.watching import LATE, Certificate, MachineFacts
 from app.flows.watch import OperatorChat, Watch
+from tests.factories import Bot
 from tests.fakes import START, FrozenClock
 from tests.flows.conftest import House
 
@@ -236,15 +237,15 @@ async def test_flickering_is_one_alert(machine: Machine) -> None:
     assert [kind for kind, _, _ in await machine.told()] == ["alert"]
 
 
-async def test_opening_again_within_an_hour_is_not_told(machine: Machine) -> None:
-    """Seven minutes on, seven off, for four hours: at most one opening an hour is told, each with its end."""
+async def test_opening_again_and_again_is_not_told_each_time(machine: Machine) -> None:
+    """Seven minutes on, seven off, for four hours: seventeen openings, of which the first is told, with its end."""
     for _ in range(17):
         machine.facts = REFUSED
         await machine.looks(7)
         machine.facts = WELL
         await machine.looks(7)
     kinds = [kind for kind, _, _ in await machine.told()]
-    assert kinds == ["alert", "resolved"] * 4
+    assert kinds == ["alert", "resolved"]
     assert (await machine.row("certificate_refused@web-1"))["times"] == 17
 
 
@@ -370,3 +371,30 @@ async def test_what_was_over_long_ago_is_forgotten(machine: Machine) -> None:
     await machine.look()
     async with machine.database.read() as connection:
         assert (await connection.execute(select(alerts))).all() == []
+
+
+async def test_messages_that_wait_long_are_told_of(machine: Machine, house: House, bot: Bot) -> None:
+    """Telegram is away for hours: the alert opens, and goes out after what it is about (fault 43)."""
+    await bot.train("r1")
+    await house.deliver("r1")
+    await house.apply()
+    machine.clock.move((LATE + timedelta(seconds=1)).total_seconds())
+    machine.facts = replace(WELL, certificate=None)
+    await machine.look()
+    assert await machine.told() == [("alert", "notifications_late", "warn")]
+
+
+async def test_the_queues_heal_after_the_clock_stepped_back(machine: Machine, house: House, bot: Bot) -> None:
+    """Rows, leases and the watch's own tick of a clock that was a day ahead: due at the next look (fault 15)."""
+    await bot.train("r1")
+    machine.clock.move(24 * 3600)
+    await house.deliver("r1")
+    await machine.look()
+    machine.clock.move(-24 * 3600)
+    assert await house.apply() == 0
+    with capture_logs() as lines:
+        await machine.look()
+    assert [(line["log_level"], line["rows"]) for line in lines if line["event"] == "queue.pulled_back"] == [
+        ("warning", 1)
+    ]
+    assert await house.apply() == 1

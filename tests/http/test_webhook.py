@@ -13,7 +13,7 @@ from app.twins import bodies
 from app.twins.clock import wall_clock
 from app.twins.forgeries import Forgery, forge
 from app.twins.signing import ACCOUNT, FOREIGN_ACCOUNT, sign
-from tests.http.conftest import FAL_ADDRESS, Serve, Served
+from tests.http.conftest import FAL_ADDRESS, JSON, Serve, Served
 
 pytestmark = pytest.mark.anyio
 
@@ -165,6 +165,37 @@ async def test_a_body_without_a_length_is_counted(served: Served) -> None:
     headers = sign(served.key, REQUEST_ID, ACCOUNT, int(wall_clock()), BODY)
     answer = await served.http.post(PATH, content=endless(), headers={**headers, "Content-Type": "application/json"})
     assert answer.status_code == 413
+
+
+async def test_a_crowd_of_bodies_is_a_503(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the share of an address: 503, when to come again, closed; then the same delivery is taken (fault 30)."""
+    monkeypatch.setattr("app.routers.body.ALL", 4096)
+    async with serve(max_body_bytes=1024) as served:
+        begun, go_on = asyncio.Event(), asyncio.Event()
+
+        async def slow() -> AsyncIterator[bytes]:
+            yield b"x" * 900
+            begun.set()
+            await go_on.wait()
+
+        headers = {**JSON, **sign(served.key, REQUEST_ID, ACCOUNT, int(wall_clock()), b"x" * 900)}
+        first = asyncio.create_task(served.http.post(PATH, content=slow(), headers=headers))
+        await begun.wait()
+        crowded = await served.deliver(REQUEST_ID, b"{}" * 100)
+        assert (crowded.status_code, crowded.json()["code"]) == (503, "bodies_crowded")
+        assert int(crowded.headers["retry-after"]) > 0
+        assert crowded.headers["connection"] == "close"
+        go_on.set()
+        assert (await first).status_code == 200
+        assert (await served.deliver(REQUEST_ID, b"{}" * 100)).status_code == 200
+        assert [row["body"] for row in await served.rows()] == [b"x" * 900, b"{}" * 100]
+
+
+async def test_a_probe_ends_within_8_kib(served: Served) -> None:
+    """Of an unsigned body no more is kept than a probe needs: a larger one is no probe (fault 30)."""
+    assert (await served.post(b'{"test": true' + b" " * 8000 + b"}")).status_code == 200
+    answer = await served.post(b'{"test": true' + b" " * 10_000 + b"}")
+    assert (answer.status_code, answer.json()["code"]) == (401, "signature_missing")
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "identity", "x-unknown"])

@@ -13,21 +13,21 @@ from typing import Any
 
 import pytest
 
-from app.cli.demo_words import WORDS
+from app.cli.demo.words import WORDS
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60  # s; the demo bounds itself to less than 30, a busy machine's imports come on top
 STEPS = ("portrait", "failure", "duplicate", "late", "fetched", "style", "forged", "telegram", "closing")
 RUN = "from app.cli.main import main; main()"
 LYING = """
-from app.cli import demo
+from app.cli.demo import command
 async def portrait(stage, report):
     report.expect("avatar.status", "completed", "evil \\x1b[2J")
-demo.STEPS = (portrait,)
+command.STEPS = (portrait,)
 """
 NO_SERVER = """
-from app.cli import demo_stage
-demo_stage.DOMAIN = "no domain"
+from app.cli.demo import stage
+stage.DOMAIN = "no domain"
 """
 
 

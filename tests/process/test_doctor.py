@@ -22,7 +22,7 @@ from app.core.loading import load_settings
 from app.domain.finding import Finding, Level
 from app.host.asking import Reply, Target, ask
 from app.host.commands import run
-from app.tls.doctor import examine_files
+from app.tls.doctor.examination import examine_files
 from tests.authorities import DOMAIN, Lineage
 from tests.process.conftest import Outside, StartServer
 

@@ -12,10 +12,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
-from app.server.listener import Listener
-from tests.process.listening import GET, Files, Running, answer, drain, running, take, wait_until
+from app.server import run
+from app.server.admission import Admission
+from app.server.listener import READ_AHEAD, USUAL_BODY, Listener, narrow
+from tests.process.listening import GET, Files, Running, answer, drain, echo, running, take, wait_until
 
 CLOSING = GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
 ABUSER = "127.0.0.2"  # loopback, and not spared as 127.0.0.1 is
@@ -75,6 +78,32 @@ def test_beyond_the_total_nobody_is_let_in(door: Running) -> None:
     assert [(line["latest"], line["full"] > 0) for line in told] == [("127.0.0.1", True)]
     wait_until(lambda: present(door) == 0)
     assert answer(door.ask(CLOSING))[0] == 200
+
+
+def test_silent_strangers_leave_the_last_place_to_fal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With every other place taken by silent peers of several addresses, fal's is answered (fault 31)."""
+    fal, strangers = "127.0.0.3", ["127.0.0.4", "127.0.0.5", "127.0.0.6", "127.0.0.7"]
+    monkeypatch.setattr(run, "Admission", lambda most, spared, *_: Admission(most, spared, fal.__eq__))
+    files = Files(tmp_path)
+    listener = Listener("127.0.0.1", 0, files.live(), max_connections=PLACES)
+    with running(listener, client=files.client()) as server, contextlib.ExitStack() as held:
+        for stranger in strangers * 8:
+            with contextlib.suppress(ConnectionResetError):  # the refusal can be quicker than connect()
+                held.enter_context(server.reach(stranger))
+        wait_until(lambda: present(server) == PLACES - 1)
+        with server.reach(fal) as plain, files.client().wrap_socket(plain, server_hostname="localhost") as connection:
+            connection.sendall(GET)
+            assert (take(connection)[0], present(server)) == (200, PLACES)
+
+
+@pytest.mark.parametrize(("limit", "is_narrow"), [(1024, True), (USUAL_BODY, True), (USUAL_BODY + 1, False)])
+def test_the_kernel_reads_ahead_a_little(limit: int, *, is_narrow: bool) -> None:
+    """What strangers send ahead of us is bounded, unless bodies are so large that they need it (fault 30)."""
+    with socket.socket() as bound:
+        before = bound.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        narrow(bound, Listener("127.0.0.1", 0, None, max_body_bytes=limit))
+        after = bound.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+    assert after == (2 * READ_AHEAD if is_narrow else before)  # the kernel doubles what it is told
 
 
 def says_nothing(door: Running) -> None:
@@ -197,3 +226,18 @@ def test_a_lack_of_descriptors_is_outlived(tmp_path: Path) -> None:
                 assert json.loads(line)["level"] != "critical"
         finally:
             child.kill()
+
+
+def test_the_application_says_whom_it_expects(tmp_path: Path) -> None:
+    """What the lifespan yields as `is_expected` decides who gets the last places (fault 31)."""
+    fal = "127.0.0.3"
+
+    async def expecting(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            scope["state"]["is_expected"] = fal.__eq__
+        await echo(scope, receive, send)
+
+    files = Files(tmp_path)
+    listener = Listener("127.0.0.1", 0, files.live(), max_connections=PLACES)
+    with running(listener, expecting, files.client()) as server:
+        assert [server.server._door._admission._expects(host) for host in (fal, "127.0.0.4")] == [True, False]

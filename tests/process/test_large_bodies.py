@@ -1,17 +1,20 @@
 """Fault 30 on the whole server over TLS: what is too large is refused early, and memory does not notice."""
 
+import asyncio
 import contextlib
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from app.routers.fal_webhook import PATH
+from app.twins import bodies
 from app.twins.signing import ACCOUNT, FalKey, sign
-from tests.process.conftest import StartServer
+from tests.process.conftest import Outside, StartServer
 
 pytestmark = pytest.mark.anyio
 
@@ -83,3 +86,75 @@ async def test_a_body_beyond_the_limit_is_a_413_and_costs_no_memory(
             answer = ask(port, parts())
             assert answer.startswith(b"HTTP/1.1 413 ") or (answer == b"" and parts is not a_length_that_lies)
         assert peak(server.process.pid) - before < MOST_GROWTH
+
+
+# --- many bodies that are within the limit, of one address
+
+ABUSER = "127.0.0.2"  # loopback, and not spared as 127.0.0.1 is
+SHARE = 125  # connections of one address
+PIECE = b"x" * (16 << 10)
+PIECES = 60  # of a mebibyte, which is therefore never whole
+ALMOST_WITHIN = 30  # s in which the abuser has sent all that is taken, on a busy machine
+MOST_TOGETHER = 40 * MIB  # 9 are TLS's for 125 connections that say nothing; kept whole, these bodies are 120
+
+
+def begun(*, signed: bool) -> bytes:
+    fields = [f"POST {PATH} HTTP/1.1", "Host: localhost", "Content-Type: application/json", f"Content-Length: {MIB}"]
+    headers = sign(KEY, "019a7c6e-8c1c-7c57-9aa3-85312e0ec0ea", ACCOUNT, int(time.time()), b"") if signed else {}
+    return "\r\n".join([*fields, *(f"{name}: {value}" for name, value in headers.items()), "", ""]).encode()
+
+
+@asynccontextmanager
+async def unfinished(port: int, source: str, first: bytes) -> AsyncIterator[list[bytes]]:
+    """Hold as many bodies as one address may have connections, each almost whole; yield what was answered early."""
+    trusting = ssl.create_default_context()
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    writers: list[asyncio.StreamWriter] = []
+    answers: list[bytes] = []
+
+    async def drip() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trusting, local_addr=(source, 0))
+        writers.append(writer)
+        reading = asyncio.create_task(reader.read())
+        with contextlib.suppress(OSError):
+            writer.write(first)
+            for _ in range(PIECES):
+                if reading.done():
+                    break
+                writer.write(PIECE)
+                await writer.drain()
+                await asyncio.sleep(0.02)
+        if reading.done() and reading.exception() is None:
+            answers.append(reading.result())
+        reading.cancel()
+
+    try:
+        async with asyncio.timeout(ALMOST_WITHIN):
+            await asyncio.gather(*(drip() for _ in range(SHARE)))
+        yield answers
+    finally:
+        for writer in writers:
+            writer.transport.abort()
+
+
+@pytest.mark.parametrize("signed", [False, True], ids=["unsigned", "forged"])
+async def test_bodies_that_do_not_end_leave_room_for_a_delivery(
+    sqlite_url: str, start_server: StartServer, outside: Outside, *, signed: bool
+) -> None:
+    """125 bodies of almost 1 MiB from one address: a fraction of that in memory, and fal is heard (fault 30)."""
+    async with start_server(sqlite_url) as server:
+        port = int(server.url.rpartition(":")[2])
+        await asyncio.to_thread(ask, port, iter([header("Content-Length: 2"), b"{}"]))
+        before = peak(server.process.pid)
+        async with unfinished(port, ABUSER, begun(signed=signed)) as answers:
+            growth = peak(server.process.pid) - before
+            request_id = bodies.job_id(1)
+            genuine = bodies.success(request_id)
+            headers = sign(outside.fal.key, request_id, ACCOUNT, int(time.time()), genuine)
+            fields = [f"POST {PATH} HTTP/1.1", "Host: localhost", "Connection: close", "Content-Type: application/json"]
+            fields += [f"Content-Length: {len(genuine)}", *(f"{name}: {value}" for name, value in headers.items())]
+            raw = "\r\n".join([*fields, "", ""]).encode() + genuine
+            answer = await asyncio.to_thread(ask, port, iter([raw]))
+        assert {early[:12] for early in answers} == ({b"HTTP/1.1 503"} if signed else set())
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert growth < MOST_TOGETHER

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import signal
 import socket
 import ssl
@@ -30,6 +31,7 @@ from app.server import run
 from app.server.guard import MOST_WAITING
 from app.server.listener import Listener, bind
 from app.server.run import serve
+from app.server.systemd import Supervisor
 from app.tls.certificates import pkcs8
 from tests.process.listening import GET, Files, Running, answer, drain, echo, running, take, wait_until
 
@@ -120,16 +122,16 @@ def test_a_reload_says_whether_the_files_are_served(files: Files) -> None:
     live = files.live()
     assert live.facts(NOW).key_type == "EC P-256"
     files.issue(trustme.KeyType.RSA)
-    assert live.reload()
+    assert live.reload(NOW)
     assert live.facts(NOW).key_type == "RSA 2048"
     files.key.unlink()
-    assert not live.reload()
+    assert not live.reload(NOW)
     assert live.trouble[0].startswith(f"{files.key}: ")
     assert live.facts(NOW).key_type == "RSA 2048"
     with pytest.raises(CertificateBroken):
         live.load()
     files.issue(trustme.KeyType.ECDSA)
-    assert [live.refresh(), live.refresh(), live.refresh()] == [False, True, False]
+    assert [live.refresh(NOW) for _ in range(3)] == [False, True, False]
     assert live.trouble == ()
 
 
@@ -139,11 +141,11 @@ def test_trouble_is_told_once_and_ends_with_its_cause(files: Files) -> None:
     files.key.write_bytes(b"junk")
     with capture_logs() as lines:
         for _ in range(5):
-            assert not live.refresh()
+            assert not live.refresh(NOW)
     assert [line["event"] for line in lines] == ["certificate.refused"]
     assert live.trouble
     files.key.write_bytes(good)
-    assert not live.refresh()
+    assert not live.refresh(NOW)
     assert live.trouble == ()
 
 
@@ -157,6 +159,47 @@ def test_a_key_that_no_client_can_use_is_refused(files: Files) -> None:
     files.key.write_bytes(pkcs8(key))
     with pytest.raises(CertificateBroken, match="OpenSSL"):
         files.live()
+
+
+def test_a_look_that_breaks_does_not_end_the_watch(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a look at the files meets is logged once, and the next renewal is served all the same (fault 41)."""
+    monkeypatch.setattr(run, "WATCH_EVERY", 0.02)
+    live, looks = files.live(), itertools.count()
+    look = live.refresh
+
+    def refresh(now: datetime) -> bool:
+        if next(looks) < 3:
+            raise ZeroDivisionError
+        return look(now)
+
+    monkeypatch.setattr(live, "refresh", refresh)
+    before = live.served.leaf
+    with capture_logs() as lines, running(Listener("127.0.0.1", 0, live), client=files.client()):
+        files.issue(trustme.KeyType.RSA)
+        wait_until(lambda: live.served.leaf != before)
+    events = [line["event"] for line in lines]
+    assert events.count("certificate.look_broke") == 1
+    assert "server.task_died" not in events
+
+
+def test_a_supervisor_is_not_left_waiting_by_a_reload_that_breaks(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After RELOADING=1 there always comes READY=1: systemd kills who leaves it out (fault 41)."""
+    told: list[str] = []
+    live = files.live()
+
+    def reload(_now: datetime) -> bool:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(live, "reload", reload)
+    monkeypatch.setattr(Supervisor, "_tell", lambda _self, *lines: told.append(lines[0]))
+    with running(Listener("127.0.0.1", 0, live), client=files.client()) as server:
+        wait_until(lambda: "READY=1" in told)
+        told.clear()
+        with pytest.raises(ZeroDivisionError):
+            server.server.reload()
+        assert told == ["RELOADING=1", "READY=1"]
 
 
 # --- headers of every answer
@@ -431,6 +474,7 @@ def test_an_application_that_cannot_start_is_a_failure() -> None:
 def test_an_application_that_does_not_leave_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     """An application that hangs in its farewell does not hold up the exit (fault 51)."""
     monkeypatch.setattr(run, "LIFESPAN_END", 0.1)
+    monkeypatch.setattr(run, "FAREWELL_BY", 0.1)
 
     async def clinging(_scope: Scope, receive: Receive, send: Send) -> None:
         await receive()

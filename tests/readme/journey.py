@@ -1,13 +1,13 @@
 """The whole way of a newcomer down the README: every block, in order, as its mark says."""
 
 import shutil
-import socket
 import sqlite3
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.ports import free_port
 from tests.readme.blocks import Block
 from tests.readme.shell import Shell, copy_project, environment
 from tests.readme.standins import put_up
@@ -75,7 +75,7 @@ class Journey:
 
     def __init__(self, scratch: Path, postgres_url: str) -> None:
         self.scratch, self.postgres_url = scratch, postgres_url
-        self.port = _free_port()
+        self.port = free_port()
         put_up(scratch / "standins")
         self.environment = environment(scratch, self.port)
         self.calls = scratch / "calls"
@@ -116,7 +116,9 @@ class Journey:
             case "runs: after a delivery":
                 self._receive()
             case "needs: a fal account":
-                return f'export FAL_API_KEY=a:b PATH="{self.scratch}/standins/outside:$PATH"'
+                settings = self.shell.folder / ".env"
+                settings.write_text(settings.read_text().replace("\nFAL_API_KEY=\n", "\nFAL_API_KEY=a:b\n"))
+                return f'export PATH="{self.scratch}/standins/outside:$PATH"'
             case "needs: the domain":
                 certificate = self.shell.folder / "ssl/aibots_kz.crt"
                 resolve = f'resolve = "aibots.kz:{self.port}:127.0.0.1"\ncacert = "{certificate}"\nsilent\n'
@@ -145,10 +147,3 @@ def _put(database: sqlite3.Connection, table: str, row: Mapping[str, str | int |
     marks = ", ".join("?" for _ in row)
     if database.execute(f"SELECT count(*) FROM {table}").fetchone()[0] == 0:
         database.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", list(row.values()))
-
-
-def _free_port() -> int:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        port: int = held.getsockname()[1]
-        return port

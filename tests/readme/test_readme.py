@@ -15,9 +15,9 @@ from urllib.parse import quote
 import psycopg
 import pytest
 
-from tests.conftest import with_database
 from tests.docs.project import ROOT
 from tests.factories import BOT_TABLES
+from tests.postgres import with_database
 from tests.readme.blocks import IN_ENGLISH, Block, blocks
 from tests.readme.journey import MARKS, NOT_RUN, Journey, Step
 
@@ -100,6 +100,12 @@ def test_the_url_for_fal_is_encoded_as_it_should_be(steps: list[Step], journey: 
     assert steps
     address = "https://aibots.kz:8443/api/v1/avatar/status_update?training_type=portrait"
     assert f"?fal_webhook={quote(address, safe='')}" in journey.calls.read_text()
+
+
+def test_the_key_for_fal_is_the_one_in_the_settings(steps: list[Step], journey: Journey) -> None:
+    """The submission carries the key that stands in .env, without anything being exported before."""
+    assert steps
+    assert "-H Authorization: Key a:b -H" in journey.calls.read_text()
 
 
 def test_install_prints_what_the_readme_says(steps: list[Step], journey: Journey) -> None:

@@ -4,6 +4,8 @@ import pytest
 
 from app.server.admission import Admission
 
+FAL = "34.123.59.101"
+
 
 def entered(admission: Admission, host: str, times: int) -> int:
     return sum(admission.enter(host) is None for _ in range(times))
@@ -66,3 +68,56 @@ def test_a_place_that_is_left_is_free_again(host: str) -> None:
         for _ in range(8):
             admission.leave(host)
     assert (admission.present, admission.room, len(admission._held)) == (0, 8, 0)
+
+
+def fal_only(host: str) -> bool:
+    return host == FAL
+
+
+def test_the_last_places_are_for_those_who_are_expected() -> None:
+    """Eight addresses with whole shares leave fal a sixteenth of the places, as often as they come (fault 31)."""
+    admission = Admission(160, expects=fal_only)
+    for round_ in range(3):
+        for stranger in range(9):
+            entered(admission, f"203.0.113.{stranger}", 50)
+        assert admission.present == 150
+        assert admission.enter(f"198.51.100.{round_}") == "full"
+        assert admission.enter(FAL) is None
+        admission.leave(FAL)
+        admission.leave("203.0.113.0")
+
+
+def test_whoever_is_expected_keeps_to_a_share_and_to_the_total() -> None:
+    """The kept places are no way around the share of one address, nor around the total."""
+    admission = Admission(160, ["10.0.0.0/8"], expects=fal_only)
+    assert entered(admission, FAL, 50) == admission.share == 20
+    assert admission.enter(FAL) == "share"
+    assert entered(admission, "10.0.0.1", 200) == 140
+    assert admission.enter(FAL) == "full"
+    admission.leave(FAL)
+    assert admission.enter("203.0.113.1") == "full"
+    assert admission.enter(FAL) is None
+
+
+@pytest.mark.parametrize("host", ["10.1.2.3", "::1", ""])
+def test_the_last_places_are_for_a_proxy_too(host: str) -> None:
+    """Behind a proxy every delivery comes from it: it is not kept out of the last places, whoever is expected."""
+    admission = Admission(160, ["10.0.0.0/8", "::1"], expects=fal_only)
+    assert entered(admission, host, 200) == 160
+
+
+def test_a_small_house_keeps_no_place() -> None:
+    """With fewer than sixteen places there is none to spare: strangers, an operator among them, may take all."""
+    admission = Admission(15, expects=fal_only)
+    assert entered(admission, "203.0.113.1", 20) + entered(admission, "203.0.113.2", 20) == 15
+
+
+def test_a_list_that_changes_counts_at_once() -> None:
+    """Whoever is listed meanwhile is let in, though the address was refused a moment before."""
+    listed: set[str] = set()
+    admission = Admission(160, expects=listed.__contains__)
+    for stranger in range(8):
+        entered(admission, f"203.0.113.{stranger}", 20)
+    assert admission.enter(FAL) == "full"
+    listed.add(FAL)
+    assert admission.enter(FAL) is None

@@ -1,5 +1,6 @@
 """The life of an alert where a flow does not lead: clocks that step back."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -81,3 +82,39 @@ def test_two_openings_are_two_messages() -> None:
     first, second = opened(), replace(opened(), opened_at=NOW + timedelta(microseconds=1))
     ids = {tell_operator(alert, Kind.ALERT, chat_id=1, language="ru").avatar_id for alert in (first, second)}
     assert len(ids) == 2
+
+
+def live(minutes: int, holds: Callable[[int], bool]) -> tuple[list[tuple[int, str]], Alert]:
+    """Look once a minute; return when the operator was told what, and the alert at the end."""
+    alert, told = unopened(ALARM, NOW), []
+    for minute in range(minutes):
+        step = follow(alert, ALARM if holds(minute) else None, NOW + timedelta(minutes=minute), may_tell=True)
+        if step is None:
+            continue
+        alert = step.alert
+        if step.tell:
+            told.append((minute, "over" if step.turn is Turn.RESOLVED else "open"))
+    return told, alert
+
+
+def test_what_comes_back_again_and_again_is_told_ever_more_rarely() -> None:
+    """One delivery every ten minutes for three days, from whoever has a fal account: an opening a day (fault 20)."""
+    told, alert = live(3 * 24 * 60, lambda minute: minute % 10 == 0)
+    assert [what for _, what in told] == ["open", "over"] * 3
+    assert [minute for minute, what in told if what == "open"] == [0, 24 * 60, 48 * 60]
+    assert alert.times == 3 * 24 * 6
+
+
+def test_what_comes_back_and_stays_is_told_within_the_hour() -> None:
+    """However often it came and went before, a trouble that lasts an hour is told (fault 41)."""
+    told, _ = live(8 * 60, lambda minute: minute % 10 == 0 or minute > 5 * 60)
+    assert [minute for minute, what in told if what == "open"] == [0, 6 * 60]
+
+
+def test_a_day_of_rest_begins_anew() -> None:
+    """What was over for a day is told at once when it opens again, and a second time after an hour, as at first."""
+    day = 24 * 60
+    told, alert = live(3 * day, lambda minute: (minute < day or minute >= 2 * day) and minute % 60 == 0)
+    assert (2 * day, "open") in told
+    assert (2 * day + 60, "open") in told
+    assert alert.times == 24

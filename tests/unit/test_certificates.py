@@ -1,4 +1,6 @@
+import errno
 import ipaddress
+import os
 import ssl
 import stat
 from datetime import UTC, datetime, timedelta
@@ -94,6 +96,18 @@ def test_ensure_pair_keeps_what_is_there(tmp_path: Path) -> None:
     key.write_text("mine, too")
     assert not ensure_pair(cert, key, "aibots.kz", NOW)
     assert cert.read_text() + key.read_text() == "minemine, too"
+
+
+def test_ensure_pair_leaves_no_scratch_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that refuses the new pair keeps nothing of it, and the refusal names the file."""
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("app.tls.certificates.os.fsync", full)
+    with pytest.raises(CertificateBroken, match=r"a\.key: cannot be written \(No space left on device\)"):
+        ensure_pair(tmp_path / "a.crt", tmp_path / "a.key", "aibots.kz", NOW, "en")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("missing", ["a.crt", "a.key"])

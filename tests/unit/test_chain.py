@@ -1,4 +1,5 @@
 import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -232,6 +233,19 @@ def test_a_broken_file_is_named_with_cause_and_command(family: Family, name: str
     assert command in finding.partition("To mend it: ")[2]
     with pytest.raises(CertificateBroken, match=r"Исправить: "):
         family.assembled()
+
+
+@pytest.mark.parametrize("name", ["cert", "key"])
+def test_a_link_that_leads_nowhere_is_named(family: Family, name: str) -> None:
+    """A dangling link is called one, and is moved away before a new pair is made (fault 40)."""
+    path: Path = getattr(family, name)
+    path.unlink()
+    path.symlink_to("gone.pem")
+    with pytest.raises(CertificateBroken) as caught:
+        family.assembled("en")
+    (finding,) = caught.value.findings
+    assert finding.startswith(f"{path}: the link leads to where nothing is: gone.pem")
+    assert f"mv {shlex.quote(str(path))} " in finding
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from app.domain.finding import Level
 from app.tls.certificates import PairPaths
-from app.tls.doctor import Seen, examine_files
+from app.tls.doctor.examination import Seen, examine_files
 from tests.authorities import DOMAIN, NOW, issue
 
 ROOT = issue("Root")

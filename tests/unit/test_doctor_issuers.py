@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
 
@@ -12,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
 from app.tls.aia import LARGEST_ANSWER, MOST_HOPS, NotFetched, fetch_issuers, issuer_urls
 from app.tls.download import download
-from tests.authorities import DOMAIN, Issued, issue
+from tests.authorities import DOMAIN, NOW, Issued, issue
 
 AT = "http://ca.example/{}"
 
@@ -38,8 +39,8 @@ LEAF = issue(DOMAIN, LOWER, names=[DOMAIN], address=AT.format("lower"))
 STRANGER = issue("Lower")
 
 
-def issuers_of(leaf: Issued, library: Library) -> list[x509.Certificate]:
-    return fetch_issuers(leaf.certificate, library.get)
+def issuers_of(leaf: Issued, library: Library, *roots: Issued) -> list[x509.Certificate]:
+    return fetch_issuers(leaf.certificate, library.get, [root.certificate for root in roots], NOW)
 
 
 def test_the_climb_goes_up_to_the_root() -> None:
@@ -77,6 +78,37 @@ def test_what_did_not_sign_is_not_adopted(answer: bytes) -> None:
 def test_an_address_that_does_not_answer_ends_the_climb() -> None:
     """What was found below a silent address is kept."""
     assert issuers_of(LEAF, Library(lower=LOWER.der)) == [LOWER.certificate]
+
+
+def test_the_climb_ends_below_a_root_of_the_system() -> None:
+    """Who is signed by a root that is trusted needs nobody above: no cross-signature is fetched (fault 39)."""
+    library = Library(lower=LOWER.der, upper=UPPER.der, root=ROOT.der)
+    assert issuers_of(LEAF, library, UPPER) == [LOWER.certificate]
+    assert library.asked == [AT.format("lower")]
+
+
+@pytest.mark.parametrize(
+    ("since", "until"),
+    [
+        pytest.param(NOW - timedelta(days=9), NOW - timedelta(seconds=1), id="expired"),
+        pytest.param(NOW + timedelta(seconds=1), NOW + timedelta(days=9), id="not yet valid"),
+    ],
+)
+def test_an_issuer_out_of_date_is_passed_over(since: datetime, until: datetime) -> None:
+    """Of two that signed, the one that clients would refuse for its dates is not taken (fault 39)."""
+    stale = issue("Lower", UPPER, key=LOWER.key, since=since, until=until)
+    both = pkcs7.serialize_certificates([stale.certificate, LOWER.certificate], Encoding.DER)
+    assert issuers_of(LEAF, Library(lower=stale.der)) == []
+    assert issuers_of(LEAF, Library(lower=both)) == [LOWER.certificate]
+
+
+def test_an_issuer_whose_fields_make_no_sense_is_passed_over() -> None:
+    """An answer that decodes and cannot be read any further ends the climb, not the repair (fault 40)."""
+    upper = UPPER.certificate.subject.rfc4514_string().removeprefix("CN=").encode()
+    named = b"\x0c" + bytes([len(upper)])
+    odd = LOWER.der.replace(named + upper, named + b"\xff" * len(upper))
+    assert odd != LOWER.der
+    assert issuers_of(LEAF, Library(lower=odd)) == []
 
 
 def test_the_climb_is_bounded() -> None:

@@ -2,7 +2,10 @@
 
 import errno
 import os
+import shutil
 import stat
+import subprocess
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,10 +13,12 @@ import pytest
 
 from app.domain.errors import CertificateBroken
 from app.domain.finding import Level
+from app.domain.reader import Reader
 from app.tls import repair
 from app.tls.certificates import PairPaths
-from app.tls.doctor import Seen, examine_files
-from app.tls.repair import RepairRefused, fix_chain, fixes
+from app.tls.chain import put_together, read_content
+from app.tls.doctor.examination import Seen, examine_files
+from app.tls.repair import RepairRefused, fix_chain, fixes, needs_issuers
 from tests.authorities import DOMAIN, NOW, Lineage, issue
 
 ADDRESS = "http://127.0.0.1/issuer.der"
@@ -172,7 +177,7 @@ def test_a_full_disk_changes_nothing(lineage: Lineage, monkeypatch: pytest.Monke
     seen = look(lineage)
     before = {path.name: path.read_bytes() for path in lineage.paths.cert.parent.iterdir()}
     with monkeypatch.context() as patched:
-        patched.setattr("app.tls.rewrite.os.fsync", full)
+        patched.setattr("app.files.place.os.fsync", full)
         (finding,) = fixes(lineage.paths, seen, [lineage.middle.certificate], "en")
     assert (finding.code, finding.level) == ("repair.unwritable", Level.FAIL)
     assert finding.text == f"{lineage.paths.cert} cannot be written (No space left on device)"
@@ -186,6 +191,92 @@ def test_files_exchanged_meanwhile_are_not_touched(lineage: Lineage) -> None:
     (finding,) = fixes(lineage.paths, seen, [lineage.middle.certificate], "en")
     assert (finding.code, finding.level) == ("files.mismatch", Level.FAIL)
     assert lineage.paths.cert.read_bytes() == lineage.leaf.pem
+
+
+def combined(lineage: Lineage, *, one_file: bool) -> PairPaths:
+    """The leaf above its intermediate, out of order, with the key in the same file; `one_file` names it twice."""
+    lineage.paths.cert.write_bytes(lineage.leaf.key_pem + lineage.middle.pem + lineage.leaf.pem)
+    lineage.paths.cert.chmod(0o600)
+    return replace(lineage.paths, key=lineage.paths.cert) if one_file else lineage.paths
+
+
+@pytest.mark.parametrize("one_file", [True, False])
+def test_a_file_with_the_key_inside_is_not_rewritten(lineage: Lineage, *, one_file: bool) -> None:
+    """Rewritten, a combined file would lose its key: it is left as it is, and nothing is called fixable (fault 40)."""
+    paths = combined(lineage, one_file=one_file)
+    before = paths.cert.read_bytes()
+    seen = examine_files(paths, [DOMAIN], NOW, "en", lineage.roots)
+    (order,) = [finding for finding in seen.findings if finding.code == "chain.order"]
+    assert not order.fixable
+    (refused,) = fixes(paths, seen, [], "en")
+    assert (refused.code, refused.level) == ("repair.more_inside", Level.FAIL)
+    assert "PRIVATE KEY" in refused.text
+    assert order.command == refused.command
+    assert paths.cert.read_bytes() == before
+    with pytest.raises(RepairRefused):
+        fix_chain(paths, [lineage.middle.certificate])
+
+
+def test_nothing_is_fetched_for_a_file_with_the_key_inside(lineage: Lineage) -> None:
+    """What could not be written need not be fetched (fault 40)."""
+    lineage.paths.cert.write_bytes(lineage.leaf.key_pem + lineage.leaf.pem)
+    assert not needs_issuers(look(lineage))
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is what the command runs")
+def test_the_command_takes_a_combined_file_apart(lineage: Lineage) -> None:
+    """What the refusal says to run makes a pair that the server takes, its key closed to others (fault 40)."""
+    paths = combined(lineage, one_file=True)
+    with pytest.raises(RepairRefused) as caught:
+        fix_chain(paths, [])
+    subprocess.run(["sh", "-c", caught.value.finding.command], check=True, capture_output=True)
+    cert, key = (paths.cert.with_name(f"a.crt.{kind}") for kind in ("certificates", "key"))
+    apart = PairPaths(cert, key, paths.ca_bundle)
+    assert stat.S_IMODE(key.stat().st_mode) & 0o077 == 0
+    fix_chain(apart, [])
+    pair = put_together(read_content(apart, "en"), apart, "en")
+    assert pair.chain == (lineage.leaf.certificate, lineage.middle.certificate)
+
+
+SERVER = Reader("aisha", "aisha", uid=4242, gids=frozenset({4243}))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+@pytest.mark.parametrize(
+    ("owner", "group", "after", "code"),
+    [
+        pytest.param(4300, 4300, 0o644, "repair.key_of_server", id="read as one of the others"),
+        pytest.param(4300, 4243, 0o640, "repair.key_mode", id="read through its group"),
+        pytest.param(4242, 4300, 0o640, "repair.key_mode", id="read as its owner"),
+    ],
+)
+def test_a_key_that_the_unit_s_account_reads_is_not_locked(
+    lineage: Lineage, *, owner: int, group: int, after: int, code: str
+) -> None:
+    """Where the unit names the server's account, the key stays open to it, whoever owns the folder (fault 40)."""
+    for path in (lineage.paths.key.parent, lineage.paths.key):
+        os.chown(path, owner, group)
+    lineage.paths.key.chmod(0o644)
+    found = fixes(lineage.paths, look(lineage), [lineage.middle.certificate], "en", SERVER)[0]
+    assert (found.code, stat.S_IMODE(lineage.paths.key.stat().st_mode)) == (code, after)
+    if code == "repair.key_of_server":
+        key = lineage.paths.key
+        assert found.command == f"sudo chgrp aisha {key} && sudo chmod g=r,o= {key}"
+
+
+def test_a_file_that_cannot_be_written_names_a_command_that_sudo_finds(
+    lineage: Lineage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """sudo's own path has no environment of ours in it: the owner's script is named, which finds it."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    seen = look(lineage)
+    monkeypatch.setattr("app.tls.repair.rewrite", refuse)
+    (finding,) = fixes(lineage.paths, seen, [lineage.middle.certificate], "en")
+    assert (finding.code, finding.command) == ("repair.unwritable", "sudo ./fix_ssl_certificate.sh")
+    assert (Path(__file__).parents[2] / "fix_ssl_certificate.sh").is_file()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
@@ -221,6 +312,13 @@ def test_a_folder_that_cannot_be_written_is_told(lineage: Lineage) -> None:
 def test_a_pair_that_cannot_be_served_is_left_alone(lineage: Lineage) -> None:
     """Where the files make no pair there is nothing safe to do (fault 40)."""
     lineage.paths.cert.write_bytes(b"")
+    assert fixes(lineage.paths, look(lineage), [], "en") == []
+
+
+def test_a_pair_that_is_not_there_is_left_alone(lineage: Lineage) -> None:
+    """Where there are no files there is nothing to mend, and nothing to complain of (fault 40)."""
+    lineage.paths.cert.unlink()
+    lineage.paths.key.unlink()
     assert fixes(lineage.paths, look(lineage), [], "en") == []
 
 

@@ -13,11 +13,12 @@ from app.domain.errors import CertificateBroken
 from app.domain.finding import Finding, Level
 from app.domain.ownership import Ownership
 from app.domain.wording import Language
-from app.tls import certificates, doctor_files
+from app.tls import certificates
 from app.tls.causes import CAUSES
-from app.tls.doctor import Seen, examine_files
-from app.tls.doctor_voice import CATALOGUE
-from app.tls.doctor_words import REMEDIES
+from app.tls.doctor import files
+from app.tls.doctor.examination import Seen, examine_files
+from app.tls.doctor.voice import CATALOGUE
+from app.tls.doctor.words import REMEDIES
 from app.tls.live import LiveContext
 from tests.authorities import DOMAIN, NOW, Lineage, issue
 from tests.wrecks import CHAINS, FAIL, FILES, no_intermediate, self_signed, wrong_order
@@ -62,7 +63,7 @@ def test_a_key_of_the_service_s_is_asked_about_and_not_taken(lineage: Lineage, m
         return real(path, *words)
 
     monkeypatch.setattr(Path, "open", refuse)
-    for module in (certificates, doctor_files):
+    for module in (certificates, files):
         monkeypatch.setattr(module, "ownership_of", lambda _: whose)
     (finding,) = bad(look(lineage))
     assert (finding.code, finding.level) == ("files.foreign", Level.WARN)

@@ -7,7 +7,7 @@ from typing import Never
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from app.host.asking import Target, name_let_in
+from app.host.asking import Target, name_let_in, reachable
 from app.server.hosts import HostGuard
 
 
@@ -26,6 +26,15 @@ from app.server.hosts import HostGuard
 def test_the_first_allowed_host_gives_the_name(allowed: Sequence[str], name: str) -> None:
     """ALLOWED_HOSTS need not hold localhost: its first entry, made a name, is used."""
     assert name_let_in(allowed) == name
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [("0.0.0.0", "127.0.0.1"), ("::", "::1"), ("10.0.0.7", "10.0.0.7"), ("localhost", "localhost")],
+)
+def test_every_address_is_none_to_call(host: str, address: str) -> None:
+    """A listener on every address is reached on loopback of the same family, any other where it listens."""
+    assert reachable(host) == address
 
 
 @pytest.mark.parametrize("allowed", ["example.kz", "*.example.kz", "*", "::1", "[::1]", "10.0.0.7"])

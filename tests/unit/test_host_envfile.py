@@ -1,6 +1,8 @@
 """The `.env` file."""
 
+import grp
 import os
+import pwd
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -107,6 +109,47 @@ def test_a_file_of_root_s_in_the_service_s_folder_is_not_locked(env: Path) -> No
     assert (found.fixable, found.command) == (False, f"sudo chown 4242:4243 {env} && sudo chmod o= {env}")
     assert mend_env_file(env, NOW, "en") == []
     assert env.stat().st_mode & 0o777 == 0o644
+
+
+def unit(folder: Path, *, of: str) -> Path:
+    """A folder of systemd's with the server's unit for the account `of`."""
+    folder.mkdir()
+    (folder / "aisha-webhook-api.service").write_text(f"[Service]\nUser={of}\n")
+    return folder
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_a_file_that_the_unit_s_account_reads_is_not_locked(env: Path, tmp_path: Path) -> None:
+    """Where the server reads .env as one of the others, --fix leaves it, and the command lets its group read it."""
+    units = unit(tmp_path / "units", of="nobody")
+    env.write_text('A="1"\n')
+    for path in (env.parent, env):
+        os.chown(path, 4242, 4243)
+    env.chmod(0o644)
+    found, _ = look_at_env_file(env, "en", units)
+    group = grp.getgrgid(pwd.getpwnam("nobody").pw_gid).gr_name
+    assert (found.fixable, found.command) == (False, f"sudo chgrp {group} {env} && sudo chmod g+r,o= {env}")
+    assert mend_env_file(env, NOW, "en", units) == []
+    assert (env.stat().st_mode & 0o777, env.read_text()) == (0o644, 'A="1"\n')
+
+
+def test_a_file_of_the_unit_s_account_is_closed(env: Path, tmp_path: Path) -> None:
+    """A server that owns its .env still reads it once it is closed to others."""
+    units = unit(tmp_path / "units", of=str(os.geteuid()))
+    env.chmod(0o644)
+    assert [one.code for one in mend_env_file(env, NOW, "en", units)] == ["envfile.fixed"]
+    assert env.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_mending_in_a_folder_that_gives_its_group_keeps_the_file_s(env: Path) -> None:
+    """In a setgid folder neither the file nor its copy comes to the folder's group."""
+    env.write_text('A="1"\n')
+    os.chown(env.parent, -1, 4243)
+    env.parent.chmod(0o2755)
+    group = env.stat().st_gid
+    mend_env_file(env, NOW, "en")
+    assert [path.stat().st_gid for path in sorted(env.parent.iterdir())] == [group, group]
 
 
 def test_a_file_that_would_be_lost_is_left_alone(env: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,15 +1,17 @@
 """nginx's configuration: reading it, and what it does with the webhook."""
 
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.domain.finding import Finding, Level
 from app.host.commands import Answer, Run
-from app.host.nginx import Front, Site, look_at_nginx, unreadable_certificate
+from app.host.nginx import Front, Site, look_at_nginx, said_of_nginx, unreadable_certificate
 from app.host.nginx_files import configuration
-from app.host.nginx_syntax import read
+from app.host.nginx_syntax import Directive, read
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "nginx"
 PATH = "/api/v1/avatar/status_update"
@@ -115,7 +117,7 @@ def test_the_front_names_its_ports_and_its_pair() -> None:
     """Who stands before us is known by its TLS ports and by its certificate."""
     _, front = look_at_nginx(read(SERVER.format(server=GOOD, http="")), SITE, "en")
     live = Path("/etc/letsencrypt/live/aibots.kz")
-    assert front == Front(frozenset({443}), live / "fullchain.pem", live / "privkey.pem")
+    assert front == Front((443,), (("127.0.0.1", 443),), live / "fullchain.pem", live / "privkey.pem")
 
 
 def test_servers_in_files_of_their_own_are_seen(tmp_path: Path) -> None:
@@ -163,7 +165,7 @@ def test_the_configuration_that_we_ship_is_well(tmp_path: Path, port: int, publi
     found, front = look_at_nginx(root, Site("aibots.kz", port, PATH, 1 << 20, public_port), "en")
     assert [one.code for one in found] == ["nginx.ok"]
     assert front is not None
-    assert front.ports == {443, 8443}
+    assert front.ports == (443, 8443)
 
 
 def test_tls_that_is_handed_on_unread_makes_a_front(tmp_path: Path) -> None:
@@ -172,7 +174,7 @@ def test_tls_that_is_handed_on_unread_makes_a_front(tmp_path: Path) -> None:
     root = configuration(run=lambda _: None, folder=tmp_path)
     found, front = look_at_nginx(root, Site("aibots.kz", 8444, PATH, 1 << 20, 443), "en")
     assert [one.code for one in found] == ["nginx.passes_tls"]
-    assert front == Front(frozenset({443, 8443}), None, None)
+    assert front == Front((443, 8443), (("127.0.0.1", 443), ("127.0.0.1", 8443)), passes_tls=True)
 
 
 def test_nginx_itself_is_believed_first(tmp_path: Path) -> None:
@@ -195,8 +197,67 @@ def test_a_configuration_we_may_not_read_is_told(tmp_path: Path) -> None:
 
 def test_a_pair_we_may_not_read_is_told(tmp_path: Path) -> None:
     """nginx's key is root's; that it was not looked at is said."""
-    front = Front(frozenset({443}), tmp_path / "gone.pem", tmp_path / "gone.key")
+    front = Front((443,), (), tmp_path / "gone.pem", tmp_path / "gone.key")
     assert [one.code for one in unreadable_certificate(front, "en")] == ["nginx.certificate_unreadable"]
+
+
+def test_the_remedies_run_from_any_folder(tmp_path: Path) -> None:
+    """The commands to repeat as root name this very Python, wherever the project is installed."""
+    [closed] = unreadable_certificate(Front((), (), tmp_path / "gone.pem", tmp_path / "gone.key"), "en")
+    [unread], _ = look_at_nginx(Directive("", []), SITE, "en")
+    assert closed.command == f"sudo {sys.executable} -m app.cli doctor tls"
+    assert unread.command == f"sudo {sys.executable} -m app.cli doctor"
+
+
+@pytest.mark.parametrize(
+    ("listens", "addresses"),
+    [
+        (["443"], [("127.0.0.1", 443)]),
+        (["*:443"], [("127.0.0.1", 443)]),
+        (["0.0.0.0:443"], [("127.0.0.1", 443)]),
+        (["[::]:8443", "8443"], [("127.0.0.1", 8443)]),
+        (["[::]:8443"], [("::1", 8443)]),
+        (["93.184.216.34:8443", "443"], [("127.0.0.1", 443), ("93.184.216.34", 8443)]),
+        (["[2606:2800::1]:443"], [("2606:2800::1", 443)]),
+        (["localhost"], [("localhost", 443)]),
+        (["unix:/run/nginx.sock"], []),
+    ],
+)
+def test_each_port_is_called_where_nginx_listens(listens: list[str], addresses: list[tuple[str, int]]) -> None:
+    """Every address is reached on loopback, a single one by itself, and each port is called once."""
+    lines = "".join(f"listen {listen} ssl; " for listen in ["444", *listens])
+    _, front = look_at_nginx(read(f"server {{ {lines} server_name aibots.kz; {GOOD} }}"), SITE, "en")
+    assert front is not None
+    assert [address for address in front.addresses if address[1] != 444] == addresses
+
+
+def test_a_port_behind_proxy_protocol_is_not_called() -> None:
+    """Where nginx waits for a balancer's header, a handshake of ours would fail without telling anything."""
+    listens = "listen 443 ssl; listen 8443 ssl proxy_protocol;"
+    _, front = look_at_nginx(read(f"server {{ {listens} server_name aibots.kz; {GOOD} }}"), SITE, "en")
+    assert front == Front((443, 8443), (("127.0.0.1", 443),))
+
+
+def test_a_pair_that_http_names_is_the_server_s() -> None:
+    """A server without a pair of its own shows the one that stands above it."""
+    above = "ssl_certificate /c.pem; ssl_certificate_key /k.pem;"
+    _, front = look_at_nginx(read(f"http {{ {above} server {{ listen 443 ssl; {GOOD} }} }}"), SITE, "en")
+    assert front == Front((443,), (("127.0.0.1", 443),), Path("/c.pem"), Path("/k.pem"))
+
+
+@pytest.mark.parametrize(
+    ("code", "level", "command"),
+    [
+        ("served.refused", Level.FAIL, "sudo nginx -t && sudo systemctl start nginx"),
+        ("served.other_certificate", Level.FAIL, "sudo nginx -t && sudo systemctl reload nginx"),
+        ("served.other_chain", Level.WARN, "sudo nginx -t && sudo systemctl reload nginx"),
+        ("served.unreachable", Level.FAIL, "as it was"),
+    ],
+)
+def test_what_mends_our_port_does_not_mend_nginx_s(code: str, level: Level, command: str) -> None:
+    """nginx is told to read its files again; whatever it does not concern stays as it is."""
+    found = said_of_nginx(Finding(code, Level.FAIL, "seen", "ours", "as it was"), "en")
+    assert (found.level, found.text, found.command) == (level, "seen", command)
 
 
 def test_quotes_comments_and_variables_are_read() -> None:

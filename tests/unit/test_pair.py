@@ -8,7 +8,7 @@ import pytest
 from app.cli import pair
 from app.core.config import Settings
 from app.tls.aia import NotFetched
-from app.tls.doctor import Seen, examine_files
+from app.tls.doctor.examination import Seen, examine_files
 from tests.authorities import DOMAIN, NOW, Lineage
 
 
@@ -29,7 +29,7 @@ def downloads(monkeypatch: pytest.MonkeyPatch, *moments: float) -> list[float]:
         given.append(seconds)
         raise NotFetched("timeout")
 
-    def climb(_leaf: object, get: Callable[[str], bytes]) -> list[object]:
+    def climb(_leaf: object, get: Callable[[str], bytes], _roots: object, _now: object) -> list[object]:
         for _ in moments[1:]:
             with pytest.raises(NotFetched):
                 get("http://127.0.0.1/issuer.der")
@@ -44,7 +44,7 @@ def downloads(monkeypatch: pytest.MonkeyPatch, *moments: float) -> list[float]:
 def test_the_whole_climb_has_one_deadline(seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each download gets its own time, and none more than is left of the minute."""
     given = downloads(monkeypatch, 100.0, 100.0, 150.0, 161.0)
-    assert pair.missing_issuers(seen) == []
+    assert pair.missing_issuers(seen, NOW) == []
     assert given == [15.0, 10.0, 0.0]
 
 
@@ -52,7 +52,7 @@ def test_a_chain_that_lacks_nothing_fetches_nothing(tmp_path: Path, monkeypatch:
     """Nobody outside is asked for what is there."""
     lineage = Lineage(tmp_path)
     given = downloads(monkeypatch, 0.0, 0.0)
-    assert pair.missing_issuers(examine_files(lineage.paths, [DOMAIN], NOW, "en", lineage.roots)) == []
+    assert pair.missing_issuers(examine_files(lineage.paths, [DOMAIN], NOW, "en", lineage.roots), NOW) == []
     assert given == []
 
 
@@ -61,7 +61,7 @@ def test_a_certificate_without_an_address_fetches_nothing(tmp_path: Path, monkey
     lineage = Lineage(tmp_path)
     lineage.paths.ca_bundle.unlink()
     given = downloads(monkeypatch, 0.0, 0.0)
-    assert pair.missing_issuers(examine_files(lineage.paths, [DOMAIN], NOW, "en", lineage.roots)) == []
+    assert pair.missing_issuers(examine_files(lineage.paths, [DOMAIN], NOW, "en", lineage.roots), NOW) == []
     assert given == []
 
 

@@ -39,6 +39,12 @@ def test_a_stranger_cannot_choose_an_address(name: str) -> None:
     assert seen["scheme"] == "http"
 
 
+def test_behind_a_proxy_without_headers_nobody_is_believed() -> None:
+    """Where TLS is passed on unread, trusting 192.0.2.1 alone keeps clients from naming themselves (fault 36)."""
+    assert _seen(NGINX, ("X-Forwarded-For", "203.0.113.9"))["client"] == ("203.0.113.9", 0)
+    assert _seen(NGINX, ("X-Forwarded-For", "203.0.113.9"), trusted=("192.0.2.1",))["client"] == NGINX
+
+
 @pytest.mark.parametrize("name", ["X-Real-IP", "Forwarded", "X-Client-IP"])
 def test_only_one_header_is_read(name: str) -> None:
     """Even a proxy is believed in X-Forwarded-For only (fault 36)."""

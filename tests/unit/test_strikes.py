@@ -1,6 +1,6 @@
 import pytest
 
-from app.fal.strikes import BURST, FULL_AGAIN, REFILL_SECONDS, REMEMBERED, Strikes, neighbourhood
+from app.fal.strikes import BURST, FULL_AGAIN, REFILL_SECONDS, REMEMBERED, Strikes
 
 
 class Seconds:
@@ -76,23 +76,6 @@ def test_others_are_not_punished(strikes: Strikes) -> None:
     for _ in range(BURST * 2):
         strikes.add("203.0.113.7")
     assert strikes.add("203.0.113.8")
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "together"),
-    [
-        ("2001:db8::1", "2001:db8::ffff:1:2:3", True),
-        ("2001:db8::1", "2001:db8:0:1::1", False),
-        ("2001:DB8::1", "2001:db8:0::1", True),
-        (None, "not-an-ip", True),
-        (None, "", True),
-        ("203.0.113.7", "203.0.113.8", False),
-        (None, "203.0.113.8", False),
-    ],
-)
-def test_neighbours_share(one: str | None, other: str | None, together: bool) -> None:
-    """An IPv6 /64 is one caller, and so is everybody without an address; every IPv4 address is its own."""
-    assert (neighbourhood(one) == neighbourhood(other)) is together
 
 
 def test_memory_is_bounded(strikes: Strikes) -> None:

@@ -2,10 +2,22 @@
 
 from datetime import timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.verdict import BACKOFF_CAP, Bury, Retry, await_training, backoff, retry_or_bury
+from app.domain.verdict import (
+    BACKOFF_CAP,
+    DOWN_CAP,
+    DOWN_PATIENCE,
+    DOWN_TRIES,
+    Bury,
+    Retry,
+    await_training,
+    backoff,
+    retry_or_bury,
+    wait_out,
+)
 from tests.fakes import START
 
 DAY = timedelta(hours=24)
@@ -49,3 +61,26 @@ def test_an_orphan_is_no_retry_storm() -> None:
     assert looks < 600
     assert now - START >= DAY
     assert verdict == Bury("orphan", "no avatar with this request id appeared in time")
+
+
+@pytest.mark.parametrize("age", [DOWN_PATIENCE, timedelta(days=400)])
+def test_a_first_failure_buries_nothing_however_old_it_is(age: timedelta) -> None:
+    """A row that was redriven, or that a machine found after days off, is tried before it is given up (fault 29)."""
+    verdict = wait_out("fal_down", "502", failures=0, since=START - age, now=START, jitter=0.0)
+    assert isinstance(verdict, Retry)
+
+
+def test_what_is_old_and_was_tried_often_is_buried() -> None:
+    """The last of the tries that two days surely hold buries; the one before does not, nor does a young row's."""
+
+    def after(failures: int, age: timedelta) -> Retry | Bury:
+        return wait_out("fal_down", "502", failures=failures, since=START - age, now=START, jitter=0.0)
+
+    assert after(DOWN_TRIES, DOWN_PATIENCE) == Bury("fal_down", "502")
+    assert isinstance(after(DOWN_TRIES - 1, DOWN_PATIENCE), Retry)
+    assert isinstance(after(DOWN_TRIES, DOWN_PATIENCE - timedelta(seconds=1)), Retry)
+
+
+def test_an_outage_of_two_days_holds_more_tries_than_it_takes() -> None:
+    """At the longest wait between two tries a row of two days has been tried often enough to be buried."""
+    assert DOWN_CAP * DOWN_TRIES < DOWN_PATIENCE

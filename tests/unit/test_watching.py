@@ -6,7 +6,16 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.domain.alert import Alarm, AlertLevel, Condition
-from app.domain.watching import STARTING, Certificate, MachineFacts, QueueFacts, machine_alarms, queue_alarms
+from app.domain.watching import (
+    LATE,
+    LATE_CRITICAL,
+    STARTING,
+    Certificate,
+    MachineFacts,
+    QueueFacts,
+    machine_alarms,
+    queue_alarms,
+)
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 WARN, CRITICAL = AlertLevel.WARN, AlertLevel.CRITICAL
@@ -18,7 +27,8 @@ WELL = MachineFacts(
     clock_offset=None,
     foreign=0,
 )
-QUIET = QueueFacts(buried_deliveries=0, buried_notifications=0, oldest_due=None, refused_since=None)
+QUIET = QueueFacts(buried_deliveries=0, buried_notifications=0, oldest_due=None, refused_since=None, oldest_owed=None)
+MOMENT = timedelta(seconds=1)
 
 
 def found(facts: MachineFacts) -> list[tuple[Condition, AlertLevel, str]]:
@@ -128,6 +138,10 @@ def test_foreign_deliveries_count_since_the_last_look(before: int, expected: lis
         (replace(QUIET, oldest_due=NOW + timedelta(hours=3)), []),
         (replace(QUIET, oldest_due=NOW - timedelta(minutes=16)), [(Condition.DATABASE_BACKLOG, WARN, "16")]),
         (replace(QUIET, oldest_due=NOW - timedelta(minutes=61)), [(Condition.DATABASE_BACKLOG, CRITICAL, "61")]),
+        (replace(QUIET, oldest_owed=NOW - LATE), []),
+        (replace(QUIET, oldest_owed=NOW + timedelta(days=1)), []),
+        (replace(QUIET, oldest_owed=NOW - LATE - MOMENT), [(Condition.NOTIFICATIONS_LATE, WARN, "2")]),
+        (replace(QUIET, oldest_owed=NOW - LATE_CRITICAL - MOMENT), [(Condition.NOTIFICATIONS_LATE, CRITICAL, "24")]),
     ],
 )
 def test_queues(facts: QueueFacts, expected: list[tuple[Condition, AlertLevel, str]]) -> None:
@@ -139,3 +153,8 @@ def test_an_alarm_of_a_machine_carries_its_name() -> None:
     """`condition@machine` where the fact is a machine's own, the bare condition where it is shared."""
     assert Alarm(Condition.CLOCK_SKEW, WARN, machine="web-1").name == "clock_skew@web-1"
     assert Alarm(Condition.DELIVERIES_BURIED, WARN).name == "deliveries_buried"
+
+
+def test_a_paced_backlog_is_not_late() -> None:
+    """Some 100,000 owners told at 25 a second take little more than an hour: nobody is alarmed by that (fault 43)."""
+    assert timedelta(seconds=100_000 / 25) < LATE

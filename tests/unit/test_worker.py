@@ -5,10 +5,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from app import worker as module
+from app.bootstrap import Services
 from app.domain.errors import DatabaseUnavailable
 from app.worker import BACKLOG, CHORES_EVERY, REFRESH_AGAIN, REFRESH_EVERY, STUCK, UNWOKEN, Job, Worker
 from tests.fakes import FrozenClock
@@ -281,3 +284,43 @@ async def test_chores_and_refreshes_keep_their_own_rhythm() -> None:
     assert await module._unhurried(chore)() == CHORES_EVERY
     assert await module._refreshing(fetched)() == REFRESH_EVERY
     assert await module._refreshing(failed)() == REFRESH_AGAIN
+
+
+async def test_a_step_that_shows_life_is_not_stuck(clock: FrozenClock) -> None:
+    """However long a step takes, each sign of life begins its patience anew; without one it is stuck as ever."""
+    job = Job("long", Step(), STUCK)
+    worker = Worker([job], clock.elapsed)
+    worker.note_life(job)
+    clock.move(59)
+    worker.note_life(job)
+    clock.move(59)
+    assert worker.is_alive()
+    clock.move(1)
+    assert not worker.is_alive()
+
+
+def jobs_of(poll_interval: float) -> tuple[Any, Worker]:
+    """What a process runs, made of services that are never called."""
+    services = SimpleNamespace(
+        apply=SimpleNamespace(),
+        keys=SimpleNamespace(refresh=None),
+        addresses=SimpleNamespace(refresh=None),
+        apply_wake=asyncio.Event(),
+        notify_wake=asyncio.Event(),
+        **dict.fromkeys(("poll", "notify", "prune", "watch", "is_crowded")),
+    )
+    return services, Worker.of(cast("Services", services), poll_interval)
+
+
+def test_applying_shows_life_for_its_own_job() -> None:
+    """What apply does while it waits out an outage counts for the job that it runs in, and for no other."""
+    services, worker = jobs_of(1.0)
+    services.apply.on_progress()
+    assert [job.name for job in worker._jobs if job.last_turn is not None] == ["apply"]
+
+
+def test_the_longest_poll_interval_is_no_hang() -> None:
+    """With POLL_INTERVAL=60 a poll that rests for a minute, and then takes its time, is not stuck."""
+    _, worker = jobs_of(60.0)
+    [poll] = [job for job in worker._jobs if job.name == "poll"]
+    assert poll.patience == timedelta(seconds=60) + STUCK

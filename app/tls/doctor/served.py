@@ -9,9 +9,9 @@ from cryptography import x509
 from app.domain.finding import Finding
 from app.domain.wording import Language
 from app.tls.chain import ServedPair
-from app.tls.doctor_chain import subject_of
-from app.tls.doctor_names import address_of, ascii_name
-from app.tls.doctor_voice import say
+from app.tls.doctor.chain import subject_of
+from app.tls.doctor.names import address_of, ascii_name
+from app.tls.doctor.voice import say
 
 CONNECT_SECONDS = 5.0  # for the connection, and again for each flight of the handshake
 DER = 2  # _ssl.ENCODING_DER

@@ -5,9 +5,9 @@ from dataclasses import replace
 from app.domain.finding import Finding, Level
 from app.domain.wording import Catalogue, Language, finding, pick
 from app.tls.certificates import PairBroken
-from app.tls.doctor_words import DATE_WORDS, FILE_WORDS, KEY_WORDS, NAME_WORDS, REMEDIES
-from app.tls.doctor_words_chain import CHAIN_WORDS, SERVED_WORDS
-from app.tls.doctor_words_repair import REPAIR_WORDS
+from app.tls.doctor.words import DATE_WORDS, FILE_WORDS, KEY_WORDS, NAME_WORDS, REMEDIES
+from app.tls.doctor.words_chain import CHAIN_WORDS, SERVED_WORDS
+from app.tls.doctor.words_repair import REPAIR_WORDS
 
 CATALOGUE: Catalogue = {
     **FILE_WORDS,

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from app.domain.finding import Finding
 from app.domain.wording import Language
-from app.tls.doctor_voice import say
+from app.tls.doctor.voice import say
 
 SHOWN = 8
 

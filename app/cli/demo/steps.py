@@ -2,8 +2,8 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from app.cli.demo_report import Exchange, Look, Report
-from app.cli.demo_stage import Stage
+from app.cli.demo.report import Exchange, Look, Report
+from app.cli.demo.stage import Stage
 from app.domain.training import Trainer
 from app.twins import bodies
 from app.twins.forgeries import Forgery

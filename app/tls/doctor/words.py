@@ -10,6 +10,10 @@ REMEDIES: dict[str, Words] = {
         "Верните файл из копии или создайте новую пару.",
         "Restore the file from a copy or make a new pair.",
     ),
+    "dangling": (
+        "Верните файл, на который ведёт ссылка, или создайте новую пару.",
+        "Put back the file that the link leads to, or make a new pair.",
+    ),
     "unreadable": ("Дайте серверу читать файл.", "Let the server read the file."),
     "foreign": ("Спросите от имени владельца файла.", "Ask as the owner of the file."),
     "foreign_folder": ("Создайте пару от имени владельца папки.", "Make the pair as the owner of the folder."),
@@ -31,6 +35,19 @@ REMEDIES: dict[str, Words] = {
     "mismatch": (
         "Найдите ключ, с которым запрашивали сертификат, или создайте новую пару.",
         "Find the key the certificate was requested with, or make a new pair.",
+    ),
+    "odd": ("Закажите новый сертификат.", "Order a new certificate."),
+    "early": (
+        "Проверьте часы этой машины; если они верны, подождите: сервер возьмёт его сам.",
+        "Look at the clock of this machine; if it is right, wait: the server will take it by itself.",
+    ),
+    "expired": (
+        "Похоже, вместо нового сертификата положен старый: возьмите новый.",
+        "An old certificate was probably put in place of the new one: take the new one.",
+    ),
+    "starved": (
+        "Если само не пройдёт, поднимите LimitNOFILE= службы или освободите память.",
+        "If it does not pass by itself, raise LimitNOFILE= of the service or free some memory.",
     ),
     "refused": ("Верните файл из копии или создайте новую пару.", "Restore the file from a copy or make a new pair."),
 }
@@ -64,15 +81,6 @@ FILE_WORDS: Catalogue = {
         ),
         ("Оставьте чтение владельцу и группе.", "Let its owner and group read it, nobody else."),
         command="chmod o=,g-w {file}",
-    ),
-    "files.odd": Wording(
-        Level.FAIL,
-        (
-            "{file}: поля сертификата нельзя прочитать ({reason})",
-            "{file}: the fields of the certificate cannot be read ({reason})",
-        ),
-        ("Закажите новый сертификат.", "Order a new certificate."),
-        command="openssl x509 -in {file} -noout -text",
     ),
 }
 DATE_WORDS: Catalogue = {

@@ -10,7 +10,7 @@ from app.domain.finding import Finding
 from app.domain.wording import Language
 from app.tls.certificates import CURVES
 from app.tls.chain import is_root
-from app.tls.doctor_voice import say
+from app.tls.doctor.voice import say
 
 SHORTEST_RSA = 2048  # bits; Baseline Requirements, and OpenSSL's security level 2
 BROKEN_DIGESTS = ("md5", "sha1")

@@ -9,8 +9,9 @@ from cryptography import x509
 from app.domain.finding import Finding
 from app.tls.aia import FIELDS_UNREADABLE, issuer_urls
 from app.tls.chain import is_root, issued_by
-from app.tls.doctor_case import Case
-from app.tls.doctor_voice import say
+from app.tls.combined import taken_apart
+from app.tls.doctor.case import Case
+from app.tls.doctor.voice import say
 from app.tls.renewal import certbot_renews, is_there, lineage_of
 
 FULL_CHAIN = "fullchain.pem"  # certbot's name for leaf and intermediates; its cert.pem is the leaf alone
@@ -20,11 +21,10 @@ SHOWN_KEY = 8  # bytes of a key identifier: enough to tell two keys of one name 
 def judge_order(case: Case) -> Iterator[Finding]:
     """Name what is out of order, twice there, needless or foreign: we serve it right all the same, nginx would not."""
     paths, chain, language = case.paths, case.pair.chain, case.language
-    lineage = lineage_of(paths.cert)
-    command = None if lineage is None else certbot_renews(lineage)
+    command = _by_hand(case)
 
     def tell(code: str, **values: object) -> Finding:
-        return say(code, language, command=command, fixable=lineage is None, **values)
+        return say(code, language, command=command, fixable=case.rewritable, **values)
 
     for certificate in dict.fromkeys(c for c in case.own if case.own.count(c) > 1):
         yield tell("chain.duplicate", file=paths.cert, subject=subject_of(certificate))
@@ -54,13 +54,12 @@ def _in_order(lying: Sequence[x509.Certificate], chain: Sequence[x509.Certificat
     return found == list(chain[: len(found)])
 
 
-def anchor_of(chain: Sequence[x509.Certificate], roots: Sequence[x509.Certificate]) -> x509.Certificate | None:
-    """Find the root that signed one of the chain (or is one of it); None where the climb ends before a root."""
-    for certificate in reversed(chain):
-        for root in roots:
-            if certificate == root or (certificate.issuer == root.subject and issued_by(certificate, root)):
-                return root
-    return None
+def _by_hand(case: Case) -> str | None:
+    """Return what to run where the file is not ours to write; None where the finding's own command does."""
+    if case.rewritable:
+        return None
+    lineage = lineage_of(case.paths.cert)
+    return taken_apart(case.paths) if lineage is None else certbot_renews(lineage)
 
 
 def judge_climb(case: Case) -> Finding:
@@ -68,9 +67,9 @@ def judge_climb(case: Case) -> Finding:
     paths, language, top = case.paths, case.language, case.pair.chain[-1]
     issuer, key, urls = top.issuer.rfc4514_string(), issuer_key_of(top), issuer_urls(top)
     lineage = lineage_of(paths.cert)
-    command = None if lineage is None else certbot_renews(lineage)
+    command = _by_hand(case)
     shown: dict[str, Any] = {"issuer": issuer, "key": key or "?", "cert": paths.cert, "bundle": paths.ca_bundle}
-    fixable = bool(urls) and lineage is None
+    fixable = bool(urls) and case.rewritable
     whole = paths.cert.with_name(FULL_CHAIN)
     if lineage is not None and paths.cert.name != FULL_CHAIN and is_there(whole):
         return say("chain.not_full", language, file=paths.cert, whole=whole)

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from app.cli.demo_report import Exchange, Job, Look
-from app.cli.demo_server import Program, running
+from app.cli.demo.report import Exchange, Job, Look
+from app.cli.demo.server import Program, running
 from app.db import desk
 from app.db.desk import Queue
 from app.db.engine import Database, open_database

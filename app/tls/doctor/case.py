@@ -15,7 +15,8 @@ from app.tls.chain import ServedPair
 class Case:
     """The pair, the certificates of both files in their order, and by whom and when they are to be believed.
 
-    `names` are those the world calls the server by, `renewal` is the command that gets a new certificate.
+    `names` are those the world calls the server by, `renewal` is the command that gets a new certificate,
+    `rewritable` whether the certificate's file may be put in order by us.
     """
 
     paths: PairPaths
@@ -25,5 +26,6 @@ class Case:
     names: Sequence[str]
     now: datetime
     roots: Sequence[x509.Certificate]
+    rewritable: bool
     renewal: str
     language: Language

@@ -1,9 +1,12 @@
 """Replacing a file in one step, the previous content kept beside it."""
 
 import os
+import stat
 import time
 from itertools import count
 from pathlib import Path
+
+from app.files.place import put
 
 
 def rewrite(path: Path, content: bytes) -> Path:
@@ -18,7 +21,7 @@ def rewrite(path: Path, content: bytes) -> Path:
         status = target.stat()
         previous = target.read_bytes()
         backup = _backup_of(target, previous, status)
-        _write(target, content, status)
+        _put(target, content, status)
     except OSError as error:  # which scratch file it was helps nobody
         raise OSError(error.errno, error.strerror, str(path)) from error
     return backup
@@ -29,35 +32,12 @@ def _backup_of(target: Path, previous: bytes, status: os.stat_result) -> Path:
     names = (f"{target.name}.{written}{f'-{number}' if number else ''}.bak" for number in count())
     for backup in map(target.with_name, names):
         if not backup.exists():
-            _write(backup, previous, status)
+            _put(backup, previous, status)
             return backup
         if backup.read_bytes() == previous:
             return backup
     raise AssertionError  # pragma: no cover  the names never end
 
 
-def _write(path: Path, content: bytes, status: os.stat_result) -> None:
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.new")
-    scratch.unlink(missing_ok=True)
-    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fchown(descriptor, status.st_uid, status.st_gid)
-            os.fchmod(descriptor, status.st_mode & 0o7777)
-            os.fsync(descriptor)
-        scratch.replace(path)
-    except OSError:
-        scratch.unlink(missing_ok=True)
-        raise
-    _sync(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    """Make the new name outlast a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _put(path: Path, content: bytes, status: os.stat_result) -> None:
+    put(path, content, mode=stat.S_IMODE(status.st_mode), owner=(status.st_uid, status.st_gid))

@@ -13,12 +13,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from app.cli.demo_page import Page, document
-from app.cli.demo_report import Report
-from app.cli.demo_server import START_SECONDS, NotStarted
-from app.cli.demo_stage import Stage, staged
-from app.cli.demo_steps import MESSAGES, STEPS, Play
-from app.cli.demo_words import Words
+from app.cli.demo.page import Page, document
+from app.cli.demo.report import Report
+from app.cli.demo.server import START_SECONDS, NotStarted
+from app.cli.demo.stage import Stage, staged
+from app.cli.demo.steps import MESSAGES, STEPS, Play
+from app.cli.demo.words import Words
 from app.cli.output import Exit, print_json
 from app.core.sources import environment
 from app.domain.errors import DatabaseUnavailable

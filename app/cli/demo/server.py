@@ -11,7 +11,7 @@ from pathlib import Path
 
 from app.core.sources import environment
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 START_SECONDS = 15.0
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
 ADDRESS = re.compile(r"https://127\.0\.0\.1:\d+")

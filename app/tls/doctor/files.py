@@ -6,6 +6,7 @@ from pathlib import Path
 
 from app.domain.finding import Finding
 from app.domain.wording import Language
+from app.files.owners import ownership_of
 from app.tls.certificates import PairBroken, PairPaths, broken
 from app.tls.chain import (
     LARGEST_FILE,
@@ -19,8 +20,7 @@ from app.tls.chain import (
     read_content,
     read_file,
 )
-from app.tls.doctor_voice import say, say_broken
-from app.tls.owners import ownership_of
+from app.tls.doctor.voice import say, say_broken
 from app.tls.renewal import is_there, lineage_of
 
 OTHERS_MAY = (

@@ -7,36 +7,23 @@ from datetime import datetime
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.utils import CryptographyDeprecationWarning
 
 from app.domain.finding import Finding
 from app.domain.wording import Language
-from app.tls.certificates import PairPaths, facts_of
+from app.tls.certificates import ODD, PairPaths, broken, facts_of
 from app.tls.chain import ServedPair, certificates_in, is_root
-from app.tls.doctor_case import Case
-from app.tls.doctor_chain import judge_order
-from app.tls.doctor_dates import judge_dates
-from app.tls.doctor_files import judge_key_mode, judge_text, read_pair
-from app.tls.doctor_keys import judge_keys
-from app.tls.doctor_names import judge_names
-from app.tls.doctor_served import examine_served
-from app.tls.doctor_trust import judge_trust
-from app.tls.doctor_voice import say
-from app.tls.renewal import renews
+from app.tls.combined import more_inside
+from app.tls.doctor.case import Case
+from app.tls.doctor.chain import judge_order
+from app.tls.doctor.dates import judge_dates
+from app.tls.doctor.files import judge_key_mode, judge_text, read_pair
+from app.tls.doctor.keys import judge_keys
+from app.tls.doctor.names import judge_names
+from app.tls.doctor.trust import judge_trust
+from app.tls.doctor.voice import say, say_broken
+from app.tls.renewal import lineage_of, renews
 from app.tls.roots import system_roots
-
-__all__ = ["Seen", "examine_files", "examine_served", "system_roots"]
-
-# A certificate is read piece by piece, so a piece may turn out to be nonsense after the whole was accepted.
-ODD = (
-    ValueError,
-    TypeError,
-    OverflowError,
-    UnsupportedAlgorithm,
-    x509.DuplicateExtension,
-    x509.UnsupportedGeneralNameType,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +68,7 @@ def examine_files(
                 names=names,
                 now=now,
                 roots=system_roots() if roots is None else roots,
+                rewritable=lineage_of(paths.cert) is None and not more_inside(content.cert),
                 renewal=renews(paths, names[0] if names else "localhost", self_signed=is_root(pair.leaf)),
                 language=language,
             )
@@ -107,4 +95,4 @@ def _judge(case: Case) -> Iterator[Finding]:
 
 
 def _odd(error: Exception, paths: PairPaths, language: Language) -> Finding:
-    return say("files.odd", language, file=paths.cert, reason=type(error).__name__)
+    return say_broken(broken("odd", paths.cert, paths, language, type(error).__name__), language)

@@ -30,6 +30,32 @@ REPAIR_WORDS: Catalogue = {
         ("Отдайте ключ владельцу папки и закройте его.", "Give the key to the owner of its folder, and close it."),
         command="sudo chown {owner}:{group} {file} && sudo chmod o=,g-w {file}",
     ),
+    "repair.key_of_server": Wording(
+        Level.WARN,
+        (
+            "{file} не тронут: закрытый от других, он стал бы недоступен серверу (в службе User={user})",
+            "{file} is left alone: closed to others, the server (User={user} in its unit) could not read it",
+        ),
+        ("Дайте читать его группе сервера и закройте его.", "Let the server's group read it, and close it."),
+        command="sudo chgrp {group} {file} && sudo chmod g=r,o= {file}",
+    ),
+    "repair.more_inside": Wording(
+        Level.FAIL,
+        (
+            "{file} не тронут: кроме сертификатов в нём {kinds}, и переписанный он бы это потерял",
+            "{file} is left alone: besides certificates it holds {kinds}, which rewriting would lose",
+        ),
+        (
+            (
+                "Разложите его на файлы, как показано, назовите их в SSL_CERT_PATH и SSL_KEY_PATH и повторите; "
+                "недостающие промежуточные положите в {bundle}."
+            ),
+            (
+                "Take it apart as shown, name the parts in SSL_CERT_PATH and SSL_KEY_PATH, and try again; "
+                "intermediates that are missing go into {bundle}."
+            ),
+        ),
+    ),
     "repair.not_fetched": Wording(
         Level.FAIL,
         (
@@ -78,9 +104,9 @@ REPAIR_WORDS: Catalogue = {
         Level.FAIL,
         ("{file} не записывается ({reason})", "{file} cannot be written ({reason})"),
         (
-            "Запустите ту же команду с правами владельца файла.",
-            "Run the same command with the rights of the file's owner.",
+            "Запустите исправление от root, из папки сервера.",
+            "Run the repair as root, in the server's folder.",
         ),
-        command="sudo aisha-webhook doctor tls --fix",
+        command="sudo ./fix_ssl_certificate.sh",
     ),
 }

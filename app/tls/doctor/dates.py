@@ -9,7 +9,7 @@ from cryptography import x509
 from app.domain.finding import Finding
 from app.domain.watching import CRITICAL_LEFT, WARN_LEFT
 from app.domain.wording import Language
-from app.tls.doctor_voice import say
+from app.tls.doctor.voice import say
 
 
 def judge_dates(

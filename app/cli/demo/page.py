@@ -9,8 +9,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from app.cli.demo_report import Event, Exchange, Look, Note, Report
-from app.cli.demo_words import Words
+from app.cli.demo.report import Event, Exchange, Look, Note, Report
+from app.cli.demo.words import Words
 from app.core.text import one_line
 
 BODY_SHOWN = 800  # characters

@@ -8,11 +8,11 @@ from cryptography.x509.verification import PolicyBuilder, Store, VerificationErr
 
 from app.domain.finding import Finding, Level
 from app.tls.certificates import facts_of
-from app.tls.chain import is_root
-from app.tls.doctor_case import Case
-from app.tls.doctor_chain import anchor_of, judge_climb, subject_of
-from app.tls.doctor_names import address_of, ascii_name, covers
-from app.tls.doctor_voice import say
+from app.tls.chain import anchor_of, is_root
+from app.tls.doctor.case import Case
+from app.tls.doctor.chain import judge_climb, subject_of
+from app.tls.doctor.names import address_of, ascii_name, covers
+from app.tls.doctor.voice import say
 
 AHEAD = timedelta(days=14)
 UNVERIFIABLE = "keys.digest"  # such a signature is not even computed any more: who made it cannot be told

@@ -1,0 +1,47 @@
+"""What an address says of itself: how it is read, whether it is this machine, which network it belongs to."""
+
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+
+Address = IPv4Address | IPv6Address
+
+SITE = 64  # bits of an IPv6 address that a network is given; below them its owner chooses freely
+NOWHERE = ""  # where callers without an address stand together
+
+
+def read_address(text: str | None) -> Address | None:
+    """Read a bare address, IPv4 mapped into IPv6 as the IPv4 address; None for a zone, a port, brackets, a name.
+
+    >>> read_address("::ffff:203.0.113.7"), read_address("203.0.113.7:443"), read_address("fe80::1%eth0")
+    (IPv4Address('203.0.113.7'), None, None)
+    """
+    try:
+        address = ip_address(text or "")
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address):
+        return None if address.scope_id is not None else address.ipv4_mapped or address
+    return address
+
+
+def is_loopback(host: str | None) -> bool:
+    """Tell whether a host can only be this machine: 127.0.0.0/8, ::1, `localhost`, with a dot at its end or without.
+
+    >>> [is_loopback(host) for host in ("127.0.0.2", "::ffff:127.0.0.1", "Localhost.", "203.0.113.7", "junk")]
+    [True, True, True, False, False]
+    """
+    if host is not None and host.removesuffix(".").lower() == "localhost":
+        return True
+    address = read_address(host)
+    return address is not None and address.is_loopback
+
+
+def neighbourhood(text: str | None) -> str:
+    """Name the bucket of an address: itself, for IPv6 its /64, which any single machine has to itself.
+
+    >>> neighbourhood("203.0.113.7"), neighbourhood("2001:db8::1:2:3:4"), neighbourhood("junk")
+    ('203.0.113.7', '2001:db8::/64', '')
+    """
+    address = read_address(text)
+    if isinstance(address, IPv6Address):
+        return str(IPv6Network((address, SITE), strict=False))
+    return NOWHERE if address is None else str(address)

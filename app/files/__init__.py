@@ -1,0 +1,1 @@
+"""Files on this machine, for every adapter: put in place in one step, rewritten with a copy kept, whose they are."""

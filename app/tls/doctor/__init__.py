@@ -1,0 +1,1 @@
+"""The doctor of certificates: each module judges one side of a pair, `examination` asks them all."""

@@ -1,0 +1,113 @@
+"""What `redrive` and `ignore` say about rows that they leave as they are."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import insert, select
+from typer.testing import CliRunner, Result
+
+from app.cli.main import app
+from app.db.engine import open_database
+from app.db.tables import notifications
+from tests.fakes import START
+
+OWED: dict[str, Any] = {
+    "due_at": START,
+    "delivery_id": 1,
+    "avatar_id": "a1",
+    "request_id": "r1",
+    "avatar_name": "Айша",
+    "owner_id": "o1",
+    "chat_id": 42,
+    "language": "ru",
+    "received_at": START,
+    "stored_at": START,
+    "applied_at": START,
+}
+LATER = datetime.now(UTC) + timedelta(days=1)  # noqa: TID251  the command reads the real clock
+
+
+@pytest.fixture
+def url(database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    return database_url
+
+
+def call(*words: str) -> Result:
+    return CliRunner().invoke(app, ["notifications", *words])
+
+
+def owe(url: str, *rows: dict[str, Any]) -> None:
+    async def run() -> None:
+        database = open_database(url)
+        async with database.write() as transaction:
+            for row in rows:
+                await transaction.execute(insert(notifications).values({**OWED, **row}))
+        await database.close()
+
+    asyncio.run(run())
+
+
+def states(url: str) -> list[str]:
+    async def run() -> list[str]:
+        database = open_database(url)
+        async with database.read() as connection:
+            found = list((await connection.execute(select(notifications.c.state).order_by("id"))).scalars())
+        await database.close()
+        return found
+
+    return asyncio.run(run())
+
+
+def test_a_request_id_revives_no_failure_beside_its_success(url: str) -> None:
+    """The dead "ready" is sent again; the failure that it overtook stays closed (fault 26)."""
+    owe(
+        url,
+        {"kind": "failed", "state": "ignored", "reason": "overtaken"},
+        {"kind": "ready", "state": "dead", "reason": "owner_unreachable"},
+    )
+    result = call("redrive", "r1")
+    assert (result.exit_code, states(url)) == (0, ["ignored", "pending"])
+    assert result.stdout.splitlines() == [
+        "notifications 1: left as it is: its owner is told that the avatar is ready instead",
+        "notifications 2: redrive done",
+    ]
+
+
+def test_what_an_operator_ignored_is_redriven_by_its_own_id_only(url: str) -> None:
+    """A request id may name several rows: what was closed by hand must be meant."""
+    owe(url, {"kind": "ready", "state": "ignored", "reason": "rejected"})
+    result = call("redrive", "r1")
+    assert (result.exit_code, states(url)) == (1, ["ignored"])
+    assert (
+        result.stdout == "notifications 1: left as it is: it is ignored; name it by its id to redrive it all the same\n"
+    )
+    assert call("redrive", "1").exit_code == 0
+    assert states(url) == ["pending"]
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        ({"state": "pending", "reason": "sending", "due_at": LATER}, "it is being sent now"),
+        (
+            {"state": "dead", "reason": "no_chat_id", "chat_id": None, "owner_id": ""},
+            "its owner has no chat id; correct users.telegram_id first",
+        ),
+        ({"state": "sent", "reason": "sent"}, "its state does not allow it"),
+        (
+            {"state": "unsent", "reason": "no_token", "avatar_name": "", "detail": "retention has emptied this row"},
+            "retention has emptied it",
+        ),
+    ],
+)
+def test_what_is_left_alone_says_why(url: str, row: dict[str, Any], why: str) -> None:
+    """One line for each row that no redrive changes."""
+    owe(url, {"kind": "ready", **row})
+    result = call("redrive", "r1")
+    assert (result.exit_code, result.stdout) == (1, f"notifications 1: left as it is: {why}\n")
+    assert states(url) == [row["state"]]
