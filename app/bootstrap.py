@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from app.core.clock import SystemClock
 from app.core.config import Settings
+from app.core.exits import Exit
 from app.db import inbox, schema
 from app.db.commit import GroupCommit
 from app.db.engine import Database, open_database
@@ -45,7 +46,6 @@ BEHIND = {
     "ru": "база отстаёт от этой версии сервера. Выполните: aisha-webhook migrate",
     "en": "the database is behind this version of the server. Run: aisha-webhook migrate",
 }
-TRY_AGAIN = 75  # exit code: a supervisor starts us again
 MACHINE_LIMIT = 64  # characters of this machine's name in an alert's
 SENDS_END = 6.0  # s from the beginning of the stop in which a message on its way to Telegram may arrive
 DRAIN = 1.0  # s for each part of what is under way when the server stops; the rest is due again after its lease
@@ -190,13 +190,19 @@ def _machine_facts(clock: Clock, began: datetime, tls: LiveContext | None, gate:
     if tls is not None:
         served = tls.served
         certificate = Certificate(served.leaf.not_valid_before_utc, served.ends, tls.trouble)
+    running_for = clock.now() - began
+    addresses_age = None
+    if gate.ip_filter is IpFilter.ENFORCE and not gate.addresses.is_fixed:
+        fetched = gate.addresses.age()
+        addresses_age = running_for if fetched is None else fetched
     return MachineFacts(
-        running_for=clock.now() - began,
+        running_for=running_for,
         certificate=certificate,
         keys_age=gate.keys.age(),
         keys_usable=bool(gate.keys.current()),
         clock_offset=gate.keys.clock_offset(),
         foreign=gate.foreign_accounts(),
+        addresses_age=addresses_age,
     )
 
 
@@ -208,8 +214,8 @@ def _operator_chat(settings: Settings) -> OperatorChat | None:
 
 def _leave() -> None:
     """End at once: after a failed write to the disk only a fresh start knows what is on it. fal and systemd retry."""
-    log.critical("database.damaged", exit_code=TRY_AGAIN)
-    os._exit(TRY_AGAIN)
+    log.critical("database.damaged", exit_code=int(Exit.TRY_AGAIN))
+    os._exit(Exit.TRY_AGAIN)
 
 
 def _secret(value: SecretStr | None) -> str | None:

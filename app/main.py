@@ -17,6 +17,7 @@ from app import __version__
 from app.bootstrap import Services, check_database, in_background, running
 from app.core.clock import SystemClock
 from app.core.config import Settings
+from app.core.exits import Exit
 from app.core.loading import load_settings
 from app.core.logger import register_secrets, setup_logging
 from app.core.sources import environment
@@ -44,8 +45,6 @@ from app.worker import Worker
 log = structlog.get_logger(__name__)
 
 GC_YOUNG = 20_000  # objects between two looks of the collector: a delivery leaves no cycles behind
-EXIT_CONFIG = 78
-EXIT_TRY_AGAIN = 75
 
 NO_DATABASE: dict[Language, str] = {
     "ru": "База данных не отвечает: {cause}. Проверьте DATABASE_URL и что сервер запущен: systemctl status postgresql",
@@ -136,13 +135,13 @@ def main() -> int:
         tls = load_certificate(settings)
     except StartRefused as refused:
         sys.stderr.write(f"{refused}\n")
-        return EXIT_CONFIG
+        return Exit.CONFIG
     except DatabaseUnavailable as error:
         url = settings.database_url.get_secret_value()
         words = NO_FILE if url.startswith("sqlite") else NO_DATABASE
         path = url.partition("///")[2]  # of PostgreSQL's URL, which holds a password, nothing is shown
         sys.stderr.write(f"{words[settings.operator_language].format(cause=error, path=path)}\n")
-        return EXIT_TRY_AGAIN
+        return Exit.TRY_AGAIN
     for warning in settings.warnings():
         log.warning("settings.warning", text=warning)
     listener = Listener(

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from app.cli.output import Exit, print_json
+from app.cli.output import print_json
 from app.core.clock import SystemClock
+from app.core.exits import Exit
 from app.core.loading import load_settings
 from app.db.backup import back_up
 from app.domain.errors import BackupFailed

@@ -7,10 +7,11 @@ import typer
 
 from app.cli import doctor_report
 from app.cli.hook import install_hook
-from app.cli.output import Exit, print_fields, print_json
+from app.cli.output import print_fields, print_json
 from app.cli.pair import missing_issuers, names_of, paths_of
 from app.core.clock import SystemClock
 from app.core.config import Settings
+from app.core.exits import Exit
 from app.core.loading import load_settings
 from app.domain.finding import Level
 from app.tls.certificates import ensure_pair, facts_of

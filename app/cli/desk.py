@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 
 import typer
 
-from app.cli.output import Exit, print_fields, print_json, print_table
+from app.cli.output import print_fields, print_json, print_table
 from app.core.clock import SystemClock
+from app.core.exits import Exit
 from app.core.loading import load_settings
 from app.db import desk, outbox, retention, schema
 from app.db.desk import Queue

@@ -9,9 +9,10 @@ import typer
 from app.cli import doctor_report
 from app.cli.machine import Machine
 from app.cli.mend import mend
-from app.cli.output import Exit, print_json
+from app.cli.output import print_json
 from app.cli.rounds import Rounds
 from app.core.config import Settings
+from app.core.exits import Exit
 from app.core.loading import load_settings
 from app.domain.errors import SettingsInvalid
 from app.domain.finding import Finding, Level

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.output import Exit
+from app.core.exits import Exit
 from app.core.loading import load_settings
 from app.host.asking import Target, ask, name_let_in, reachable
 

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from app.cli.output import Exit, again_as_root
+from app.cli.output import again_as_root
+from app.core.exits import Exit
 from app.core.loading import load_settings
 from app.files.place import put
 

@@ -14,10 +14,11 @@ from typing import Annotated, NoReturn
 import typer
 
 from app.cli import units
-from app.cli.output import Exit, again_as_root
+from app.cli.output import again_as_root
 from app.cli.units import Place
 from app.core.clock import SystemClock
 from app.core.config import Settings
+from app.core.exits import Exit
 from app.core.loading import ENV_FILE, load_settings
 from app.db.url import sqlite_file
 from app.files.place import put

@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from app import __version__
-from app.cli.output import Exit
+from app.core.exits import Exit
 from app.core.redaction import redact
 from app.domain.errors import DatabaseUnavailable, StartRefused
 

@@ -8,7 +8,8 @@ from typing import Annotated, NoReturn
 import typer
 from pydantic import TypeAdapter, ValidationError
 
-from app.cli.output import Exit, print_json
+from app.cli.output import print_json
+from app.core.exits import Exit
 from app.core.loading import load_settings
 from app.core.sources import environment
 from app.core.values import DatabaseUrl

@@ -1,10 +1,9 @@
-"""How commands speak: JSON for machines, a table for people, and exit codes that mean something."""
+"""How commands speak: JSON for machines, a table for people."""
 
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from enum import IntEnum
 from typing import Any
 
 import orjson
@@ -14,17 +13,6 @@ from rich.table import Table
 from app.core.text import one_line, quiet_json
 
 PIPE_WIDTH = 10_000
-
-
-class Exit(IntEnum):
-    """Exit codes: the same for every command."""
-
-    OK = 0
-    CHECK_FAILED = 1
-    USAGE = 2
-    REMOTE_DOWN = 69
-    TRY_AGAIN = 75
-    CONFIG = 78
 
 
 def again_as_root() -> str:

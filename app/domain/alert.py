@@ -22,6 +22,7 @@ class Condition(StrEnum):
     CERTIFICATE_REFUSED = "certificate_refused"
     KEYS_STALE = "keys_stale"
     KEYS_MISSING = "keys_missing"
+    ADDRESSES_STALE = "addresses_stale"
     CLOCK_SKEW = "clock_skew"
     FOREIGN_ACCOUNT = "foreign_account"
     DELIVERIES_BURIED = "deliveries_buried"
@@ -43,11 +44,12 @@ class AlertLevel(StrEnum):
 
 
 REMEDY = {
-    Condition.CERTIFICATE_EXPIRING: "sudo certbot renew",
-    Condition.CERTIFICATE_EXPIRED: "sudo certbot renew",
+    Condition.CERTIFICATE_EXPIRING: "aisha-webhook doctor tls",
+    Condition.CERTIFICATE_EXPIRED: "aisha-webhook doctor tls",
     Condition.CERTIFICATE_REFUSED: "aisha-webhook doctor tls",
     Condition.KEYS_STALE: "aisha-webhook doctor",
     Condition.KEYS_MISSING: "aisha-webhook doctor",
+    Condition.ADDRESSES_STALE: "aisha-webhook doctor",
     Condition.CLOCK_SKEW: "sudo timedatectl set-ntp true",
     Condition.FOREIGN_ACCOUNT: "aisha-webhook config show",
     Condition.DELIVERIES_BURIED: "aisha-webhook deliveries list --state dead",

@@ -10,6 +10,7 @@ from app.domain.alert import Alarm, AlertLevel, Condition
 WARN_LEFT = 1 / 3
 CRITICAL_LEFT = 1 / 6
 KEYS_STALE_AFTER = timedelta(hours=6)  # fal's keys are fetched every hour and may be used for a day
+ADDRESSES_STALE_AFTER = timedelta(hours=24)  # the list is fetched every hour; an address it lacks is refused
 SKEW = timedelta(seconds=60)  # of our clock from fal's: beyond this the operator should look
 SKEW_CRITICAL = timedelta(seconds=240)  # deliveries are refused at 300 s
 BACKLOG = timedelta(minutes=15)
@@ -36,7 +37,8 @@ class MachineFacts:
     `certificate` is None on plain HTTP. `keys_age` is the age of fal's keys, None when none were ever fetched;
     `keys_usable` tells whether a signature can be judged. `clock_offset` is how far our clock is ahead of fal's
     (negative: behind), None while unmeasured. `foreign` counts deliveries for other accounts since the start of the
-    process, `foreign_before` those that an earlier look has seen.
+    process, `foreign_before` those that an earlier look has seen. `addresses_age` is the age of fal's list of
+    addresses, or how long none could be fetched; None where no fetched list decides.
     """
 
     running_for: timedelta
@@ -46,6 +48,7 @@ class MachineFacts:
     clock_offset: timedelta | None
     foreign: int
     foreign_before: int = 0
+    addresses_age: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,9 @@ def machine_alarms(facts: MachineFacts, machine: str, now: datetime) -> Iterator
     if facts.keys_age is not None and facts.keys_age > KEYS_STALE_AFTER:
         hours = int(facts.keys_age / timedelta(hours=1))
         yield Alarm(Condition.KEYS_STALE, AlertLevel.WARN, str(hours), machine)
+    if facts.addresses_age is not None and facts.addresses_age > ADDRESSES_STALE_AFTER:
+        hours = int(facts.addresses_age / timedelta(hours=1))
+        yield Alarm(Condition.ADDRESSES_STALE, AlertLevel.WARN, str(hours), machine)
     if facts.clock_offset is not None and abs(facts.clock_offset) > SKEW:
         level = AlertLevel.CRITICAL if abs(facts.clock_offset) > SKEW_CRITICAL else AlertLevel.WARN
         yield Alarm(Condition.CLOCK_SKEW, level, f"{facts.clock_offset.total_seconds():+.0f}", machine)

@@ -94,7 +94,7 @@ class Addresses:
         self._cache_file = cache_file
         self._client = client
         self._clock = clock
-        self._is_fixed = bool(fixed)
+        self.is_fixed = bool(fixed)
         self._fetched_at: datetime | None = None
         self._looked_at: datetime | None = None
         self._fetching = asyncio.Lock()
@@ -118,7 +118,7 @@ class Addresses:
 
     async def load(self) -> None:
         """Take the list from the disk copy, if it is there and sound."""
-        if self._is_fixed:
+        if self.is_fixed:
             return
         try:
             copy = await read_copy(self._cache_file, BODY_LIMIT)
@@ -140,7 +140,7 @@ class Addresses:
 
     async def refresh(self) -> bool:
         """Fetch the list; tell whether what is held now is as it should be. A failure keeps the last good one."""
-        if self._is_fixed:
+        if self.is_fixed:
             return True
         async with self._fetching:
             return await self._fetch(FETCH_SECONDS)
@@ -150,7 +150,7 @@ class Addresses:
 
         Callers during a fetch wait for it, at most 2.5 s. Where ALLOWED_IPS rule, nothing is fetched.
         """
-        if self._is_fixed or read_address(address) is None:
+        if self.is_fixed or read_address(address) is None:
             return False
         with suppress(TimeoutError):
             async with asyncio.timeout(LOOK_SECONDS), self._fetching:

@@ -19,6 +19,7 @@ from uvicorn._types import ASGIApplication
 from uvicorn.lifespan.on import LifespanOn, LifespanSendMessage
 
 from app.core.clock import SystemClock
+from app.core.exits import Exit
 from app.core.sources import environment
 from app.domain.errors import StartRefused
 from app.server.admission import Admission
@@ -32,7 +33,6 @@ from app.tls.live import LiveContext
 
 log = structlog.get_logger(__name__)
 
-EXIT_OK, EXIT_FAILED, EXIT_CONFIG = 0, 1, 78
 WATCH_EVERY = 2.0  # seconds; a pair is served at the second look that finds it unchanged
 FLUSH_END = 300.0  # seconds; the sweep ends a TLS goodbye far sooner, unless an answer still flows
 # Together below the 10 s in which SIGTERM must be obeyed.
@@ -239,7 +239,7 @@ def serve(
             server.rest()
     if server.refused is not None:
         return _refuse(server.refused)
-    return EXIT_OK if server.started else EXIT_FAILED
+    return Exit.OK if server.started else Exit.CHECK_FAILED
 
 
 def _config(app: ASGIApp, listener: Listener) -> uvicorn.Config:
@@ -273,7 +273,7 @@ def _config(app: ASGIApp, listener: Listener) -> uvicorn.Config:
 
 def _refuse(refused: StartRefused) -> int:
     sys.stderr.write(f"{refused}\n")
-    return EXIT_CONFIG
+    return Exit.CONFIG
 
 
 def _surely() -> bool:
@@ -287,7 +287,7 @@ def _report(task: asyncio.Task[None]) -> None:
 
 def _leave_now() -> None:
     log.error("server.shutdown_forced", seconds=CEILING)
-    os._exit(EXIT_OK)
+    os._exit(Exit.OK)
 
 
 def _nothing() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from app.cli.doctor_report import as_row
-from app.cli.output import Exit
+from app.core.exits import Exit
 from app.domain.finding import Finding, Level
 from app.tls.causes import CAUSES
 from tests.docs.project import between, calls, constants, modules, names, page, rows

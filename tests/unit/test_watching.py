@@ -105,6 +105,20 @@ def test_keys(
 
 
 @pytest.mark.parametrize(
+    ("age", "expected"),
+    [
+        (None, []),
+        (timedelta(hours=24), []),
+        (timedelta(hours=24) + MOMENT, [(Condition.ADDRESSES_STALE, WARN, "24")]),
+        (timedelta(days=3), [(Condition.ADDRESSES_STALE, WARN, "72")]),
+    ],
+)
+def test_addresses(age: timedelta | None, expected: list[tuple[Condition, AlertLevel, str]]) -> None:
+    """A list of fal's addresses that was not renewed for a day warns; where no fetched list decides, nothing does."""
+    assert found(replace(WELL, addresses_age=age)) == expected
+
+
+@pytest.mark.parametrize(
     ("seconds", "expected"),
     [
         (60, []),

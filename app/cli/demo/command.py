@@ -19,7 +19,8 @@ from app.cli.demo.server import START_SECONDS, NotStarted
 from app.cli.demo.stage import Stage, staged
 from app.cli.demo.steps import MESSAGES, STEPS, Play
 from app.cli.demo.words import Words
-from app.cli.output import Exit, print_json
+from app.cli.output import print_json
+from app.core.exits import Exit
 from app.core.sources import environment
 from app.domain.errors import DatabaseUnavailable
 
