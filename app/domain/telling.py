@@ -19,9 +19,7 @@ from app.domain.verdict import Bury, Done, Retry, Verdict, backoff, wait_out
 
 DOWN_PAUSE = timedelta(seconds=15)  # how long sending rests at most before somebody tries whether Telegram is back
 DOUBT_PAUSE = timedelta(seconds=30)  # the same where each such try costs a message one of its two
-TOKEN_PAUSE = timedelta(
-    seconds=60
-)  # how long sending rests after Telegram refused the token; no rest of ours is longer
+TOKEN_PAUSE = timedelta(seconds=60)  # the same after Telegram refused the token; no rest of ours is longer
 UNCERTAIN_LIMIT = 2  # sends of unknown outcome per message: silence is worse than one repeat, two are too many
 SKEW = timedelta(seconds=5)  # how far the clocks of replicas may differ, or one be put back, and a rest still hold
 SAME_FLOOD = timedelta(seconds=10)  # two chats slowed down within this time mean the whole bot
