@@ -1,3 +1,3 @@
 """Aisha's fal.ai webhook server: prove, store, answer, apply once, tell once."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
