@@ -16,7 +16,6 @@ import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 from uvicorn._types import ASGIApplication
-from uvicorn.lifespan.on import LifespanOn, LifespanSendMessage
 
 from app.core.clock import SystemClock
 from app.core.exits import Exit
@@ -25,6 +24,7 @@ from app.domain.errors import StartRefused
 from app.server.admission import Admission
 from app.server.door import Door
 from app.server.guard import GuardedProtocol, sweep
+from app.server.lifespan import Lifespan
 from app.server.listener import Listener, bind, busy, url
 from app.server.open_files import make_room
 from app.server.patience import Patience
@@ -35,40 +35,12 @@ log = structlog.get_logger(__name__)
 
 WATCH_EVERY = 2.0  # seconds; a pair is served at the second look that finds it unchanged
 FLUSH_END = 300.0  # seconds; the sweep ends a TLS goodbye far sooner, unless an answer still flows
-# Together below the 10 s in which SIGTERM must be obeyed.
+# With `lifespan.FAREWELL_BY` below the 10 s in which SIGTERM must be obeyed.
 REQUESTS_END = 5  # seconds for requests under way
-LIFESPAN_END = 3.0  # seconds for the application's own farewell, and more where requests left some:
-FAREWELL_BY = 8.5  # seconds after the stop began by which the application has said goodbye
 CEILING = 9.0  # seconds after which the exit is forced
 BODIES_OVER = 4  # times the largest body: chunk framing, and what a client sends before it reads our 413
 NO_GUESSING = ("x-content-type-options", "nosniff")
 ALWAYS_TLS = ("strict-transport-security", "max-age=63072000")  # two years, as Mozilla has it
-
-
-class Lifespan(LifespanOn):
-    """The application's start and farewell; `refused` is why it would not start, when that was deliberate."""
-
-    refused: StartRefused | None = None
-    stop_began: float | None = None  # on the loop's clock
-
-    async def send(self, message: LifespanSendMessage) -> None:
-        """Take the application's word; Starlette reports a failed start from inside its except clause."""
-        cause = sys.exc_info()[1]
-        if message["type"] == "lifespan.startup.failed" and isinstance(cause, StartRefused):
-            self.refused = cause
-            message = {"type": "lifespan.startup.failed", "message": ""}
-        await super().send(message)
-
-    async def shutdown(self) -> None:
-        """Let the application say goodbye, but not for ever."""
-        now = asyncio.get_running_loop().time()
-        began = now if self.stop_began is None else self.stop_began
-        left = max(LIFESPAN_END, began + FAREWELL_BY - now)
-        try:
-            async with asyncio.timeout(left):
-                await super().shutdown()
-        except TimeoutError:
-            log.warning("server.farewell_too_slow", seconds=left)
 
 
 class Server(uvicorn.Server):

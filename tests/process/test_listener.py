@@ -27,7 +27,7 @@ from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
 from app.domain.errors import CertificateBroken, DatabaseUnfit, StartRefused
-from app.server import run
+from app.server import lifespan, run
 from app.server.guard import MOST_WAITING
 from app.server.listener import Listener, bind
 from app.server.run import serve
@@ -473,8 +473,8 @@ def test_an_application_that_cannot_start_is_a_failure() -> None:
 
 def test_an_application_that_does_not_leave_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     """An application that hangs in its farewell does not hold up the exit (fault 51)."""
-    monkeypatch.setattr(run, "LIFESPAN_END", 0.1)
-    monkeypatch.setattr(run, "FAREWELL_BY", 0.1)
+    monkeypatch.setattr(lifespan, "LIFESPAN_END", 0.1)
+    monkeypatch.setattr(lifespan, "FAREWELL_BY", 0.1)
 
     async def clinging(_scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
@@ -484,6 +484,31 @@ def test_an_application_that_does_not_leave_is_left(monkeypatch: pytest.MonkeyPa
     with capture_logs() as lines, running(Listener("127.0.0.1", 0, None), clinging):
         pass
     assert "server.farewell_too_slow" in [line["event"] for line in lines]
+
+
+def test_the_application_hears_of_the_stop_while_requests_are_answered() -> None:
+    """`on_stop` is called when the stop begins, not when the last request is done, so that no new work is begun."""
+    order: list[str] = []
+    stop_heard = threading.Event()
+
+    def hear() -> None:
+        order.append("stop")
+        stop_heard.set()
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            scope["state"]["on_stop"] = hear
+            await echo(scope, receive, send)
+            return
+        loop = asyncio.get_running_loop()
+        loop.call_soon(server.server.stop)
+        await asyncio.to_thread(stop_heard.wait, 4)
+        order.append("answer")
+        await echo(scope, receive, send)
+
+    with running(Listener("127.0.0.1", 0, None), slow) as server:
+        assert answer(server.ask(GET))[0] == 200
+    assert order == ["stop", "answer"]
 
 
 PROGRAM = """
