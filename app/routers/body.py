@@ -12,7 +12,8 @@ from app.domain.network import neighbourhood
 
 MIB = 1 << 20
 ALL = 64 * MIB  # of the 768 MiB at which systemd begins to slow the server down
-SHARES = 16  # one address may have the sixteenth part of it
+SHARES = 16  # one stranger's address may have the sixteenth part of it
+SHARES_EXPECTED = 4  # and one of fal's the fourth: all it has to say may come from there at once
 PROBE = 8 * 1024  # bytes of an unsigned body; an operator's probe has twenty
 BLOCK = 16 * 1024  # bytes; in such pieces a body lies in memory until it is whole
 KNOWN_ADDRESSES = 1024
@@ -27,14 +28,15 @@ class BodiesCrowded(Unavailable):
 class Bodies:
     """Reads bodies of at most `limit` bytes, and counts what is in memory: 64 MiB of it, more where `limit` is large.
 
-    One address has a sixteenth of that. Expected is what looks signed and comes from fal's addresses; all others share
-    half of the memory, so that strangers, however many, leave room for fal.
+    One address has a sixteenth of that. Expected is what looks signed and comes from fal's addresses: one of these has
+    a quarter. All others share half of the memory, so that strangers, however many, leave room for fal.
     """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.all = max(ALL, 4 * limit)
         self.share = max(self.all // SHARES, limit)
+        self.share_of_expected = max(self.all // SHARES_EXPECTED, limit)
         self.for_strangers = self.all // 2
         self.present = 0
         self.of_strangers = 0
@@ -47,7 +49,7 @@ class Bodies:
 
     def take(self, name: str, is_expected: bool, size: int) -> None:
         """Count `size` more bytes for a neighbourhood. Raises BodiesCrowded and counts nothing."""
-        if self._held[name] + size > self.share:
+        if self._held[name] + size > (self.share_of_expected if is_expected else self.share):
             raise BodiesCrowded("unfinished bodies of this address fill its share of the memory")
         if self.present + size > self.all or not (is_expected or self.of_strangers + size <= self.for_strangers):
             raise BodiesCrowded("unfinished bodies fill the memory set aside for them")

@@ -95,7 +95,9 @@ SHARE = 125  # connections of one address
 PIECE = b"x" * (16 << 10)
 PIECES = 60  # of a mebibyte, which is therefore never whole
 ALMOST_WITHIN = 30  # s in which the abuser has sent all that is taken, on a busy machine
-MOST_TOGETHER = 40 * MIB  # 9 are TLS's for 125 connections that say nothing; kept whole, these bodies are 120
+# 9 MiB are TLS's for 125 connections that say nothing; kept whole, these bodies are 120. What looks signed and comes
+# from where fal may be (loopback is such a place) may have 16 MiB, else 4.
+MOST_TOGETHER = {False: 40 * MIB, True: 60 * MIB}
 
 
 def begun(*, signed: bool) -> bytes:
@@ -157,4 +159,4 @@ async def test_bodies_that_do_not_end_leave_room_for_a_delivery(
             answer = await asyncio.to_thread(ask, port, iter([raw]))
         assert {early[:12] for early in answers} == ({b"HTTP/1.1 503"} if signed else set())
         assert answer.startswith(b"HTTP/1.1 200 ")
-        assert growth < MOST_TOGETHER
+        assert growth < MOST_TOGETHER[signed]

@@ -108,12 +108,17 @@ def test_one_address_has_its_share() -> None:
     assert crowd(bodies, ["2001:db8::1", "2001:db8::2"]) == 4 * MIB
 
 
+def test_an_address_of_fal_s_has_a_larger_share() -> None:
+    """What one of fal's addresses may send at once is a quarter of the memory: sixteen of the largest bodies."""
+    assert crowd(Bodies(MIB), [FAL], is_expected=True) == ALL // 4 == 16 * MIB
+
+
 def test_strangers_leave_half_to_fal() -> None:
     """However many strangers there are, half of the memory is for signed bodies from fal's addresses (fault 30)."""
     bodies = Bodies(MIB)
     assert crowd(bodies, [f"203.0.113.{n}" for n in range(100)]) == ALL // 2
-    assert crowd(bodies, [FAL], is_expected=True) == 4 * MIB
-    assert crowd(bodies, [f"198.51.100.{n}" for n in range(100)], is_expected=True) == ALL // 2 - 4 * MIB
+    assert crowd(bodies, [FAL], is_expected=True) == 16 * MIB
+    assert crowd(bodies, [f"198.51.100.{n}" for n in range(100)], is_expected=True) == ALL // 2 - 16 * MIB
     assert bodies.present == ALL
 
 
