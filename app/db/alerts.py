@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, delete, func, or_, select
+from sqlalchemy import ColumnElement, case, delete, func, or_, select
 from sqlalchemy.engine import RowMapping
 
 from app.db import outbox
@@ -25,16 +25,18 @@ _SAVE = UpdateMany(
 
 
 async def count_queues(transaction: Transaction) -> QueueFacts:
-    """Look at both queues, by index only. An owner who left the bot is buried, too, but nobody's to mend."""
+    """Look at both queues, by index but for what is pending. Nobody can mend that an owner left the bot."""
     dead_delivery = deliveries.c.state == "dead"
     to_mend = (notifications.c.state == "dead", notifications.c.reason != "owner_unreachable", _OWNERS)
     due = deliveries.c.state == "pending"
+    # A row behind somebody's lock is looked at again and again, and so never overdue: it waits since it came.
+    waits_since = case((deliveries.c.reason == "locked", deliveries.c.stored_at), else_=deliveries.c.due_at)
     owed = notifications.c.state == "pending"
     refused = (owed, notifications.c.reason == "token_refused")
     statement = select(
         select(func.count()).select_from(deliveries).where(dead_delivery).scalar_subquery(),
         select(func.count()).select_from(notifications).where(*to_mend).scalar_subquery(),
-        select(func.min(deliveries.c.due_at)).where(due).scalar_subquery(),
+        select(func.min(waits_since)).where(due).scalar_subquery(),
         select(func.min(notifications.c.applied_at)).where(*refused).scalar_subquery(),
         select(func.min(notifications.c.applied_at)).where(owed, _OWNERS, _WAITS).scalar_subquery(),
     )

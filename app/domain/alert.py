@@ -190,13 +190,14 @@ def _tell(alert: Alert, turn: Turn | None, now: datetime, *, may_tell: bool) -> 
 def _is_owed(alert: Alert, now: datetime) -> bool:
     """Tell whether the operator must hear: of a new opening unless they heard of one lately, and of anything worse.
 
-    Whoever can cause an alert could cause one every few minutes, so what comes and goes is told ever more rarely. What
-    comes and stays is told within the hour.
+    Whoever can cause an alert could cause one every few minutes, so a warning that comes and goes is told ever more
+    rarely. What comes and stays, and trouble, is told within the hour.
     """
     if alert.told_at is None or alert.level.outranks(alert.told_level):
         return True
     if alert.was_told:
         return False
     heard, lasts = now - alert.told_at, now - alert.opened_at
-    silence = REPEAT if lasts >= REPEAT else min(REPEAT * 2 ** min(max(alert.times - 2, 0), 5), REPEAT_MOST)
+    is_plain = lasts >= REPEAT or alert.level is AlertLevel.CRITICAL
+    silence = REPEAT if is_plain else min(REPEAT * 2 ** min(max(alert.times - 2, 0), 5), REPEAT_MOST)
     return not timedelta(0) <= heard < silence

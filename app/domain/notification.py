@@ -97,7 +97,6 @@ def tell_operator(alert: Alert, kind: Kind, *, chat_id: int, language: str) -> N
     """Make the message about an alert as it stands (`Kind.ALERT`, or `Kind.RESOLVED` once it is over)."""
     opening = f"{alert.opened_at:%Y%m%dT%H%M%S%f}.{alert.level}"
     operator = Owner(OPERATOR, chat_id, language)
-    # Never an empty name: that is what retention leaves of a row, and such a one cannot be sent again.
     return Notification(opening, alert.detail or alert.name, alert.name, kind, operator, alert.condition)
 
 

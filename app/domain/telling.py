@@ -98,7 +98,7 @@ class Rests:
 
     def __init__(self) -> None:
         self._rests: dict[int | None, tuple[datetime, datetime]] = {}  # noted, ends; None stands for everybody
-        self._slowed: dict[int | None, tuple[datetime, datetime]] = {}  # chats that were told to slow down lately
+        self._slowed: dict[int | None, datetime] = {}  # chats that were told to slow down lately, and when
         self._silences = 0
 
     def hear(self, outcome: SendOutcome, now: datetime) -> int:
@@ -116,17 +116,17 @@ class Rests:
     def note(self, judgement: Judgement, chat_id: int | None, now: datetime) -> Judgement:
         """Remember the rest that a judgement asks for, and return the judgement with the rest as wide as it is.
 
-        Two chats that were told to slow down mean the whole bot: Telegram's answer does not say which it is.
+        Two chats that were told to slow down mean the whole bot: Telegram's answer does not say which it is. It rests
+        as long as the second one must; the first keeps its own wait, which may be a group's alone.
         """
         until = judgement.pause_until
         if until is None:
             return judgement
         if judgement.pause_asked:
-            self._slowed = {chat: (at, end) for chat, (at, end) in self._slowed.items() if _lately(at, now)}
-            self._slowed[chat_id] = (now, until)
+            self._slowed = {chat: at for chat, at in self._slowed.items() if _lately(at, now)}
+            self._slowed[chat_id] = now
             if len(self._slowed) > 1:
-                until = max(end for _, end in self._slowed.values())
-                judgement = replace(judgement, pause_bot=True, pause_until=until)
+                judgement = replace(judgement, pause_bot=True)
         self._rest(None if judgement.pause_bot else chat_id, until, now)
         return judgement
 

@@ -36,8 +36,8 @@ BUILT_IN = (
     "34.9.1.255/32",
 )
 FETCH_SECONDS = 10.0
-BRIEFLY = 2.0  # s for a fetch that a delivery waits for
-LOOK_SECONDS = 2.5  # that a delivery waits in all; its keys may take another 6 of the 10 that fal is answered in
+BRIEFLY = 1.0  # s for a fetch that a delivery waits for
+LOOK_SECONDS = 1.5  # that a delivery waits in all; its keys may take another 6 of the 10 that fal is answered in
 LOOK_INTERVAL = timedelta(minutes=1)  # between two fetches that deliveries cause; fal repeats for 6 minutes and more
 BODY_LIMIT = 256 * 1024  # bytes
 RANGE_LIMIT = 1000
@@ -148,7 +148,7 @@ class Addresses:
     async def look_again(self, address: str | None) -> bool:
         """Fetch the list because it lacks `address`, at most once a minute whoever asks; tell whether it holds it now.
 
-        Callers during a fetch wait for it, at most 2.5 s. Where ALLOWED_IPS rule, nothing is fetched.
+        Callers during a fetch wait for it, at most 1.5 s. Where ALLOWED_IPS rule, nothing is fetched.
         """
         if self.is_fixed or read_address(address) is None:
             return False

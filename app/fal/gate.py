@@ -45,7 +45,7 @@ class Gate:
     async def identify(self, headers: Iterable[tuple[bytes, bytes]], address: str | None) -> SignedHeaders | None:
         """Judge what needs no body: the form of the headers, the address, the clock.
 
-        Returns None for an unsigned call. Raises DeliveryRefused, at most 2.5 s later: fal may have a new address.
+        Returns None for an unsigned call. Raises DeliveryRefused, at most 1.5 s later: fal may have a new address.
         """
         signed = read_headers(headers)
         if signed is None:

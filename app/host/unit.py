@@ -26,7 +26,7 @@ def reader_of(folder: Path = FOLDER) -> Reader | None:
         for file in (unit, *sorted(unit.with_name(f"{unit.name}.d").glob("*.conf"))):
             said.update(_service(file.read_text(errors="replace")))
         return _account(said.get("User", ""), said.get("Group", ""))
-    except (OSError, KeyError):
+    except (OSError, KeyError, ValueError, OverflowError):
         return None
 
 

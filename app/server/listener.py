@@ -10,8 +10,9 @@ from app.domain.wording import Language
 from app.tls.live import LiveContext
 
 LOOPBACK = ("127.0.0.1", "::1")
-READ_AHEAD = 32 * 1024  # bytes; so 1 MiB comes in 6 s from 200 ms away
-USUAL_BODY = 1 << 20  # larger ones would not come in time like that
+READ_AHEAD = 64 * 1024  # bytes; so 1 MiB comes in 3 s from 200 ms away
+USUAL_BODY = 1 << 20  # larger ones would not come in time like that,
+USUAL_PATIENCE = 15.0  # nor these in less time, CLIENT_TIMEOUT
 
 BUSY = {
     "ru": "API_PORT={port}: порт {port} на {host} уже занят. Узнать, кем: {who}",
@@ -49,7 +50,7 @@ def narrow(bound: socket.socket, listener: Listener) -> socket.socket:
     A client that sends without pause is read 256 KiB at a time otherwise, and TLS keeps room for three times that as
     long as the connection lives.
     """
-    if listener.max_body_bytes <= USUAL_BODY:
+    if listener.max_body_bytes <= USUAL_BODY * min(1.0, listener.client_timeout / USUAL_PATIENCE):
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, READ_AHEAD)
     return bound
 

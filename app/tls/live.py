@@ -29,15 +29,16 @@ Seen = PairContent | tuple[str, ...]  # what the files hold, or why they cannot 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What was seen and is not served, and why; `until` is when to try it again as it is, None for never."""
+    """What was seen at `since` and is not served, and why; `until` is when to try it again as it is, None for never."""
 
     seen: Seen
     findings: tuple[str, ...]
+    since: datetime
     until: datetime | None = None
 
     def stands(self, now: datetime) -> bool:
-        """Whether nothing has changed at `now`."""
-        return self.until is None or now < self.until
+        """Whether nothing has changed at `now`; a clock that was put back has changed everything."""
+        return self.until is None or self.since <= now < self.until
 
 
 class LiveContext:
@@ -136,14 +137,14 @@ class LiveContext:
 
     def _judge(self, seen: Seen, now: datetime) -> Refusal | None:
         if not isinstance(seen, PairContent):
-            return Refusal(seen, seen)
+            return Refusal(seen, seen, now)
         try:
             pair = assemble(seen, self._paths, self._language)
             if is_in_season(self.served.leaf, now) and not is_in_season(pair.leaf, now):
                 return self._untimely(seen, pair, now)
             self._adopt(pair, seen)
         except PairBroken as error:
-            return Refusal(seen, error.findings, now + SHORTAGE if error.cause == "starved" else None)
+            return Refusal(seen, error.findings, now, now + SHORTAGE if error.cause == "starved" else None)
         return None
 
     def _untimely(self, seen: PairContent, pair: ServedPair, now: datetime) -> Refusal:
@@ -151,7 +152,7 @@ class LiveContext:
         is_early = now < since
         cause, moment = ("early", since) if is_early else ("expired", pair.leaf.not_valid_after_utc)
         found = broken(cause, self._paths.cert, self._paths, self._language, f"{moment:%Y-%m-%d %H:%M} UTC")
-        return Refusal(seen, found.findings, min(since, end) if is_early else end)
+        return Refusal(seen, found.findings, now, min(since, end) if is_early else end)
 
     def _adopt(self, pair: ServedPair, content: PairContent) -> None:
         inner = hardened(self._profile)

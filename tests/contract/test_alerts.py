@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, select, text
+from sqlalchemy import insert, select, text, update
 
 from app.db import alerts, desk, outbox, retention
 from app.db.alerts import count_queues
@@ -129,6 +129,14 @@ async def test_the_oldest_due_row_is_the_one_due_first(database: Database) -> No
     await add_delivery(database, "due", "pending", START - timedelta(minutes=20))
     await add_delivery(database, "later", "pending", START + timedelta(hours=1))
     assert (await count(database)).oldest_due == START - timedelta(minutes=20)
+
+
+async def test_a_row_behind_a_lock_waits_since_it_came(database: Database) -> None:
+    """Looked at every 3 s it is never overdue; its age tells that somebody holds the avatar for long."""
+    await add_delivery(database, "held", "pending")
+    async with database.write() as transaction:
+        await transaction.execute(update(deliveries).values(reason="locked"))
+    assert (await count(database)).oldest_due == EARLIER
 
 
 async def test_a_refused_token_is_known_by_what_waits_for_it(database: Database) -> None:

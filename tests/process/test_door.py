@@ -96,12 +96,21 @@ def test_silent_strangers_leave_the_last_place_to_fal(tmp_path: Path, monkeypatc
             assert (take(connection)[0], present(server)) == (200, PLACES)
 
 
-@pytest.mark.parametrize(("limit", "is_narrow"), [(1024, True), (USUAL_BODY, True), (USUAL_BODY + 1, False)])
-def test_the_kernel_reads_ahead_a_little(limit: int, *, is_narrow: bool) -> None:
-    """What strangers send ahead of us is bounded, unless bodies are so large that they need it (fault 30)."""
+@pytest.mark.parametrize(
+    ("limit", "patience", "is_narrow"),
+    [
+        (1024, 15, True),
+        (USUAL_BODY, 15, True),
+        (USUAL_BODY + 1, 15, False),
+        (USUAL_BODY, 5, False),
+        (USUAL_BODY // 4, 5, True),
+    ],
+)
+def test_the_kernel_reads_ahead_a_little(limit: int, patience: float, *, is_narrow: bool) -> None:
+    """What strangers send ahead of us is bounded, unless bodies are so large, or we so impatient, that fal needs it."""
     with socket.socket() as bound:
         before = bound.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
-        narrow(bound, Listener("127.0.0.1", 0, None, max_body_bytes=limit))
+        narrow(bound, Listener("127.0.0.1", 0, None, max_body_bytes=limit, client_timeout=patience))
         after = bound.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
     assert after == (2 * READ_AHEAD if is_narrow else before)  # the kernel doubles what it is told
 

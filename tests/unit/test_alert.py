@@ -84,11 +84,11 @@ def test_two_openings_are_two_messages() -> None:
     assert len(ids) == 2
 
 
-def live(minutes: int, holds: Callable[[int], bool]) -> tuple[list[tuple[int, str]], Alert]:
+def live(minutes: int, holds: Callable[[int], bool], alarm: Alarm = ALARM) -> tuple[list[tuple[int, str]], Alert]:
     """Look once a minute; return when the operator was told what, and the alert at the end."""
-    alert, told = unopened(ALARM, NOW), []
+    alert, told = unopened(alarm, NOW), []
     for minute in range(minutes):
-        step = follow(alert, ALARM if holds(minute) else None, NOW + timedelta(minutes=minute), may_tell=True)
+        step = follow(alert, alarm if holds(minute) else None, NOW + timedelta(minutes=minute), may_tell=True)
         if step is None:
             continue
         alert = step.alert
@@ -103,6 +103,12 @@ def test_what_comes_back_again_and_again_is_told_ever_more_rarely() -> None:
     assert [what for _, what in told] == ["open", "over"] * 3
     assert [minute for minute, what in told if what == "open"] == [0, 24 * 60, 48 * 60]
     assert alert.times == 3 * 24 * 6
+
+
+def test_trouble_that_comes_back_is_told_every_hour() -> None:
+    """What is critical is never silenced for longer, however often it opens."""
+    told, _ = live(6 * 60, lambda minute: minute % 10 == 0, replace(ALARM, level=AlertLevel.CRITICAL))
+    assert [minute for minute, what in told if what == "open"] == list(range(0, 6 * 60, 60))
 
 
 def test_what_comes_back_and_stays_is_told_within_the_hour() -> None:

@@ -149,6 +149,16 @@ def test_of_two_that_clients_refuse_the_newer_is_served(
     assert shown(live) == lineage.leaf.certificate
 
 
+def test_a_clock_that_is_put_right_is_heard(lineage: Lineage, live: LiveContext) -> None:
+    """A good pair refused by a clock a hundred days ahead is served once the clock is right (faults 15, 41)."""
+    lineage.give(since=NOW - DAY, until=NOW + DAY)
+    ahead = NOW + LIFE * 2 / 3
+    assert [live.refresh(ahead) for _ in range(3)] == [False] * 3
+    assert "expired" in live.trouble[0]
+    assert live.refresh(NOW)
+    assert shown(live) == lineage.leaf.certificate
+
+
 def test_a_reload_on_demand_keeps_what_is_valid(lineage: Lineage, live: LiveContext) -> None:
     """SIGHUP, which hooks send too, does not serve an expired pair in place of a valid one (fault 41)."""
     before = shown(live)

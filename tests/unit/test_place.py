@@ -1,5 +1,6 @@
 """Putting a file in place."""
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -54,6 +55,20 @@ def test_a_failure_leaves_the_old_file_and_nothing_beside_it(
         with pytest.raises(OSError, match="No space left"):
             put(tmp_path / "file", b"new", owner=(os.geteuid(), os.getegid()))
     assert [(entry.name, entry.read_bytes()) for entry in tmp_path.iterdir()] == [("file", b"old")]
+
+
+def test_a_folder_that_cannot_be_synced_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some filesystems know no fsync of a folder: the file is in place all the same."""
+    sync = os.fsync
+
+    def files_only(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", files_only)
+    put(tmp_path / "file", b"new")
+    assert (tmp_path / "file").read_bytes() == b"new"
 
 
 def test_a_reader_never_meets_half_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
