@@ -21,6 +21,8 @@ from app.domain.errors import DatabaseUnavailable
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = "30s"  # of a migration for whoever holds a lock: behind one that waits every other query waits, too
 LOCK_NOT_AVAILABLE = "55P03"
+DEADLOCK = "40P01"
+TRIES = 5  # beside a server at work, whose transactions take the tables in another order
 _LOCK = 0x41697368  # "Aish": one migration at a time on PostgreSQL
 
 
@@ -66,9 +68,21 @@ def migrate(database_url: str) -> None:
             version = version_of(connection)
         if version is not None and version > HEAD:
             return
-        command.upgrade(config, "head")
+        _upgrade(config)
     except OperationalError as error:
         raise DatabaseUnavailable(str(error.orig).partition("\n")[0]) from error
+
+
+def _upgrade(config: Config) -> None:
+    for _ in range(TRIES - 1):
+        try:
+            command.upgrade(config, "head")
+        except OperationalError as error:
+            if getattr(error.orig, "sqlstate", None) != DEADLOCK:
+                raise
+        else:
+            return
+    command.upgrade(config, "head")
 
 
 def head() -> str | None:

@@ -91,6 +91,7 @@ class Notify:
         self._sleep = sleep
         self._under_way: dict[asyncio.Task[None], datetime] = {}  # and when the lease of each ends
         self._asleep: set[asyncio.Task[None]] = set()  # those whose slot has not come
+        self._unrecorded: dict[int, Judgement] = {}  # of what Telegram took and the database would not hear of
         self._rests = Rests()
         self._stopped_at: float | None = None  # on the loop's clock
 
@@ -146,6 +147,9 @@ class Notify:
             await asyncio.gather(*late, return_exceptions=True)
 
     async def _tell(self, item: ClaimedNotification, lease_until: datetime) -> None:
+        if (known := self._unrecorded.pop(item.claim.id, None)) is not None:
+            await self._record(item, known, lease_until)
+            return
         try:
             await self._await_slot(item, lease_until)
             held_back = self._held_back(item)
@@ -221,8 +225,8 @@ class Notify:
     async def _record(self, item: ClaimedNotification, judgement: Judgement, lease_until: datetime) -> None:
         """Write the outcome down, however long the database is away: a sent message must not be sent again.
 
-        What fails otherwise is tried without the owner's `is_blocked`, and until the lease ends: whoever claims the row
-        then counts the send as one of unknown outcome.
+        What fails otherwise is tried without the owner's `is_blocked`, and until the lease ends. Then this process
+        knows what to write when it claims the row again; another one counts a send of unknown outcome.
         """
         told = Told(
             item, judgement.verdict, judgement.state, judgement.message_id, judgement.uncertain, self._clock.now()
@@ -241,6 +245,7 @@ class Notify:
                 if not has_failed:
                     log.exception("notification.not_recorded", notification=item.claim.id)
                 if self._clock.now() >= lease_until:
+                    self._unrecorded[item.claim.id] = judgement
                     return
                 has_failed, judgement = True, _without_blocked(judgement, error)
             else:

@@ -507,7 +507,10 @@ def test_the_application_hears_of_the_stop_while_requests_are_answered() -> None
         await echo(scope, receive, send)
 
     with running(Listener("127.0.0.1", 0, None), slow) as server:
-        assert answer(server.ask(GET))[0] == 200
+        try:
+            assert answer(server.ask(GET))[0] == 200
+        finally:
+            server.server.rest()  # the forced exit would be that of the tests
     assert order == ["stop", "answer"]
 
 
