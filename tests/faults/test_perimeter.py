@@ -418,7 +418,7 @@ def hostile_bodies() -> Iterator[tuple[str, bytes]]:
 def log_lines(rig: Rig, name: str) -> list[dict[str, Any]]:
     text = (rig.folder / "logs" / name).read_bytes().decode()
     assert UNSAFE.search(text.replace("\n", "")) is None
-    assert text.endswith("\n")
+    assert not text or text.endswith("\n")  # nothing yet, where this is the first test of its server
     return [json.loads(line) for line in text.splitlines()]
 
 
