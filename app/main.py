@@ -21,8 +21,9 @@ from app.core.exits import Exit
 from app.core.loading import load_settings
 from app.core.logger import register_secrets, setup_logging
 from app.core.sources import environment
+from app.doctor.tls.doubts import doubts_about
 from app.domain.errors import DatabaseBehind, DatabaseUnavailable, StartRefused
-from app.domain.wording import Language
+from app.domain.language import Language
 from app.routers import health
 from app.routers.body import Bodies
 from app.routers.docs import serve_docs
@@ -38,7 +39,6 @@ from app.server.proxies import ClientAddress
 from app.server.run import serve
 from app.server.systemd import inherited_socket
 from app.tls.certificates import ensure_pair
-from app.tls.doubts import doubts_about
 from app.tls.live import LiveContext
 from app.worker import Worker
 

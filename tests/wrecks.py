@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 
-from app.domain.finding import Level
+from app.doctor.finding import Level
 from tests.authorities import DOMAIN, LIFE, NOW, Lineage, issue
 
 ADDRESS = "http://127.0.0.1/issuer.der"

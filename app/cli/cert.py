@@ -5,20 +5,20 @@ from typing import Annotated
 
 import typer
 
-from app.cli import doctor_report
 from app.cli.hook import install_hook
 from app.cli.output import print_fields, print_json
-from app.cli.pair import missing_issuers, names_of, paths_of
 from app.core.clock import SystemClock
 from app.core.config import Settings
 from app.core.exits import Exit
 from app.core.loading import load_settings
-from app.domain.finding import Level
+from app.doctor import report
+from app.doctor.cert_paths import missing_issuers, names_of, paths_of
+from app.doctor.finding import Level
+from app.doctor.tls.dates import judge_dates
+from app.doctor.tls.examination import Seen, examine_files
+from app.doctor.tls.repair import mend_chain
 from app.tls.certificates import ensure_pair, facts_of
 from app.tls.chain import put_together, read_content
-from app.tls.doctor.dates import judge_dates
-from app.tls.doctor.examination import Seen, examine_files
-from app.tls.repair import mend_chain
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The TLS certificate.")
 app.command("install-hook")(install_hook)
@@ -78,11 +78,11 @@ def fix_chain() -> None:
     paths, language = paths_of(settings), settings.operator_language
     before = _examine(settings)
     if before.pair is None:
-        doctor_report.show([], before.findings, language, fix=False)
+        report.show([], before.findings, language, fix=False)
         raise typer.Exit(Exit.CONFIG)
     done = mend_chain(paths, before, missing_issuers(before, SystemClock().now()), language)
     after = [finding for finding in _examine(settings).findings if finding.code.startswith(("chain.", "trust."))]
-    doctor_report.show(done, after, language, fix=True)
+    report.show(done, after, language, fix=True)
     if any(finding.code == "repair.not_fetched" for finding in done):
         raise typer.Exit(Exit.REMOTE_DOWN)
     if any(finding.level is Level.FAIL for finding in (*done, *after)):

@@ -6,17 +6,17 @@ from typing import Annotated
 
 import typer
 
-from app.cli import doctor_report
-from app.cli.machine import Machine
-from app.cli.mend import mend
 from app.cli.output import print_json
-from app.cli.rounds import Rounds
 from app.core.config import Settings
 from app.core.exits import Exit
 from app.core.loading import load_settings
+from app.doctor import report
+from app.doctor.checks import Rounds
+from app.doctor.examine import examine
+from app.doctor.finding import Finding, Level
+from app.doctor.fix import mend
+from app.doctor.machine import Machine
 from app.domain.errors import SettingsInvalid
-from app.domain.finding import Finding, Level
-from app.flows.examine import examine
 
 app = typer.Typer(add_completion=False)
 
@@ -42,13 +42,13 @@ def doctor(
         if not json:
             raise
         # The same shape as any other answer; worded already, in the language that could be made out.
-        print_json([doctor_report.as_row(Finding("settings.invalid", Level.FAIL, line)) for line in refused.findings])
+        print_json([report.as_row(Finding("settings.invalid", Level.FAIL, line)) for line in refused.findings])
         raise typer.Exit(Exit.CONFIG) from None
     done, found = asyncio.run(visit(settings, Machine(), only_tls=part is Part.TLS, fix=fix))
     if json:
-        print_json([doctor_report.as_row(one) for one in (*done, *found)])
+        print_json([report.as_row(one) for one in (*done, *found)])
     else:
-        doctor_report.show(done, found, settings.operator_language, fix=fix)
+        report.show(done, found, settings.operator_language, fix=fix)
     raise typer.Exit(verdict([*done, *found], strict=strict))
 
 

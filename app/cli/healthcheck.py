@@ -8,7 +8,7 @@ import typer
 
 from app.core.exits import Exit
 from app.core.loading import load_settings
-from app.host.asking import Target, ask, name_let_in, reachable
+from app.doctor.host.asking import Target, ask, name_let_in, reachable
 
 app = typer.Typer(add_completion=False)
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.domain.wording import Language
+from app.domain.language import Language
 
 WORDS: dict[Language, dict[str, str]] = {
     "ru": {

@@ -6,7 +6,7 @@ import socket
 from dataclasses import dataclass
 
 from app.domain.errors import StartRefused
-from app.domain.wording import Language
+from app.domain.language import Language
 from app.tls.live import LiveContext
 
 LOOPBACK = ("127.0.0.1", "::1")

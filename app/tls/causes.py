@@ -1,6 +1,6 @@
 """What can be wrong with one file of the pair, and the command that mends it."""
 
-from app.domain.wording import Language
+from app.domain.language import Language
 
 ANEW = "mv {cert} {cert}.old; mv {key} {key}.old; aisha-webhook cert self-signed"
 # cause: (Russian, English, the command that mends it)

@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from app.domain.errors import CertificateBroken
-from app.domain.wording import Language, pick
-from app.files.owners import ownership_of
+from app.domain.language import Language, pick
+from app.files.ownership import ownership_of
 from app.files.place import put
 from app.tls.causes import ANEW, CAUSES, MENDED_BY
 

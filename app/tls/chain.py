@@ -13,7 +13,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
-from app.domain.wording import Language
+from app.domain.language import Language
 from app.tls.certificates import ODD, PairPaths, broken, pkcs8, read_through
 
 log = structlog.get_logger(__name__)

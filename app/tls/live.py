@@ -13,7 +13,7 @@ from threading import Lock
 import structlog
 
 from app.domain.errors import CertificateBroken
-from app.domain.wording import Language
+from app.domain.language import Language
 from app.tls.certificates import CertificateFacts, PairBroken, PairPaths, broken, facts_of, is_in_season
 from app.tls.chain import PairContent, ServedPair, assemble, read_content
 from app.tls.profile import PROFILES, ProfileName, choose_groups, hardened

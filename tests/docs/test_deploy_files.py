@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from app.cli.rounds import site_of
 from app.core.config import Settings
 from app.core.loading import load_settings
-from app.host.nginx import look_at_nginx
-from app.host.nginx_syntax import expand, read
-from app.host.webhook_url import Place, compare
+from app.doctor.checks import site_of
+from app.doctor.host.nginx import look_at_nginx
+from app.doctor.host.nginx_syntax import expand, read
+from app.doctor.host.webhook_url import Place, compare
 from app.routers.fal_webhook import PATH
 from app.twins.sender import FIRST_TIMEOUT
 from tests.docs.project import ROOT, page, program

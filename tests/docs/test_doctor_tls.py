@@ -1,8 +1,8 @@
 """docs/doctor-tls.md names what the doctor says of TLS, no more and no less."""
 
-from app.domain.finding import Level
+from app.doctor.finding import Level
+from app.doctor.tls.voice import CATALOGUE
 from app.tls.causes import CAUSES
-from app.tls.doctor.voice import CATALOGUE
 from tests.docs.project import between, page, rows
 
 

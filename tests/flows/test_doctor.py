@@ -19,19 +19,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.cli import mend
 from app.cli.doctor import visit
-from app.cli.machine import Machine
 from app.core.clock import SystemClock
 from app.core.config import Settings
 from app.db.engine import open_database
-from app.domain.finding import Finding, Level
-from app.domain.wording import Language
-from app.host.asking import Reply, Target
-from app.host.commands import Answer
+from app.doctor import fix as repairs
+from app.doctor.finding import Finding, Level
+from app.doctor.host.asking import Reply, Target
+from app.doctor.host.commands import Answer
+from app.doctor.machine import Machine
+from app.doctor.tls.examination import Seen, examine_files
+from app.doctor.tls.served import examine_served
+from app.domain.language import Language
 from app.tls.chain import ServedPair
-from app.tls.doctor.examination import Seen, examine_files
-from app.tls.doctor.served import examine_served
 from app.twins.fal import FalTwin
 from app.twins.faults import Instead
 from app.twins.signing import ACCOUNT
@@ -458,8 +458,8 @@ async def test_a_look_that_is_late_is_followed_by_no_repair(
 ) -> None:
     """Where the issuers did not come in time, that is told, and nothing is written afterwards."""
     lineage.paths.key.chmod(0o644)
-    monkeypatch.setattr(mend, "FILE_SECONDS", 0.0)
-    monkeypatch.setattr(mend, "FETCH_SECONDS", 0.0)
+    monkeypatch.setattr(repairs, "FILE_SECONDS", 0.0)
+    monkeypatch.setattr(repairs, "FETCH_SECONDS", 0.0)
     codes = [one.code for one in await patient.examine(fix=True)]
     assert codes[0] == "look.late"
     assert "repair.key_mode" not in codes

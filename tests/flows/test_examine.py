@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from app.domain.finding import Finding, Level
-from app.flows.examine import Look, examine, in_thread
+from app.doctor.examine import Look, examine, in_thread
+from app.doctor.finding import Finding, Level
 
 pytestmark = pytest.mark.anyio
 

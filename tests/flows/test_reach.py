@@ -6,10 +6,10 @@ from email.utils import format_datetime
 import httpx2
 import pytest
 
+from app.doctor.fal.reach import Reach
+from app.doctor.finding import Level
 from app.domain.alert import AlertLevel
-from app.domain.finding import Level
 from app.domain.watching import MachineFacts, machine_alarms
-from app.fal.reach import Reach
 
 pytestmark = pytest.mark.anyio
 

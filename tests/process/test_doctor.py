@@ -15,14 +15,14 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from app.cli.doctor import verdict, visit
-from app.cli.machine import Machine
 from app.cli.main import app, main
 from app.core.clock import SystemClock
 from app.core.loading import load_settings
-from app.domain.finding import Finding, Level
-from app.host.asking import Reply, Target, ask
-from app.host.commands import run
-from app.tls.doctor.examination import examine_files
+from app.doctor.finding import Finding, Level
+from app.doctor.host.asking import Reply, Target, ask
+from app.doctor.host.commands import run
+from app.doctor.machine import Machine
+from app.doctor.tls.examination import examine_files
 from tests.authorities import DOMAIN, Lineage
 from tests.process.conftest import Outside, StartServer
 

@@ -12,8 +12,8 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from app.domain.errors import CertificateBroken
-from app.domain.ownership import Ownership
-from app.domain.wording import Language
+from app.domain.language import Language
+from app.files.ownership import Ownership
 from app.tls import certificates
 from app.tls.causes import CAUSES
 from app.tls.certificates import ensure_pair, facts_of, self_signed

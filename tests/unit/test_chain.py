@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
 from structlog.testing import capture_logs
 
 from app.domain.errors import CertificateBroken
-from app.domain.wording import Language
+from app.domain.language import Language
 from app.tls.certificates import PairPaths
 from app.tls.chain import ServedPair, assemble, read_content
 

@@ -8,9 +8,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.domain.finding import Level
+from app.doctor.finding import Level
+from app.doctor.tls.examination import Seen, examine_files
 from app.tls.certificates import PairPaths
-from app.tls.doctor.examination import Seen, examine_files
 from tests.authorities import DOMAIN, NOW, issue
 
 ROOT = issue("Root")

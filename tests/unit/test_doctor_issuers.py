@@ -11,8 +11,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
-from app.tls.aia import LARGEST_ANSWER, MOST_HOPS, NotFetched, fetch_issuers, issuer_urls
-from app.tls.download import download
+from app.doctor.tls.aia import LARGEST_ANSWER, MOST_HOPS, NotFetched, fetch_issuers, issuer_urls
+from app.doctor.tls.download import download
 from tests.authorities import DOMAIN, NOW, Issued, issue
 
 AT = "http://ca.example/{}"

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from app.doctor.finding import Level
+from app.doctor.tls import repair
+from app.doctor.tls.examination import Seen, examine_files
+from app.doctor.tls.repair import RepairRefused, fix_chain, fixes, needs_issuers
 from app.domain.errors import CertificateBroken
-from app.domain.finding import Level
-from app.domain.reader import Reader
-from app.tls import repair
+from app.files.access import Reader
 from app.tls.certificates import PairPaths
 from app.tls.chain import put_together, read_content
-from app.tls.doctor.examination import Seen, examine_files
-from app.tls.repair import RepairRefused, fix_chain, fixes, needs_issuers
 from tests.authorities import DOMAIN, NOW, Lineage, issue
 
 ADDRESS = "http://127.0.0.1/issuer.der"
@@ -273,7 +273,7 @@ def test_a_file_that_cannot_be_written_names_a_command_that_sudo_finds(
         raise PermissionError(errno.EACCES, "Permission denied")
 
     seen = look(lineage)
-    monkeypatch.setattr("app.tls.repair.rewrite", refuse)
+    monkeypatch.setattr("app.doctor.tls.repair.rewrite", refuse)
     (finding,) = fixes(lineage.paths, seen, [lineage.middle.certificate], "en")
     assert (finding.code, finding.command) == ("repair.unwritable", "sudo ./fix_ssl_certificate.sh")
     assert (Path(__file__).parents[2] / "fix_ssl_certificate.sh").is_file()

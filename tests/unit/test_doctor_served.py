@@ -9,9 +9,9 @@ from threading import Thread
 
 import pytest
 
-from app.domain.finding import Level
+from app.doctor.finding import Level
+from app.doctor.tls.served import examine_served
 from app.tls.chain import ServedPair, put_together, read_content
-from app.tls.doctor.served import examine_served
 from tests.authorities import DOMAIN, Lineage
 
 
@@ -106,7 +106,7 @@ def test_a_closed_port_names_the_command_that_starts_the_server() -> None:
 
 def test_a_port_that_keeps_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """A port that accepts and says nothing does not hold the doctor up."""
-    monkeypatch.setattr("app.tls.doctor.served.CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr("app.doctor.tls.served.CONNECT_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as server:
         (finding,) = examine_served(server.getsockname(), DOMAIN, None, "en")
     assert (finding.code, finding.level) == ("served.unreachable", Level.FAIL)

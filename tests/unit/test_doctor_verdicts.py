@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 from cryptography import x509
 
+from app.doctor.finding import Finding, Level
+from app.doctor.tls import files
+from app.doctor.tls.examination import Seen, examine_files
+from app.doctor.tls.voice import CATALOGUE
+from app.doctor.tls.words import REMEDIES
 from app.domain.errors import CertificateBroken
-from app.domain.finding import Finding, Level
-from app.domain.ownership import Ownership
-from app.domain.wording import Language
+from app.domain.language import Language
+from app.files.ownership import Ownership
 from app.tls import certificates
 from app.tls.causes import CAUSES
-from app.tls.doctor import files
-from app.tls.doctor.examination import Seen, examine_files
-from app.tls.doctor.voice import CATALOGUE
-from app.tls.doctor.words import REMEDIES
 from app.tls.live import LiveContext
 from tests.authorities import DOMAIN, NOW, Lineage, issue
 from tests.wrecks import CHAINS, FAIL, FILES, no_intermediate, self_signed, wrong_order

@@ -11,10 +11,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from structlog.testing import capture_logs
 
 from app.core.config import Settings
+from app.doctor.tls.doubts import doubts_about
 from app.domain.errors import CertificateBroken
 from app.main import load_certificate
 from app.tls.chain import put_together, read_content
-from app.tls.doubts import doubts_about
 from tests.authorities import DOMAIN, LIFE, NOW, Lineage
 from tests.wrecks import CHAINS
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from app.cli.doctor_report import show
-from app.domain.finding import Finding, Level
+from app.doctor.finding import Finding, Level
+from app.doctor.report import show
 
 WELL = Finding("disk.ok", Level.OK, "room enough")
 LATER = Finding("account.unpinned", Level.WARN, "not pinned", "Pin it.", "nano .env", fixable=True)

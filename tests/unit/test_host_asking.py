@@ -7,7 +7,7 @@ from typing import Never
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from app.host.asking import Target, name_let_in, reachable
+from app.doctor.host.asking import Target, name_let_in, reachable
 from app.server.hosts import HostGuard
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from app.host import commands
-from app.host.commands import Answer, run
+from app.doctor.host import commands
+from app.doctor.host.commands import Answer, run
 
 
 def test_code_and_both_streams_are_returned() -> None:

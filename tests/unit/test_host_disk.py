@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from app.domain.finding import Level
-from app.domain.ownership import Ownership
-from app.host import disk
-from app.host.disk import MIB, look_at_folders
+from app.doctor.finding import Level
+from app.doctor.host import disk
+from app.doctor.host.disk import MIB, look_at_folders
+from app.files.ownership import Ownership
 
 
 @dataclass

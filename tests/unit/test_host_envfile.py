@@ -12,10 +12,10 @@ from dotenv import dotenv_values
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from app.domain.finding import Level
-from app.domain.ownership import Ownership
-from app.host import envfile
-from app.host.envfile import look_at_env_file, mend_env_file
+from app.doctor.finding import Level
+from app.doctor.host import envfile
+from app.doctor.host.envfile import look_at_env_file, mend_env_file
+from app.files.ownership import Ownership
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 CANARY = "canary-7f3a"

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.host.commands import Answer, Run
-from app.host.firewall import look_at_firewall
+from app.doctor.host.commands import Answer, Run
+from app.doctor.host.firewall import look_at_firewall
 
 UFW = """Status: active
 Logging: on (low)

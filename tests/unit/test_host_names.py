@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.host.names import Resolve, look_up
+from app.doctor.host.names import Resolve, look_up
 
 NAME = "webhook.example.com"
 

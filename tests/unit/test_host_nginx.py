@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.domain.finding import Finding, Level
-from app.host.commands import Answer, Run
-from app.host.nginx import Front, Site, look_at_nginx, said_of_nginx, unreadable_certificate
-from app.host.nginx_files import configuration
-from app.host.nginx_syntax import Directive, read
+from app.doctor.finding import Finding, Level
+from app.doctor.host.commands import Answer, Run
+from app.doctor.host.nginx import Front, Site, look_at_nginx, said_of_nginx, unreadable_certificate
+from app.doctor.host.nginx_files import configuration
+from app.doctor.host.nginx_syntax import Directive, read
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "nginx"
 PATH = "/api/v1/avatar/status_update"

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.host.asking import Ask, Reply, Target
-from app.host.port import look_at_exposure, look_at_port, look_for_redirects
+from app.doctor.host.asking import Ask, Reply, Target
+from app.doctor.host.port import look_at_exposure, look_at_port, look_for_redirects
 
 NAME = "Aisha Bot FAL Webhook API"
 PATH = "/api/v1/avatar/status_update"

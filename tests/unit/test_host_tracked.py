@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from app.host.commands import Answer
-from app.host.tracked import look_for_tracked
+from app.doctor.host.commands import Answer
+from app.doctor.host.tracked import look_for_tracked
 
 
 @pytest.fixture

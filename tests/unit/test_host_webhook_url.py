@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.host.webhook_url import Place, compare
+from app.doctor.host.webhook_url import Place, compare
 
 PATH = "/api/v1/avatar/status_update"
 PLACE = Place("aibots.kz", PATH, ("aibots.kz", "*.aibots.kz", "localhost"), [8443])

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from app.domain.ownership import Entry, Ownership
+from app.files.ownership import Entry, Ownership
 
 NAMES = {0: "root", 1000: "operator", 999: "aisha"}
 HIDDEN = PermissionError(13, "Permission denied")

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from app.cli import pair
 from app.core.config import Settings
-from app.tls.aia import NotFetched
-from app.tls.doctor.examination import Seen, examine_files
+from app.doctor import cert_paths
+from app.doctor.tls.aia import NotFetched
+from app.doctor.tls.examination import Seen, examine_files
 from tests.authorities import DOMAIN, NOW, Lineage
 
 
@@ -35,16 +35,16 @@ def downloads(monkeypatch: pytest.MonkeyPatch, *moments: float) -> list[float]:
                 get("http://127.0.0.1/issuer.der")
         return []
 
-    monkeypatch.setattr(pair, "monotonic", lambda: next(clock))
-    monkeypatch.setattr(pair, "download", download)
-    monkeypatch.setattr(pair, "fetch_issuers", climb)
+    monkeypatch.setattr(cert_paths, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(cert_paths, "download", download)
+    monkeypatch.setattr(cert_paths, "fetch_issuers", climb)
     return given
 
 
 def test_the_whole_climb_has_one_deadline(seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each download gets its own time, and none more than is left of the minute."""
     given = downloads(monkeypatch, 100.0, 100.0, 150.0, 161.0)
-    assert pair.missing_issuers(seen, NOW) == []
+    assert cert_paths.missing_issuers(seen, NOW) == []
     assert given == [15.0, 10.0, 0.0]
 
 
@@ -52,7 +52,7 @@ def test_a_chain_that_lacks_nothing_fetches_nothing(tmp_path: Path, monkeypatch:
     """Nobody outside is asked for what is there."""
     lineage = Lineage(tmp_path)
     given = downloads(monkeypatch, 0.0, 0.0)
-    assert pair.missing_issuers(examine_files(lineage.paths, [DOMAIN], NOW, "en", lineage.roots), NOW) == []
+    assert cert_paths.missing_issuers(examine_files(lineage.paths, [DOMAIN], NOW, "en", lineage.roots), NOW) == []
     assert given == []
 
 
@@ -61,7 +61,7 @@ def test_a_certificate_without_an_address_fetches_nothing(tmp_path: Path, monkey
     lineage = Lineage(tmp_path)
     lineage.paths.ca_bundle.unlink()
     given = downloads(monkeypatch, 0.0, 0.0)
-    assert pair.missing_issuers(examine_files(lineage.paths, [DOMAIN], NOW, "en", lineage.roots), NOW) == []
+    assert cert_paths.missing_issuers(examine_files(lineage.paths, [DOMAIN], NOW, "en", lineage.roots), NOW) == []
     assert given == []
 
 
@@ -75,4 +75,4 @@ def test_a_certificate_without_an_address_fetches_nothing(tmp_path: Path, monkey
 )
 def test_the_names_are_the_domain_and_the_webhook_s_host(url: str | None, names: list[str]) -> None:
     """The certificate must cover API_DOMAIN and the host that fal calls, each once."""
-    assert pair.names_of(Settings(api_domain="aibots.kz", fal_webhook_url=url)) == names
+    assert cert_paths.names_of(Settings(api_domain="aibots.kz", fal_webhook_url=url)) == names

@@ -8,8 +8,7 @@ from importlib import import_module
 
 import pytest
 
-from app.domain.finding import Level
-from app.domain.wording import Catalogue, Wording, finding
+from app.doctor.finding import Catalogue, Level, Wording, finding
 from tests.docs.project import modules
 
 PLACE = re.compile(r"(?<!\{)\{(\w+)\}(?!\})")

@@ -16,8 +16,8 @@ from app.cli.demo.server import Program, running
 from app.db import desk
 from app.db.desk import Queue
 from app.db.engine import Database, open_database
+from app.domain.language import Language
 from app.domain.training import Trainer
-from app.domain.wording import Language
 from app.routers.fal_webhook import PATH
 from app.twins import bodies
 from app.twins.fal import FalTwin

@@ -1,6 +1,6 @@
 """What the demo says, in Russian and in English: for somebody who sees this server for the first time."""
 
-from app.domain.wording import Language, pick
+from app.domain.language import Language, pick
 
 WORDS: dict[str, tuple[str, str]] = {  # Russian, English
     "intro": (

@@ -1,0 +1,1 @@
+"""What can be said about fal from here: reachable, keys, addresses, our account."""

@@ -1,0 +1,65 @@
+"""One line of the doctor: what was looked at, how it stands, and the command that mends it; how each code is worded."""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from app.domain.language import Language, Words, pick
+
+EDIT_SETTINGS = "${{EDITOR:-nano}} .env"  # the command to every remedy that says what to write there
+
+
+class Level(StrEnum):
+    """How a finding stands. `warn` works today and will not for ever, `fail` does not work now."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One finding, worded in the operator's language.
+
+    `code` is stable and names the check and the cause (`chain.issuer_missing`). `remedy` is one sentence and `command`
+    what to run for it; both are empty where nothing is to be done. `fixable` tells that `--fix` would do it safely.
+    """
+
+    code: str
+    level: Level
+    text: str
+    remedy: str = ""
+    command: str = ""
+    fixable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """What a finding of one code says; `{name}` is filled in from the facts of the finding."""
+
+    level: Level
+    text: Words
+    remedy: Words = ("", "")
+    command: str = ""
+    fixable: bool = False
+
+
+Catalogue = Mapping[str, Wording]
+
+
+def finding(catalogue: Catalogue, code: str, language: Language, **facts: object) -> Finding:
+    """Word the finding `code`. In the command each fact is quoted for the shell: a path may hold anything.
+
+    Raises KeyError for a code or a fact that is not there.
+    """
+    wording = catalogue[code]
+    quoted = {name: shlex.quote(str(fact)) for name, fact in facts.items()}
+    return Finding(
+        code=code,
+        level=wording.level,
+        text=pick(wording.text, language).format(**facts),
+        remedy=pick(wording.remedy, language).format(**facts),
+        command=wording.command.format(**quoted),
+        fixable=wording.fixable,
+    )

@@ -1,0 +1,100 @@
+"""Room on the disks, and whether we may write there."""
+
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from app.doctor.finding import Catalogue, Finding, Level, Wording, finding
+from app.domain.language import Language
+from app.files.ownership import ownership_of
+
+MIB = 1 << 20
+FULL = 100 * MIB  # below this the next burst of deliveries may not fit
+LOW = 1024 * MIB
+LOW_SHARE = 0.10
+
+WORDS: Catalogue = {
+    "disk.ok": Wording(Level.OK, ("{folder}: свободно {free} МиБ", "{folder}: {free} MiB free")),
+    "disk.low": Wording(
+        Level.WARN,
+        ("{folder}: свободно {free} МиБ, {percent} % диска", "{folder}: {free} MiB free, {percent} % of the disk"),
+        ("Освободите место: вот что занимает больше всего.", "Make room; this shows what takes most of it."),
+        "sudo du -xh --max-depth=2 {folder} | sort -h | tail",
+    ),
+    "disk.full": Wording(
+        Level.FAIL,
+        (
+            "{folder}: свободно {free} МиБ; когда место кончится, доставки встретит 503",
+            "{folder}: {free} MiB free; once it is used up, deliveries meet 503",
+        ),
+        ("Освободите место: вот что занимает больше всего.", "Make room; this shows what takes most of it."),
+        "sudo du -xh --max-depth=2 {folder} | sort -h | tail",
+    ),
+    "disk.unwritable": Wording(
+        Level.FAIL,
+        ("{folder}: сюда нельзя писать", "{folder}: not writable for us"),
+        (
+            "Отдайте папку тому, под кем работает сервер.",
+            "Give the folder to the account that the server runs under.",
+        ),
+        "sudo chown -R {account} {folder}",
+    ),
+    "disk.foreign": Wording(
+        Level.WARN,
+        (
+            "{folder}: принадлежит {account} и для нас закрыта; может ли писать сервер, отсюда не видно",
+            "{folder}: belongs to {account} and is closed to us; whether the server may write cannot be told from here",
+        ),
+        ("Спросите от имени {account}.", "Ask as {account}."),
+        "sudo -u {sudo_name} {python} -m app.cli doctor",
+    ),
+}
+
+
+class Usage(Protocol):
+    """What `shutil.disk_usage` tells: bytes."""
+
+    @property
+    def total(self) -> int:
+        """The size of the disk, bytes."""
+        ...
+
+    @property
+    def free(self) -> int:
+        """What is free for us, bytes."""
+        ...
+
+
+def look_at_folders(
+    folders: Iterable[Path], language: Language, *, usage: Callable[[Path], Usage] = shutil.disk_usage
+) -> list[Finding]:
+    """Judge each folder; one that is not there yet is judged by where it would be made."""
+    there = [
+        # os.path.exists takes what is behind a closed folder for absent, where Path.exists raises.
+        next(path for path in (folder, *folder.parents) if os.path.exists(path))  # noqa: PTH110  as said above
+        for folder in map(Path.absolute, folders)
+    ]
+    return [_judge(folder, language, usage) for folder in dict.fromkeys(there)]
+
+
+def _judge(there: Path, language: Language, usage: Callable[[Path], Usage]) -> Finding:
+    if not os.access(there, os.W_OK | os.X_OK):
+        return _closed(there, language)
+    room = usage(there)
+    share = room.free / max(room.total, 1)
+    code = "disk.full" if room.free < FULL else "disk.low" if room.free < LOW or share < LOW_SHARE else "disk.ok"
+    return finding(WORDS, code, language, folder=there, free=room.free // MIB, percent=round(share * 100))
+
+
+def _closed(folder: Path, language: Language) -> Finding:
+    whose = ownership_of(folder)
+    if whose.is_foreign:
+        facts = {"account": whose.owner, "sudo_name": whose.sudo_name, "python": sys.executable}
+        return finding(WORDS, "disk.foreign", language, folder=folder, **facts)
+    found = finding(WORDS, "disk.unwritable", language, folder=folder, account=whose.heir)
+    return replace(found, command=f"chmod u+rwx {shlex.quote(str(folder))}") if whose.is_ours else found

@@ -1,0 +1,231 @@
+"""The `.env` file: who may read it, and what systemd and docker would read in it instead of us."""
+
+import os
+import re
+import shlex
+import stat
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from io import StringIO
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+from app.doctor.finding import Catalogue, Finding, Level, Wording, finding
+from app.doctor.host.unit import FOLDER as UNITS
+from app.doctor.host.unit import reader_of
+from app.domain.language import Language, pick
+from app.files.access import Reader
+from app.files.ownership import ROOT, ownership_of
+from app.files.place import put
+
+OTHERS = stat.S_IROTH | stat.S_IWOTH
+ALL_OF_OTHERS = stat.S_IRWXO
+
+# A quoted value with what may stand around it, as python-dotenv reads it.
+_QUOTED = re.compile(r"^(\s*(?:export\s+)?)([A-Za-z_]\w*)(\s*=\s*)(['\"])(.*)\4(\s*|\s+#.*)$")
+_COMMENTED = re.compile(r"^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*[^'\"#\s][^#]*\s#")
+_EXPORTED = re.compile(r"^\s*export\s+([A-Za-z_]\w*)\s*=")
+_PLAIN = re.compile(r"[^\s'\"#$\\`]+")  # what every reader reads alike without quotes
+
+WORDS: Catalogue = {
+    "envfile.ok": Wording(Level.OK, ("{file} читают все одинаково", "{file} is read alike by everyone")),
+    "envfile.absent": Wording(
+        Level.OK,
+        ("{file} нет: настройки из окружения и по умолчанию", "there is no {file}: environment and defaults count"),
+    ),
+    "envfile.unreadable": Wording(
+        Level.WARN,
+        ("{file} не читается ({reason})", "{file} cannot be read ({reason})"),
+        ("Отдайте файл тому, под кем работает сервер.", "Give the file to the account that the server runs under."),
+        "sudo chown {account} {file}",
+    ),
+    "envfile.foreign": Wording(
+        Level.WARN,
+        (
+            "{file} принадлежит {account} и для нас закрыт; читает ли его сервер, отсюда не видно",
+            "{file} belongs to {account} and is closed to us; whether the server reads it cannot be told from here",
+        ),
+        ("Спросите от имени {account}.", "Ask as {account}."),
+        "sudo -u {sudo_name} {python} -m app.cli doctor",
+    ),
+    "envfile.world_readable": Wording(
+        Level.WARN,
+        ("{file} доступен всем на этой машине", "{file} is open to everyone on this machine"),
+        ("Оставьте его владельцу и группе.", "Leave it to its owner and group."),
+        "chmod o= {file}",
+        fixable=True,
+    ),
+    "envfile.quoted": Wording(
+        Level.WARN,
+        (
+            (
+                "{file}, строки {lines}: кавычки вокруг {names}. Здесь и в systemd они снимаются, "
+                "а docker --env-file делает их частью значения"
+            ),
+            (
+                "{file}, lines {lines}: quotes around {names}. They are taken off here and by systemd, "
+                "while docker --env-file makes them part of the value"
+            ),
+        ),
+        ("Уберите кавычки.", "Take the quotes off."),
+        "aisha-webhook doctor --fix",
+        fixable=True,
+    ),
+    "envfile.commented": Wording(
+        Level.WARN,
+        (
+            (
+                "{file}, строки {lines}: примечание после {names}. Здесь оно отрезается, "
+                "а systemd и docker --env-file берут его в значение"
+            ),
+            (
+                "{file}, lines {lines}: a comment behind {names}. It is cut off here, "
+                "while systemd and docker --env-file take it into the value"
+            ),
+        ),
+        ("Перенесите примечание на свою строку.", "Put the comment on a line of its own."),
+        "${{EDITOR:-nano}} {file}",
+    ),
+    "envfile.exported": Wording(
+        Level.WARN,
+        (
+            "{file}, строки {lines}: export перед {names}. Здесь оно пропускается, systemd и docker его не знают",
+            "{file}, lines {lines}: export before {names}. It is skipped here; systemd and docker do not know it",
+        ),
+        ("Уберите слово export.", "Take the word export away."),
+        "sed -i.bak 's/^ *export  *//' {file}",
+    ),
+    "envfile.fixed": Wording(Level.OK, ("{file}: сделано: {done}", "{file}: done: {done}")),
+}
+DONE = {
+    "closed": ("права {closed:o} вместо {mode:o}", "mode {closed:o} instead of {mode:o}"),
+    "unquoted": ("кавычки сняты, прежний файл: {backup}", "quotes taken off, the former file: {backup}"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    number: int
+    name: str
+
+
+def look_at_env_file(path: Path, language: Language, units: Path = UNITS) -> list[Finding]:
+    """Judge permissions and spelling of `.env`; no value is ever part of a finding.
+
+    The unit in the folder `units` tells who reads the file; without one the owner of its folder is taken for that.
+    """
+    try:
+        facts = path.stat()
+        lines = path.read_text("utf-8-sig", errors="replace").splitlines()
+    except FileNotFoundError:
+        return [finding(WORDS, "envfile.absent", language, file=path)]
+    except OSError as error:
+        return [_unreadable(path, error, language)]
+    found = []
+    if facts.st_mode & OTHERS:
+        found.append(_open_to_all(path, facts, reader_of(units), language))
+    for code, hits in (
+        ("envfile.quoted", [_Line(n, m[2]) for n, line in enumerate(lines, 1) if (m := _QUOTED.match(line))]),
+        ("envfile.commented", [_Line(n, m[1]) for n, line in enumerate(lines, 1) if (m := _COMMENTED.match(line))]),
+        ("envfile.exported", [_Line(n, m[1]) for n, line in enumerate(lines, 1) if (m := _EXPORTED.match(line))]),
+    ):
+        if hits:
+            numbers = ", ".join(str(hit.number) for hit in hits)
+            names = ", ".join(hit.name for hit in hits)
+            found.append(finding(WORDS, code, language, file=path, lines=numbers, names=names))
+    return found or [finding(WORDS, "envfile.ok", language, file=path)]
+
+
+def _open_to_all(path: Path, facts: os.stat_result, reader: Reader | None, language: Language) -> Finding:
+    found = finding(WORDS, "envfile.world_readable", language, file=path)
+    if not _locks_out(facts, path, reader):
+        return found
+    file = shlex.quote(str(path))
+    if reader is not None:
+        command = f"sudo chgrp {shlex.quote(reader.group)} {file} && sudo chmod g+r,o= {file}"
+    else:
+        folder = path.absolute().parent.stat()
+        command = f"sudo chown {folder.st_uid}:{folder.st_gid} {file} && sudo chmod o= {file}"
+    return replace(found, command=command, fixable=False)
+
+
+def _locks_out(facts: os.stat_result, path: Path, reader: Reader | None) -> bool:
+    """Tell whether, once closed, the server could not read it.
+
+    Where its account is not known: whether only root could, while the folder (likely the server's) is another's.
+    """
+    if reader is not None:
+        closed = facts.st_mode & ~ALL_OF_OTHERS
+        return reader.would_lose(before=facts.st_mode, after=closed, uid=facts.st_uid, gid=facts.st_gid)
+    return facts.st_uid == facts.st_gid == ROOT != path.absolute().parent.stat().st_uid
+
+
+def _unreadable(path: Path, error: OSError, language: Language) -> Finding:
+    whose = ownership_of(path)
+    if whose.is_foreign:
+        facts = {"account": whose.owner, "sudo_name": whose.sudo_name, "python": sys.executable}
+        return finding(WORDS, "envfile.foreign", language, file=path, **facts)
+    return finding(WORDS, "envfile.unreadable", language, file=path, account=whose.heir, reason=error.strerror or "")
+
+
+def mend_env_file(path: Path, now: datetime, language: Language, units: Path = UNITS) -> list[Finding]:
+    """Close the file to others, and take quotes off where every reader then reads the same; tell what was done.
+
+    The group may read what it could: the server may be reading the file through it. One that the server of the unit in
+    `units` reads as one of the others is left alone, and the look says what to run. The former file stays beside it as
+    `.env.<moment>.bak` with the same owner and mode. A file that is a link
+    belongs to somebody else and is left alone. Raises OSError.
+    """
+    if path.is_symlink() or not path.is_file():
+        return []
+    mended = _mended(path, now, reader_of(units), language)
+    return [finding(WORDS, "envfile.fixed", language, file=path, done=done) for done in mended]
+
+
+def _mended(path: Path, now: datetime, reader: Reader | None, language: Language) -> Iterator[str]:
+    # Started by root in a folder of somebody else's, a path may turn into a link meanwhile; a descriptor cannot.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        facts = os.fstat(descriptor)
+        mode = stat.S_IMODE(facts.st_mode)
+        closed = mode & ~ALL_OF_OTHERS
+        if mode & OTHERS:
+            if _locks_out(facts, path, reader):
+                return
+            os.fchmod(descriptor, closed)
+            yield pick(DONE["closed"], language).format(mode=mode, closed=closed)
+    finally:
+        os.close(descriptor)
+    before = path.read_bytes()
+    after = b"".join(_unquoted(line) for line in before.splitlines(keepends=True))
+    if after != before and _values(after) == _values(before):
+        backup = path.with_name(f"{path.name}.{now:%Y%m%dT%H%M%SZ}.bak")
+        _write(backup, before, like=path)
+        _write(path, after, like=path)
+        yield pick(DONE["unquoted"], language).format(backup=backup)
+
+
+def _unquoted(line: bytes) -> bytes:
+    try:
+        text = line.decode()
+    except UnicodeDecodeError:
+        return line
+    body = text.rstrip("\r\n")
+    match = _QUOTED.match(body)
+    if match is None or not _PLAIN.fullmatch(match[5]):
+        return line
+    return (match.expand(r"\1\2\3\5\6") + text[len(body) :]).encode()
+
+
+def _values(content: bytes) -> dict[str, str | None]:
+    """Read the values as the server does: a line may turn out to stand inside a longer value."""
+    return dotenv_values(stream=StringIO(content.decode("utf-8-sig", errors="replace")), interpolate=False)
+
+
+def _write(path: Path, content: bytes, *, like: Path) -> None:
+    """Put a file in place in one step, owned as `like` is, with its mode but closed to others."""
+    facts = like.stat()
+    put(path, content, mode=stat.S_IMODE(facts.st_mode) & ~ALL_OF_OTHERS, owner=(facts.st_uid, facts.st_gid))

@@ -1,0 +1,84 @@
+"""Whether the name that fal is to call leads to an address that fal may call.
+
+Source: fal sends nothing to private targets (docs/fal.md).
+"""
+
+import socket
+from collections.abc import Callable, Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
+
+from app.doctor.finding import Catalogue, Finding, Level, Wording, finding
+from app.domain.language import Language
+
+HOSTS_FILE = Path("/etc/hosts")
+
+Resolve = Callable[[str], Sequence[str]]
+
+WORDS: Catalogue = {
+    "dns.ok": Wording(Level.OK, ("{name} ведёт на {addresses}", "{name} leads to {addresses}")),
+    "dns.unresolvable": Wording(
+        Level.FAIL,
+        ("имя {name} не находится ({reason})", "the name {name} is not found ({reason})"),
+        (
+            "Пропишите у регистратора запись A на адрес этой машины или исправьте API_DOMAIN.",
+            "Give the name an A record with this machine's address at your registrar, or correct API_DOMAIN.",
+        ),
+        "dig +short {name} A",
+    ),
+    "dns.private": Wording(
+        Level.FAIL,
+        (
+            "{name} ведёт на {addresses}: внутренний адрес, туда fal не отправляет ничего",
+            "{name} leads to {addresses}: a private address, and fal sends nothing there",
+        ),
+        (
+            "Пусть запись A называет внешний адрес машины (его показывает команда).",
+            "Let the A record name the machine's public address (the command shows it).",
+        ),
+        "curl -4 https://ifconfig.me",
+    ),
+    "dns.hosts_file": Wording(
+        Level.WARN,
+        (
+            "{name} записано в {file} ({addresses}): что видит fal, отсюда не узнать",
+            "{name} stands in {file} ({addresses}): what fal sees cannot be told from here",
+        ),
+        ("Спросите внешний DNS; там должен быть внешний адрес.", "Ask a public DNS; it must name a public address."),
+        "dig +short {name} A @1.1.1.1",
+    ),
+}
+
+
+def resolve(name: str) -> list[str]:
+    """Return every address of a name, as this machine sees it. Raises OSError."""
+    found = socket.getaddrinfo(name, 443, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def look_up(
+    name: str, language: Language, *, resolve: Resolve = resolve, hosts_file: Path = HOSTS_FILE
+) -> list[Finding]:
+    """Judge where `name` (API_DOMAIN: a host name or an IP) leads."""
+    try:
+        addresses = resolve(name)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        return [finding(WORDS, "dns.unresolvable", language, name=name, reason=reason)]
+    shown = ", ".join(addresses)
+    if _stands_in(hosts_file, name):
+        return [finding(WORDS, "dns.hosts_file", language, name=name, file=hosts_file, addresses=shown)]
+    public = all(_address(address).is_global for address in addresses)
+    return [finding(WORDS, "dns.ok" if public else "dns.private", language, name=name, addresses=shown)]
+
+
+def _address(text: str) -> IPv4Address | IPv6Address:
+    return ip_address(text.partition("%")[0])
+
+
+def _stands_in(hosts_file: Path, name: str) -> bool:
+    try:
+        lines = hosts_file.read_text(errors="replace").splitlines()
+    except OSError:
+        return False
+    return any(name.lower() in line.partition("#")[0].lower().split()[1:] for line in lines)

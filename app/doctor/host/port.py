@@ -1,0 +1,166 @@
+"""Who answers on our port, and that nobody on the way redirects.
+
+Source: a 3xx ends fal's delivery for good (docs/fal.md).
+"""
+
+import http.client
+import json
+import socket
+from ipaddress import ip_address
+from typing import Any
+
+from app.doctor.finding import EDIT_SETTINGS, Catalogue, Finding, Level, Wording, finding
+from app.doctor.host.asking import SECONDS, Ask, Reply, Target, ask
+from app.domain.language import Language
+
+PROBE = b'{"test": true}'  # stored nowhere, answered 200 by the webhook
+
+WORDS: Catalogue = {
+    "port.ours": Wording(Level.OK, ("порт {port}: отвечает наш сервер", "port {port}: our server answers")),
+    "port.silent": Wording(
+        Level.FAIL,
+        ("порт {port}: никто не слушает", "port {port}: nobody listens"),
+        ("Запустите сервер; если не стартует, причина в его выводе.", "Start the server; if it ends, it says why."),
+        "sudo systemctl start aisha-webhook-api || make run",
+    ),
+    "port.foreign": Wording(
+        Level.FAIL,
+        ("порт {port}: отвечает не наш сервер ({reason})", "port {port}: another server answers ({reason})"),
+        (
+            "Посмотрите, кто занял порт, остановите его или смените API_PORT.",
+            "See who holds the port; stop it or change API_PORT.",
+        ),
+        "sudo ss -ltnp sport = :{port}",
+    ),
+    "port.any": Wording(
+        Level.WARN,
+        ("API_PORT=0: порт каждый раз другой, fal его не найдёт", "API_PORT=0: another port each time, lost to fal"),
+        ("Напишите в .env: API_PORT=8443", "Write into .env: API_PORT=8443"),
+        EDIT_SETTINGS,
+    ),
+    "port.loopback_only": Wording(
+        Level.WARN,
+        (
+            "API_HOST={host}: снаружи сервер не виден, а nginx сюда не ведёт",
+            "API_HOST={host}: the server is not seen from outside, and no nginx leads here",
+        ),
+        (
+            "Напишите в .env API_HOST=0.0.0.0 или поставьте перед сервером nginx.",
+            "Write API_HOST=0.0.0.0 into .env, or put nginx in front of the server.",
+        ),
+        EDIT_SETTINGS,
+    ),
+    "port.no_tls": Wording(
+        Level.FAIL,
+        (
+            "SSL_ENABLED=false, и перед сервером нет nginx: fal нужен https://",
+            "SSL_ENABLED=false and no nginx in front of the server: fal needs https://",
+        ),
+        ("Напишите в .env: SSL_ENABLED=true", "Write into .env: SSL_ENABLED=true"),
+        EDIT_SETTINGS,
+    ),
+    "webhook.answers": Wording(
+        Level.OK, ("{where}: вебхук отвечает без перенаправлений", "{where}: the webhook answers without a redirect")
+    ),
+    "webhook.redirected": Wording(
+        Level.FAIL,
+        (
+            "{where}: {method} получает {status} на {location}; после 3xx fal больше не пробует",
+            "{where}: {method} gets {status} to {location}; after a 3xx fal never tries again",
+        ),
+        (
+            "Уберите перенаправление для этого пути или дайте fal конечный адрес.",
+            "Take the redirect off this path, or give fal the final address.",
+        ),
+        "sudo nginx -T | grep -nE 'return 30|rewrite'",
+    ),
+    "webhook.odd": Wording(
+        Level.WARN,
+        (
+            "{where}: на пробный POST ответ {status} вместо 200: {hint}",
+            "{where}: a probing POST is answered {status} instead of 200: {hint}",
+        ),
+        ("Посмотрите ответ целиком.", "Look at the whole answer."),
+        "curl -k -X POST {url} -H 'Content-Type: application/json' -d '{{\"test\": true}}'",
+    ),
+    "webhook.unreachable": Wording(
+        Level.WARN,
+        (
+            "{where}: отсюда не открывается ({reason}); некоторые сети не пускают машину к её же внешнему адресу",
+            "{where}: not reached from here ({reason}); some networks keep a machine from its own public address",
+        ),
+        ("Проверьте с другой машины.", "Try from another machine."),
+        "curl -k -X POST {url} -H 'Content-Type: application/json' -d '{{\"test\": true}}'",
+    ),
+}
+
+
+def is_open(address: str, port: int) -> bool:
+    """Tell whether anybody listens."""
+    try:
+        with socket.create_connection((address, port), timeout=SECONDS):
+            return True
+    except OSError:
+        return False
+
+
+def look_at_port(target: Target, service_name: str, language: Language, *, ask: Ask = ask) -> list[Finding]:
+    """Ask whoever listens on our port for `/health`; `target` bears a name that is let in (asking.name_let_in)."""
+    if target.port == 0:
+        return [finding(WORDS, "port.any", language)]
+    if not is_open(target.address, target.port):
+        return [finding(WORDS, "port.silent", language, port=target.port)]
+    try:
+        reply = ask(target, "GET", "/health", None)
+    except (OSError, http.client.HTTPException) as error:
+        return [finding(WORDS, "port.foreign", language, port=target.port, reason=_reason(error))]
+    document = _document(reply)
+    if document.get("service") == service_name and document.get("status") == "healthy":
+        return [finding(WORDS, "port.ours", language, port=target.port)]
+    reason = f"/health: {reply.status}"
+    return [finding(WORDS, "port.foreign", language, port=target.port, reason=reason)]
+
+
+def look_at_exposure(api_host: str, *, tls: bool, is_fronted: bool, language: Language) -> list[Finding]:
+    """Judge API_HOST and SSL_ENABLED: what is hidden or plain needs a proxy in front."""
+    if is_fronted:
+        return []
+    try:
+        hidden = ip_address(api_host).is_loopback
+    except ValueError:
+        hidden = api_host == "localhost"
+    found = [] if tls else [finding(WORDS, "port.no_tls", language)]
+    return [*found, finding(WORDS, "port.loopback_only", language, host=api_host)] if hidden else found
+
+
+def look_for_redirects(target: Target, path: str, language: Language, *, ask: Ask = ask) -> list[Finding]:
+    """Call the webhook as fal would (POST) and as a browser does (GET): neither may be sent elsewhere."""
+    scheme = "https" if target.tls else "http"
+    url = f"{scheme}://{target.host_header}{path}"
+    where = url if target.address == target.name else f"{url} ({target.address}:{target.port})"
+    replies = {}
+    try:
+        for method, body in (("GET", None), ("POST", PROBE)):
+            replies[method] = reply = ask(target, method, path, body)
+            if 300 <= reply.status < 400:  # noqa: PLR2004  the redirects of HTTP
+                facts = {"method": method, "status": reply.status, "location": reply.location or "?"}
+                return [finding(WORDS, "webhook.redirected", language, where=where, **facts)]
+    except (OSError, http.client.HTTPException) as error:
+        return [finding(WORDS, "webhook.unreachable", language, where=where, url=url, reason=_reason(error))]
+    probed = replies["POST"]
+    if probed.status != http.client.OK or _document(probed).get("test") is not True:
+        hint = str(_document(probed).get("code", "?"))
+        return [finding(WORDS, "webhook.odd", language, where=where, url=url, status=probed.status, hint=hint)]
+    return [finding(WORDS, "webhook.answers", language, where=where)]
+
+
+def _document(reply: Reply) -> dict[str, Any]:
+    try:
+        document = json.loads(reply.body)
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or getattr(error, "reason", None) or type(error).__name__

@@ -1,0 +1,43 @@
+"""Whether a secret's file is in git, where everyone who clones reads it."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from app.doctor.finding import Catalogue, Finding, Level, Wording, finding
+from app.doctor.host.commands import Run, run
+from app.domain.language import Language
+
+# Another's repository may name programs for git to start; as root that would be their program under our name.
+HARMLESS = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "safe.directory=*")
+
+WORDS: Catalogue = {
+    "git.clean": Wording(Level.OK, ("секретов в git нет", "no secret is in git")),
+    "git.tracked": Wording(
+        Level.FAIL,
+        (
+            "{file} в git: его читает каждый, у кого есть копия репозитория",
+            "{file} is in git: everyone with a copy of the repository reads it",
+        ),
+        (
+            "Уберите файл из git, затем смените секрет: в истории он остаётся.",
+            "Take the file out of git, then replace the secret: the history keeps the old one.",
+        ),
+        "git -C {folder} rm --cached -- {name}",
+    ),
+}
+
+
+def look_for_tracked(files: Iterable[Path], language: Language, *, run: Run = run) -> list[Finding]:
+    """Name each of these files that git tracks; without git, or outside a repository, none is."""
+    tracked = [path for path in files if path.exists() and _is_tracked(path.absolute(), run)]
+    if not tracked:
+        return [finding(WORDS, "git.clean", language)]
+    return [
+        finding(WORDS, "git.tracked", language, file=path, folder=path.absolute().parent, name=path.name)
+        for path in tracked
+    ]
+
+
+def _is_tracked(path: Path, run: Run) -> bool:
+    answer = run(["git", *HARMLESS, "-C", str(path.parent), "ls-files", "--error-unmatch", "--", path.name])
+    return answer is not None and answer.code == 0

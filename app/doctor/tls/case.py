@@ -1,0 +1,31 @@
+"""One examination of files that make a pair: everything the judges look at."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from cryptography import x509
+
+from app.domain.language import Language
+from app.tls.certificates import PairPaths
+from app.tls.chain import ServedPair
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """The pair, the certificates of both files in their order, and by whom and when they are to be believed.
+
+    `names` are those the world calls the server by, `renewal` is the command that gets a new certificate,
+    `rewritable` whether the certificate's file may be put in order by us.
+    """
+
+    paths: PairPaths
+    pair: ServedPair
+    own: tuple[x509.Certificate, ...]
+    bundle: tuple[x509.Certificate, ...]
+    names: Sequence[str]
+    now: datetime
+    roots: Sequence[x509.Certificate]
+    rewritable: bool
+    renewal: str
+    language: Language

@@ -1,0 +1,191 @@
+"""What the doctor says of the certificate's files, dates, names and keys."""
+
+from app.doctor.finding import Catalogue, Level, Wording
+from app.domain.language import Words
+
+# What to do about each cause in CAUSES, beside the command that stands there.
+REMEDIES: dict[str, Words] = {
+    "missing": ("Верните файл из копии или создайте новую пару.", "Restore the file from a copy or make a new pair."),
+    "twin_missing": (
+        "Верните файл из копии или создайте новую пару.",
+        "Restore the file from a copy or make a new pair.",
+    ),
+    "dangling": (
+        "Верните файл, на который ведёт ссылка, или создайте новую пару.",
+        "Put back the file that the link leads to, or make a new pair.",
+    ),
+    "unreadable": ("Дайте серверу читать файл.", "Let the server read the file."),
+    "foreign": ("Спросите от имени владельца файла.", "Ask as the owner of the file."),
+    "foreign_folder": ("Создайте пару от имени владельца папки.", "Make the pair as the owner of the folder."),
+    "unwritable": ("Дайте серверу писать в папку.", "Let the server write into the folder."),
+    "too_large": ("Верните файл из копии или создайте новую пару.", "Restore the file from a copy or make a new pair."),
+    "empty": ("Верните файл из копии или создайте новую пару.", "Restore the file from a copy or make a new pair."),
+    "der_certificate": ("Переведите файл в PEM.", "Convert the file to PEM."),
+    "der_key": ("Переведите файл в PEM.", "Convert the file to PEM."),
+    "encrypted": ("Снимите пароль с ключа.", "Take the password off the key."),
+    "no_certificate": (
+        "Верните файл из копии или создайте новую пару.",
+        "Restore the file from a copy or make a new pair.",
+    ),
+    "no_key": ("Верните файл из копии или создайте новую пару.", "Restore the file from a copy or make a new pair."),
+    "key_not_certificate": ("Похоже, файлы перепутаны местами.", "The two files were probably swapped."),
+    "certificate_not_key": ("Похоже, файлы перепутаны местами.", "The two files were probably swapped."),
+    "cut_short": ("Скопируйте файл заново, целиком.", "Copy the file again, to its end."),
+    "damaged": ("Верните файл из копии или создайте новую пару.", "Restore the file from a copy or make a new pair."),
+    "mismatch": (
+        "Найдите ключ, с которым запрашивали сертификат, или создайте новую пару.",
+        "Find the key the certificate was requested with, or make a new pair.",
+    ),
+    "odd": ("Закажите новый сертификат.", "Order a new certificate."),
+    "early": (
+        "Проверьте часы этой машины; если они верны, подождите: сервер возьмёт его сам.",
+        "Look at the clock of this machine; if it is right, wait: the server will take it by itself.",
+    ),
+    "expired": (
+        "Похоже, вместо нового сертификата положен старый: возьмите новый.",
+        "An old certificate was probably put in place of the new one: take the new one.",
+    ),
+    "starved": (
+        "Если само не пройдёт, поднимите LimitNOFILE= службы или освободите память.",
+        "If it does not pass by itself, raise LimitNOFILE= of the service or free some memory.",
+    ),
+    "refused": ("Верните файл из копии или создайте новую пару.", "Restore the file from a copy or make a new pair."),
+}
+FILE_WORDS: Catalogue = {
+    "files.ok": Wording(
+        Level.OK, ("{cert} и {key} читаются и подходят друг другу", "{cert} and {key} can be read and belong together")
+    ),
+    "files.byte_order_mark": Wording(
+        Level.WARN,
+        (
+            "{file} начинается с метки BOM: мы читаем его и так, nginx и openssl — нет",
+            "{file} begins with a byte order mark: it is read all the same, but not by nginx and openssl",
+        ),
+        ("Перепишите файл обычным текстом.", "Rewrite the file as plain text."),
+        command="sed -i '1s/^\\xEF\\xBB\\xBF//' {file}",
+    ),
+    "files.windows_lines": Wording(
+        Level.WARN,
+        (
+            "{file} записан с концами строк Windows (CRLF): он читается и так",
+            "{file} has the line ends of Windows (CRLF): it is read all the same",
+        ),
+        ("Перепишите файл обычным текстом.", "Rewrite the file as plain text."),
+        command="sed -i 's/\\r$//' {file}",
+    ),
+    "files.key_open": Wording(
+        Level.WARN,
+        (
+            "{file}: закрытый ключ доступен не только владельцу и группе (права {mode})",
+            "{file}: the private key is open to others than its owner and group (mode {mode})",
+        ),
+        ("Оставьте чтение владельцу и группе.", "Let its owner and group read it, nobody else."),
+        command="chmod o=,g-w {file}",
+    ),
+}
+DATE_WORDS: Catalogue = {
+    "dates.ok": Wording(Level.OK, ("срок до {until}, осталось {days} дн.", "valid until {until}, {days} days left")),
+    "dates.ends_soon": Wording(
+        Level.WARN,
+        (
+            "срок кончается {until}, осталось {days} дн.: меньше трети; продление, похоже, не сработало",
+            "it ends on {until}, {days} days left: less than a third; renewal seems not to have worked",
+        ),
+        (
+            "Продлите сертификат сейчас и проверьте автоматическое продление.",
+            "Renew it now and look at the automatic renewal.",
+        ),
+    ),
+    "dates.ends_now": Wording(
+        Level.FAIL,
+        (
+            "срок кончается {until}, осталось {days} дн.: меньше шестой части",
+            "it ends on {until}, {days} days left: less than a sixth",
+        ),
+        ("Продлите сертификат сегодня.", "Renew it today."),
+    ),
+    "dates.expired": Wording(
+        Level.FAIL,
+        ("срок вышел {until}: клиенты отказываются соединяться", "it expired on {until}: clients refuse to connect"),
+        ("Получите новый сертификат.", "Get a new certificate."),
+    ),
+    "dates.not_yet_valid": Wording(
+        Level.FAIL,
+        ("сертификат начнёт действовать только {since}", "it becomes valid only on {since}"),
+        (
+            "Проверьте часы этой машины; если они верны, подождите или поставьте прежний сертификат.",
+            "Look at the clock of this machine; if it is right, wait or put the previous certificate back.",
+        ),
+        command="timedatectl",
+    ),
+    "dates.issuer_expired": Wording(
+        Level.FAIL,
+        (
+            "промежуточный «{subject}» просрочен с {until}: цепочке не поверят",
+            'the intermediate "{subject}" expired on {until}: the chain will not be believed',
+        ),
+        ("Возьмите у издателя нынешний промежуточный.", "Get the present intermediate from the issuer."),
+    ),
+}
+NAME_WORDS: Catalogue = {
+    "names.ok": Wording(Level.OK, ("имена: {names}", "names: {names}")),
+    "names.uncovered": Wording(
+        Level.FAIL,
+        (
+            "сертификат выдан на {names}, а не на {name}: fal и curl откажутся",
+            "the certificate is for {names}, not for {name}: fal and curl will refuse it",
+        ),
+        (
+            "Закажите сертификат на {name} или исправьте API_DOMAIN и FAL_WEBHOOK_URL.",
+            "Order a certificate for {name}, or put API_DOMAIN and FAL_WEBHOOK_URL right.",
+        ),
+    ),
+    "names.none": Wording(
+        Level.FAIL,
+        (
+            "в сертификате нет имён (subjectAltName); имя из CN клиенты давно не читают",
+            "the certificate has no names (subjectAltName); clients no longer read the common name",
+        ),
+        ("Закажите сертификат на {name}.", "Order a certificate for {name}."),
+    ),
+}
+KEY_WORDS: Catalogue = {
+    "keys.ok": Wording(Level.OK, ("ключ {key_type}, подпись {digest}", "key {key_type}, signature {digest}")),
+    "keys.rsa_short": Wording(
+        Level.FAIL,
+        (
+            "«{subject}»: ключ RSA {bits} бит, клиенты и сам OpenSSL требуют 2048",
+            '"{subject}": the RSA key has {bits} bits, clients and OpenSSL itself ask for 2048',
+        ),
+        ("Закажите новый сертификат.", "Order a new certificate."),
+    ),
+    "keys.curve": Wording(
+        Level.FAIL,
+        (
+            "«{subject}»: кривая {curve}; клиенты знают P-256, P-384, P-521",
+            '"{subject}": the curve is {curve}; clients know P-256, P-384, P-521',
+        ),
+        ("Закажите новый сертификат.", "Order a new certificate."),
+    ),
+    "keys.ed25519": Wording(
+        Level.WARN,
+        (
+            "«{subject}»: ключ Ed25519 понимают не все клиенты, и общедоступные центры его не подписывают",
+            '"{subject}": few clients understand an Ed25519 key, and no public authority signs one',
+        ),
+        ("Надёжнее сертификат с ключом P-256.", "A certificate with a P-256 key is the safer one."),
+    ),
+    "keys.unknown": Wording(
+        Level.FAIL,
+        ("«{subject}»: ключ вида {kind} для TLS не годится", '"{subject}": a {kind} key is of no use for TLS'),
+        ("Закажите новый сертификат.", "Order a new certificate."),
+    ),
+    "keys.digest": Wording(
+        Level.FAIL,
+        (
+            "«{subject}»: подписан через {digest}, такой подписи больше не верят",
+            '"{subject}": signed with {digest}, which nobody believes any more',
+        ),
+        ("Закажите новый сертификат.", "Order a new certificate."),
+    ),
+}

@@ -1,0 +1,11 @@
+"""The two languages that an operator reads."""
+
+from typing import Literal
+
+Language = Literal["ru", "en"]
+Words = tuple[str, str]  # Russian, English
+
+
+def pick(words: Words, language: Language) -> str:
+    """Return the half of `words` that is in `language`."""
+    return words[1 if language == "en" else 0]
