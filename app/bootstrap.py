@@ -16,16 +16,16 @@ from pydantic import SecretStr
 
 from app.core.clock import SystemClock
 from app.core.config import Settings
-from app.core.exits import Exit
+from app.core.exit_codes import Exit
 from app.db import inbox, schema
-from app.db.commit import GroupCommit
 from app.db.engine import Database, open_database
+from app.db.group_commit import GroupCommit
 from app.db.wake import Topic, listen
+from app.domain.alert_rules import Certificate, MachineFacts
 from app.domain.errors import DatabaseBehind
-from app.domain.watching import Certificate, MachineFacts
 from app.fal.addresses import Addresses
+from app.fal.authenticate import Gate, IpFilter
 from app.fal.client import make_client
-from app.fal.gate import Gate, IpFilter
 from app.fal.keys import Keys
 from app.fal.queue import FalQueueApi
 from app.flows.accept import Accept
@@ -33,10 +33,10 @@ from app.flows.apply import Apply, Patience
 from app.flows.notify import Notify, write_records
 from app.flows.poll import Poll
 from app.flows.ports import Clock
-from app.flows.probe import Probe
 from app.flows.prune import Prune
 from app.flows.totals import Totals
 from app.flows.watch import OperatorChat, Watch
+from app.flows.write_check import Probe
 from app.telegram.messenger import LogMessenger, TelegramMessenger
 from app.tls.live import LiveContext
 

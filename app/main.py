@@ -17,10 +17,10 @@ from app import __version__
 from app.bootstrap import Services, check_database, in_background, running
 from app.core.clock import SystemClock
 from app.core.config import Settings
-from app.core.exits import Exit
-from app.core.loading import load_settings
+from app.core.exit_codes import Exit
 from app.core.logger import register_secrets, setup_logging
-from app.core.sources import environment
+from app.core.setting_loader import load_settings
+from app.core.setting_sources import environment
 from app.doctor.tls.doubts import doubts_about
 from app.domain.errors import DatabaseBehind, DatabaseUnavailable, StartRefused
 from app.domain.language import Language
@@ -30,13 +30,13 @@ from app.routers.docs import serve_docs
 from app.routers.fal_webhook import PATH, WebhookLane, WebhookParts
 from app.routers.health import HealthParts
 from app.routers.problems import on_bug, on_http_exception
-from app.server.closed import Closed
+from app.server.banner import Greeting
 from app.server.core_dumps import forbid_core_dumps
-from app.server.greeting import Greeting
 from app.server.hosts import HostGuard
 from app.server.listener import LOOPBACK, Listener, narrow
 from app.server.proxies import ClientAddress
 from app.server.run import serve
+from app.server.security_headers import Closed
 from app.server.systemd import inherited_socket
 from app.tls.certificates import ensure_pair
 from app.tls.live import LiveContext

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from app.core.sources import environment
+from app.core.setting_sources import environment
 from app.twins.signing import FalKey, load_or_create_keys
 from bench.processes import Running, started
 from tests.ports import free_port

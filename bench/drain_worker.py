@@ -13,8 +13,8 @@ import uvloop
 
 from app.bootstrap import running
 from app.core.config import Settings
-from app.core.loading import load_settings
 from app.core.logger import register_secrets, setup_logging
+from app.core.setting_loader import load_settings
 from app.worker import Worker
 
 

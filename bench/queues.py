@@ -29,7 +29,7 @@ from typing import Any
 
 import psycopg
 
-from app.core.sources import environment
+from app.core.setting_sources import environment
 from bench.drain_books import durable_postgres
 from bench.queues_contenders import DESIGNS, LEASE, Design, read_marks
 from tests.postgres import with_database

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 from app.core.clock import SystemClock
 from app.db import inbox
-from app.db.commit import GroupCommit
 from app.db.engine import open_database
+from app.db.group_commit import GroupCommit
 from app.db.migrate import migrate
 from app.db.wake import Topic, listen
 from app.domain.delivery import Delivery

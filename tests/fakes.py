@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from app.domain.errors import ResultUnavailable
 from app.domain.notification import Notification
-from app.domain.sending import SendOutcome, Sent
+from app.domain.send_outcome import SendOutcome, Sent
 from app.domain.training import Reading, Trainer
 
 START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

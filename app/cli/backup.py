@@ -8,8 +8,8 @@ import typer
 
 from app.cli.output import print_json
 from app.core.clock import SystemClock
-from app.core.exits import Exit
-from app.core.loading import load_settings
+from app.core.exit_codes import Exit
+from app.core.setting_loader import load_settings
 from app.db.backup import back_up
 from app.domain.errors import BackupFailed
 

@@ -9,8 +9,8 @@ from app.cli.hook import install_hook
 from app.cli.output import print_fields, print_json
 from app.core.clock import SystemClock
 from app.core.config import Settings
-from app.core.exits import Exit
-from app.core.loading import load_settings
+from app.core.exit_codes import Exit
+from app.core.setting_loader import load_settings
 from app.doctor import report
 from app.doctor.cert_paths import missing_issuers, names_of, paths_of
 from app.doctor.finding import Level

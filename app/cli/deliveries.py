@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from app.cli import desk
-from app.db.desk import Queue
+from app.cli import operate
+from app.db.operator_queries import Queue
 from app.domain.delivery import DeliveryState
 from app.flows.operate import Operation
 
@@ -24,22 +24,22 @@ def list_(
     json: Json = False,
 ) -> None:
     """List deliveries, newest first."""
-    desk.show_list(Queue.DELIVERIES, COLUMNS, state=state, limit=limit, as_json=json)
+    operate.show_list(Queue.DELIVERIES, COLUMNS, state=state, limit=limit, as_json=json)
 
 
 @app.command()
 def show(key: Annotated[str, typer.Argument(help="Our id or fal's request id.")], *, json: Json = False) -> None:
     """Show deliveries whole: body, headers, and why they ended."""
-    desk.show_one(Queue.DELIVERIES, key, as_json=json)
+    operate.show_one(Queue.DELIVERIES, key, as_json=json)
 
 
 @app.command()
 def redrive(keys: Keys) -> None:
     """Try again now; what is done already stays done."""
-    desk.change(Queue.DELIVERIES, Operation.REDRIVE, keys)
+    operate.change(Queue.DELIVERIES, Operation.REDRIVE, keys)
 
 
 @app.command()
 def ignore(keys: Keys) -> None:
     """Close without applying."""
-    desk.change(Queue.DELIVERIES, Operation.IGNORE, keys)
+    operate.change(Queue.DELIVERIES, Operation.IGNORE, keys)

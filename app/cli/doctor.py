@@ -8,8 +8,8 @@ import typer
 
 from app.cli.output import print_json
 from app.core.config import Settings
-from app.core.exits import Exit
-from app.core.loading import load_settings
+from app.core.exit_codes import Exit
+from app.core.setting_loader import load_settings
 from app.doctor import report
 from app.doctor.checks import Rounds
 from app.doctor.examine import examine

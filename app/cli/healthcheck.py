@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from app.core.exits import Exit
-from app.core.loading import load_settings
+from app.core.exit_codes import Exit
+from app.core.setting_loader import load_settings
 from app.doctor.host.asking import Target, ask, name_let_in, reachable
 
 app = typer.Typer(add_completion=False)

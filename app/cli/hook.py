@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from app.cli.output import again_as_root
-from app.core.exits import Exit
-from app.core.loading import load_settings
-from app.files.place import put
+from app.core.exit_codes import Exit
+from app.core.setting_loader import load_settings
+from app.files.atomic_write import put
 
 SCRIPT = Path(__file__).parents[2] / "deploy" / "certbot" / "aisha-webhook.sh"
 HOOK = Path("/etc/letsencrypt/renewal-hooks/deploy/aisha-webhook.sh")  # certbot runs what lies there

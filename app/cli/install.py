@@ -18,10 +18,10 @@ from app.cli.output import again_as_root
 from app.cli.units import Place
 from app.core.clock import SystemClock
 from app.core.config import Settings
-from app.core.exits import Exit
-from app.core.loading import ENV_FILE, load_settings
+from app.core.exit_codes import Exit
+from app.core.setting_loader import ENV_FILE, load_settings
 from app.db.url import sqlite_file
-from app.files.place import put
+from app.files.atomic_write import put
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Put the server under a supervisor.")
 

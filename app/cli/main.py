@@ -18,8 +18,8 @@ import typer
 from typer.core import TyperGroup
 
 from app import __version__
-from app.core.exits import Exit
-from app.core.redaction import redact
+from app.core.exit_codes import Exit
+from app.core.log_redaction import redact
 from app.domain.errors import DatabaseUnavailable, StartRefused
 
 MODULES = {
@@ -29,7 +29,7 @@ MODULES = {
     "deliveries": "deliveries",
     "notifications": "notifications",
     "backup": "backup",
-    "copy-database": "move",
+    "copy-database": "copy_database",
     "cert": "cert",
     "config": "config",
     "healthcheck": "healthcheck",

@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from app.cli import desk
+from app.cli import operate
 from app.cli.deliveries import Json, Keys
-from app.db.desk import Queue
+from app.db.operator_queries import Queue
 from app.domain.notification import NotificationState
 from app.flows.operate import Operation
 
@@ -23,22 +23,22 @@ def list_(
     json: Json = False,
 ) -> None:
     """List notifications, newest first."""
-    desk.show_list(Queue.NOTIFICATIONS, COLUMNS, state=state, limit=limit, as_json=json)
+    operate.show_list(Queue.NOTIFICATIONS, COLUMNS, state=state, limit=limit, as_json=json)
 
 
 @app.command()
 def show(key: Annotated[str, typer.Argument(help="Our id or fal's request id.")], *, json: Json = False) -> None:
     """Show notifications whole, with Telegram's own words."""
-    desk.show_one(Queue.NOTIFICATIONS, key, as_json=json)
+    operate.show_one(Queue.NOTIFICATIONS, key, as_json=json)
 
 
 @app.command()
 def redrive(keys: Keys) -> None:
     """Send again now what was not sent; what was sent stays sent."""
-    desk.change(Queue.NOTIFICATIONS, Operation.REDRIVE, keys)
+    operate.change(Queue.NOTIFICATIONS, Operation.REDRIVE, keys)
 
 
 @app.command()
 def ignore(keys: Keys) -> None:
     """Close without sending."""
-    desk.change(Queue.NOTIFICATIONS, Operation.IGNORE, keys)
+    operate.change(Queue.NOTIFICATIONS, Operation.IGNORE, keys)

@@ -8,7 +8,7 @@ import typer
 
 from app import main
 from app.bootstrap import needs_migration
-from app.core.loading import load_settings
+from app.core.setting_loader import load_settings
 from app.db.migrate import migrate as run_migrations
 from app.db.tables import HEAD
 

@@ -1,6 +1,6 @@
 """Settings: every field with its default, its bounds and its purpose in two languages.
 
-`Settings(**fields)` takes plain values, which is how tests make one; `app.core.loading` reads the outside.
+`Settings(**fields)` takes plain values, which is how tests make one; `app.core.setting_loader` reads the outside.
 """
 
 from pathlib import Path
@@ -10,9 +10,9 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from pydantic import Field, PrivateAttr, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from app.core import about as a
-from app.core import values as v
-from app.core.about import number, setting
+from app.core import setting_meta as a
+from app.core import setting_types as v
+from app.core.setting_meta import number, setting
 
 JWKS_URLS = ("https://rest.fal.ai/.well-known/jwks.json", "https://rest.alpha.fal.ai/.well-known/jwks.json")
 

@@ -17,9 +17,9 @@ from weakref import WeakSet
 import structlog
 from structlog.typing import FilteringBoundLogger
 
-from app.core.outlets import PREPARE, Console, LogFile, Outlet, to_record
-from app.core.redaction import forget_secrets, redact, register_secrets
-from app.core.render import ConsoleLine
+from app.core.log_handlers import PREPARE, Console, LogFile, Outlet, to_record
+from app.core.log_redaction import forget_secrets, redact, register_secrets
+from app.core.log_render import ConsoleLine
 from app.core.text import one_line
 from app.domain.errors import StartRefused
 

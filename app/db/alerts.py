@@ -8,13 +8,13 @@ from sqlalchemy import ColumnElement, case, delete, func, or_, select
 from sqlalchemy.engine import RowMapping
 
 from app.db import outbox
+from app.db.bulk_update import UpdateMany
 from app.db.engine import Transaction, upsert_into
-from app.db.many import UpdateMany
 from app.db.outbox import NO_DELIVERY, SENDING, Owed
 from app.db.tables import alerts, deliveries, notifications
 from app.domain.alert import Alarm, Alert, AlertLevel, unopened
+from app.domain.alert_rules import QueueFacts
 from app.domain.notification import Kind, Notification
-from app.domain.watching import QueueFacts
 
 _OWNERS = notifications.c.kind.in_([Kind.READY, Kind.FAILED])  # an alert that cannot be told must raise no other
 # What an operator made due just now, or is on its way, is old without waiting.

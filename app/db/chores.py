@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Table, and_, case, or_, update
 from app.db.engine import Transaction, upsert_into
 from app.db.outbox import SENDING
 from app.db.tables import chores, deliveries, notifications
-from app.domain.sending import LONGEST_WAIT
+from app.domain.send_outcome import LONGEST_WAIT
 
 APART = timedelta(minutes=5)  # that the clocks of two replicas may be; further apart fal refuses or is refused
 LONGEST = timedelta(hours=1)  # that other rows wait: LEASE_SECONDS ends there; every retry comes within minutes

@@ -12,8 +12,8 @@ from sqlalchemy import select
 
 from app.db.engine import Transaction, upsert_into
 from app.db.tables import slots
-from app.domain.sending import LONGEST_WAIT
-from app.domain.telling import SKEW, TOKEN_PAUSE
+from app.domain.send_outcome import LONGEST_WAIT
+from app.domain.send_policy import SKEW, TOKEN_PAUSE
 
 BOT = "bot"
 ASKED = ":asked"  # ends the bucket of a wait that Telegram asked for; sorts behind the bucket that it belongs to

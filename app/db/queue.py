@@ -9,8 +9,8 @@ from sqlalchemy import Table, exists, select, update
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.sql.elements import ColumnElement
 
+from app.db.bulk_update import UpdateMany
 from app.db.engine import Transaction
-from app.db.many import UpdateMany
 from app.domain.delivery import Claim
 from app.domain.errors import ClaimLost
 from app.domain.verdict import Bury, Done, Retry, Verdict

@@ -15,9 +15,9 @@ from sqlalchemy import Column, MetaData, Row, Table, Uuid, inspect, select, upda
 from sqlalchemy import DateTime as SqlDateTime
 from sqlalchemy.engine import Connection
 
+from app.db.bulk_update import Row as GivenRow
+from app.db.bulk_update import UpdateMany
 from app.db.engine import Transaction
-from app.db.many import Row as GivenRow
-from app.db.many import UpdateMany
 from app.domain.errors import ClaimLost
 from app.domain.notification import Owner
 from app.domain.training import Artifacts, Change, Trainer, Training, TrainingStatus

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from app.core.clock import SystemClock
-from app.core.loading import ENV_FILE
+from app.core.setting_loader import ENV_FILE
 from app.doctor.finding import Finding
 from app.doctor.host import asking, commands, disk, firewall, names, nginx_files
 from app.doctor.tls.examination import Seen, examine_files

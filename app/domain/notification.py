@@ -1,4 +1,4 @@
-"""What an owner or the operator must hear; `app.telegram.messages` knows how it is worded."""
+"""What an owner or the operator must hear; `app.telegram.wording` knows how it is worded."""
 
 from dataclasses import dataclass
 from datetime import datetime

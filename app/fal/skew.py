@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 
 import structlog
 
-from app.domain.watching import SKEW
+from app.domain.alert_rules import SKEW
 
 HALF_A_SECOND = timedelta(seconds=0.5)  # a Date has whole seconds, cut off
 AGE_DIGITS = 6

@@ -6,7 +6,7 @@ import time
 from itertools import count
 from pathlib import Path
 
-from app.files.place import put
+from app.files.atomic_write import put
 
 
 def rewrite(path: Path, content: bytes) -> Path:

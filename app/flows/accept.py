@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from datetime import datetime
 
-from app.db.commit import GroupCommit
+from app.db.group_commit import GroupCommit
 from app.db.inbox import Receipt
 from app.domain.delivery import Delivery
 from app.domain.errors import DatabaseUnavailable

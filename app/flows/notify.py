@@ -10,15 +10,15 @@ from typing import cast
 import structlog
 
 from app.db import outbox, pacing
-from app.db.commit import GroupCommit
 from app.db.engine import Database, Transaction
+from app.db.group_commit import GroupCommit
 from app.db.outbox import Told
 from app.db.trainings import BotTables
 from app.domain.delivery import milliseconds
 from app.domain.errors import ClaimLost, DatabaseUnavailable
 from app.domain.notification import ClaimedNotification, NotificationState
-from app.domain.sending import SendOutcome, Uncertain
-from app.domain.telling import Judgement, Rests, judge
+from app.domain.send_outcome import SendOutcome, Uncertain
+from app.domain.send_policy import Judgement, Rests, judge
 from app.domain.verdict import Bury, Done, Retry, last_words, retry_or_bury
 from app.flows.ports import Clock, Messenger
 

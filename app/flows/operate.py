@@ -5,9 +5,9 @@ from enum import StrEnum
 
 import structlog
 
-from app.db import desk, outbox
-from app.db.desk import Queue
+from app.db import operator_queries, outbox
 from app.db.engine import Database, Transaction
+from app.db.operator_queries import Queue
 from app.db.trainings import BotTables
 from app.flows.ports import Clock
 
@@ -32,7 +32,7 @@ async def operate(
     """
     now = clock.now()
     note = f"{operation} by {who} at {now.isoformat(timespec='seconds')}"
-    change = desk.redrive if operation is Operation.REDRIVE else desk.ignore
+    change = operator_queries.redrive if operation is Operation.REDRIVE else operator_queries.ignore
     async with database.write() as transaction:
         if queue is Queue.NOTIFICATIONS and operation is Operation.REDRIVE:
             ids = await _addressed(transaction, ids)

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Protocol
 
 from app.domain.notification import Notification
-from app.domain.sending import SendOutcome
+from app.domain.send_outcome import SendOutcome
 from app.domain.training import Reading, Trainer
 
 

@@ -12,8 +12,8 @@ import structlog
 from app.db import alerts, chores
 from app.db.engine import Database, Transaction
 from app.domain.alert import LOST, REMEDY, Alarm, Step, Turn, close, follow
+from app.domain.alert_rules import MachineFacts, machine_alarms, queue_alarms
 from app.domain.notification import Kind, tell_operator
-from app.domain.watching import MachineFacts, machine_alarms, queue_alarms
 from app.flows.ports import Clock
 
 log = structlog.get_logger(__name__)

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.core.text import quiet_json
 from app.domain.delivery import Delivery
 from app.domain.errors import DeliveryRefused, Unavailable
-from app.fal.gate import Gate
+from app.fal.authenticate import Gate
 from app.fal.signature import SignedHeaders
 from app.fal.strikes import FULL_AGAIN
 from app.flows.accept import Accept

@@ -8,7 +8,7 @@ from typing import ClassVar
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from app.routers.problems import problem_body
-from app.server.patience import Patience, acknowledged, unsent
+from app.server.timeouts import Patience, acknowledged, unsent
 
 MOST_HEADERS = 100
 MOST_HEADER_BYTES = 64 * 1024

@@ -18,17 +18,17 @@ from starlette.types import ASGIApp
 from uvicorn._types import ASGIApplication
 
 from app.core.clock import SystemClock
-from app.core.exits import Exit
-from app.core.sources import environment
+from app.core.exit_codes import Exit
+from app.core.setting_sources import environment
 from app.domain.errors import StartRefused
-from app.server.admission import Admission
-from app.server.door import Door
+from app.server.acceptor import Door
+from app.server.connection_limits import Admission
 from app.server.guard import GuardedProtocol, sweep
 from app.server.lifespan import Lifespan
 from app.server.listener import Listener, bind, busy, url
 from app.server.open_files import make_room
-from app.server.patience import Patience
 from app.server.systemd import Supervisor, until
+from app.server.timeouts import Patience
 from app.tls.live import LiveContext
 
 log = structlog.get_logger(__name__)

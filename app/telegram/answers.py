@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from app.domain.sending import (
+from app.domain.send_outcome import (
     LONGEST_WAIT,
     Down,
     Rejected,

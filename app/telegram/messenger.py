@@ -8,7 +8,7 @@ from telegram.constants import ParseMode
 from telegram.error import NetworkError
 
 from app.domain.notification import Notification
-from app.domain.sending import (
+from app.domain.send_outcome import (
     Down,
     NoToken,
     Rejected,
@@ -20,9 +20,9 @@ from app.domain.sending import (
     Unreachable,
 )
 from app.telegram.answers import Answer, Delivered, Migrated, Misparsed
-from app.telegram.messages import Keyboard, word
+from app.telegram.catalogs import Words
 from app.telegram.wire import AnswerError, Wire, read_breakdown
-from app.telegram.words import Words
+from app.telegram.wording import Keyboard, word
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

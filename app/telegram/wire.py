@@ -13,7 +13,7 @@ import orjson
 from telegram.error import NetworkError, TelegramError
 from telegram.request import BaseRequest, HTTPXRequest
 
-from app.domain.sending import Down, SendOutcome, TokenRefused, Uncertain
+from app.domain.send_outcome import Down, SendOutcome, TokenRefused, Uncertain
 from app.telegram.answers import Answer, Delivered, read_answer
 
 # httpx is python-telegram-bot's choice, not ours: its exceptions are known by name, so that no second HTTP library

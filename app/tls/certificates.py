@@ -20,8 +20,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from app.domain.errors import CertificateBroken
 from app.domain.language import Language, pick
+from app.files.atomic_write import put
 from app.files.ownership import ownership_of
-from app.files.place import put
 from app.tls.causes import ANEW, CAUSES, MENDED_BY
 
 SELF_SIGNED_LIFETIME = timedelta(days=365)  # Mozilla: at most 366

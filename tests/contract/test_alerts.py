@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select, text, update
 
-from app.db import alerts, desk, outbox, retention
+from app.db import alerts, operator_queries, outbox, retention
 from app.db.alerts import count_queues
-from app.db.desk import Queue
 from app.db.engine import Database
+from app.db.operator_queries import Queue
 from app.db.tables import deliveries, notifications
 from app.domain.alert import Alarm, Alert, AlertLevel, Condition, unopened
+from app.domain.alert_rules import QueueFacts
 from app.domain.notification import Kind, Notification, Owner, tell_operator
-from app.domain.watching import QueueFacts
 from tests.fakes import START
 
 pytestmark = pytest.mark.anyio
@@ -186,9 +186,9 @@ async def test_the_operator_can_find_and_redrive_an_alert(database: Database) ->
     await tell(database, news())
     async with database.write() as transaction:
         await transaction.execute(text("UPDATE webhook_notifications SET state = 'unsent'"))
-    (row,) = await desk.find(database, Queue.NOTIFICATIONS, "certificate_refused@web-1")
+    (row,) = await operator_queries.find(database, Queue.NOTIFICATIONS, "certificate_refused@web-1")
     async with database.write() as transaction:
-        changed = await desk.redrive(transaction, Queue.NOTIFICATIONS, [row["id"]], note="", now=START)
+        changed = await operator_queries.redrive(transaction, Queue.NOTIFICATIONS, [row["id"]], note="", now=START)
     assert changed == [row["id"]]
 
 

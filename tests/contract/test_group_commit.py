@@ -9,9 +9,10 @@ from datetime import datetime
 import pytest
 from sqlalchemy import select
 
-from app.db import chores, commit, inbox
-from app.db.commit import GroupCommit
+from app.db import chores, inbox
+from app.db import group_commit as module
 from app.db.engine import Database, Transaction
+from app.db.group_commit import GroupCommit
 from app.db.inbox import Receipt
 from app.db.tables import chores as table
 from app.db.tables import deliveries
@@ -95,7 +96,7 @@ async def test_the_next_group_gathers_while_one_is_written(database: Database) -
 
 async def test_a_group_has_a_limit(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """A flood is cut into several transactions."""
-    monkeypatch.setattr(commit, "MAX_GROUP", 2)
+    monkeypatch.setattr(module, "MAX_GROUP", 2)
     writer = Writer()
     group_commit = GroupCommit(database, writer)
     waiting = asyncio.ensure_future(submit_all(group_commit, "a", "b", "c"))
@@ -146,7 +147,7 @@ async def test_endless_conflicts_end(database: Database) -> None:
     async with running(group_commit):
         with pytest.raises(DatabaseUnavailable):
             await group_commit.submit("a")
-    assert len(writer.groups) == commit.CONFLICT_TRIES
+    assert len(writer.groups) == module.CONFLICT_TRIES
 
 
 async def test_what_is_answered_is_already_durable(database: Database, replica: Database) -> None:

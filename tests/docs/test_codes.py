@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.core.exits import Exit
+from app.core.exit_codes import Exit
 from app.domain.delivery import DeliveryState
 from app.domain.notification import NotificationState
 from tests.docs.project import between, calls, constants, modules, names, page, rows
@@ -24,8 +24,8 @@ REASON_AT = {
     "wait_out": 0,
     "_postpone": 1,
 }
-NOTIFYING = {"app/domain/telling.py", "app/db/outbox.py", "app/flows/notify.py"}
-BOTH = {"app/db/desk.py", "app/db/moving.py"}
+NOTIFYING = {"app/domain/send_policy.py", "app/db/outbox.py", "app/flows/notify.py"}
+BOTH = {"app/db/operator_queries.py", "app/db/copy_database.py"}
 LEVELS = {"debug", "info", "warning", "error", "critical", "exception"}
 
 

@@ -16,8 +16,8 @@ from typer.testing import CliRunner, Result
 
 from app.cli import install, units
 from app.cli.main import app
-from app.core.about import is_secret
 from app.core.config import Settings
+from app.core.setting_meta import is_secret
 from tests.docs.project import ROOT, page, project_files
 
 UNITS = sorted(path.name for path in units.FOLDER.iterdir() if path.is_file())

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from app.core.config import Settings
-from app.core.loading import load_settings
+from app.core.setting_loader import load_settings
 from app.doctor.checks import site_of
 from app.doctor.host.nginx import look_at_nginx
 from app.doctor.host.nginx_syntax import expand, read

@@ -14,9 +14,9 @@ from typer.core import TyperGroup
 from app import __version__
 from app.cli.config import with_table
 from app.cli.main import app as command_line
-from app.core.about import aliases, env_name
 from app.core.config import Settings
-from app.core.settings_page import env_example
+from app.core.setting_meta import aliases, env_name
+from app.core.setting_page import env_example
 from app.main import create_app
 from app.routers.docs import describe
 from tests.docs.project import ROOT, between, names, page, project_files, rows

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.core.exits import Exit
+from app.core.exit_codes import Exit
 from app.doctor.finding import Finding, Level
 from app.doctor.report import as_row
 from app.tls.causes import CAUSES

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from app.core.exits import Exit
+from app.core.exit_codes import Exit
 from app.domain.alert import Condition
 from tests.docs.project import ROOT, between, modules, names, page, rows
 from tests.docs.test_codes import events_in_the_code

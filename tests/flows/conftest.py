@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import select
 
 from app.db import inbox
-from app.db.commit import GroupCommit
 from app.db.engine import Database
+from app.db.group_commit import GroupCommit
 from app.db.tables import deliveries, notifications
 from app.db.trainings import BotTables
 from app.flows.apply import Apply, Patience

@@ -12,7 +12,7 @@ from telegram.error import NetworkError, TimedOut
 
 from app.domain.errors import SettingsInvalid
 from app.domain.notification import Cause, Kind, Notification, Owner
-from app.domain.sending import (
+from app.domain.send_outcome import (
     Down,
     NoToken,
     Rejected,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.domain.sending import Down, SendOutcome, Sent, SlowDown, TokenRefused, Uncertain
+from app.domain.send_outcome import Down, SendOutcome, Sent, SlowDown, TokenRefused, Uncertain
 from tests.bot_api import CUT, HANG, BotApi, bot_api, no, ok
 from tests.flows.test_messenger import CHAT, messenger, note
 

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import update
 
 from app.db.tables import notifications
-from app.domain.sending import Down, NoToken, SlowDown, TokenRefused, Uncertain, Unreachable
+from app.domain.send_outcome import Down, NoToken, SlowDown, TokenRefused, Uncertain, Unreachable
 from tests.factories import Bot
 from tests.fakes import START, kinds
 from tests.flows.conftest import House

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from app.db.tables import slots
 from app.domain.notification import Notification
-from app.domain.sending import Down, SendOutcome, SlowDown, TokenRefused, Uncertain
+from app.domain.send_outcome import Down, SendOutcome, SlowDown, TokenRefused, Uncertain
 from app.flows import notify
 from app.flows.notify import Notify
 from tests.factories import Bot

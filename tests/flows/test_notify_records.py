@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.db.engine import Database
-from app.domain.sending import SlowDown, Unreachable
+from app.domain.send_outcome import SlowDown, Unreachable
 from tests.factories import Bot
 from tests.flows.conftest import House
 from tests.flows.test_notify import owe

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from app.domain.notification import Notification
-from app.domain.sending import SendOutcome, Sent
+from app.domain.send_outcome import SendOutcome, Sent
 from app.flows.notify import Notify
 from tests.factories import Bot
 from tests.fakes import no_jitter

@@ -3,8 +3,8 @@
 import pytest
 from sqlalchemy import text, update
 
-from app.db import desk
-from app.db.desk import Queue
+from app.db import operator_queries
+from app.db.operator_queries import Queue
 from app.db.tables import deliveries, notifications
 from app.flows.operate import Operation, operate
 from tests.factories import Bot
@@ -55,7 +55,7 @@ async def test_who_and_when_stay_with_the_row(house: House) -> None:
     """An operator's hand is visible afterwards."""
     await house.deliver("r1")
     await operate(house.database, house.clock, Queue.DELIVERIES, Operation.IGNORE, ids=[1], who="tester")
-    [row] = await desk.find(house.database, Queue.DELIVERIES, "r1")
+    [row] = await operator_queries.find(house.database, Queue.DELIVERIES, "r1")
     assert (row["state"], row["detail"]) == ("ignored", "ignore by tester at 2026-11-22T12:00:00+00:00")
 
 

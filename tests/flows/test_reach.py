@@ -9,7 +9,7 @@ import pytest
 from app.doctor.fal.reach import Reach
 from app.doctor.finding import Level
 from app.domain.alert import AlertLevel
-from app.domain.watching import MachineFacts, machine_alarms
+from app.domain.alert_rules import MachineFacts, machine_alarms
 
 pytestmark = pytest.mark.anyio
 

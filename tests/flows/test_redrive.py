@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from app.db.desk import Queue
-from app.domain.sending import Unreachable
+from app.db.operator_queries import Queue
+from app.domain.send_outcome import Unreachable
 from app.flows.operate import Operation, operate
 from app.flows.prune import Prune
 from tests.factories import Bot, error_body, ok_body

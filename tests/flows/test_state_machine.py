@@ -22,14 +22,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from sqlalchemy import select, text
 
 from app.db import inbox, outbox
-from app.db.commit import GroupCommit
-from app.db.desk import Queue
 from app.db.engine import Database, open_database
+from app.db.group_commit import GroupCommit
+from app.db.operator_queries import Queue
 from app.db.schema import find_bot_tables
 from app.db.tables import deliveries, metadata, notifications
 from app.domain.errors import ResultUnavailable
 from app.domain.notification import Notification
-from app.domain.sending import Down, Rejected, SendOutcome, Sent, SlowDown, TokenRefused, Uncertain, Unreachable
+from app.domain.send_outcome import Down, Rejected, SendOutcome, Sent, SlowDown, TokenRefused, Uncertain, Unreachable
 from app.fal import payload
 from app.flows.apply import Apply, Patience
 from app.flows.notify import Notify, write_records

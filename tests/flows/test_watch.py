@@ -12,8 +12,8 @@ from structlog.testing import capture_logs
 
 from app.db.engine import Database, open_database
 from app.db.tables import alerts, deliveries, notifications
-from app.domain.sending import Sent, TokenRefused, Unreachable
-from app.domain.watching import LATE, Certificate, MachineFacts
+from app.domain.alert_rules import LATE, Certificate, MachineFacts
+from app.domain.send_outcome import Sent, TokenRefused, Unreachable
 from app.flows.watch import OperatorChat, Watch
 from tests.factories import Bot
 from tests.fakes import START, FrozenClock

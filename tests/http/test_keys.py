@@ -120,7 +120,7 @@ async def test_a_rotation_costs_one_fetch(serve: Serve) -> None:
 async def test_a_poisoned_set_harms_nobody(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the set holds, good keys stay in use, no forgery passes, no redirect is followed (fault 18)."""
     for interval in ("MIN_INTERVAL", "RELUCTANT"):
-        monkeypatch.setattr(f"app.fal.gate.{interval}", timedelta(0))
+        monkeypatch.setattr(f"app.fal.authenticate.{interval}", timedelta(0))
     async with served_by(serve, twin()) as served:
         assert (await served.deliver(REQUEST_ID, BODY)).status_code == 200
         for poison in (*jwks.POISONS, "redirect"):

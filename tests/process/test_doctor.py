@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 from app.cli.doctor import verdict, visit
 from app.cli.main import app, main
 from app.core.clock import SystemClock
-from app.core.loading import load_settings
+from app.core.setting_loader import load_settings
 from app.doctor.finding import Finding, Level
 from app.doctor.host.asking import Reply, Target, ask
 from app.doctor.host.commands import run

@@ -16,7 +16,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from app.cli.main import app
-from app.core.exits import Exit
+from app.core.exit_codes import Exit
 from tests.authorities import Lineage, issue
 from tests.process.conftest import StartServer
 

@@ -14,7 +14,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
-from app.core.loading import load_settings
+from app.core.setting_loader import load_settings
 from app.domain.errors import SettingsInvalid
 from app.routers.fal_webhook import PATH
 from app.server.listener import Listener

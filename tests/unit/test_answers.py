@@ -1,6 +1,6 @@
 import pytest
 
-from app.domain.sending import Down, Rejected, SlowDown, TokenRefused, Uncertain, Unreachable
+from app.domain.send_outcome import Down, Rejected, SlowDown, TokenRefused, Uncertain, Unreachable
 from app.telegram.answers import Answer, Delivered, Migrated, Misparsed, read_answer
 from tests.bot_api import no, ok
 

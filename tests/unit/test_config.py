@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from app.core import about
+from app.core import setting_meta
 from app.core.config import Settings
-from app.core.loading import load_settings, wanted
-from app.core.settings_page import env_example, settings_table
-from app.core.typos import nearest
+from app.core.setting_loader import load_settings, wanted
+from app.core.setting_page import env_example, settings_table
+from app.core.setting_typos import nearest
 from app.domain.errors import SettingsInvalid, StartRefused
 from app.main import main
 
@@ -100,7 +100,7 @@ def test_no_env_file() -> None:
 
 def test_empty_means_not_set() -> None:
     """NAME= , in .env or in the environment, means not set."""
-    write_env("".join(f"{about.env_name(field)}=\n" for field in Settings.model_fields))
+    write_env("".join(f"{setting_meta.env_name(field)}=\n" for field in Settings.model_fields))
     assert load_settings() == load_settings(None, dict.fromkeys(("API_PORT", "FAL_KEY"), "")) == Settings()
 
 
@@ -557,11 +557,11 @@ def test_secrets_stay_hidden() -> None:
 def test_a_setting_of_a_secret_type_is_named_as_a_secret() -> None:
     """What is read as a SecretStr may come from `NAME_FILE`, is marked in the pages, and nothing else is."""
     typed = {name for name, info in Settings.model_fields.items() if "SecretStr" in repr(info.annotation)}
-    assert typed == {name for name in Settings.model_fields if about.is_secret(name)}
+    assert typed == {name for name in Settings.model_fields if setting_meta.is_secret(name)}
 
 
 def test_env_example_is_current() -> None:
-    """env.example is what the settings say it is: `python -c 'from app.core.settings_page import …'` rewrites it."""
+    """env.example is what the settings say it is: `python -c 'from app.core.setting_page import …'` rewrites it."""
     assert (ROOT / "env.example").read_text(encoding="utf-8") == env_example()
 
 
@@ -570,7 +570,7 @@ def test_env_example_is_the_defaults() -> None:
     path = write_env(env_example())
     assert load_settings(path) == Settings()
     names = [line.partition("=")[0] for line in env_example().splitlines() if line and not line.startswith("#")]
-    assert sorted(names) == sorted(about.env_name(field) for field in Settings.model_fields)
+    assert sorted(names) == sorted(setting_meta.env_name(field) for field in Settings.model_fields)
 
 
 @pytest.mark.parametrize("language", ["ru", "en"])

@@ -177,7 +177,7 @@ def test_a_full_disk_changes_nothing(lineage: Lineage, monkeypatch: pytest.Monke
     seen = look(lineage)
     before = {path.name: path.read_bytes() for path in lineage.paths.cert.parent.iterdir()}
     with monkeypatch.context() as patched:
-        patched.setattr("app.files.place.os.fsync", full)
+        patched.setattr("app.files.atomic_write.os.fsync", full)
         (finding,) = fixes(lineage.paths, seen, [lineage.middle.certificate], "en")
     assert (finding.code, finding.level) == ("repair.unwritable", Level.FAIL)
     assert finding.text == f"{lineage.paths.cert} cannot be written (No space left on device)"

@@ -21,7 +21,7 @@ from app.tls import certificates
 from app.tls.causes import CAUSES
 from app.tls.live import LiveContext
 from tests.authorities import DOMAIN, NOW, Lineage, issue
-from tests.wrecks import CHAINS, FAIL, FILES, no_intermediate, self_signed, wrong_order
+from tests.broken_certificates import CHAINS, FAIL, FILES, no_intermediate, self_signed, wrong_order
 
 
 @pytest.fixture(name="lineage")

@@ -16,7 +16,7 @@ from app.domain.errors import CertificateBroken
 from app.main import load_certificate
 from app.tls.chain import put_together, read_content
 from tests.authorities import DOMAIN, LIFE, NOW, Lineage
-from tests.wrecks import CHAINS
+from tests.broken_certificates import CHAINS
 
 DAY = timedelta(days=1)
 

@@ -8,7 +8,7 @@ from babel.messages.pofile import read_po
 from app.domain.alert import Condition
 from app.domain.errors import SettingsInvalid
 from app.domain.notification import Cause
-from app.telegram.words import CATALOG, LOCALES, Words, choose_language, load_catalogs
+from app.telegram.catalogs import CATALOG, LOCALES, Words, choose_language, load_catalogs
 
 LANGUAGES = ("en", "kk", "ru")
 MSGIDS = {

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 import structlog
 
+from app.core import log_handlers, log_redaction, setting_typos, text
 from app.core import logger as subject
-from app.core import outlets, redaction, text, typos
+from app.core.log_redaction import LONGEST, plain, redact
 from app.core.logger import get_api_logger, get_webhook_logger, register_secrets, reset_logging, setup_logging
-from app.core.redaction import LONGEST, plain, redact
 from app.domain.errors import StartRefused
 
 TOKEN = "123456789:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"
@@ -307,14 +307,14 @@ def test_folder_is_a_file(tmp_path: Path) -> None:
 )
 def test_unwritable_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, mend: str) -> None:
     """A log that cannot be written refuses the start with the command that mends it; the first file is closed again."""
-    opened = outlets._private
+    opened = log_handlers._private
 
     def deny(path: str, flags: int) -> int:
         if path.endswith("b.log"):
             raise OSError(number, "denied", path)
         return opened(path, flags)
 
-    monkeypatch.setattr(outlets, "_private", deny)
+    monkeypatch.setattr(log_handlers, "_private", deny)
     with pytest.raises(StartRefused, match=f"cannot write the log .*b.log: denied. Mend it: .*{mend.format(tmp_path)}"):
         setup_logging("INFO", tmp_path, "a.log", "b.log", language="en")
 
@@ -348,7 +348,7 @@ def test_full_disk(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     logs.start()
-    monkeypatch.setattr(outlets, "json_line", fail)
+    monkeypatch.setattr(log_handlers, "json_line", fail)
     if broken == "gone":
         closed = StringIO()
         closed.close()
@@ -403,7 +403,7 @@ def test_levels(logs: Logs) -> None:
     assert where["stack"].startswith("Stack (most recent call last)")
 
 
-@pytest.mark.parametrize("module", [text, typos, redaction], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [text, setting_typos, log_redaction], ids=lambda module: module.__name__)
 def test_examples(module: ModuleType) -> None:
     """The examples in the docstrings are true."""
     failed, attempted = doctest.testmod(module)

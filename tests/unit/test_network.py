@@ -5,7 +5,7 @@ from ipaddress import ip_address
 import httpx2
 import pytest
 
-from app.core.values import Wrong, check_url
+from app.core.setting_types import Wrong, check_url
 from app.domain.network import is_loopback, neighbourhood, read_address
 from app.fal.client import FetchFailed, get_capped, make_client
 

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from app.domain.sending import Down, NoToken, SendOutcome, Sent, SlowDown, TokenRefused, Uncertain
-from app.domain.telling import DOUBT_PAUSE, DOWN_PAUSE, Judgement, Rests, judge
+from app.domain.send_outcome import Down, NoToken, SendOutcome, Sent, SlowDown, TokenRefused, Uncertain
+from app.domain.send_policy import DOUBT_PAUSE, DOWN_PAUSE, Judgement, Rests, judge
 from tests.fakes import START
 
 

@@ -1,62 +1,233 @@
-"""The words of the doctor: two languages that say the same, and commands that a shell can run."""
-
-import ast
-import re
-import shlex
-import subprocess
-from importlib import import_module
+import unicodedata
+from datetime import UTC, datetime
+from html.parser import HTMLParser
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from app.doctor.finding import Catalogue, Level, Wording, finding
-from tests.docs.project import modules
+from app.domain.alert import REMEDY, Alert, AlertLevel, Condition
+from app.domain.notification import Cause, Kind, Notification, Owner, tell_operator
+from app.telegram.catalogs import Words
+from app.telegram.wording import DETAIL_LIMIT, NAME_LIMIT, Message, shown_name, word
 
-PLACE = re.compile(r"(?<!\{)\{(\w+)\}(?!\})")
-NUMBERS = {"port": "8443"}  # is a number by its type, so commands may have it inside quotes
-HOSTILE = "it's; touch /tmp/owned $(id) \n--"
-
-
-def catalogues() -> dict[str, Wording]:
-    """Every catalogue of the server by code, those of the certificate included."""
-    found: dict[str, Wording] = {}
-    for path, module in modules():
-        for node in module.body:
-            match node:
-                case ast.AnnAssign(target=ast.Name(id=name), annotation=ast.Name(id="Catalogue"), value=ast.Dict()):
-                    catalogue: Catalogue = getattr(import_module(".".join(path.with_suffix("").parts)), name)
-                    found |= {code: wording for code, wording in catalogue.items() if isinstance(wording, Wording)}
-    return found
-
-
-WORDINGS = catalogues()
-
-
-def facts(wording: Wording, value: str) -> dict[str, str]:
-    names = PLACE.findall(f"{wording.text} {wording.remedy} {wording.command}")
-    return {name: NUMBERS.get(name, value) for name in names}
+WORDS = Words("ru")
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+AVATAR = "0b5e3b9c-1c1f-4d9c-9d2b-6f0e2b0f6d11"
+LANGUAGES = ("ru", "kk", "en")
+HOSTILE = (
+    "<script>window.__pwned=1</script>",
+    '<a href="tg://user?id=1">x</a>',
+    "</b><b>&lt;&amp;",
+    "{name}{0}%s%(name)s",
+    "a\r\nb\x1b[31m\x00",
+    "\u202egnp.exe\u2066\u2028\u200b",
+    "\ud800",
+)
 
 
-@pytest.mark.parametrize("code", WORDINGS)
-def test_both_languages_say_the_same(code: str) -> None:
-    """Russian and English are both there and name the same facts."""
-    wording = WORDINGS[code]
-    for russian, english in (wording.text, wording.remedy):
-        assert bool(russian) == bool(english)
-        assert set(PLACE.findall(russian)) == set(PLACE.findall(english))
+def note(name: str = "Лето", kind: Kind = Kind.READY, cause: Cause | None = None, language: str = "ru") -> Notification:
+    return Notification(AVATAR, name, "request-1", kind, Owner("owner-1", 42, language), cause)
 
 
-@pytest.mark.parametrize("code", [code for code, wording in WORDINGS.items() if wording.level is not Level.OK])
-def test_trouble_comes_with_a_remedy(code: str) -> None:
-    """A warning or a fail says what to do."""
-    assert WORDINGS[code].remedy[0]
+class Telegram(HTMLParser):
+    """Read HTML as Telegram does: tags, and the text that is left."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.text = ""
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        assert not attrs
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
 
 
-@pytest.mark.parametrize("code", [code for code, wording in WORDINGS.items() if wording.command])
-def test_every_command_is_a_command(code: str) -> None:
-    """bash reads every command, whatever the facts hold, and a hostile fact stays one word of it."""
-    wording = WORDINGS[code]
-    told = finding(WORDINGS, code, "en", **facts(wording, HOSTILE))
-    if wording.command != "{question}":
-        subprocess.run(["bash", "-n", "-c", told.command], check=True)
-    words = [name for name in PLACE.findall(wording.command) if name not in NUMBERS]
-    assert told.command.count(shlex.quote(HOSTILE)) == len(words)
+def assert_sendable(message: Message) -> None:
+    parsed = Telegram(message.html)
+    assert parsed.tags == ["b", "code"][: len(parsed.tags)]
+    assert parsed.tags
+    assert parsed.text == message.plain
+    assert 0 < len(message.plain.encode("utf-16-le")) / 2 <= 4096
+    for row in message.keyboard:
+        for label, callback_data in row:
+            assert label
+            assert 1 <= len(callback_data.encode()) <= 64
+
+
+def test_ready_in_russian() -> None:
+    """The owner of a finished avatar reads its name and gets both buttons of the bot."""
+    assert word(note(), WORDS) == Message(
+        html="<b>✨ Ваш аватар «Лето» готов!</b>\n\nТеперь с ним можно создавать изображения.",
+        plain="✨ Ваш аватар «Лето» готов!\n\nТеперь с ним можно создавать изображения.",
+        keyboard=(
+            (("🎨 Создать изображение", f"avatar_generate:{AVATAR}"),),
+            (("🖼 Мои аватары", "avatar_gallery"),),
+        ),
+    )
+
+
+def test_failed_in_russian() -> None:
+    """The owner of a failed avatar reads why, what to do next, and gets the way to the gallery only."""
+    message = word(note(kind=Kind.FAILED, cause=Cause.NO_FACE), WORDS)
+    assert message.plain == (
+        "Аватар «Лето» не получился\n\nНа фотографиях не удалось найти лицо. Выберите снимки, где оно видно целиком и "
+        "при хорошем свете, и запустите обучение ещё раз."
+    )
+    assert message.keyboard == ((("🖼 Мои аватары", "avatar_gallery"),),)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("cause", Cause)
+def test_every_cause_has_its_own_words(cause: Cause, language: str) -> None:
+    """No cause is worded as another one, in any language."""
+    message = word(note(kind=Kind.FAILED, cause=cause, language=language), WORDS)
+    assert_sendable(message)
+    others = {word(note(kind=Kind.FAILED, cause=c, language=language), WORDS).plain for c in Cause if c is not cause}
+    assert message.plain not in others
+    assert "failed." not in message.plain
+
+
+def test_failure_without_a_cause_is_an_unknown_one() -> None:
+    """A failed notification without a cause is worded, not lost."""
+    assert word(note(kind=Kind.FAILED), WORDS) == word(note(kind=Kind.FAILED, cause=Cause.UNKNOWN), WORDS)
+
+
+@pytest.mark.parametrize(
+    ("language", "words"), [("kk", "аватарыңыз дайын"), ("en-GB", "is ready"), ("pt-br", "готов"), ("", "готов")]
+)
+def test_an_owner_reads_their_own_language(language: str, words: str) -> None:
+    """The owner's tag chooses the words; an unknown one gets the default language."""
+    assert words in word(note(language=language), WORDS).plain
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("kind", [Kind.READY, Kind.FAILED])
+def test_hostile_names_are_inert(name: str, kind: Kind) -> None:
+    """Fault 47: markup, placeholders, controls, bidi marks and lone surrogates in a name stay text or vanish."""
+    message = word(note(name, kind), WORDS)
+    assert_sendable(message)
+    line, _, _ = message.plain.partition("\n")
+    assert not [character for character in line if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"}]
+
+
+@given(name=st.text(), kind=st.sampled_from([Kind.READY, Kind.FAILED]), language=st.sampled_from(LANGUAGES))
+def test_any_name_makes_a_sendable_message(name: str, kind: Kind, language: str) -> None:
+    """Fault 47: whatever an owner called the avatar, the HTML has our one tag and shows exactly the plain text."""
+    message = word(note(name, kind, language=language), WORDS)
+    assert_sendable(message)
+    assert message.plain.count("\n") == 2
+
+
+@pytest.mark.parametrize("name", ["", "  \n\t", "\u202e\u200b", "\u200d"])
+def test_an_avatar_without_a_name(name: str) -> None:
+    """A name with nothing to see leaves no empty quotes behind."""
+    assert word(note(name), WORDS).plain.startswith("✨ Ваш аватар готов!\n")
+    assert word(note(name, Kind.FAILED), WORDS).plain.startswith("Аватар не получился\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("x" * NAME_LIMIT, "x" * NAME_LIMIT),
+        ("x" * (NAME_LIMIT + 1), "x" * (NAME_LIMIT - 1) + "…"),
+        ("&" * 5000, "&" * (NAME_LIMIT - 1) + "…"),
+        ("a b\u2003c\u00a0d", "a b c d"),
+        ("👩\u200d👧", "👩\u200d👧"),
+        ("x" * (NAME_LIMIT - 2) + "e\u0301!!", "x" * (NAME_LIMIT - 2) + "…"),
+        ("x" * (NAME_LIMIT - 2) + "👩\u200d👧!", "x" * (NAME_LIMIT - 2) + "…"),
+        ("x" * (NAME_LIMIT - 3) + "👩\u200d👧!", "x" * (NAME_LIMIT - 3) + "👩…"),
+        ("x" * (NAME_LIMIT - 3) + "e\u0301\u0301!!", "x" * (NAME_LIMIT - 3) + "…"),
+        ("\u0301" * 100, "\u0301" * (NAME_LIMIT - 1) + "…"),
+    ],
+)
+def test_long_names_are_cut_whole(name: str, shown: str) -> None:
+    """A name is cut before it is escaped, never between a letter and its marks, and spaces collapse."""
+    assert shown_name(name) == shown
+
+
+def test_longest_message_is_far_below_the_limit() -> None:
+    """A name of 5,000 ampersands becomes 315 characters of entities, none of them cut."""
+    message = word(note("&" * 5000, Kind.FAILED, Cause.DOWNLOAD), WORDS)
+    assert_sendable(message)
+    assert message.html.count("&amp;") == NAME_LIMIT - 1
+
+
+def test_an_avatar_id_too_long_for_a_button_loses_the_button() -> None:
+    """callback_data over 64 bytes would make Telegram refuse the whole message."""
+    owner = Owner("owner-1", 42, "ru")
+    assert len(word(Notification("x" * 48, "Лето", "r", Kind.READY, owner), WORDS).keyboard) == 2
+    message = word(Notification("x" * 49, "Лето", "r", Kind.READY, owner), WORDS)
+    assert message.keyboard == ((("🖼 Мои аватары", "avatar_gallery"),),)
+
+
+def alert(
+    condition: Condition = Condition.CERTIFICATE_REFUSED,
+    level: AlertLevel = AlertLevel.CRITICAL,
+    *,
+    detail: str = "ssl/a.crt: it is not its key. To mend it: mv a b",
+    machine: str = "web-1",
+    kind: Kind = Kind.ALERT,
+    language: str = "en",
+) -> Notification:
+    name = f"{condition}@{machine}" if machine else condition.value
+    return tell_operator(
+        Alert(name, machine, level, detail, NOW, NOW, NOW, times=1), kind, chat_id=-100, language=language
+    )
+
+
+def test_an_alert_in_english() -> None:
+    """The operator reads what is wrong, where, the detail, and the command to run as code; there are no buttons."""
+    assert word(alert(), WORDS) == Message(
+        html=(
+            "<b>🚨 A new certificate was refused · web-1</b>\n\nThe server goes on with the old one. ssl/a.crt: it is "
+            "not its key. To mend it: mv a b The whole diagnosis:\n\n<code>aisha-webhook doctor tls</code>"
+        ),
+        plain=(
+            "🚨 A new certificate was refused · web-1\n\nThe server goes on with the old one. ssl/a.crt: it is not "
+            "its key. To mend it: mv a b The whole diagnosis:\n\naisha-webhook doctor tls"
+        ),
+        keyboard=(),
+    )
+
+
+def test_the_end_of_an_alert_in_russian() -> None:
+    """The operator reads what is over, and that there is nothing to do."""
+    message = word(alert(Condition.DELIVERIES_BURIED, detail="3", machine="", kind=Kind.RESOLVED, language="ru"), WORDS)
+    assert message.plain == "✅ Устранено: Есть отложенные доставки\n\nДелать ничего не нужно."
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("level", AlertLevel)
+@pytest.mark.parametrize("condition", Condition)
+def test_every_alert_has_its_words_and_its_command(condition: Condition, level: AlertLevel, language: str) -> None:
+    """No alert is worded as another one, each names its command, and the mark tells its level."""
+    message = word(alert(condition, level, detail="17", language=language), WORDS)
+    assert_sendable(message)
+    assert message.plain.startswith({AlertLevel.WARN: "⚠️", AlertLevel.CRITICAL: "🚨"}[level])
+    assert message.html.endswith(f"<code>{REMEDY[condition]}</code>")
+    assert "alert." not in message.plain
+    others = [other for other in Condition if other is not condition]
+    assert message.plain not in {word(alert(c, level, detail="17", language=language), WORDS).plain for c in others}
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+@pytest.mark.parametrize("kind", [Kind.ALERT, Kind.RESOLVED])
+def test_hostile_details_are_inert(hostile: str, kind: Kind) -> None:
+    """Fault 47: what stands in a certificate's file name or a host name stays text in an alert, too."""
+    message = word(alert(detail=hostile, machine=hostile, kind=kind), WORDS)
+    assert_sendable(message)
+    text = message.plain.replace("\n", "").replace("\N{VARIATION SELECTOR-16}", "")
+    assert not [character for character in text if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"}]
+
+
+def test_a_long_detail_is_cut() -> None:
+    """However much there is to say, the message stays within Telegram's limit."""
+    message = word(alert(detail="<" * 9_000), WORDS)
+    assert_sendable(message)
+    assert message.plain.count("<") == DETAIL_LIMIT - 1

@@ -20,8 +20,8 @@ from app.cli.demo.stage import Stage, staged
 from app.cli.demo.steps import MESSAGES, STEPS, Play
 from app.cli.demo.words import Words
 from app.cli.output import print_json
-from app.core.exits import Exit
-from app.core.sources import environment
+from app.core.exit_codes import Exit
+from app.core.setting_sources import environment
 from app.domain.errors import DatabaseUnavailable
 
 PLAY_SECONDS = 25.0  # for starting and playing

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from app.core.sources import environment
+from app.core.setting_sources import environment
 
 ROOT = Path(__file__).resolve().parents[3]
 START_SECONDS = 15.0

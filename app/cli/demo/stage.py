@@ -13,9 +13,9 @@ from typing import Any
 
 from app.cli.demo.report import Exchange, Job, Look
 from app.cli.demo.server import Program, running
-from app.db import desk
-from app.db.desk import Queue
+from app.db import operator_queries
 from app.db.engine import Database, open_database
+from app.db.operator_queries import Queue
 from app.domain.language import Language
 from app.domain.training import Trainer
 from app.routers.fal_webhook import PATH
@@ -100,8 +100,8 @@ class Stage:
     async def look(self, job: Job) -> Look:
         """See what became of a job by now."""
         # In the order in which they come about: what a finished row caused is then there to be seen.
-        deliveries = await desk.find(self.database, Queue.DELIVERIES, job.request_id)
-        notifications = await desk.find(self.database, Queue.NOTIFICATIONS, job.request_id)
+        deliveries = await operator_queries.find(self.database, Queue.DELIVERIES, job.request_id)
+        notifications = await operator_queries.find(self.database, Queue.NOTIFICATIONS, job.request_id)
         async with self.database.read() as connection:
             found = await connection.exec_driver_sql(SELECT_AVATAR, (job.avatar_id,))
             avatar = dict(found.mappings().one())

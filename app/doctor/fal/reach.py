@@ -12,8 +12,8 @@ import httpx2
 import orjson
 
 from app.doctor.finding import Catalogue, Finding, Level, Wording, finding
+from app.domain.alert_rules import SKEW, SKEW_CRITICAL
 from app.domain.language import Language, pick
-from app.domain.watching import SKEW, SKEW_CRITICAL
 from app.fal.addresses import parse_ranges
 from app.fal.client import FetchFailed, get_capped, host_of, read_copy
 from app.fal.keys import parse_jwks

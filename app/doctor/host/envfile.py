@@ -18,8 +18,8 @@ from app.doctor.host.unit import FOLDER as UNITS
 from app.doctor.host.unit import reader_of
 from app.domain.language import Language, pick
 from app.files.access import Reader
+from app.files.atomic_write import put
 from app.files.ownership import ROOT, ownership_of
-from app.files.place import put
 
 OTHERS = stat.S_IROTH | stat.S_IWOTH
 ALL_OF_OTHERS = stat.S_IRWXO

@@ -8,8 +8,8 @@ from cryptography import x509
 
 from app.doctor.finding import Finding
 from app.doctor.tls.voice import say
+from app.domain.alert_rules import CRITICAL_LEFT, WARN_LEFT
 from app.domain.language import Language
-from app.domain.watching import CRITICAL_LEFT, WARN_LEFT
 
 
 def judge_dates(

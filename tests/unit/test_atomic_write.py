@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.files.place import put
+from app.files.atomic_write import put
 
 
 def test_what_stood_there_gives_way(tmp_path: Path) -> None:

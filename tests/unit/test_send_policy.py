@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from app.domain.notification import NotificationState
-from app.domain.sending import (
+from app.domain.send_outcome import (
     Down,
     NoToken,
     Rejected,
@@ -14,7 +14,7 @@ from app.domain.sending import (
     Uncertain,
     Unreachable,
 )
-from app.domain.telling import TOKEN_PAUSE, Judgement, judge
+from app.domain.send_policy import TOKEN_PAUSE, Judgement, judge
 from app.domain.verdict import Bury, Done, Retry
 from tests.fakes import START
 

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from app.db import desk, inbox, outbox, retention
-from app.db.desk import Queue
+from app.db import inbox, operator_queries, outbox, retention
 from app.db.engine import Database
 from app.db.inbox import Finished
+from app.db.operator_queries import Queue
 from app.db.tables import deliveries, notifications
 from app.domain.delivery import Claim, ClaimedDelivery
 from app.domain.errors import ClaimLost
@@ -64,12 +64,12 @@ async def owe(database: Database, *states: str) -> list[int]:
 
 async def redrive(database: Database, ids: list[int], queue: Queue = Queue.DELIVERIES) -> list[int]:
     async with database.write() as transaction:
-        return await desk.redrive(transaction, queue, ids, note=NOTE, now=NOW)
+        return await operator_queries.redrive(transaction, queue, ids, note=NOTE, now=NOW)
 
 
 async def ignore(database: Database, ids: list[int], queue: Queue = Queue.DELIVERIES) -> list[int]:
     async with database.write() as transaction:
-        return await desk.ignore(transaction, queue, ids, note="ignore by aisha", now=NOW)
+        return await operator_queries.ignore(transaction, queue, ids, note="ignore by aisha", now=NOW)
 
 
 async def claim(database: Database, after: timedelta = timedelta()) -> list[ClaimedDelivery]:
@@ -85,14 +85,14 @@ async def claim_messages(database: Database, after: timedelta = timedelta()) -> 
 
 
 async def one(database: Database, row_id: int, queue: Queue = Queue.DELIVERIES) -> dict[str, Any]:
-    [row] = await desk.find(database, queue, str(row_id))
+    [row] = await operator_queries.find(database, queue, str(row_id))
     return row
 
 
 async def test_the_newest_are_listed_first_and_without_bodies(database: Database) -> None:
     """A list is for the eye: no body, no headers, no traceback."""
     await store(database, "done", "dead", "pending")
-    listed = await desk.recent(database, Queue.DELIVERIES, state=None, limit=2)
+    listed = await operator_queries.recent(database, Queue.DELIVERIES, state=None, limit=2)
     assert [row["request_id"] for row in listed] == ["r2", "r1"]
     assert not {"body", "headers", "detail"} & set(listed[0])
 
@@ -102,7 +102,7 @@ async def test_a_list_can_be_of_one_state(database: Database) -> None:
     await store(database, "done", "dead", "pending")
     await owe(database, "sent", "dead")
     for queue in Queue:
-        listed = await desk.recent(database, queue, state="dead", limit=10)
+        listed = await operator_queries.recent(database, queue, state="dead", limit=10)
         assert [row["request_id"] for row in listed] == ["r1"]
 
 
@@ -110,7 +110,7 @@ async def test_a_list_can_be_of_one_state(database: Database) -> None:
 async def test_a_delivery_is_found_by_any_of_its_names(database: Database, spelling: str) -> None:
     """Our id, the header's request id and the body's lead to the same row, whole."""
     [row_id] = await store(database, "dead")
-    [row] = await desk.find(database, Queue.DELIVERIES, spelling.format(id=row_id))
+    [row] = await operator_queries.find(database, Queue.DELIVERIES, spelling.format(id=row_id))
     assert (row["id"], row["body"]) == (row_id, ok_body("r0"))
 
 
@@ -118,7 +118,7 @@ async def test_a_delivery_is_found_by_any_of_its_names(database: Database, spell
 async def test_a_key_that_names_nothing_finds_nothing(database: Database, key: str) -> None:
     """Whatever an operator pastes is compared, not interpreted."""
     await store(database, "dead")
-    assert await desk.find(database, Queue.DELIVERIES, key) == []
+    assert await operator_queries.find(database, Queue.DELIVERIES, key) == []
 
 
 @pytest.mark.parametrize("state", ["pending", "dead", "ignored"])

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import SecretStr
 
-from app.core import about
+from app.core import setting_meta
 from app.core.config import Settings
 
 HEAD = """\
@@ -41,12 +41,12 @@ def env_example() -> str:
 
 def _example_lines() -> Iterator[str]:
     for field, info in Settings.model_fields.items():
-        heading = about.section(info)
+        heading = setting_meta.section(info)
         if heading is not None:
             yield f"\n# --- {' / '.join(dict.fromkeys(heading))} ---\n"
-        ru, en = about.purpose(info)
-        also = "".join(f" (= {alias})" for alias in about.aliases(info))
-        yield f"# {ru} / {en}{also}\n{about.env_name(field)}={default_text(field)}\n"
+        ru, en = setting_meta.purpose(info)
+        also = "".join(f" (= {alias})" for alias in setting_meta.aliases(info))
+        yield f"# {ru} / {en}{also}\n{setting_meta.env_name(field)}={default_text(field)}\n"
 
 
 def settings_table(language: Literal["ru", "en"] = "en") -> str:
@@ -55,14 +55,14 @@ def settings_table(language: Literal["ru", "en"] = "en") -> str:
     head = (("Имя", "По умолчанию", "Смысл", "Значение"), ("Name", "Default", "Meaning", "Value"))[word]
     rows = [head, ("---",) * len(head)]
     for field, info in Settings.model_fields.items():
-        names = ", ".join(f"`{name}`" for name in (about.env_name(field), *about.aliases(info)))
-        if about.is_secret(field):
+        names = ", ".join(f"`{name}`" for name in (setting_meta.env_name(field), *setting_meta.aliases(info)))
+        if setting_meta.is_secret(field):
             names += " (`_FILE`)"
         default = default_text(field)
         if default:
             shown = f"`{default}`"
         else:
-            empty = about.shown(info)
+            empty = setting_meta.shown(info)
             shown = empty[word] if empty else "—"
-        rows.append((names, shown, about.purpose(info)[word], about.write(info)[word]))
+        rows.append((names, shown, setting_meta.purpose(info)[word], setting_meta.write(info)[word]))
     return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |\n" for row in rows)

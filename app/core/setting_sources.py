@@ -10,9 +10,9 @@ from pathlib import Path
 from dotenv.parser import Binding, parse_stream
 from dotenv.variables import parse_variables
 
-from app.core.findings import Finding, Origin, Words
+from app.core.setting_errors import Finding, Origin, Words
+from app.core.setting_typos import nearest
 from app.core.text import UNSAFE, one_line
-from app.core.typos import nearest
 
 SECRET_FILE_LIMIT = 65536  # bytes
 

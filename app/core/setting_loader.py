@@ -6,11 +6,11 @@ from typing import Any
 
 from pydantic import SecretStr, ValidationError
 
-from app.core import about as a
-from app.core import values as v
+from app.core import setting_meta as a
+from app.core import setting_types as v
 from app.core.config import Settings
-from app.core.findings import DEFAULT, Finding
-from app.core.sources import Collected, Wanted, collect, environment
+from app.core.setting_errors import DEFAULT, Finding
+from app.core.setting_sources import Collected, Wanted, collect, environment
 from app.domain.errors import SettingsInvalid
 
 ENV_FILE = Path(".env")

@@ -14,8 +14,8 @@ from typing import Any, cast
 
 import structlog
 
-from app.core.redaction import redact_event
-from app.core.render import ConsoleLine, Event, json_line
+from app.core.log_redaction import redact_event
+from app.core.log_render import ConsoleLine, Event, json_line
 from app.core.text import one_line
 
 FILE_MODE = 0o640  # chat ids are nobody else's business

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.domain.alert import Alarm, AlertLevel, Condition
-from app.domain.watching import (
+from app.domain.alert_rules import (
     LATE,
     LATE_CRITICAL,
     STARTING,

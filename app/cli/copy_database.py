@@ -9,11 +9,11 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 
 from app.cli.output import print_json
-from app.core.exits import Exit
-from app.core.loading import load_settings
-from app.core.sources import environment
-from app.core.values import DatabaseUrl
-from app.db.moving import closing_statements, copy_database
+from app.core.exit_codes import Exit
+from app.core.setting_loader import load_settings
+from app.core.setting_sources import environment
+from app.core.setting_types import DatabaseUrl
+from app.db.copy_database import closing_statements, copy_database
 from app.domain.errors import CopyFailed, DatabaseUnavailable, OldNotClosed
 
 VARIABLE = "TARGET_DATABASE_URL"

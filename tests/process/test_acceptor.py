@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
 from app.server import run
-from app.server.admission import Admission
+from app.server.connection_limits import Admission
 from app.server.listener import READ_AHEAD, USUAL_BODY, Listener, narrow
 from tests.process.listening import GET, Files, Running, answer, drain, echo, running, take, wait_until
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from app.cli import move
+from app.cli import copy_database
 from app.cli.main import app
+from app.db.copy_database import closing_statements
 from app.db.migrate import migrate
-from app.db.moving import closing_statements
 from app.domain.errors import AishaError, CopyFailed, DatabaseUnavailable, OldNotClosed
 
 NO_PLACE = "unable to open database file"
@@ -21,7 +21,7 @@ def _moving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An old SQLite file and the way to a new one, in a folder of their own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/old.db")
-    monkeypatch.setenv(move.VARIABLE, f"sqlite:///{tmp_path}/new.db")
+    monkeypatch.setenv(copy_database.VARIABLE, f"sqlite:///{tmp_path}/new.db")
     migrate(f"sqlite:///{tmp_path}/old.db")
 
 
@@ -37,7 +37,7 @@ def fail_with(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     def failing(*_urls: str) -> dict[str, int]:
         raise error
 
-    monkeypatch.setattr(move, "copy_database", failing)
+    monkeypatch.setattr(copy_database, "copy_database", failing)
 
 
 def test_both_languages_say_the_same() -> None:
@@ -46,7 +46,7 @@ def test_both_languages_say_the_same() -> None:
         language: {
             name: {gap for _, gap, _, _ in string.Formatter().parse(text) if gap} for name, text in words.items()
         }
-        for language, words in move.WORDS.items()
+        for language, words in copy_database.WORDS.items()
     }
     assert gaps["ru"] == gaps["en"]
 
@@ -92,7 +92,7 @@ def test_a_file_that_does_not_help(
 
 def test_the_same_database_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In Russian, as everything without DEFAULT_LANGUAGE."""
-    monkeypatch.setenv(move.VARIABLE, f"sqlite:///{tmp_path}/old.db")
+    monkeypatch.setenv(copy_database.VARIABLE, f"sqlite:///{tmp_path}/old.db")
     failed = call()
     assert failed.exit_code == 1
     assert failed.stderr.startswith("Ничего не скопировано: это одна и та же база")
@@ -116,7 +116,7 @@ def test_nothing_was_copied(
     fail_with(monkeypatch, error)
     failed = call()
     assert failed.exit_code == code
-    assert failed.stderr.startswith(move.WORDS[language]["nothing"].partition("{")[0])
+    assert failed.stderr.startswith(copy_database.WORDS[language]["nothing"].partition("{")[0])
     assert all(fact in failed.stderr for fact in facts)
 
 
@@ -128,6 +128,6 @@ def test_an_old_database_left_open(monkeypatch: pytest.MonkeyPatch, language: st
     fail_with(monkeypatch, OldNotClosed(code, cause="disk I/O error"))
     half = call()
     assert half.exit_code == 1
-    assert move.WORDS[language]["nothing"].partition("{")[0] not in half.stderr
+    assert copy_database.WORDS[language]["nothing"].partition("{")[0] not in half.stderr
     assert "disk I/O error" in half.stderr
     assert all(statement in half.stderr for statement in closing_statements())

@@ -9,8 +9,8 @@ from app.db import chores as steps
 from app.db.engine import Database
 from app.db.tables import chores
 from app.domain.errors import DatabaseUnavailable
-from app.flows import probe
-from app.flows.probe import NAME, Probe
+from app.flows import write_check
+from app.flows.write_check import NAME, Probe
 from tests.fakes import START, FrozenClock
 
 pytestmark = pytest.mark.anyio
@@ -90,7 +90,7 @@ async def test_a_database_that_hangs_is_not_ready(
     async with database.write() as transaction:
         await transaction.execute(update(chores).values(reason="held"))
         with monkeypatch.context() as patch:
-            patch.setattr(probe, "DEADLINE", 0.05)
+            patch.setattr(write_check, "DEADLINE", 0.05)
             with pytest.raises(DatabaseUnavailable, match="no write within"):
                 await ask()
     clock.move(1)

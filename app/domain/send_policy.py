@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from app.domain.notification import NotificationState
-from app.domain.sending import (
+from app.domain.send_outcome import (
     Down,
     NoToken,
     Rejected,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.server.admission import Admission
+from app.server.connection_limits import Admission
 
 FAL = "34.123.59.101"
 

@@ -6,7 +6,7 @@ from typing import Any, cast
 from pydantic import Field
 from pydantic.fields import FieldInfo
 
-from app.core.findings import Words
+from app.core.setting_errors import Words
 
 BOOL = "true | false"
 PATH: Words = ("путь к файлу", "the path of a file")

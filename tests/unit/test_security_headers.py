@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from app.server.closed import DEFAULTS, Closed
+from app.server.security_headers import DEFAULTS, Closed
 
 pytestmark = pytest.mark.anyio
 

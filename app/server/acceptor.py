@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from app.server.admission import Admission
+from app.server.connection_limits import Admission
 
 log = structlog.get_logger(__name__)
 

@@ -9,11 +9,11 @@ import typer
 
 from app.cli.output import print_fields, print_json, print_table
 from app.core.clock import SystemClock
-from app.core.exits import Exit
-from app.core.loading import load_settings
-from app.db import desk, outbox, retention, schema
-from app.db.desk import Queue
+from app.core.exit_codes import Exit
+from app.core.setting_loader import load_settings
+from app.db import operator_queries, outbox, retention, schema
 from app.db.engine import Database, open_database
+from app.db.operator_queries import Queue
 from app.domain.errors import DatabaseUnfit
 from app.flows.operate import Operation, operate
 
@@ -24,7 +24,7 @@ def show_list(queue: Queue, columns: Sequence[str], *, state: str | None, limit:
     """List rows, newest first."""
 
     async def read(database: Database) -> list[dict[str, Any]]:
-        return await desk.recent(database, queue, state=state, limit=limit)
+        return await operator_queries.recent(database, queue, state=state, limit=limit)
 
     rows = _with_database(read)
     if as_json:
@@ -69,7 +69,7 @@ def _is_closed(operation: Operation, row: dict[str, Any]) -> bool:
 
 def _why_left(row: dict[str, Any], *, meant: bool) -> str:
     match row:
-        case {"reason": desk.OVERTAKEN}:
+        case {"reason": operator_queries.OVERTAKEN}:
             return "its owner is told that the avatar is ready instead"
         case {"state": "pending", "reason": outbox.SENDING}:
             return "it is being sent now"
@@ -85,7 +85,7 @@ def _why_left(row: dict[str, Any], *, meant: bool) -> str:
 
 def _find(queue: Queue, key: str) -> list[dict[str, Any]]:
     async def read(database: Database) -> list[dict[str, Any]]:
-        return await desk.find(database, queue, key)
+        return await operator_queries.find(database, queue, key)
 
     rows = _with_database(read)
     if not rows:

@@ -7,7 +7,7 @@ from html import escape
 
 from app.domain.alert import REMEDY, AlertLevel, Condition
 from app.domain.notification import Cause, Kind, Notification, alert_of
-from app.telegram.words import Words
+from app.telegram.catalogs import Words
 
 NAME_LIMIT = 64  # characters shown of an avatar's name
 DETAIL_LIMIT = 1000  # characters shown of an alert's detail

@@ -12,10 +12,11 @@ from sqlalchemy import Table, insert, select, text, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError
 
-from app.db import inbox, moving, outbox
+from app.db import copy_database as module
+from app.db import inbox, outbox
+from app.db.copy_database import closing_statements, copy_database
 from app.db.engine import Database, open_database
 from app.db.migrate import migrate, open_for_migration
-from app.db.moving import closing_statements, copy_database
 from app.db.tables import deliveries, metadata, notifications
 from app.domain.delivery import Claim, ClaimedDelivery
 from app.domain.errors import CopyFailed, DatabaseUnavailable, OldNotClosed
@@ -135,7 +136,7 @@ async def test_a_target_that_a_server_only_tried_is_taken(move: Move) -> None:
 
 async def test_a_row_that_arrives_otherwise_undoes_everything(move: Move, monkeypatch: pytest.MonkeyPatch) -> None:
     """The comparison comes before the commit: a driver with a bug costs nothing."""
-    monkeypatch.setattr(moving, "_each", _misread_by(moving._each, move.target.engine.dialect.name))
+    monkeypatch.setattr(module, "_each", _misread_by(module._each, move.target.engine.dialect.name))
     source = await everything(move.source)
     with pytest.raises(CopyFailed) as failed:
         move.copy()
@@ -168,7 +169,7 @@ def broken_at_the_commit(url: str, *, lost: bool) -> Any:
 
 async def test_an_old_database_that_stays_open_is_told(move: Move, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its commit comes second: when only that fails, all rows are in the new one, and that is no "nothing copied"."""
-    monkeypatch.setattr(moving, "open_for_migration", broken_at_the_commit(move.source_url, lost=True))
+    monkeypatch.setattr(copy_database, "open_for_migration", broken_at_the_commit(move.source_url, lost=True))
     before = await everything(move.source)
     with pytest.raises(OldNotClosed) as half:
         move.copy()
@@ -181,7 +182,7 @@ async def test_a_new_database_that_breaks_off_in_its_commit(
     move: Move, monkeypatch: pytest.MonkeyPatch, error: type[CopyFailed] | type[OldNotClosed], *, lost: bool
 ) -> None:
     """A refused commit copied nothing; of one whose answer is lost nobody can say that. The old one is untouched."""
-    monkeypatch.setattr(moving, "open_for_migration", broken_at_the_commit(move.target_url, lost=lost))
+    monkeypatch.setattr(copy_database, "open_for_migration", broken_at_the_commit(move.target_url, lost=lost))
     before = await everything(move.source)
     with pytest.raises((CopyFailed, OldNotClosed)) as failed:
         move.copy()
@@ -232,8 +233,8 @@ async def test_a_postgresql_database_is_not_copied_onto_itself(postgres_url: str
 async def test_two_databases_of_one_server_are_two(postgres_url: str) -> None:
     """What tells databases apart is more than their server."""
     neighbour = with_database(postgres_url, "postgres")
-    assert moving._identity(postgres_url) != moving._identity(neighbour)
-    assert moving._identity(postgres_url) == moving._identity(postgres_url)
+    assert module._identity(postgres_url) != module._identity(neighbour)
+    assert module._identity(postgres_url) == module._identity(postgres_url)
 
 
 async def test_a_target_out_of_reach_says_so(sqlite_url: str, postgres_url: str) -> None:

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from app.domain.errors import DeliveryRefused, KeysUnavailable
 from app.fal.addresses import BUILT_IN, Addresses
-from app.fal.gate import RELUCTANT, Gate, IpFilter
+from app.fal.authenticate import RELUCTANT, Gate, IpFilter
 from app.fal.keys import FRESH, MIN_INTERVAL, Keys
 from app.fal.strikes import BURST, Strikes
 from app.twins import jwks

@@ -1,0 +1,62 @@
+"""The words of the doctor: two languages that say the same, and commands that a shell can run."""
+
+import ast
+import re
+import shlex
+import subprocess
+from importlib import import_module
+
+import pytest
+
+from app.doctor.finding import Catalogue, Level, Wording, finding
+from tests.docs.project import modules
+
+PLACE = re.compile(r"(?<!\{)\{(\w+)\}(?!\})")
+NUMBERS = {"port": "8443"}  # is a number by its type, so commands may have it inside quotes
+HOSTILE = "it's; touch /tmp/owned $(id) \n--"
+
+
+def catalogues() -> dict[str, Wording]:
+    """Every catalogue of the server by code, those of the certificate included."""
+    found: dict[str, Wording] = {}
+    for path, module in modules():
+        for node in module.body:
+            match node:
+                case ast.AnnAssign(target=ast.Name(id=name), annotation=ast.Name(id="Catalogue"), value=ast.Dict()):
+                    catalogue: Catalogue = getattr(import_module(".".join(path.with_suffix("").parts)), name)
+                    found |= {code: wording for code, wording in catalogue.items() if isinstance(wording, Wording)}
+    return found
+
+
+WORDINGS = catalogues()
+
+
+def facts(wording: Wording, value: str) -> dict[str, str]:
+    names = PLACE.findall(f"{wording.text} {wording.remedy} {wording.command}")
+    return {name: NUMBERS.get(name, value) for name in names}
+
+
+@pytest.mark.parametrize("code", WORDINGS)
+def test_both_languages_say_the_same(code: str) -> None:
+    """Russian and English are both there and name the same facts."""
+    wording = WORDINGS[code]
+    for russian, english in (wording.text, wording.remedy):
+        assert bool(russian) == bool(english)
+        assert set(PLACE.findall(russian)) == set(PLACE.findall(english))
+
+
+@pytest.mark.parametrize("code", [code for code, wording in WORDINGS.items() if wording.level is not Level.OK])
+def test_trouble_comes_with_a_remedy(code: str) -> None:
+    """A warning or a fail says what to do."""
+    assert WORDINGS[code].remedy[0]
+
+
+@pytest.mark.parametrize("code", [code for code, wording in WORDINGS.items() if wording.command])
+def test_every_command_is_a_command(code: str) -> None:
+    """bash reads every command, whatever the facts hold, and a hostile fact stays one word of it."""
+    wording = WORDINGS[code]
+    told = finding(WORDINGS, code, "en", **facts(wording, HOSTILE))
+    if wording.command != "{question}":
+        subprocess.run(["bash", "-n", "-c", told.command], check=True)
+    words = [name for name in PLACE.findall(wording.command) if name not in NUMBERS]
+    assert told.command.count(shlex.quote(HOSTILE)) == len(words)
