@@ -20,23 +20,23 @@ from app.core.exit_codes import Exit
 from app.db import inbox, schema
 from app.db.engine import Database, open_database
 from app.db.group_commit import GroupCommit
-from app.db.wake import Topic, listen
+from app.db.wake import WakeTopic, listen
 from app.domain.alert_rules import Certificate, MachineFacts
 from app.domain.errors import DatabaseBehind
 from app.fal.addresses import Addresses
-from app.fal.authenticate import Gate, IpFilter
+from app.fal.authenticate import Authenticator, IpFilter
 from app.fal.client import make_client
 from app.fal.keys import Keys
 from app.fal.queue import FalQueueApi
 from app.flows.accept import Accept
-from app.flows.apply import Apply, Patience
+from app.flows.apply import Apply, RetryLimits
 from app.flows.notify import Notify, write_records
 from app.flows.poll import Poll
 from app.flows.ports import Clock
 from app.flows.prune import Prune
 from app.flows.totals import Totals
 from app.flows.watch import OperatorChat, Watch
-from app.flows.write_check import Probe
+from app.flows.write_check import WriteCheck
 from app.telegram.messenger import LogMessenger, TelegramMessenger
 from app.tls.live import LiveContext
 
@@ -59,14 +59,14 @@ class Services:
     database: Database
     keys: Keys
     addresses: Addresses
-    gate: Gate
+    authenticator: Authenticator
     accept: Accept
     poll: Poll
     apply: Apply
     notify: Notify
     prune: Prune
     watch: Watch
-    probe: Probe
+    write_check: WriteCheck
     totals: Totals
     is_crowded: Callable[[], bool]
     apply_wake: asyncio.Event
@@ -146,20 +146,20 @@ async def running(settings: Settings, tls: LiveContext | None = None) -> AsyncIt
             bot_tables,
             FalQueueApi(settings.fal_queue_url, _secret(settings.fal_api_key), client),
             clock,
-            Patience(settings.retry_max_attempts, timedelta(hours=settings.orphan_hours), lease),
+            RetryLimits(settings.retry_max_attempts, timedelta(hours=settings.orphan_hours), lease),
             chance=random.random,
             wake_notify=notify_wake.set,
             is_crowded=deliveries.is_crowded,
         )
         if not database.is_sqlite:
-            topics = {Topic.INBOX: apply_wake.set, Topic.OUTBOX: notify_wake.set}
+            topics = {WakeTopic.INBOX: apply_wake.set, WakeTopic.OUTBOX: notify_wake.set}
             ears = listen(settings.database_url.get_secret_value(), topics)
             await stack.enter_async_context(in_background(ears, stop=None))
-        gate = Gate(keys, addresses, IpFilter(settings.ip_filter), settings.fal_user_id, clock.now)
+        authenticator = Authenticator(keys, addresses, IpFilter(settings.ip_filter), settings.fal_user_id, clock.now)
         watch = Watch(
             database,
             clock,
-            partial(_machine_facts, clock, clock.now(), tls, gate),
+            partial(_machine_facts, clock, clock.now(), tls, authenticator),
             machine=socket.gethostname()[:MACHINE_LIMIT],
             chat=_operator_chat(settings),
             wake_notify=notify_wake.set,
@@ -169,14 +169,14 @@ async def running(settings: Settings, tls: LiveContext | None = None) -> AsyncIt
             database=database,
             keys=keys,
             addresses=addresses,
-            gate=gate,
+            authenticator=authenticator,
             accept=Accept(deliveries, clock, apply_wake.set),
             poll=Poll(database, clock, wake_apply=apply_wake.set, wake_notify=notify_wake.set),
             apply=apply,
             notify=notify,
             prune=Prune(database, clock, timedelta(days=settings.retention_days)),
             watch=watch,
-            probe=Probe(database, clock),
+            write_check=WriteCheck(database, clock),
             totals=Totals(database),
             is_crowded=deliveries.is_crowded,
             apply_wake=apply_wake,
@@ -184,7 +184,9 @@ async def running(settings: Settings, tls: LiveContext | None = None) -> AsyncIt
         )
 
 
-def _machine_facts(clock: Clock, began: datetime, tls: LiveContext | None, gate: Gate) -> MachineFacts:
+def _machine_facts(
+    clock: Clock, began: datetime, tls: LiveContext | None, authenticator: Authenticator
+) -> MachineFacts:
     """Gather what this machine knows of itself."""
     certificate = None
     if tls is not None:
@@ -192,16 +194,16 @@ def _machine_facts(clock: Clock, began: datetime, tls: LiveContext | None, gate:
         certificate = Certificate(served.leaf.not_valid_before_utc, served.ends, tls.trouble)
     running_for = clock.now() - began
     addresses_age = None
-    if gate.ip_filter is IpFilter.ENFORCE and not gate.addresses.is_fixed:
-        fetched = gate.addresses.age()
+    if authenticator.ip_filter is IpFilter.ENFORCE and not authenticator.addresses.is_fixed:
+        fetched = authenticator.addresses.age()
         addresses_age = running_for if fetched is None else fetched
     return MachineFacts(
         running_for=running_for,
         certificate=certificate,
-        keys_age=gate.keys.age(),
-        keys_usable=bool(gate.keys.current()),
-        clock_offset=gate.keys.clock_offset(),
-        foreign=gate.foreign_accounts(),
+        keys_age=authenticator.keys.age(),
+        keys_usable=bool(authenticator.keys.current()),
+        clock_offset=authenticator.keys.clock_offset(),
+        foreign=authenticator.foreign_accounts(),
         addresses_age=addresses_age,
     )
 

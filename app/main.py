@@ -30,13 +30,13 @@ from app.routers.docs import serve_docs
 from app.routers.fal_webhook import PATH, WebhookLane, WebhookParts
 from app.routers.health import HealthParts
 from app.routers.problems import on_bug, on_http_exception
-from app.server.banner import Greeting
+from app.server.banner import Banner
 from app.server.core_dumps import forbid_core_dumps
 from app.server.hosts import HostGuard
 from app.server.listener import LOOPBACK, Listener, narrow
 from app.server.proxies import ClientAddress
 from app.server.run import serve
-from app.server.security_headers import Closed
+from app.server.security_headers import SecurityHeaders
 from app.server.systemd import inherited_socket
 from app.tls.certificates import ensure_pair
 from app.tls.live import LiveContext
@@ -92,7 +92,7 @@ def create_app(settings: Settings, tls: LiveContext | None = None) -> FastAPI:
     if settings.api_debug:
         serve_docs(app)
     app.add_middleware(CORSMiddleware, allow_origins=list(settings.cors_origins), allow_methods=["GET", "POST"])
-    app.add_middleware(Closed)
+    app.add_middleware(SecurityHeaders)
     app.add_middleware(WebhookLane, parts=lambda: app.state.webhook_parts)
     app.add_middleware(HostGuard, allowed_hosts=settings.allowed_hosts)
     app.add_middleware(ClientAddress, trusted=settings.forwarded_allow_ips)
@@ -100,7 +100,7 @@ def create_app(settings: Settings, tls: LiveContext | None = None) -> FastAPI:
 
 
 def _webhook_parts(settings: Settings, services: Services) -> WebhookParts:
-    return WebhookParts(services.gate, services.accept, services.clock, Bodies(settings.max_body_bytes))
+    return WebhookParts(services.authenticator, services.accept, services.clock, Bodies(settings.max_body_bytes))
 
 
 def _health_parts(
@@ -109,7 +109,7 @@ def _health_parts(
     return HealthParts(
         settings.service_name,
         services.totals,
-        services.probe,
+        services.write_check,
         worker.is_alive,
         services.keys,
         services.addresses,
@@ -159,10 +159,10 @@ def main() -> int:
     inherited = inherited_socket(environment())
     if inherited is not None:
         narrow(inherited, listener)
-    return serve(create_app(settings, tls), listener, partial(_greet, settings, tls), inherited)
+    return serve(create_app(settings, tls), listener, partial(_show_banner, settings, tls), inherited)
 
 
-def _greet(settings: Settings, tls: LiveContext | None, local_url: str) -> None:
+def _show_banner(settings: Settings, tls: LiveContext | None, local_url: str) -> None:
     facts = None if tls is None else tls.facts(SystemClock().now())
     missing = (
         ("telegram", settings.telegram_token is None),
@@ -172,13 +172,13 @@ def _greet(settings: Settings, tls: LiveContext | None, local_url: str) -> None:
         ("key", settings.fal_api_key is None),
     )
     scheme = "http" if tls is None else "https"
-    greeting = Greeting(
+    banner = Banner(
         local_url,
         settings.fal_webhook_url or f"{scheme}://{settings.api_domain}:{settings.api_port}{PATH}",
         None if facts is None else facts.fingerprint,
         [name for name, is_missing in missing if is_missing],
     )
-    sys.stdout.write(greeting.text(settings.operator_language))
+    sys.stdout.write(banner.text(settings.operator_language))
     sys.stdout.flush()
 
 

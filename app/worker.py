@@ -24,21 +24,21 @@ STUCK = timedelta(seconds=60)  # a step that shows no life for longer is stuck
 
 log = structlog.get_logger(__name__)
 
-Step = Callable[[], Awaitable[float]]
+Turn = Callable[[], Awaitable[float]]
 
 FIRST_PAUSE = 0.5  # s after the first failure in a row; doubles up to LONGEST_PAUSE
 LONGEST_PAUSE = 15.0
 
 
 @dataclass(slots=True)
-class Job:
+class Routine:
     """A step that is repeated. It returns the seconds until its next turn; `wake` cuts the wait short.
 
     `patience` is how long a step may give no sign of life before the job counts as stuck; its end is one.
     """
 
     name: str
-    step: Step
+    step: Turn
     patience: timedelta
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     last_turn: float | None = None
@@ -47,7 +47,7 @@ class Job:
 class Worker:
     """Runs the jobs and knows whether they are alive."""
 
-    def __init__(self, jobs: Sequence[Job], elapsed: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, jobs: Sequence[Routine], elapsed: Callable[[], float] = time.monotonic) -> None:
         self._jobs = jobs
         self._elapsed = elapsed  # s that never go back or leap: a clock set right is no stuck job
         self._stopping = asyncio.Event()
@@ -69,7 +69,7 @@ class Worker:
         now = self._elapsed()
         return all(job.last_turn is None or now - job.last_turn < job.patience.total_seconds() for job in self._jobs)
 
-    def note_life(self, job: Job) -> None:
+    def note_life(self, job: Routine) -> None:
         """Take it that this job is not stuck: its patience begins anew."""
         job.last_turn = self._elapsed()
 
@@ -78,22 +78,22 @@ class Worker:
         """Make the jobs of one process."""
         courteous = partial(_courteous, services.is_crowded)
         fetch_patience = timedelta(seconds=2 * REFRESH_EVERY)
-        apply = Job("apply", courteous(_draining(services.apply)), STUCK, services.apply_wake)
+        apply = Routine("apply", courteous(_draining(services.apply)), STUCK, services.apply_wake)
         worker = cls(
             [
-                Job("poll", _polling(services.poll, poll_interval), STUCK + timedelta(seconds=poll_interval)),
+                Routine("poll", _polling(services.poll, poll_interval), STUCK + timedelta(seconds=poll_interval)),
                 apply,
-                Job("notify", courteous(_draining(services.notify)), STUCK, services.notify_wake),
-                Job("prune", _unhurried(services.prune), timedelta(hours=1)),
-                Job("watch", _unhurried(services.watch), timedelta(minutes=10)),
-                Job("keys", _refreshing(services.keys.refresh), fetch_patience),
-                Job("addresses", _refreshing(services.addresses.refresh), fetch_patience),
+                Routine("notify", courteous(_draining(services.notify)), STUCK, services.notify_wake),
+                Routine("prune", _unhurried(services.prune), timedelta(hours=1)),
+                Routine("watch", _unhurried(services.watch), timedelta(minutes=10)),
+                Routine("keys", _refreshing(services.keys.refresh), fetch_patience),
+                Routine("addresses", _refreshing(services.addresses.refresh), fetch_patience),
             ]
         )
         services.apply.on_progress = partial(worker.note_life, apply)  # it waits out an outage within one step
         return worker
 
-    async def _repeat(self, job: Job) -> None:
+    async def _repeat(self, job: Routine) -> None:
         failures = 0
         while not self._stopping.is_set():
             self.note_life(job)
@@ -111,7 +111,7 @@ class Worker:
             self.note_life(job)
             await self._wait(job, wait)
 
-    async def _wait(self, job: Job, seconds: float) -> None:
+    async def _wait(self, job: Routine, seconds: float) -> None:
         try:
             async with asyncio.timeout(seconds):
                 await job.wake.wait()
@@ -124,7 +124,7 @@ class Worker:
         return min(FIRST_PAUSE * 2.0 ** min(failures, 10), LONGEST_PAUSE)
 
 
-def _polling(poll: Callable[[], Awaitable[None]], interval: float) -> Step:
+def _polling(poll: Callable[[], Awaitable[None]], interval: float) -> Turn:
     async def step() -> float:
         await poll()
         return interval
@@ -132,7 +132,7 @@ def _polling(poll: Callable[[], Awaitable[None]], interval: float) -> Step:
     return step
 
 
-def _draining(flow: Callable[[], Awaitable[int]]) -> Step:
+def _draining(flow: Callable[[], Awaitable[int]]) -> Turn:
     """Take turns quickly while there is work, else when woken."""
 
     async def step() -> float:
@@ -146,7 +146,7 @@ def _draining(flow: Callable[[], Awaitable[int]]) -> Step:
     return step
 
 
-def _courteous(is_crowded: Callable[[], bool], step: Step) -> Step:
+def _courteous(is_crowded: Callable[[], bool], step: Turn) -> Turn:
     """In a flood let those go first that wait for an answer; a turn is never put off for long."""
 
     async def courteous_step() -> float:
@@ -159,7 +159,7 @@ def _courteous(is_crowded: Callable[[], bool], step: Step) -> Step:
     return courteous_step
 
 
-def _unhurried(chore: Callable[[], Awaitable[int]]) -> Step:
+def _unhurried(chore: Callable[[], Awaitable[int]]) -> Turn:
     async def step() -> float:
         await chore()
         return CHORES_EVERY
@@ -167,7 +167,7 @@ def _unhurried(chore: Callable[[], Awaitable[int]]) -> Step:
     return step
 
 
-def _refreshing(refresh: Callable[[], Awaitable[bool]]) -> Step:
+def _refreshing(refresh: Callable[[], Awaitable[bool]]) -> Turn:
     async def step() -> float:
         return REFRESH_EVERY if await refresh() else REFRESH_AGAIN
 

@@ -10,13 +10,13 @@ from app.db import inbox
 from app.db.engine import open_database
 from app.db.group_commit import GroupCommit
 from app.db.migrate import migrate
-from app.db.wake import Topic, listen
+from app.db.wake import WakeTopic, listen
 from app.domain.delivery import Delivery
 from app.domain.verdict import Done
 from app.flows.accept import Accept
 from app.flows.apply import BATCH
 from app.flows.poll import Poll
-from app.worker import STUCK, Job, Worker, _draining, _polling
+from app.worker import STUCK, Routine, Worker, _draining, _polling
 from bench.queues_contenders import LEASE, JobBody
 
 POLL = 1.0  # s; the default of POLL_INTERVAL
@@ -39,11 +39,11 @@ class Ours:
         wake = asyncio.Event()
         self._accept = Accept(self._group, self._clock, wake.set)
         poll = Poll(self._database, self._clock, wake_apply=wake.set, wake_notify=wake.set)
-        jobs = [Job("poll", _polling(poll, POLL), STUCK), Job("trivial", _draining(self._turn), STUCK, wake)]
+        jobs = [Routine("poll", _polling(poll, POLL), STUCK), Routine("trivial", _draining(self._turn), STUCK, wake)]
         self._worker = Worker(jobs)
         self._tasks = [asyncio.create_task(self._group.run())]
         if not self._database.is_sqlite:
-            self._tasks.append(asyncio.create_task(listen(url, {Topic.INBOX: wake.set})))
+            self._tasks.append(asyncio.create_task(listen(url, {WakeTopic.INBOX: wake.set})))
 
     async def enqueue(self, key: str) -> None:
         """Return once the job is durable."""

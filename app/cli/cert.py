@@ -15,7 +15,7 @@ from app.doctor import report
 from app.doctor.cert_paths import missing_issuers, names_of, paths_of
 from app.doctor.finding import Level
 from app.doctor.tls.dates import judge_dates
-from app.doctor.tls.examination import Seen, examine_files
+from app.doctor.tls.examination import Examined, examine_files
 from app.doctor.tls.repair import mend_chain
 from app.tls.certificates import ensure_pair, facts_of
 from app.tls.chain import put_together, read_content
@@ -89,5 +89,5 @@ def fix_chain() -> None:
         raise typer.Exit(Exit.CHECK_FAILED)
 
 
-def _examine(settings: Settings) -> Seen:
+def _examine(settings: Settings) -> Examined:
     return examine_files(paths_of(settings), names_of(settings), SystemClock().now(), settings.operator_language)

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from app.core.text import one_line
 
-Words = tuple[str, str]  # Russian, English
+Bilingual = tuple[str, str]  # Russian, English
 
-WRONG: dict[str, Words] = {
+WRONG: dict[str, Bilingual] = {
     "unknown": ("неизвестное имя, похоже на опечатку", "unknown name, looks like a typo"),
     "no_equals": ("нет знака «=»", "no '=' sign"),
     "unreadable_line": ("строку нельзя прочитать как ИМЯ=значение", "the line cannot be read as NAME=value"),
@@ -60,9 +60,9 @@ PYDANTIC = {
     "too_short": "length",
     "too_long": "length",
 }
-ENVIRONMENT: Words = ("окружение", "environment")
-NOT_SET: Words = ("по умолчанию", "default")
-WRITE: Words = ("Напишите", "Write")
+ENVIRONMENT: Bilingual = ("окружение", "environment")
+NOT_SET: Bilingual = ("по умолчанию", "default")
+WRITE: Bilingual = ("Напишите", "Write")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +92,13 @@ DEFAULT = Origin(-1)
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class SettingError:
     """One thing that is wrong: the name as the operator wrote it, where, the code from WRONG, what to write instead."""
 
     name: str
     origin: Origin
     code: str
-    remedy: Words
+    remedy: Bilingual
 
     def line(self, language: int) -> str:
         """Word it in one line without the value; language 0 is Russian, 1 English."""

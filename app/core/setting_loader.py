@@ -9,7 +9,7 @@ from pydantic import SecretStr, ValidationError
 from app.core import setting_meta as a
 from app.core import setting_types as v
 from app.core.config import Settings
-from app.core.setting_errors import DEFAULT, Finding
+from app.core.setting_errors import DEFAULT, SettingError
 from app.core.setting_sources import Collected, Wanted, collect, environment
 from app.domain.errors import SettingsInvalid
 
@@ -45,16 +45,16 @@ def load_settings(env_file: Path | None = ENV_FILE, environ: Mapping[str, str] |
     return settings
 
 
-def _translate(error: ValidationError, found: Collected) -> list[Finding]:
+def _translate(error: ValidationError, found: Collected) -> list[SettingError]:
     by_field = {want.field: want for want in wanted()}
-    findings: dict[str, Finding] = {}
+    findings: dict[str, SettingError] = {}
     for entry in error.errors(include_url=False, include_input=False):
         want = by_field[str(entry["loc"][0])]
         given = found.given.get(want.field)
         name, origin = (given.name, given.origin) if given else (want.names[0], DEFAULT)
         told = entry.get("ctx", {}).get("error")
         code = told.code if isinstance(told, v.Wrong) else entry["type"]
-        findings.setdefault(want.field, Finding(name, origin, code, want.remedy))
+        findings.setdefault(want.field, SettingError(name, origin, code, want.remedy))
     return list(findings.values())
 
 

@@ -6,28 +6,28 @@ from typing import Any, cast
 from pydantic import Field
 from pydantic.fields import FieldInfo
 
-from app.core.setting_errors import Words
+from app.core.setting_errors import Bilingual
 
 BOOL = "true | false"
-PATH: Words = ("путь к файлу", "the path of a file")
-FOLDER: Words = ("путь к папке", "the path of a folder")
-HTTPS: Words = ("https://… (http:// только для localhost)", "https://… (http:// for localhost only)")
-BASE: Words = (
+PATH: Bilingual = ("путь к файлу", "the path of a file")
+FOLDER: Bilingual = ("путь к папке", "the path of a folder")
+HTTPS: Bilingual = ("https://… (http:// только для localhost)", "https://… (http:// for localhost only)")
+BASE: Bilingual = (
     "https://узел без «?» и «#» (http:// только для localhost)",
     "https://host without ? and #; http:// for localhost only",
 )
-LOG: Words = ("имя файла, своё для каждого журнала", "a file name, one for each log")
-KEY: Words = ("ключ целиком, без пробелов и кавычек", "the whole key, without spaces and quotes")
-HOST: Words = ("имя узла или IP без порта", "a host name or an IP, without a port")
-NETWORKS: Words = (
+LOG: Bilingual = ("имя файла, своё для каждого журнала", "a file name, one for each log")
+KEY: Bilingual = ("ключ целиком, без пробелов и кавычек", "the whole key, without spaces and quotes")
+HOST: Bilingual = ("имя узла или IP без порта", "a host name or an IP, without a port")
+NETWORKS: Bilingual = (
     "адреса и сети через запятую: 203.0.113.7,10.0.0.0/8",
     "addresses and networks: 203.0.113.7,10.0.0.0/8",
 )
-DATABASE: Words = (
+DATABASE: Bilingual = (
     "sqlite:///data/aisha.db или postgresql://имя:пароль@узел/база",
     "sqlite:///data/aisha.db or postgresql://name:password@host/database",
 )
-TOKEN: Words = ("токен от @BotFather вида 123456:ABC", "the token from @BotFather, such as 123456:ABC")
+TOKEN: Bilingual = ("токен от @BotFather вида 123456:ABC", "the token from @BotFather, such as 123456:ABC")
 
 SECRETS = frozenset({"database_url", "telegram_token", "fal_api_key", "fal_webhook_secret"})
 
@@ -36,11 +36,11 @@ def setting(
     default: object,
     ru: str,
     en: str,
-    write: str | Words,
+    write: str | Bilingual,
     *,
     aliases: Sequence[str] = (),
-    section: Words | None = None,
-    shown: Words | None = None,
+    section: Bilingual | None = None,
+    shown: Bilingual | None = None,
 ) -> Any:
     """Make a field of its default, its purpose in two languages and what a right value looks like.
 
@@ -51,7 +51,7 @@ def setting(
     return Field(default=default, description=en, json_schema_extra=cast("Any", extra))
 
 
-def number(low: float, high: float, example: float) -> Words:
+def number(low: float, high: float, example: float) -> Bilingual:
     """Word the remedy of a bounded number."""
     return f"число от {low} до {high}, например {example}", f"a number from {low} to {high}, such as {example}"
 
@@ -60,12 +60,12 @@ def _extra(field: FieldInfo) -> dict[str, Any]:
     return cast("dict[str, Any]", field.json_schema_extra)
 
 
-def purpose(field: FieldInfo) -> Words:
+def purpose(field: FieldInfo) -> Bilingual:
     """Tell what the setting is for."""
     return _extra(field)["ru"], field.description or ""
 
 
-def write(field: FieldInfo) -> Words:
+def write(field: FieldInfo) -> Bilingual:
     """Tell what a right value looks like."""
     ru, en = _extra(field)["write"]
     return ru, en
@@ -76,13 +76,13 @@ def aliases(field: FieldInfo) -> tuple[str, ...]:
     return tuple(_extra(field)["aliases"])
 
 
-def section(field: FieldInfo) -> Words | None:
+def section(field: FieldInfo) -> Bilingual | None:
     """Tell the heading that starts with this setting."""
     words = _extra(field)["section"]
     return (words[0], words[1]) if words else None
 
 
-def shown(field: FieldInfo) -> Words | None:
+def shown(field: FieldInfo) -> Bilingual | None:
     """Tell what a page says in place of an empty default."""
     words = _extra(field)["shown"]
     return (words[0], words[1]) if words else None

@@ -10,7 +10,7 @@ from pathlib import Path
 from dotenv.parser import Binding, parse_stream
 from dotenv.variables import parse_variables
 
-from app.core.setting_errors import Finding, Origin, Words
+from app.core.setting_errors import Bilingual, Origin, SettingError
 from app.core.setting_typos import nearest
 from app.core.text import UNSAFE, one_line
 
@@ -24,7 +24,7 @@ class Wanted:
     field: str
     names: tuple[str, ...]
     secret: bool
-    remedy: Words
+    remedy: Bilingual
 
     @property
     def file_names(self) -> tuple[str, ...]:
@@ -50,7 +50,7 @@ class Collected:
     """Everything found: texts by field, what is wrong already, and notes (English sentences) for the log."""
 
     given: dict[str, Given] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[SettingError] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
@@ -93,7 +93,7 @@ def _look(want: Wanted, level: Mapping[str, Given], found: Collected) -> bool:
     files = [level[name] for name in want.file_names if name in level and level[name].value.strip()]
     if direct and files:
         ru, en = f"что-то одно: {direct[0].name} или {files[0].name}", f"only one of {direct[0].name}, {files[0].name}"
-        found.findings.append(Finding(direct[0].name, direct[0].origin, "twice", (ru, en)))
+        found.findings.append(SettingError(direct[0].name, direct[0].origin, "twice", (ru, en)))
         return True
     if direct:
         _take(want, direct[0], found)
@@ -112,7 +112,7 @@ def _take(want: Wanted, given: Given, found: Collected) -> None:
     elif UNSAFE.search(value):
         code, remedy = "control", want.remedy
     if code is not None:
-        found.findings.append(Finding(given.name, given.origin, code, remedy))
+        found.findings.append(SettingError(given.name, given.origin, code, remedy))
     else:
         found.given[want.field] = given
 
@@ -146,7 +146,7 @@ def _read_secret(pointer: Given, want: Wanted, found: Collected) -> Given | None
                 if value:
                     return Given(value, pointer.name, origin)
                 code, remedy = "empty_file", want.remedy
-    found.findings.append(Finding(pointer.name, origin, code, remedy))
+    found.findings.append(SettingError(pointer.name, origin, code, remedy))
     return None
 
 
@@ -165,11 +165,11 @@ def _read_env_file(
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except UnicodeDecodeError:
-        found.findings.append(Finding(path.name, whole, "not_utf8", remedy))
+        found.findings.append(SettingError(path.name, whole, "not_utf8", remedy))
         return {}
     except OSError as error:
         code = "not_a_file" if isinstance(error, IsADirectoryError) else "unreadable_file"
-        found.findings.append(Finding(path.name, whole, code, remedy))
+        found.findings.append(SettingError(path.name, whole, code, remedy))
         return {}
     known = {name for want in wanted for name in (*want.names, *want.file_names)}
     return _lines(parse_stream(StringIO(text)), str(path), known, environ, found)
@@ -186,7 +186,7 @@ def _lines(
         origin = Origin(binding.original.line + blank.count("\n"), env_file)
         if binding.error:
             remedy = ("ИМЯ=значение, кавычки парные", "NAME=value, quotes in pairs")
-            found.findings.append(Finding("?", origin, "unreadable_line", remedy))
+            found.findings.append(SettingError("?", origin, "unreadable_line", remedy))
             continue
         if binding.key is None:
             continue
@@ -194,7 +194,7 @@ def _lines(
         if name not in known:
             _suspect(binding.key, origin, known, found)
         elif binding.value is None:
-            found.findings.append(Finding(name, origin, "no_equals", (f"{name}=…",) * 2))
+            found.findings.append(SettingError(name, origin, "no_equals", (f"{name}=…",) * 2))
         so_far[binding.key] = None if binding.value is None else _interpolated(binding.value, {**so_far, **environ})
         if name in known and binding.value is not None:
             level[name] = Given(so_far[binding.key] or "", binding.key, origin)
@@ -209,7 +209,7 @@ def _interpolated(value: str, names: Mapping[str, str | None]) -> str:
 def _suspect(key: str, origin: Origin, known: set[str], found: Collected) -> None:
     meant = nearest(key, sorted(known))
     if meant is not None:
-        found.findings.append(Finding(key, origin, "unknown", (meant, meant)))
+        found.findings.append(SettingError(key, origin, "unknown", (meant, meant)))
 
 
 def _note_permissions(env_file: Path, found: Collected) -> None:

@@ -14,9 +14,9 @@ from app.db.outbox import NO_DELIVERY, SENDING, Owed
 from app.db.tables import alerts, deliveries, notifications
 from app.domain.alert import Alarm, Alert, AlertLevel, unopened
 from app.domain.alert_rules import QueueFacts
-from app.domain.notification import Kind, Notification
+from app.domain.notification import Notification, Topic
 
-_OWNERS = notifications.c.kind.in_([Kind.READY, Kind.FAILED])  # an alert that cannot be told must raise no other
+_OWNERS = notifications.c.kind.in_([Topic.READY, Topic.FAILED])  # an alert that cannot be told must raise no other
 # What an operator made due just now, or is on its way, is old without waiting.
 _WAITS = or_(notifications.c.reason.is_(None), notifications.c.reason.not_in(["redriven", SENDING]))
 _SAVE = UpdateMany(

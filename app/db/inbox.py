@@ -66,7 +66,7 @@ async def put(transaction: Transaction, group: Sequence[tuple[Delivery, datetime
         for row in found
     }
     if any(receipt.new for receipt in receipts.values()):
-        await wake.announce(transaction, wake.Topic.INBOX)
+        await wake.announce(transaction, wake.WakeTopic.INBOX)
     return [receipts[delivery.request_id, delivery.body_sha256] for delivery, _ in group]
 
 

@@ -14,7 +14,15 @@ from app.db.engine import Transaction, upsert_into
 from app.db.tables import notifications
 from app.domain.alert import Condition
 from app.domain.delivery import Claim, ClaimedDelivery
-from app.domain.notification import Cause, ClaimedNotification, Kind, Notification, NotificationState, Owner, read_cause
+from app.domain.notification import (
+    Cause,
+    ClaimedNotification,
+    Notification,
+    NotificationState,
+    Owner,
+    Topic,
+    read_cause,
+)
 from app.domain.verdict import Verdict
 
 HORIZON = timedelta(seconds=2)  # how far ahead slots are handed out
@@ -30,18 +38,18 @@ _DIED_TOO_OFTEN = and_(_DIED, notifications.c.uncertain + 1 >= DIED_LIMIT)
 _ready = notifications.alias("ready")
 # A failure that was being sent when its success came, or that an operator made due again.
 _OVERTAKEN = and_(
-    notifications.c.kind == Kind.FAILED,
+    notifications.c.kind == Topic.FAILED,
     exists()
     .where(
         _ready.c.avatar_id == notifications.c.avatar_id,
         _ready.c.request_id == notifications.c.request_id,
-        _ready.c.kind == Kind.READY,
+        _ready.c.kind == Topic.READY,
     )
     .correlate(notifications),
 )
 # What a newer version put in beside us is left to the newer version.
 _KNOWN = (
-    notifications.c.kind.in_(list(Kind)),
+    notifications.c.kind.in_(list(Topic)),
     or_(notifications.c.cause.is_(None), notifications.c.cause.in_([*Cause, *Condition])),
 )
 
@@ -85,7 +93,7 @@ async def owe(transaction: Transaction, owed: Sequence[Owed], now: datetime) -> 
             index_elements=["avatar_id", "request_id", "kind"]
         )
         await transaction.execute(once, [_row(item, now) for item in owed])
-        await wake.announce(transaction, wake.Topic.OUTBOX)
+        await wake.announce(transaction, wake.WakeTopic.OUTBOX)
 
 
 def _row(owed: Owed, now: datetime) -> dict[str, Any]:
@@ -120,7 +128,7 @@ async def _overtake(transaction: Transaction, items: Sequence[Notification], now
             .where(
                 notifications.c.avatar_id.in_([item.avatar_id for item in ready]),
                 notifications.c.request_id.in_([item.request_id for item in ready]),
-                notifications.c.kind == Kind.FAILED,
+                notifications.c.kind == Topic.FAILED,
                 notifications.c.state == NotificationState.PENDING,
                 notifications.c.reason.is_distinct_from(SENDING),
             )
@@ -180,7 +188,7 @@ def _marks(now: datetime) -> dict[str, Any]:
 
 
 def _claimed(row: RowMapping, send_at: datetime, *, is_buried: bool = False) -> ClaimedNotification:
-    kind = Kind(row["kind"])
+    kind = Topic(row["kind"])
     notification = Notification(
         row["avatar_id"],
         row["avatar_name"],

@@ -13,7 +13,7 @@ from sqlalchemy import select
 from app.db.engine import Transaction, upsert_into
 from app.db.tables import slots
 from app.domain.send_outcome import LONGEST_WAIT
-from app.domain.send_policy import SKEW, TOKEN_PAUSE
+from app.domain.send_policy import REPLICA_SKEW, TOKEN_PAUSE
 
 BOT = "bot"
 ASKED = ":asked"  # ends the bucket of a wait that Telegram asked for; sorts behind the bucket that it belongs to
@@ -105,7 +105,7 @@ async def _next_slots(
 
 
 def _believed(next_at: datetime, now: datetime, ahead: timedelta) -> datetime:
-    return next_at if now < next_at <= now + ahead + SKEW else now
+    return next_at if now < next_at <= now + ahead + REPLICA_SKEW else now
 
 
 async def _stored(transaction: Transaction, buckets: Sequence[str]) -> dict[str, datetime]:

@@ -16,20 +16,20 @@ CHANNEL = "aisha_webhook"
 PAUSE = 1.0  # s before listening is tried again
 
 
-class Topic(StrEnum):
+class WakeTopic(StrEnum):
     """What there is work in."""
 
     INBOX = "inbox"
     OUTBOX = "outbox"
 
 
-async def announce(transaction: Transaction, topic: Topic) -> None:
+async def announce(transaction: Transaction, topic: WakeTopic) -> None:
     """Tell the other processes when this transaction commits; SQLite has no others."""
     if transaction.dialect.name == "postgresql":
         await transaction.execute(text("SELECT pg_notify(:channel, :topic)"), {"channel": CHANNEL, "topic": topic})
 
 
-async def listen(database_url: str, wake: Mapping[Topic, Callable[[], None]]) -> None:
+async def listen(database_url: str, wake: Mapping[WakeTopic, Callable[[], None]]) -> None:
     """Call `wake[topic]` for every announcement until cancelled; reconnects by itself."""
     import psycopg  # noqa: PLC0415  SQLite need not pay for it: a fifth of a second, five MiB
     from psycopg.conninfo import make_conninfo  # noqa: PLC0415  as above
@@ -48,7 +48,7 @@ async def listen(database_url: str, wake: Mapping[Topic, Callable[[], None]]) ->
                     call()
                 async for notice in connection.notifies():
                     if notice.payload in wake:
-                        wake[Topic(notice.payload)]()
+                        wake[WakeTopic(notice.payload)]()
         except (psycopg.Error, OSError) as error:
             log.warning("wake.listening_failed", cause=type(error).__name__)
         await asyncio.sleep(PAUSE)

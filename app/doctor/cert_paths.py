@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from app.core.config import Settings
 from app.doctor.tls.aia import Issuers, fetch_issuers
 from app.doctor.tls.download import DEADLINE_SECONDS, download
-from app.doctor.tls.examination import Seen
+from app.doctor.tls.examination import Examined
 from app.doctor.tls.repair import needs_issuers
 from app.doctor.tls.roots import system_roots
 from app.tls.certificates import PairPaths
@@ -26,7 +26,7 @@ def names_of(settings: Settings) -> list[str]:
     return list(dict.fromkeys(name for name in (settings.api_domain, host) if name))
 
 
-def missing_issuers(seen: Seen, now: datetime) -> Issuers:
+def missing_issuers(seen: Examined, now: datetime) -> Issuers:
     """Fetch what the chain lacks, nearest first, as far as it is valid at `now`.
 
     Nothing where the chain lacks nothing, or nothing came within a minute.

@@ -31,8 +31,8 @@ from app.doctor.host import (
 )
 from app.doctor.machine import Machine
 from app.doctor.telegram import look_at_telegram
-from app.doctor.tls.examination import Seen
-from app.domain.language import Words, pick
+from app.doctor.tls.examination import Examined
+from app.domain.language import Bilingual, pick
 from app.fal.client import make_client
 from app.routers.fal_webhook import PATH
 from app.tls.certificates import PairPaths
@@ -42,7 +42,7 @@ SERVED_SECONDS = 12.0
 ASK_SECONDS = 10.0  # two requests
 DATABASE_SECONDS = 30.0  # a SQLite file of 1 GiB is read through
 
-SUBJECTS: dict[str, Words] = {
+SUBJECTS: dict[str, Bilingual] = {
     "certificate": ("сертификат", "certificate"),
     "served": ("сертификат на порту", "certificate on the port"),
     "port": ("порт", "port"),
@@ -89,8 +89,8 @@ class Rounds:
         host = asking.reachable(settings.api_host)
         self._own = asking.Target(host, settings.api_port, settings.api_domain, settings.ssl_enabled)
         self._public_name = public_name_of(settings)
-        self._files: asyncio.Task[Seen] | None = None
-        self._nginx_files: asyncio.Task[Seen] | None = None
+        self._files: asyncio.Task[Examined] | None = None
+        self._nginx_files: asyncio.Task[Examined] | None = None
         self._nginx: asyncio.Task[tuple[list[Finding], nginx.Front | None]] | None = None
 
     async def close(self) -> None:
@@ -133,7 +133,7 @@ class Rounds:
     def _look(self, subject: str, at: Callable[[], Awaitable[Sequence[Finding]]], seconds: float = SECONDS) -> Look:
         return Look(pick(SUBJECTS[subject], self._language), at, seconds * self._machine.patience)
 
-    async def _seen(self) -> Seen:
+    async def _seen(self) -> Examined:
         """Read the certificate's files, once for everyone who asks."""
         wanted = names_of(self._settings)
         if self._files is None:
@@ -216,7 +216,7 @@ class Rounds:
         closed = nginx.unreadable_certificate(front, self._language)
         return closed or (await self._seen_of_nginx(front.certificate, front.key)).findings
 
-    async def _seen_of_nginx(self, certificate: Path, key: Path) -> Seen:
+    async def _seen_of_nginx(self, certificate: Path, key: Path) -> Examined:
         """Read the pair that nginx's configuration names, once for everyone who asks."""
         if self._nginx_files is None:
             paths = PairPaths(certificate, key, certificate.with_name("no-bundle-beside-nginx"))

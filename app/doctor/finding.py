@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from app.domain.language import Language, Words, pick
+from app.domain.language import Bilingual, Language, pick
 
 EDIT_SETTINGS = "${{EDITOR:-nano}} .env"  # the command to every remedy that says what to write there
 
@@ -39,8 +39,8 @@ class Wording:
     """What a finding of one code says; `{name}` is filled in from the facts of the finding."""
 
     level: Level
-    text: Words
-    remedy: Words = ("", "")
+    text: Bilingual
+    remedy: Bilingual = ("", "")
     command: str = ""
     fixable: bool = False
 

@@ -11,7 +11,7 @@ from app.doctor.host.envfile import mend_env_file
 from app.doctor.host.unit import reader_of
 from app.doctor.machine import Machine
 from app.doctor.tls.aia import Issuers
-from app.doctor.tls.examination import Seen
+from app.doctor.tls.examination import Examined
 from app.doctor.tls.repair import fixes
 from app.domain.language import pick
 
@@ -35,9 +35,9 @@ async def _mend_pair(settings: Settings, machine: Machine) -> list[Finding]:
     """Fetch what is missing by a deadline; mend, unless that was late, without one."""
     paths, language = paths_of(settings), settings.operator_language
     subject = pick(("сертификат", "certificate"), language)
-    fetched: list[tuple[Seen, Issuers]] = []
+    fetched: list[tuple[Examined, Issuers]] = []
 
-    def look() -> tuple[Seen, Issuers]:
+    def look() -> tuple[Examined, Issuers]:
         seen = machine.examine_files(paths, names_of(settings), machine.now(), language)
         return seen, missing_issuers(seen, machine.now())
 

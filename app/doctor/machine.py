@@ -10,13 +10,13 @@ from app.core.clock import SystemClock
 from app.core.setting_loader import ENV_FILE
 from app.doctor.finding import Finding
 from app.doctor.host import asking, commands, disk, firewall, names, nginx_files
-from app.doctor.tls.examination import Seen, examine_files
+from app.doctor.tls.examination import Examined, examine_files
 from app.doctor.tls.served import examine_served
 from app.domain.language import Language
 from app.tls.certificates import PairPaths
 from app.tls.chain import ServedPair
 
-ExamineFiles = Callable[[PairPaths, Sequence[str], datetime, Language], Seen]
+ExamineFiles = Callable[[PairPaths, Sequence[str], datetime, Language], Examined]
 ExamineServed = Callable[[tuple[str, int], str, ServedPair | None, Language], list[Finding]]
 
 

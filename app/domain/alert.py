@@ -112,7 +112,7 @@ class Alert:
         return self.told_at is not None and self.told_at >= self.opened_at
 
 
-class Turn(StrEnum):
+class AlertTurn(StrEnum):
     """What a look changed, worth a line in the log."""
 
     OPENED = "opened"
@@ -121,11 +121,11 @@ class Turn(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class AlertStep:
     """What one look makes of an alert: the row to write, the turn it took (if any), and whether to send a message."""
 
     alert: Alert
-    turn: Turn | None = None
+    turn: AlertTurn | None = None
     tell: bool = False
 
 
@@ -134,7 +134,7 @@ def unopened(alarm: Alarm, now: datetime) -> Alert:
     return Alert(alarm.name, alarm.machine, alarm.level, alarm.detail, now, now, now, resolved_at=now)
 
 
-def follow(alert: Alert, alarm: Alarm | None, now: datetime, *, may_tell: bool) -> Step | None:
+def follow(alert: Alert, alarm: Alarm | None, now: datetime, *, may_tell: bool) -> AlertStep | None:
     """Take one more look at an alert; None when nothing is to be written.
 
     `alarm` is its condition at this look, None where it does not hold. Without `may_tell` (nobody to tell) nothing
@@ -155,7 +155,7 @@ def follow(alert: Alert, alarm: Alarm | None, now: datetime, *, may_tell: bool) 
             told_at=None if alert.told_at is not None and alert.told_at > now else alert.told_at,  # a clock went back
             times=1 if now - alert.resolved_at >= RESTED else alert.times + 1,
         )
-        return _tell(opened, Turn.OPENED, now, may_tell=may_tell)
+        return _tell(opened, AlertTurn.OPENED, now, may_tell=may_tell)
     seen = replace(
         alert,
         level=alarm.level,
@@ -165,26 +165,26 @@ def follow(alert: Alert, alarm: Alarm | None, now: datetime, *, may_tell: bool) 
         gone_at=None,
     )
     worse = alarm.level.outranks(alert.level)
-    return _tell(seen, Turn.WORSENED if worse else None, now, may_tell=may_tell)
+    return _tell(seen, AlertTurn.WORSENED if worse else None, now, may_tell=may_tell)
 
 
-def close(alert: Alert, now: datetime) -> Step:
+def close(alert: Alert, now: datetime) -> AlertStep:
     """End an alert; the operator hears of the end if they heard of the beginning."""
-    return Step(replace(alert, resolved_at=now, changed_at=now), Turn.RESOLVED, tell=alert.was_told)
+    return AlertStep(replace(alert, resolved_at=now, changed_at=now), AlertTurn.RESOLVED, tell=alert.was_told)
 
 
-def _calm_down(alert: Alert, now: datetime) -> Step | None:
+def _calm_down(alert: Alert, now: datetime) -> AlertStep | None:
     if alert.resolved_at is not None:
         return None
     if alert.gone_at is None or alert.gone_at > now:  # the latter after the clock stepped back
-        return Step(replace(alert, gone_at=now))
+        return AlertStep(replace(alert, gone_at=now))
     return close(alert, now) if now - alert.gone_at >= CALM else None
 
 
-def _tell(alert: Alert, turn: Turn | None, now: datetime, *, may_tell: bool) -> Step:
+def _tell(alert: Alert, turn: AlertTurn | None, now: datetime, *, may_tell: bool) -> AlertStep:
     if not (may_tell and _is_owed(alert, now)):
-        return Step(alert, turn)
-    return Step(replace(alert, told_at=now, told_level=alert.level), turn, tell=True)
+        return AlertStep(alert, turn)
+    return AlertStep(replace(alert, told_at=now, told_level=alert.level), turn, tell=True)
 
 
 def _is_owed(alert: Alert, now: datetime) -> bool:

@@ -11,8 +11,8 @@ WARN_LEFT = 1 / 3
 CRITICAL_LEFT = 1 / 6
 KEYS_STALE_AFTER = timedelta(hours=6)  # fal's keys are fetched every hour and may be used for a day
 ADDRESSES_STALE_AFTER = timedelta(hours=24)  # the list is fetched every hour; an address it lacks is refused
-SKEW = timedelta(seconds=60)  # of our clock from fal's: beyond this the operator should look
-SKEW_CRITICAL = timedelta(seconds=240)  # deliveries are refused at 300 s
+CLOCK_SKEW = timedelta(seconds=60)  # of our clock from fal's: beyond this the operator should look
+CLOCK_SKEW_CRITICAL = timedelta(seconds=240)  # deliveries are refused at 300 s
 BACKLOG = timedelta(minutes=15)
 BACKLOG_CRITICAL = timedelta(hours=1)
 LATE = timedelta(hours=2)  # that an owner waits to be told; 100,000 messages at 25 a second take little over one
@@ -78,8 +78,8 @@ def machine_alarms(facts: MachineFacts, machine: str, now: datetime) -> Iterator
     if facts.addresses_age is not None and facts.addresses_age > ADDRESSES_STALE_AFTER:
         hours = int(facts.addresses_age / timedelta(hours=1))
         yield Alarm(Condition.ADDRESSES_STALE, AlertLevel.WARN, str(hours), machine)
-    if facts.clock_offset is not None and abs(facts.clock_offset) > SKEW:
-        level = AlertLevel.CRITICAL if abs(facts.clock_offset) > SKEW_CRITICAL else AlertLevel.WARN
+    if facts.clock_offset is not None and abs(facts.clock_offset) > CLOCK_SKEW:
+        level = AlertLevel.CRITICAL if abs(facts.clock_offset) > CLOCK_SKEW_CRITICAL else AlertLevel.WARN
         yield Alarm(Condition.CLOCK_SKEW, level, f"{facts.clock_offset.total_seconds():+.0f}", machine)
     if (foreign := facts.foreign - facts.foreign_before) > 0:
         yield Alarm(Condition.FOREIGN_ACCOUNT, AlertLevel.WARN, str(foreign), machine)

@@ -3,9 +3,9 @@
 from typing import Literal
 
 Language = Literal["ru", "en"]
-Words = tuple[str, str]  # Russian, English
+Bilingual = tuple[str, str]  # Russian, English
 
 
-def pick(words: Words, language: Language) -> str:
+def pick(words: Bilingual, language: Language) -> str:
     """Return the half of `words` that is in `language`."""
     return words[1 if language == "en" else 0]

@@ -10,7 +10,7 @@ from app.domain.delivery import Claim
 OPERATOR = "00000000-0000-0000-0000-000000000000"  # stands for the operator where a row names its owner: nobody's id
 
 
-class Kind(StrEnum):
+class Topic(StrEnum):
     """The kinds of message. One message per (avatar, request id, kind), for ever."""
 
     READY = "ready"
@@ -65,7 +65,7 @@ class Notification:
     avatar_id: str
     avatar_name: str
     request_id: str
-    kind: Kind
+    kind: Topic
     owner: Owner
     cause: Cause | Condition | None = None
     overtakes: bool = False
@@ -86,14 +86,14 @@ class ClaimedNotification:
     is_buried: bool = False  # the claim itself set it aside: processes died over it as often as it may be risked
 
 
-def read_cause(kind: Kind, word: str | None) -> Cause | Condition | None:
+def read_cause(kind: Topic, word: str | None) -> Cause | Condition | None:
     """Read what was stored as the cause of a notification. Raises ValueError for a word there is not."""
     if word is None:
         return None
-    return Condition(word) if kind in (Kind.ALERT, Kind.RESOLVED) else Cause(word)
+    return Condition(word) if kind in (Topic.ALERT, Topic.RESOLVED) else Cause(word)
 
 
-def tell_operator(alert: Alert, kind: Kind, *, chat_id: int, language: str) -> Notification:
+def tell_operator(alert: Alert, kind: Topic, *, chat_id: int, language: str) -> Notification:
     """Make the message about an alert as it stands (`Kind.ALERT`, or `Kind.RESOLVED` once it is over)."""
     opening = f"{alert.opened_at:%Y%m%dT%H%M%S%f}.{alert.level}"
     operator = Owner(OPERATOR, chat_id, language)

@@ -21,7 +21,9 @@ DOWN_PAUSE = timedelta(seconds=15)  # how long sending rests at most before some
 DOUBT_PAUSE = timedelta(seconds=30)  # the same where each such try costs a message one of its two
 TOKEN_PAUSE = timedelta(seconds=60)  # the same after Telegram refused the token; no rest of ours is longer
 UNCERTAIN_LIMIT = 2  # sends of unknown outcome per message: silence is worse than one repeat, two are too many
-SKEW = timedelta(seconds=5)  # how far the clocks of replicas may differ, or one be put back, and a rest still hold
+REPLICA_SKEW = timedelta(
+    seconds=5
+)  # how far the clocks of replicas may differ, or one be put back, and a rest still hold
 SAME_FLOOD = timedelta(seconds=10)  # two chats slowed down within this time mean the whole bot
 
 
@@ -133,7 +135,7 @@ class Rests:
     def ends(self, chat_id: int | None, now: datetime) -> datetime | None:
         """Tell until when a chat (None: everybody) must rest; None when it need not."""
         noted, end = self._rests.get(chat_id, (now, now))
-        return end if noted - SKEW <= now < end else None
+        return end if noted - REPLICA_SKEW <= now < end else None
 
     def _rest(self, chat_id: int | None, until: datetime, now: datetime) -> None:
         self._rests = {chat: rest for chat, rest in self._rests.items() if self.ends(chat, now) is not None}

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from app.domain.notification import Cause, Kind, Notification, Owner
+from app.domain.notification import Cause, Notification, Owner, Topic
 from app.domain.verdict import Bury, Done, Retry, Verdict
 
 URL_LIMIT = 500  # characters; width of avatars.diffusers_lora_file_url and config_file_url
@@ -150,7 +150,7 @@ def _decide_completed(training: Training, artifacts: Artifacts, now: datetime) -
     return Plan(
         Done("completed"),
         Change(TrainingStatus.COMPLETED, now, artifacts=artifacts),
-        _notification(training, Kind.READY, None),
+        _notification(training, Topic.READY, None),
     )
 
 
@@ -174,10 +174,10 @@ def _decide_failed(training: Training, outcome: Failed, now: datetime) -> Plan:
             return Plan(
                 Done("failed"),
                 Change(TrainingStatus.ERROR, now, error=outcome.detail),
-                _notification(training, Kind.FAILED, outcome.cause),
+                _notification(training, Topic.FAILED, outcome.cause),
             )
 
 
-def _notification(training: Training, kind: Kind, cause: Cause | None) -> Notification:
+def _notification(training: Training, kind: Topic, cause: Cause | None) -> Notification:
     overtakes = training.status is TrainingStatus.ERROR
     return Notification(training.avatar_id, training.name, training.request_id, kind, training.owner, cause, overtakes)

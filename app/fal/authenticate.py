@@ -27,7 +27,7 @@ class IpFilter(StrEnum):
 
 
 @dataclass(slots=True)
-class Gate:
+class Authenticator:
     """Judges one POST. `account` is our fal user id; None accepts any account (and is warned about at start)."""
 
     keys: Keys

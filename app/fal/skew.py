@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 
 import structlog
 
-from app.domain.alert_rules import SKEW
+from app.domain.alert_rules import CLOCK_SKEW
 
 HALF_A_SECOND = timedelta(seconds=0.5)  # a Date has whole seconds, cut off
 AGE_DIGITS = 6
@@ -55,7 +55,7 @@ class Skew:
     def _tell(self, host: str | None) -> None:
         offset = self.offset()
         assert offset is not None
-        is_skewed = abs(offset) > SKEW
+        is_skewed = abs(offset) > CLOCK_SKEW
         if is_skewed and not self._is_told:
             _log.error("clock.skewed", host=host, ahead_seconds=round(offset.total_seconds(), 1))
         elif self._is_told and not is_skewed:

@@ -41,7 +41,7 @@ FETCH_DEADLINE = 20.0  # s for all of a batch: a slow fal must not outlast the l
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryLimits:
     """How long to keep trying: `attempts` failures, `orphans` for a training not known yet, `lease` per claim."""
 
     attempts: int
@@ -70,7 +70,7 @@ class Apply:
         bot_tables: BotTables,
         fal_queue: FalQueue,
         clock: Clock,
-        patience: Patience,
+        limits: RetryLimits,
         *,
         chance: Callable[[], float],
         wake_notify: Callable[[], None],
@@ -81,7 +81,7 @@ class Apply:
         self._bot_tables = bot_tables
         self._fal_queue = fal_queue
         self._clock = clock
-        self._patience = patience
+        self._limits = limits
         self._chance = chance
         self._wake_notify = wake_notify
         self._is_crowded = is_crowded
@@ -92,11 +92,11 @@ class Apply:
         """Apply up to BATCH due deliveries; return how many were claimed."""
         now, limit = self._clock.now(), MODEST if self._is_crowded() else BATCH
         async with self._database.write() as transaction:
-            claimed = await inbox.claim(transaction, now=now, lease_until=now + self._patience.lease, limit=limit)
+            claimed = await inbox.claim(transaction, now=now, lease_until=now + self._limits.lease, limit=limit)
         for group in _one_per_training([_read(item) for item in claimed]):
-            unproven = await self._insist(group, now + self._patience.lease)
+            unproven = await self._insist(group, now + self._limits.lease)
             if unproven:
-                await self._insist(await self._fetch(unproven), now + self._patience.lease)
+                await self._insist(await self._fetch(unproven), now + self._limits.lease)
         return len(claimed)
 
     async def _insist(self, items: Sequence[_Item], lease_until: datetime) -> Sequence[tuple[_Item, Training]]:
@@ -154,7 +154,7 @@ class Apply:
             return Plan(await_lock(now))
         match found.trainings.get(request_id, []):
             case []:
-                return Plan(await_training(item.claimed.received_at, now, self._patience.orphans))
+                return Plan(await_training(item.claimed.received_at, now, self._limits.orphans))
             case [training]:
                 return decide(training, item.reading.outcome, now)
             case several:
@@ -170,7 +170,7 @@ class Apply:
         failures, jitter = item.claimed.failures, self._chance()
         if why in OUTAGES:
             return wait_out(why, detail, failures=failures, since=item.claimed.received_at, now=now, jitter=jitter)
-        return retry_or_bury(why, detail, failures=failures, limit=self._patience.attempts, now=now, jitter=jitter)
+        return retry_or_bury(why, detail, failures=failures, limit=self._limits.attempts, now=now, jitter=jitter)
 
     async def _execute(
         self,

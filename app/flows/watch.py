@@ -11,9 +11,9 @@ import structlog
 
 from app.db import alerts, chores
 from app.db.engine import Database, Transaction
-from app.domain.alert import LOST, REMEDY, Alarm, Step, Turn, close, follow
+from app.domain.alert import LOST, REMEDY, Alarm, AlertStep, AlertTurn, close, follow
 from app.domain.alert_rules import MachineFacts, machine_alarms, queue_alarms
-from app.domain.notification import Kind, tell_operator
+from app.domain.notification import Topic, tell_operator
 from app.flows.ports import Clock
 
 log = structlog.get_logger(__name__)
@@ -85,7 +85,7 @@ class Watch:
 
     async def _follow(
         self, transaction: Transaction, machine: str, alarms: Sequence[Alarm], now: datetime
-    ) -> list[Step]:
+    ) -> list[AlertStep]:
         by_name = {alarm.name: alarm for alarm in alarms}
         known = await alerts.load(transaction, machine, alarms, now)
         may_tell = self._chat is not None
@@ -93,17 +93,17 @@ class Watch:
         return await self._write(transaction, [step for step in looks if step is not None])
 
     @staticmethod
-    async def _write(transaction: Transaction, steps: list[Step]) -> list[Step]:
+    async def _write(transaction: Transaction, steps: list[AlertStep]) -> list[AlertStep]:
         await alerts.save(transaction, [step.alert for step in steps])
         return steps
 
-    async def _tell(self, transaction: Transaction, steps: Sequence[Step], now: datetime) -> int:
+    async def _tell(self, transaction: Transaction, steps: Sequence[AlertStep], now: datetime) -> int:
         if self._chat is None:
             return 0
         news = [
             tell_operator(
                 step.alert,
-                Kind.RESOLVED if step.turn is Turn.RESOLVED else Kind.ALERT,
+                Topic.RESOLVED if step.turn is AlertTurn.RESOLVED else Topic.ALERT,
                 chat_id=self._chat.id,
                 language=self._chat.language,
             )
@@ -114,11 +114,11 @@ class Watch:
         return len(news)
 
 
-def _report(step: Step) -> None:
+def _report(step: AlertStep) -> None:
     alert = step.alert
     remedy = REMEDY[alert.condition]
     match step.turn:
-        case Turn.OPENED:
+        case AlertTurn.OPENED:
             log.error(
                 "alert.opened",
                 alert=alert.name,
@@ -128,7 +128,7 @@ def _report(step: Step) -> None:
                 told=step.tell,
                 times=alert.times,
             )
-        case Turn.WORSENED:
+        case AlertTurn.WORSENED:
             log.error(
                 "alert.worsened",
                 alert=alert.name,
@@ -137,6 +137,6 @@ def _report(step: Step) -> None:
                 remedy=remedy,
                 told=step.tell,
             )
-        case Turn.RESOLVED:
+        case AlertTurn.RESOLVED:
             lasted = (alert.changed_at - alert.opened_at).total_seconds()
             log.info("alert.resolved", alert=alert.name, told=step.tell, open_seconds=round(lasted))

@@ -13,7 +13,7 @@ DEADLINE = 2.0  # s; a database slower than this is not one to send deliveries t
 FRESH = timedelta(seconds=1)  # how long an answer stands: however many ask, one write a second
 
 
-class Probe:
+class WriteCheck:
     """Writes one row; reading proves neither a free disk nor a writable one."""
 
     def __init__(self, database: Database, clock: Clock) -> None:

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.core.text import quiet_json
 from app.domain.delivery import Delivery
 from app.domain.errors import DeliveryRefused, Unavailable
-from app.fal.authenticate import Gate
+from app.fal.authenticate import Authenticator
 from app.fal.signature import SignedHeaders
 from app.fal.strikes import FULL_AGAIN
 from app.flows.accept import Accept
@@ -34,7 +34,7 @@ CLOSE = {"Connection": "close"}
 class WebhookParts:
     """What the webhook works with."""
 
-    gate: Gate
+    authenticator: Authenticator
     accept: Accept
     clock: Clock
     bodies: Bodies
@@ -90,15 +90,15 @@ class WebhookLane:
     async def _answer(self, parts: WebhookParts, scope: Scope, receive: Receive, address: str | None) -> Response:
         headers = scope["headers"]
         _check_form(headers)
-        signed = await parts.gate.identify(headers, address)
+        signed = await parts.authenticator.identify(headers, address)
         received_at = parts.clock.now()
-        is_expected = signed is not None and parts.gate.addresses.allows(address)
+        is_expected = signed is not None and parts.authenticator.addresses.allows(address)
         with parts.bodies.of(address, is_expected=is_expected) as held:
             if signed is None:
                 return _probe(parts, scope, await held.read(headers, receive, PROBE), address)
             body = await held.read(headers, receive, parts.bodies.limit)
             body_sha256 = hashlib.sha256(body).hexdigest()
-            await parts.gate.prove(signed, body_sha256, address)
+            await parts.authenticator.prove(signed, body_sha256, address)
             delivery = Delivery(signed.request_id, body, body_sha256, _kept_headers(signed), received_at)
             receipt = await parts.accept(delivery)
         if not receipt.new:
@@ -137,9 +137,9 @@ def _probe(parts: WebhookParts, scope: Scope, body: bytes, address: str | None) 
         raise DeliveryRefused(401, "signature_missing", "the X-Fal-Webhook-* headers are missing")
     checks = {
         "signature": "absent",
-        "keys": "present" if parts.gate.keys.current() else "absent",
-        "address": "listed" if parts.gate.addresses.allows(address) else "not listed",
-        "ip_filter": parts.gate.ip_filter,
+        "keys": "present" if parts.authenticator.keys.current() else "absent",
+        "address": "listed" if parts.authenticator.addresses.allows(address) else "not listed",
+        "ip_filter": parts.authenticator.ip_filter,
         "tls": scope.get("extensions", {}).get("tls", {}).get("version", "none"),
     }
     if parts.quiet.admits(address, "probed"):

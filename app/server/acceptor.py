@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from app.server.connection_limits import Admission
+from app.server.connection_limits import ConnectionLimits
 
 log = structlog.get_logger(__name__)
 
@@ -21,7 +21,7 @@ SILENCE = 60.0  # s between two lines about the same trouble
 AT_ONCE_AND_SILENTLY = struct.pack("ii", 1, 0)  # SO_LINGER: reset, which leaves nothing behind in the kernel
 
 
-class Door:
+class Acceptor:
     """A listening socket; it has of asyncio's server what uvicorn asks of it.
 
     A place is held as long as its socket object lives: however a connection ends, its place is free again.
@@ -30,12 +30,12 @@ class Door:
     def __init__(
         self,
         bound: socket.socket,
-        admission: Admission,
+        limits: ConnectionLimits,
         make_protocol: Callable[[], asyncio.Protocol],
         tls: dict[str, Any],
     ) -> None:
         self._bound = bound
-        self._admission = admission
+        self._limits = limits
         self._make_protocol = make_protocol
         self._tls = tls  # keyword arguments of connect_accepted_socket
         self._loop = asyncio.get_running_loop()
@@ -57,7 +57,7 @@ class Door:
         if self._closed:
             return
         if self._pausing is None:
-            self._take(self._admission.room)
+            self._take(self._limits.room)
         self._closed = True
         self._rest()
         self._bound.close()
@@ -95,7 +95,7 @@ class Door:
                 self._pause(error)
                 return
             host = address[0] if isinstance(address, tuple) else ""
-            refusal = self._admission.enter(host)
+            refusal = self._limits.enter(host)
             if refusal is None:
                 self._seat(connection, host)
             else:
@@ -105,7 +105,7 @@ class Door:
                 connection.close()
 
     def _seat(self, connection: socket.socket, host: str) -> None:
-        weakref.finalize(connection, self._admission.leave, host).atexit = False
+        weakref.finalize(connection, self._limits.leave, host).atexit = False
         connection.setblocking(False)
         task = self._loop.create_task(self._introduce(connection))
         self._introductions.add(task)
@@ -120,7 +120,7 @@ class Door:
     def _pause(self, error: OSError) -> None:
         # Out of descriptors or memory: whoever waits in the kernel's queue is taken as soon as there are some again.
         if self._is_news("no_descriptors"):
-            log.error("server.connections_wait", cause=error.strerror, present=self._admission.present)
+            log.error("server.connections_wait", cause=error.strerror, present=self._limits.present)
         self._loop.remove_reader(self._bound)
         self._pausing = self._loop.call_later(PAUSE, self._resume)
 

@@ -40,7 +40,7 @@ WORDS: dict[Language, dict[str, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Greeting:
+class Banner:
     """What to say. `fingerprint` is None on plain HTTP; `missing` holds keys of WORDS, most important first."""
 
     local_url: str

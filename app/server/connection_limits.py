@@ -14,14 +14,14 @@ KEPT = 16  # the sixteenth part of all places is kept for those who are expected
 UNIX = "unix"
 KNOWN_HOSTS = 1024
 
-Refusal = Literal["full", "share"]
+NoRoom = Literal["full", "share"]
 
 
 def _nobody(_: str) -> bool:
     return False
 
 
-class Admission:
+class ConnectionLimits:
     """Counts who is in: `most` connections at once, of them one address its share.
 
     `spared` holds addresses and networks that have no share to keep to, such as a proxy that stands for everybody;
@@ -45,7 +45,7 @@ class Admission:
         """How many places are free."""
         return self._most - self.present
 
-    def enter(self, host: str) -> Refusal | None:
+    def enter(self, host: str) -> NoRoom | None:
         """Take a place for `host`, or say why there is none."""
         if self.present >= self._most:
             return "full"

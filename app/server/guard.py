@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol with the patience and the limits that it lacks."""
+"""uvicorn's HTTP protocol with the timeouts and the limits that it lacks."""
 
 import asyncio
 from collections.abc import Iterable
@@ -8,30 +8,30 @@ from typing import ClassVar
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from app.routers.problems import problem_body
-from app.server.timeouts import Patience, acknowledged, unsent
+from app.server.timeouts import Timeouts, acknowledged, unsent
 
 MOST_HEADERS = 100
 MOST_HEADER_BYTES = 64 * 1024
 MOST_WAITING = 32  # requests sent ahead of their answers; a read has room for ten thousand, of 4 KiB each in memory
 ONE_READ = 256 * 1024  # bytes; uvloop hands over no more at a time
 BODY_HEADERS = frozenset((b"content-length", b"transfer-encoding"))
-LEAST_TAKEN = 16 * 1024  # bytes of an answer in the time that `Patience.unread` gives
+LEAST_TAKEN = 16 * 1024  # bytes of an answer in the time that `Timeouts.unread` gives
 
-Refusal = tuple[int, str, str]  # status, code, detail
+HttpRefusal = tuple[int, str, str]  # status, code, detail
 Stuck = tuple[str, RequestResponseCycle | None, int]  # what is waited for, on which request, how far it has come
-MALFORMED: Refusal = (HTTPStatus.BAD_REQUEST, "malformed_request", "This is not an HTTP/1.1 request.")
-NOT_A_PATH: Refusal = (
+MALFORMED: HttpRefusal = (HTTPStatus.BAD_REQUEST, "malformed_request", "This is not an HTTP/1.1 request.")
+NOT_A_PATH: HttpRefusal = (
     HTTPStatus.BAD_REQUEST,
     "host_not_allowed",
     "The request target must be a path; the host belongs into the Host header.",
 )
-UPGRADE: Refusal = (HTTPStatus.BAD_REQUEST, "malformed_request", "An upgrade with a body is not served.")
-TOO_LARGE: Refusal = (
+UPGRADE: HttpRefusal = (HTTPStatus.BAD_REQUEST, "malformed_request", "An upgrade with a body is not served.")
+TOO_LARGE: HttpRefusal = (
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
     "headers_too_large",
     f"At most {MOST_HEADERS} headers of {MOST_HEADER_BYTES} bytes together.",
 )
-TOO_SLOW: Refusal = (HTTPStatus.REQUEST_TIMEOUT, "request_timeout", "The request did not arrive in time.")
+TOO_SLOW: HttpRefusal = (HTTPStatus.REQUEST_TIMEOUT, "request_timeout", "The request did not arrive in time.")
 
 
 class Refused(Exception):
@@ -64,7 +64,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn narrows it
         """Note the TLS version once: it does not change."""
-        self.refusal: Refusal | None = None
+        self.refusal: HttpRefusal | None = None
         self.fed = self.chunk = 0  # bytes since the request, or its header, began; at worst one read too many
         self.fd: int = transport.get_extra_info("socket").fileno()
         self.stuck: Stuck | None = None
@@ -133,7 +133,7 @@ class GuardedProtocol(HttpToolsProtocol):
         else:
             self._refuse(self.refusal or MALFORMED)
 
-    def _refuse(self, refusal: Refusal) -> None:
+    def _refuse(self, refusal: HttpRefusal) -> None:
         status, code, detail = self.refusal = refusal
         if self._our_turn():
             body = problem_body(status, code, detail)
@@ -183,14 +183,14 @@ class GuardedProtocol(HttpToolsProtocol):
         except OSError:  # closed this very moment
             return None
 
-    def overdue(self, now: float, patience: Patience) -> str | None:
+    def overdue(self, now: float, timeouts: Timeouts) -> str | None:
         """Return what the client has been too slow with, if anything. `now` is the loop's time."""
         state = self.stuck_at()
         if state is None or state != self.stuck:
             self.stuck, self.stuck_since = state, now
             return None
         kind = state[0]
-        allowed: float = getattr(patience, kind)
+        allowed: float = getattr(timeouts, kind)
         return kind if now - self.stuck_since >= allowed else None
 
     def cut(self, kind: str) -> None:
@@ -205,9 +205,9 @@ class GuardedProtocol(HttpToolsProtocol):
             self.transport.abort()
 
 
-def sweep(connections: Iterable[GuardedProtocol], now: float, patience: Patience) -> int:
+def sweep(connections: Iterable[GuardedProtocol], now: float, timeouts: Timeouts) -> int:
     """Cut every connection that is overdue; return how many."""
-    late = [(connection, kind) for connection in connections if (kind := connection.overdue(now, patience)) is not None]
+    late = [(connection, kind) for connection in connections if (kind := connection.overdue(now, timeouts)) is not None]
     for connection, kind in late:
         connection.cut(kind)
     return len(late)

@@ -21,14 +21,14 @@ from app.core.clock import SystemClock
 from app.core.exit_codes import Exit
 from app.core.setting_sources import environment
 from app.domain.errors import StartRefused
-from app.server.acceptor import Door
-from app.server.connection_limits import Admission
+from app.server.acceptor import Acceptor
+from app.server.connection_limits import ConnectionLimits
 from app.server.guard import GuardedProtocol, sweep
 from app.server.lifespan import Lifespan
 from app.server.listener import Listener, bind, busy, url
 from app.server.open_files import make_room
 from app.server.systemd import Supervisor, until
-from app.server.timeouts import Patience
+from app.server.timeouts import Timeouts
 from app.tls.live import LiveContext
 
 log = structlog.get_logger(__name__)
@@ -60,10 +60,10 @@ class Server(uvicorn.Server):
         self.listener = listener
         self.refused: StartRefused | None = None
         self._bound = bound
-        self._door: Door
+        self._acceptor: Acceptor
         self._on_ready = on_ready
         self._clock = SystemClock()
-        self._patience = Patience.of(listener.client_timeout)
+        self._timeouts = Timeouts.of(listener.client_timeout)
         self._chores: set[asyncio.Task[None]] = set()
         self._supervisor = Supervisor.of(environment())
         self._ceiling = threading.Timer(CEILING, _leave_now)
@@ -80,20 +80,20 @@ class Server(uvicorn.Server):
         if tls is not None:
             options = {
                 "ssl": self.config.ssl,
-                "ssl_handshake_timeout": self._patience.asking,
+                "ssl_handshake_timeout": self._timeouts.asking,
                 "ssl_shutdown_timeout": FLUSH_END,
             }
         is_expected = self.lifespan.state.get("is_expected")
-        admission = Admission(self.listener.max_connections, self.listener.spared, is_expected)
-        door = Door(self._bound, admission, self._protocol, options)
+        limits = ConnectionLimits(self.listener.max_connections, self.listener.spared, is_expected)
+        acceptor = Acceptor(self._bound, limits, self._protocol, options)
         try:
-            door.open(self.config.backlog)
+            acceptor.open(self.config.backlog)
         except OSError as error:  # somebody bound the same port without listening yet, and was quicker
             self.refused, self.should_exit = busy(self.listener, error), True
             await self.lifespan.shutdown()
             return
-        self.servers = [cast("asyncio.Server", door)]
-        self._door = door
+        self.servers = [cast("asyncio.Server", acceptor)]
+        self._acceptor = acceptor
         self.server_state.default_headers = self.config.encoded_headers
         self._start(self._sweep(), "sweep")
         if tls is not None:
@@ -123,12 +123,12 @@ class Server(uvicorn.Server):
     async def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(self._patience.every)
+            await asyncio.sleep(self._timeouts.every)
             # uvicorn types the set for every protocol it knows; ours is the only one configured.
             connections = cast("set[GuardedProtocol]", self.server_state.connections)
-            if late := sweep(connections, loop.time(), self._patience):
+            if late := sweep(connections, loop.time(), self._timeouts):
                 log.warning("server.slow_clients_cut", connections=late)
-            self._door.report()
+            self._acceptor.report()
 
     async def _watch(self, tls: LiveContext) -> None:
         was_well = True
@@ -145,7 +145,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Finish what is under way, let go of what is idle, say goodbye to the application."""
-        self._patience = self._patience.at_shutdown()
+        self._timeouts = self._timeouts.at_shutdown()
         cast("type[GuardedProtocol]", self.config.http_protocol_class).leaving = True
         await super().shutdown(sockets)
         for chore in self._chores:

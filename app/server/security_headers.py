@@ -9,7 +9,7 @@ DEFAULTS = (
 )
 
 
-class Closed:
+class SecurityHeaders:
     """Adds what a browser must be told of every answer that does not say it itself: keep, show and frame nothing."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -11,7 +11,7 @@ TCP_INFO_BYTES_ACKED = 120  # offset in linux/tcp.h's tcp_info
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class Timeouts:
     """How long the server waits for a client, in seconds; `every` is the time between two sweeps.
 
     `asking`: for the rest of a header or body, or for the first byte; `unread`: for 16 KiB of an answer to be taken;
@@ -27,16 +27,16 @@ class Patience:
     refused: float
 
     @classmethod
-    def of(cls, client_timeout: float) -> "Patience":
+    def of(cls, client_timeout: float) -> "Timeouts":
         """Divide `client_timeout` so that, sweeps and farewell included, nobody exceeds it."""
         every, farewell = min(0.5, client_timeout / SWEEPS), min(1.0, client_timeout / 15)
         asking = client_timeout - 2 * every - farewell
         brief = min(2.0, asking)
         return cls(every, asking, asking, leftover=brief, closing=brief, refused=farewell)
 
-    def at_shutdown(self) -> "Patience":
+    def at_shutdown(self) -> "Timeouts":
         """Let requests under way finish; let nobody hold up the exit by not saying goodbye."""
-        return Patience(
+        return Timeouts(
             every=min(self.every, 0.1),
             asking=min(self.asking, 3.0),
             unread=min(self.unread, 3.0),

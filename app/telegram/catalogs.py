@@ -14,7 +14,7 @@ LOCALES = Path(__file__).parents[1] / "locales"
 CATALOG = "LC_MESSAGES/messages.po"
 
 
-class Words:
+class Catalogs:
     """Every catalog, and the language for those who speak none of them.
 
     Raises SettingsInvalid when there are no words in `default_language` (an IETF tag such as `ru` or `ru-KZ`).

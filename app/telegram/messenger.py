@@ -20,7 +20,7 @@ from app.domain.send_outcome import (
     Unreachable,
 )
 from app.telegram.answers import Answer, Delivered, Migrated, Misparsed
-from app.telegram.catalogs import Words
+from app.telegram.catalogs import Catalogs
 from app.telegram.wire import AnswerError, Wire, read_breakdown
 from app.telegram.wording import Keyboard, word
 
@@ -41,7 +41,7 @@ class TelegramMessenger:
     def __init__(
         self, token: str, api_url: str, default_language: str, timeout: float = 10.0, connections: int = 64
     ) -> None:
-        self._words = Words(default_language)
+        self._words = Catalogs(default_language)
         self._deadline = 2 * timeout
         self._in_doubt = False
         self._wire = Wire(token, timeout, connections)
@@ -141,7 +141,7 @@ class LogMessenger:
     """
 
     def __init__(self, default_language: str) -> None:
-        self._words = Words(default_language)
+        self._words = Catalogs(default_language)
 
     async def start(self) -> None:
         """Do nothing: there is nothing to open."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from html import escape
 
 from app.domain.alert import REMEDY, AlertLevel, Condition
-from app.domain.notification import Cause, Kind, Notification, alert_of
-from app.telegram.catalogs import Words
+from app.domain.notification import Cause, Notification, Topic, alert_of
+from app.telegram.catalogs import Catalogs
 
 NAME_LIMIT = 64  # characters shown of an avatar's name
 DETAIL_LIMIT = 1000  # characters shown of an alert's detail
@@ -36,13 +36,13 @@ class Message:
     keyboard: Keyboard
 
 
-def word(notification: Notification, words: Words) -> Message:
+def word(notification: Notification, words: Catalogs) -> Message:
     """Say a notification in the language of whoever gets it, or in the default one."""
     say = words.of(notification.owner.language).gettext
     if isinstance(notification.cause, Condition):
         return _word_alert(notification, notification.cause, say)
     gallery = (say("gallery"), GALLERY)
-    if notification.kind is Kind.READY:
+    if notification.kind is Topic.READY:
         text = say("ready.text")
         generate = (say("ready.generate"), f"{GENERATE}{notification.avatar_id}")
         keyboard: Keyboard = ((generate,), (gallery,)) if _fits(generate[1]) else ((gallery,),)
@@ -58,7 +58,7 @@ def word(notification: Notification, words: Words) -> Message:
 def _word_alert(notification: Notification, condition: Condition, say: Callable[[str], str]) -> Message:
     level, machine = alert_of(notification)
     title = say(f"alert.{condition}.title") + (f" · {shown_name(machine)}" if machine else "")
-    if notification.kind is Kind.RESOLVED:
+    if notification.kind is Topic.RESOLVED:
         headline = f"{OVER} {say('resolved.title')}: {title}"
         text = say("resolved.text")
         return Message(f"<b>{_escape(headline)}</b>\n\n{_escape(text)}", f"{headline}\n\n{text}", ())

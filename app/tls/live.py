@@ -24,14 +24,14 @@ HANDSHAKE_FLIGHTS = 6
 OTHERS_MAY = 0o007
 SHORTAGE = timedelta(seconds=10)  # what the system lacks for a moment is asked for again after this
 
-Seen = PairContent | tuple[str, ...]  # what the files hold, or why they cannot be read
+FilesSeen = PairContent | tuple[str, ...]  # what the files hold, or why they cannot be read
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class PairRefusal:
     """What was seen at `since` and is not served, and why; `until` is when to try it again as it is, None for never."""
 
-    seen: Seen
+    seen: FilesSeen
     findings: tuple[str, ...]
     since: datetime
     until: datetime | None = None
@@ -68,8 +68,8 @@ class LiveContext:
         self._inner: ssl.SSLContext | None = None
         self._served: ServedPair | None = None
         self._content: PairContent | None = None
-        self._looked: Seen | None = None
-        self._refusal: Refusal | None = None
+        self._looked: FilesSeen | None = None
+        self._refusal: PairRefusal | None = None
 
     @property
     def context(self) -> ssl.SSLContext:
@@ -121,13 +121,13 @@ class LiveContext:
                 return False
             return self._try(seen, now, told=() if known is None else known.findings)
 
-    def _look(self) -> Seen:
+    def _look(self) -> FilesSeen:
         try:
             return read_content(self._paths, self._language)
         except CertificateBroken as error:
             return error.findings
 
-    def _try(self, seen: Seen, now: datetime, told: tuple[str, ...]) -> bool:
+    def _try(self, seen: FilesSeen, now: datetime, told: tuple[str, ...]) -> bool:
         """Serve what was seen, or keep the refusal; log it unless it was `told` already."""
         refusal = self._judge(seen, now)
         if refusal is not None and refusal.findings != told:
@@ -135,24 +135,24 @@ class LiveContext:
         self._refusal = refusal
         return refusal is None
 
-    def _judge(self, seen: Seen, now: datetime) -> Refusal | None:
+    def _judge(self, seen: FilesSeen, now: datetime) -> PairRefusal | None:
         if not isinstance(seen, PairContent):
-            return Refusal(seen, seen, now)
+            return PairRefusal(seen, seen, now)
         try:
             pair = assemble(seen, self._paths, self._language)
             if is_in_season(self.served.leaf, now) and not is_in_season(pair.leaf, now):
                 return self._untimely(seen, pair, now)
             self._adopt(pair, seen)
         except PairBroken as error:
-            return Refusal(seen, error.findings, now, now + SHORTAGE if error.cause == "starved" else None)
+            return PairRefusal(seen, error.findings, now, now + SHORTAGE if error.cause == "starved" else None)
         return None
 
-    def _untimely(self, seen: PairContent, pair: ServedPair, now: datetime) -> Refusal:
+    def _untimely(self, seen: PairContent, pair: ServedPair, now: datetime) -> PairRefusal:
         since, end = pair.leaf.not_valid_before_utc, self.served.leaf.not_valid_after_utc
         is_early = now < since
         cause, moment = ("early", since) if is_early else ("expired", pair.leaf.not_valid_after_utc)
         found = broken(cause, self._paths.cert, self._paths, self._language, f"{moment:%Y-%m-%d %H:%M} UTC")
-        return Refusal(seen, found.findings, now, min(since, end) if is_early else end)
+        return PairRefusal(seen, found.findings, now, min(since, end) if is_early else end)
 
     def _adopt(self, pair: ServedPair, content: PairContent) -> None:
         inner = hardened(self._profile)

@@ -15,7 +15,7 @@ from app.db.operator_queries import Queue
 from app.db.tables import deliveries, notifications
 from app.domain.alert import Alarm, Alert, AlertLevel, Condition, unopened
 from app.domain.alert_rules import QueueFacts
-from app.domain.notification import Kind, Notification, Owner, tell_operator
+from app.domain.notification import Notification, Owner, Topic, tell_operator
 from tests.fakes import START
 
 pytestmark = pytest.mark.anyio
@@ -89,7 +89,7 @@ async def messages(database: Database) -> Sequence[Any]:
         return (await connection.execute(select(notifications).order_by(notifications.c.id))).all()
 
 
-def news(kind: Kind = Kind.ALERT) -> Notification:
+def news(kind: Topic = Topic.ALERT) -> Notification:
     return tell_operator(OPEN, kind, chat_id=42, language="ru")
 
 
@@ -166,7 +166,7 @@ async def test_a_machine_sees_its_own_alerts_only(database: Database) -> None:
 async def test_a_message_is_owed_once(database: Database) -> None:
     """The same opening at the same level cannot be told twice, whoever tries."""
     await tell(database, news())
-    await tell(database, news(), news(Kind.RESOLVED))
+    await tell(database, news(), news(Topic.RESOLVED))
     assert [row.kind for row in await messages(database)] == ["alert", "resolved"]
 
 

@@ -14,7 +14,7 @@ from app.db.outbox import Told
 from app.db.tables import notifications
 from app.domain.delivery import Claim, ClaimedDelivery
 from app.domain.errors import ClaimLost
-from app.domain.notification import Cause, ClaimedNotification, Kind, Notification, NotificationState, Owner
+from app.domain.notification import Cause, ClaimedNotification, Notification, NotificationState, Owner, Topic
 from app.domain.verdict import Bury, Done, Retry, Verdict
 from tests.fakes import START
 
@@ -25,7 +25,7 @@ RATE = 25
 
 
 def owed(
-    request_id: str = "r1", chat: int | None = 42, kind: Kind = Kind.READY, cause: Cause | None = None
+    request_id: str = "r1", chat: int | None = 42, kind: Topic = Topic.READY, cause: Cause | None = None
 ) -> Notification:
     return Notification(f"avatar-{request_id}", "Айша 🐘", request_id, kind, Owner("o1", chat, "kk"), cause)
 
@@ -81,7 +81,7 @@ async def test_two_replicas_owe_one_message(database: Database, replica: Databas
 
 async def test_another_kind_is_another_message(database: Database) -> None:
     """A failure that turns into a success is told as both."""
-    await put(database, owed(kind=Kind.FAILED, cause=Cause.TIMEOUT), owed(kind=Kind.READY))
+    await put(database, owed(kind=Topic.FAILED, cause=Cause.TIMEOUT), owed(kind=Topic.READY))
     assert [row["kind"] for row in await rows(database)] == ["failed", "ready"]
 
 
@@ -93,7 +93,7 @@ async def test_nothing_owed_writes_nothing(database: Database) -> None:
 
 async def test_a_claim_tells_all_that_was_put(database: Database) -> None:
     """Notification, moments and a clean count come back as they went in."""
-    notification = owed(kind=Kind.FAILED, cause=Cause.NO_FACE)
+    notification = owed(kind=Topic.FAILED, cause=Cause.NO_FACE)
     await put(database, notification)
     [claimed] = await claim(database)
     assert claimed.notification == notification
@@ -192,7 +192,7 @@ async def test_what_an_operator_risks_again_is_sent_again(database: Database) ->
 
 async def put_failure_and_success(database: Database) -> ClaimedNotification:
     """A failure that was being sent when its success came."""
-    await put(database, owed(kind=Kind.FAILED, cause=Cause.TIMEOUT))
+    await put(database, owed(kind=Topic.FAILED, cause=Cause.TIMEOUT))
     [failure] = await claim(database)
     await put(database, replace(owed(), overtakes=True), seconds=1)
     return failure
@@ -203,7 +203,7 @@ async def test_a_failure_that_must_be_sent_again_is_overtaken(database: Database
     failure = await put_failure_and_success(database)
     await finish(database, failure, verdict=Retry(START + timedelta(seconds=5), "telegram_down"))
     claimed = await claim(database, seconds=5)
-    assert [item.notification.kind for item in claimed] == [Kind.READY]
+    assert [item.notification.kind for item in claimed] == [Topic.READY]
     [row, _] = await rows(database)
     assert (row["state"], row["reason"], row["finished_at"]) == ("ignored", "overtaken", START + timedelta(seconds=5))
 
@@ -214,10 +214,10 @@ async def test_a_redriven_failure_is_overtaken(database: Database, success: str)
     failure = await put_failure_and_success(database)
     await finish(database, failure, verdict=Bury("rejected"))
     async with database.write() as transaction:
-        is_ready = notifications.c.kind == Kind.READY
+        is_ready = notifications.c.kind == Topic.READY
         await transaction.execute(update(notifications).where(is_ready).values(state=success))
         await transaction.execute(update(notifications).where(~is_ready).values(state="pending", reason="redriven"))
-    assert Kind.FAILED not in [item.notification.kind for item in await claim(database, seconds=100)]
+    assert Topic.FAILED not in [item.notification.kind for item in await claim(database, seconds=100)]
     assert [(row["state"], row["reason"]) for row in await rows(database) if row["kind"] == "failed"] == [
         ("ignored", "overtaken")
     ]
@@ -233,8 +233,8 @@ async def test_a_death_while_an_overtaken_failure_was_sent_is_counted(database: 
 
 async def test_another_trainings_success_overtakes_nothing(database: Database) -> None:
     """Only the same avatar and the same request id count."""
-    await put(database, owed("r1", 1, Kind.FAILED, Cause.TIMEOUT), owed("r2", 2))
-    assert [item.notification.kind for item in await claim(database)] == [Kind.FAILED, Kind.READY]
+    await put(database, owed("r1", 1, Topic.FAILED, Cause.TIMEOUT), owed("r2", 2))
+    assert [item.notification.kind for item in await claim(database)] == [Topic.FAILED, Topic.READY]
 
 
 async def test_an_orderly_retry_is_not_uncertain(database: Database) -> None:

@@ -11,9 +11,9 @@ from sqlalchemy import event, text
 
 from app.db import inbox, outbox, wake
 from app.db.engine import Database, open_database
-from app.db.wake import Topic, announce, listen
+from app.db.wake import WakeTopic, announce, listen
 from app.domain.delivery import Claim, ClaimedDelivery
-from app.domain.notification import Kind, Notification, Owner
+from app.domain.notification import Notification, Owner, Topic
 from tests.factories import delivery
 from tests.fakes import START
 
@@ -27,14 +27,14 @@ HANG_UP = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE applicat
 class Ears:
     """What was heard, in order."""
 
-    heard: list[Topic] = field(default_factory=list)
+    heard: list[WakeTopic] = field(default_factory=list)
     _sound: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def hear(self, topic: Topic) -> None:
+    def hear(self, topic: WakeTopic) -> None:
         self.heard.append(topic)
         self._sound.set()
 
-    async def until(self, *topics: Topic) -> None:
+    async def until(self, *topics: WakeTopic) -> None:
         """Wait until exactly these were heard, then forget them."""
         async with asyncio.timeout(WITHIN):
             while len(self.heard) < len(topics):
@@ -47,9 +47,9 @@ class Ears:
 @asynccontextmanager
 async def listening(url: str) -> AsyncIterator[Ears]:
     ears = Ears()
-    task = asyncio.create_task(listen(url, {topic: partial(ears.hear, topic) for topic in Topic}))
+    task = asyncio.create_task(listen(url, {topic: partial(ears.hear, topic) for topic in WakeTopic}))
     try:
-        await ears.until(*Topic)  # it listens now, and asks for a look at what was missed
+        await ears.until(*WakeTopic)  # it listens now, and asks for a look at what was missed
         yield ears
     finally:
         task.cancel()
@@ -79,7 +79,7 @@ async def put(database: Database, request_id: str, trouble: Exception | None = N
 
 
 async def owe(database: Database, request_id: str = "r1") -> None:
-    item = Notification("a1", "Айша", request_id, Kind.READY, Owner("o1", 42, "ru"))
+    item = Notification("a1", "Айша", request_id, Topic.READY, Owner("o1", 42, "ru"))
     async with database.write() as transaction:
         await outbox.put(transaction, [(item, ClaimedDelivery(Claim(1, 1), 0, request_id, b"", START, START))], START)
 
@@ -87,13 +87,13 @@ async def owe(database: Database, request_id: str = "r1") -> None:
 async def test_a_delivery_wakes_the_other_process(ears: Ears, other: Database) -> None:
     """Stored by one, applied at once by whichever is free."""
     await put(other, "r1")
-    await ears.until(Topic.INBOX)
+    await ears.until(WakeTopic.INBOX)
 
 
 async def test_an_owed_message_wakes_the_other_process(ears: Ears, other: Database) -> None:
     """Owed by one, sent at once by whichever is free."""
     await owe(other)
-    await ears.until(Topic.OUTBOX)
+    await ears.until(WakeTopic.OUTBOX)
 
 
 async def test_what_is_undone_wakes_nobody(ears: Ears, other: Database) -> None:
@@ -101,25 +101,25 @@ async def test_what_is_undone_wakes_nobody(ears: Ears, other: Database) -> None:
     with pytest.raises(ZeroDivisionError):
         await put(other, "r1", trouble=ZeroDivisionError())
     await owe(other)
-    await ears.until(Topic.OUTBOX)
+    await ears.until(WakeTopic.OUTBOX)
 
 
 async def test_a_repeat_wakes_nobody(ears: Ears, other: Database) -> None:
     """There is nothing new to do."""
     await put(other, "r1")
-    await ears.until(Topic.INBOX)
+    await ears.until(WakeTopic.INBOX)
     await put(other, "r1")
     await owe(other)
-    await ears.until(Topic.OUTBOX)
+    await ears.until(WakeTopic.OUTBOX)
 
 
 async def test_a_lost_connection_is_made_anew(ears: Ears, other: Database) -> None:
     """After the server hung up the listener looks at what it missed and hears again (fault 8)."""
     async with other.write() as transaction:
         await transaction.execute(text(HANG_UP))
-    await ears.until(*Topic)
+    await ears.until(*WakeTopic)
     await put(other, "r1")
-    await ears.until(Topic.INBOX)
+    await ears.until(WakeTopic.INBOX)
 
 
 async def test_what_others_say_on_the_channel_is_not_understood(ears: Ears, other: Database) -> None:
@@ -127,7 +127,7 @@ async def test_what_others_say_on_the_channel_is_not_understood(ears: Ears, othe
     async with other.write() as transaction:
         await transaction.execute(text(f"NOTIFY {wake.CHANNEL}, 'hello'"))
     await put(other, "r1")
-    await ears.until(Topic.INBOX)
+    await ears.until(WakeTopic.INBOX)
 
 
 async def test_sqlite_has_nobody_to_wake(sqlite_url: str) -> None:
@@ -141,6 +141,6 @@ async def test_sqlite_has_nobody_to_wake(sqlite_url: str) -> None:
     )
     async with database.write() as transaction:
         statements.clear()
-        await announce(transaction, Topic.INBOX)
+        await announce(transaction, WakeTopic.INBOX)
     await database.close()
     assert statements == []

@@ -41,7 +41,7 @@ def codes_in_the_code() -> set[str]:
             match node:
                 case ast.ClassDef(bases=[ast.Name(id="Unavailable")], body=body):
                     found |= {code for line in body if isinstance(line, ast.Assign) for code in constants(line.value)}
-                case ast.AnnAssign(annotation=ast.Name(id="Refusal"), value=ast.Tuple(elts=[_, code, _])):
+                case ast.AnnAssign(annotation=ast.Name(id="HttpRefusal"), value=ast.Tuple(elts=[_, code, _])):
                     found |= set(constants(code))
                 case ast.Assign(targets=[ast.Name(id="CODES")], value=ast.Dict(values=values)):
                     found |= {code for value in values for code in constants(value)}

@@ -18,15 +18,15 @@ from starlette.routing import Mount, Route
 
 # Where the code lies is said here and nowhere below; the rest is found wherever in app/ it stands.
 from app.cli.main import app as command_line
-from app.core.about import aliases, env_name, is_secret
 from app.core.config import Settings
-from app.core.settings_page import default_text
+from app.core.setting_meta import aliases, env_name, is_secret
+from app.core.setting_page import default_text
+from app.doctor.tls.voice import say_broken
 from app.domain.alert import REMEDY, Condition
 from app.main import create_app
 from app.routers.docs import describe
 from app.tls.causes import CAUSES
 from app.tls.certificates import PairBroken
-from app.tls.doctor.voice import say_broken
 from tests.docs.project import ROOT, calls, modules, project_files
 from tests.docs.test_codes import codes_in_the_code, events_in_the_code, reasons_in_the_code
 from tests.docs.test_doctor import worded

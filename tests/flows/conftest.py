@@ -15,7 +15,7 @@ from app.db.engine import Database
 from app.db.group_commit import GroupCommit
 from app.db.tables import deliveries, notifications
 from app.db.trainings import BotTables
-from app.flows.apply import Apply, Patience
+from app.flows.apply import Apply, RetryLimits
 from app.flows.notify import Notify, Record, write_records
 from tests.factories import delivery
 from tests.fakes import FakeFalQueue, FakeMessenger, FrozenClock, moving_sleep, no_jitter
@@ -63,7 +63,7 @@ async def house(database: Database, bot_tables: BotTables, clock: FrozenClock) -
         bot_tables,
         fal,
         clock,
-        Patience(3, timedelta(hours=24), lease),
+        RetryLimits(3, timedelta(hours=24), lease),
         chance=no_jitter,
         wake_notify=partial(woken.append, "notify"),
     )

@@ -65,7 +65,7 @@ async def test_in_a_flood_batches_are_small(
         bot_tables,
         house.fal,
         house.clock,
-        apply.Patience(3, timedelta(hours=24), timedelta(seconds=60)),
+        apply.RetryLimits(3, timedelta(hours=24), timedelta(seconds=60)),
         chance=no_jitter,
         wake_notify=lambda: None,
         is_crowded=lambda: crowded[0],

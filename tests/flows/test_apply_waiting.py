@@ -13,8 +13,8 @@ from app.db import engine
 from app.db.engine import Database, open_database
 from app.db.trainings import BotTables
 from app.domain.errors import DatabaseUnavailable
-from app.flows.apply import Apply, Patience
-from app.worker import STUCK, Job, Worker
+from app.flows.apply import Apply, RetryLimits
+from app.worker import STUCK, Routine, Worker
 from tests.factories import Bot
 from tests.fakes import FakeFalQueue, FrozenClock, moving_sleep, no_jitter
 from tests.flows.conftest import House
@@ -35,7 +35,7 @@ def patient(
         bot_tables,
         FakeFalQueue(),
         clock,
-        Patience(3, timedelta(hours=24), HOUR),
+        RetryLimits(3, timedelta(hours=24), HOUR),
         chance=no_jitter,
         wake_notify=lambda: None,
         sleep=sleep or moving_sleep(clock),
@@ -50,10 +50,10 @@ async def test_waiting_for_the_database_is_no_hang(
     await house.deliver("r1")
     clock, real = house.clock, bot_tables.lock
     back, alive = clock.at + HOUR / 2, []
-    job = Job("apply", _never, STUCK)
-    worker = Worker([job], clock.elapsed)
+    routine = Routine("apply", _never, STUCK)
+    worker = Worker([routine], clock.elapsed)
     flow = patient(house, bot_tables, clock)
-    flow.on_progress = lambda: worker.note_life(job)
+    flow.on_progress = lambda: worker.note_life(routine)
 
     async def lock(transaction: Any, ids: Sequence[str]) -> Any:
         alive.append(worker.is_alive())
@@ -63,7 +63,7 @@ async def test_waiting_for_the_database_is_no_hang(
         return await real(transaction, ids)
 
     monkeypatch.setattr(bot_tables, "lock", lock)
-    worker.note_life(job)
+    worker.note_life(routine)
     assert await flow() == 1
     assert len(alive) > 100
     assert all(alive)
@@ -76,10 +76,10 @@ async def test_a_real_hang_while_applying_is_still_found(
     """A wait without an end gives no sign of life: a minute later the worker counts as stuck."""
     await bot.train("r1")
     await house.deliver("r1")
-    job = Job("apply", _never, STUCK)
-    worker = Worker([job], house.clock.elapsed)
+    routine = Routine("apply", _never, STUCK)
+    worker = Worker([routine], house.clock.elapsed)
     flow = patient(house, bot_tables, house.clock)
-    flow.on_progress = lambda: worker.note_life(job)
+    flow.on_progress = lambda: worker.note_life(routine)
     begun = asyncio.Event()
 
     async def hang(*_: object) -> None:

@@ -1,4 +1,4 @@
-"""The gate: what a bad signature costs, and whom it never costs anything."""
+"""The authenticator: what a bad signature costs, and whom it never costs anything."""
 
 import asyncio
 import hashlib
@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from app.domain.errors import DeliveryRefused, KeysUnavailable
 from app.fal.addresses import BUILT_IN, Addresses
-from app.fal.authenticate import RELUCTANT, Gate, IpFilter
+from app.fal.authenticate import RELUCTANT, Authenticator, IpFilter
 from app.fal.keys import FRESH, MIN_INTERVAL, Keys
 from app.fal.strikes import BURST, Strikes
 from app.twins import jwks
@@ -30,7 +30,7 @@ NEW, OLD, STRANGER = (FalKey(bytes([n]) * 32) for n in (1, 2, 3))
 
 
 class Door:
-    """A gate, its clock, and fal's two endpoints: keys, and addresses."""
+    """A authenticator, its clock, and fal's two endpoints: keys, and addresses."""
 
     def __init__(self, folder: Path, ip_filter: IpFilter = IpFilter.ENFORCE, allowed_ips: tuple[str, ...] = ()) -> None:
         self.clock = FrozenClock()
@@ -43,7 +43,7 @@ class Door:
         addresses = Addresses(
             "https://fal.example/meta", folder / "addresses.json", client, self.clock.now, allowed_ips
         )
-        self.gate = Gate(
+        self.authenticator = Authenticator(
             self.keys,
             addresses,
             ip_filter,
@@ -74,11 +74,11 @@ class Door:
 
     async def present(self, headers: dict[str, str], body: bytes, address: str | None = ADDRESS) -> str:
         try:
-            signed = await self.gate.identify(
+            signed = await self.authenticator.identify(
                 [(name.encode(), value.encode()) for name, value in headers.items()], address
             )
             assert signed is not None
-            await self.gate.prove(signed, hashlib.sha256(body).hexdigest(), address)
+            await self.authenticator.prove(signed, hashlib.sha256(body).hexdigest(), address)
         except (DeliveryRefused, KeysUnavailable) as refused:
             return refused.code
         return "ok"
@@ -230,7 +230,7 @@ async def test_foreign_accounts_are_counted(door: Door) -> None:
     assert await door.knock(OLD, account=FOREIGN_ACCOUNT) == "account_foreign"
     assert await door.knock(STRANGER, account=FOREIGN_ACCOUNT) == "signature_invalid"
     assert await door.knock(OLD) == "ok"
-    assert door.gate.foreign_accounts() == 2
+    assert door.authenticator.foreign_accounts() == 2
 
 
 @pytest.mark.parametrize("address", [None, "", "unix", "testclient", "not-an-ip", "203.0.113.9", "34.123.59.101:443"])
@@ -271,7 +271,7 @@ async def test_a_wrong_clock_is_named_in_the_refusal(tmp_path: Path, seconds: in
     door.keys.skew.timing("fal.example")({"date": true.strftime("%a, %d %b %Y %H:%M:%S GMT")})
     headers = sign(OLD, "r", ACCOUNT, int(true.timestamp()), BODY)
     with pytest.raises(DeliveryRefused) as caught:
-        await door.gate.identify([(name.encode(), value.encode()) for name, value in headers.items()], ADDRESS)
+        await door.authenticator.identify([(name.encode(), value.encode()) for name, value in headers.items()], ADDRESS)
     assert caught.value.code == "timestamp_outside_window"
     assert f"measured against fal's, this clock is {words}" in caught.value.detail
 
@@ -281,7 +281,7 @@ async def test_a_replay_is_told_from_a_wrong_clock(door: Door) -> None:
     door.keys.skew.timing("fal.example")({"date": door.clock.at.strftime("%a, %d %b %Y %H:%M:%S GMT")})
     headers = sign(OLD, "r", ACCOUNT, int(door.clock.at.timestamp()) - 301, BODY)
     with pytest.raises(DeliveryRefused, match=r"301 s behind this server's clock; .*, this clock is right"):
-        await door.gate.identify([(name.encode(), value.encode()) for name, value in headers.items()], ADDRESS)
+        await door.authenticator.identify([(name.encode(), value.encode()) for name, value in headers.items()], ADDRESS)
 
 
 async def test_an_address_that_fal_has_added_is_let_in_at_once(door: Door) -> None:
@@ -320,7 +320,7 @@ async def test_an_unreachable_list_refuses_as_before(door: Door) -> None:
 async def test_a_hanging_list_is_not_waited_for(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the hourly fetch hangs a newcomer is answered all the same, and does not start another."""
     monkeypatch.setattr("app.fal.addresses.LOOK_SECONDS", 0.0)
-    async with door.gate.addresses._fetching:
+    async with door.authenticator.addresses._fetching:
         assert await door.knock(OLD, NEWCOMER) == "address_not_listed"
     assert door.looks == 0
 

@@ -28,7 +28,7 @@ from app.doctor.finding import Finding, Level
 from app.doctor.host.asking import Reply, Target
 from app.doctor.host.commands import Answer
 from app.doctor.machine import Machine
-from app.doctor.tls.examination import Seen, examine_files
+from app.doctor.tls.examination import Examined, examine_files
 from app.doctor.tls.served import examine_served
 from app.domain.language import Language
 from app.tls.chain import ServedPair
@@ -86,8 +86,8 @@ class Patient:
         return [*done, *found]
 
 
-def seen(*_: object) -> Seen:
-    return Seen((Finding("files.ok", Level.OK, "fine"),), None)
+def seen(*_: object) -> Examined:
+    return Examined((Finding("files.ok", Level.OK, "fine"),), None)
 
 
 def served(*_: object) -> list[Finding]:

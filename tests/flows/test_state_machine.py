@@ -31,7 +31,7 @@ from app.domain.errors import ResultUnavailable
 from app.domain.notification import Notification
 from app.domain.send_outcome import Down, Rejected, SendOutcome, Sent, SlowDown, TokenRefused, Uncertain, Unreachable
 from app.fal import payload
-from app.flows.apply import Apply, Patience
+from app.flows.apply import Apply, RetryLimits
 from app.flows.notify import Notify, write_records
 from app.flows.operate import Operation, operate
 from app.flows.prune import Prune
@@ -140,7 +140,7 @@ class Life(RuleBasedStateMachine):
             bot_tables,
             fal,
             self.clock,
-            Patience(3, timedelta(hours=24), LEASE),
+            RetryLimits(3, timedelta(hours=24), LEASE),
             chance=no_jitter,
             wake_notify=lambda: None,
         )

@@ -10,7 +10,7 @@ from app.db.engine import Database
 from app.db.tables import chores
 from app.domain.errors import DatabaseUnavailable
 from app.flows import write_check
-from app.flows.write_check import NAME, Probe
+from app.flows.write_check import NAME, WriteCheck
 from tests.fakes import START, FrozenClock
 
 pytestmark = pytest.mark.anyio
@@ -24,11 +24,11 @@ async def written_at(database: Database) -> float:
 
 
 @pytest.fixture
-def ask(database: Database, clock: FrozenClock) -> Probe:
-    return Probe(database, clock)
+def ask(database: Database, clock: FrozenClock) -> WriteCheck:
+    return WriteCheck(database, clock)
 
 
-async def test_a_sound_database_is_written_to(database: Database, ask: Probe) -> None:
+async def test_a_sound_database_is_written_to(database: Database, ask: WriteCheck) -> None:
     """Reading proves neither a free disk nor a writable one."""
     await ask()
     assert await written_at(database) == 0
@@ -36,7 +36,7 @@ async def test_a_sound_database_is_written_to(database: Database, ask: Probe) ->
 
 @pytest.mark.parametrize(("later", "written"), [(0.9, 0), (1, 1), (-5, -5)])
 async def test_an_answer_stands_for_a_second(
-    database: Database, ask: Probe, clock: FrozenClock, later: float, written: float
+    database: Database, ask: WriteCheck, clock: FrozenClock, later: float, written: float
 ) -> None:
     """However many ask, one write a second; a clock that steps back does not make an answer last."""
     await ask()
@@ -46,7 +46,7 @@ async def test_an_answer_stands_for_a_second(
 
 
 async def test_all_who_ask_at_once_share_one_write(
-    database: Database, ask: Probe, monkeypatch: pytest.MonkeyPatch
+    database: Database, ask: WriteCheck, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A crowd of load balancers costs one transaction."""
     writes: list[None] = []
@@ -62,7 +62,7 @@ async def test_all_who_ask_at_once_share_one_write(
 
 
 async def test_a_lost_database_is_told_and_so_is_its_return(
-    database: Database, ask: Probe, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+    database: Database, ask: WriteCheck, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No within a second of the loss, yes within a second of the return (I8)."""
     await ask()
@@ -82,7 +82,7 @@ async def test_a_lost_database_is_told_and_so_is_its_return(
 
 
 async def test_a_database_that_hangs_is_not_ready(
-    database: Database, ask: Probe, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+    database: Database, ask: WriteCheck, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A write that does not come back in time is a no; when the other lets go it is a yes (faults 6 and 9)."""
     await ask()

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.domain.alert import CALM, REMEDY, REPEAT, Alarm, Alert, AlertLevel, Condition, Turn, follow, unopened
-from app.domain.notification import Kind, read_cause, tell_operator
+from app.domain.alert import CALM, REMEDY, REPEAT, Alarm, Alert, AlertLevel, AlertTurn, Condition, follow, unopened
+from app.domain.notification import Topic, read_cause, tell_operator
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 ALARM = Alarm(Condition.CLOCK_SKEW, AlertLevel.WARN, "+75", "web-1")
@@ -16,7 +16,7 @@ ALARM = Alarm(Condition.CLOCK_SKEW, AlertLevel.WARN, "+75", "web-1")
 def opened() -> Alert:
     step = follow(unopened(ALARM, NOW), ALARM, NOW, may_tell=True)
     assert step is not None
-    assert step.turn is Turn.OPENED
+    assert step.turn is AlertTurn.OPENED
     return step.alert
 
 
@@ -48,7 +48,7 @@ def test_an_end_is_silent_where_the_beginning_was() -> None:
     assert quiet is not None
     over = follow(replace(quiet.alert, gone_at=NOW), None, NOW + CALM, may_tell=True)
     assert over is not None
-    assert over.turn is Turn.RESOLVED
+    assert over.turn is AlertTurn.RESOLVED
     assert not over.tell
 
 
@@ -68,8 +68,8 @@ def test_every_condition_has_a_remedy_and_fits_its_column(condition: Condition) 
     assert len(condition) <= 32
 
 
-@pytest.mark.parametrize("kind", [Kind.ALERT, Kind.RESOLVED])
-def test_what_is_stored_reads_back(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [Topic.ALERT, Topic.RESOLVED])
+def test_what_is_stored_reads_back(kind: Topic) -> None:
     """The cause of an alert's message is its condition, and everything fits the outbox's columns."""
     notification = tell_operator(opened(), kind, chat_id=1, language="ru")
     assert read_cause(kind, str(notification.cause)) is Condition.CLOCK_SKEW
@@ -80,7 +80,7 @@ def test_what_is_stored_reads_back(kind: Kind) -> None:
 def test_two_openings_are_two_messages() -> None:
     """The identity of a message holds the moment of its opening."""
     first, second = opened(), replace(opened(), opened_at=NOW + timedelta(microseconds=1))
-    ids = {tell_operator(alert, Kind.ALERT, chat_id=1, language="ru").avatar_id for alert in (first, second)}
+    ids = {tell_operator(alert, Topic.ALERT, chat_id=1, language="ru").avatar_id for alert in (first, second)}
     assert len(ids) == 2
 
 
@@ -93,7 +93,7 @@ def live(minutes: int, holds: Callable[[int], bool], alarm: Alarm = ALARM) -> tu
             continue
         alert = step.alert
         if step.tell:
-            told.append((minute, "over" if step.turn is Turn.RESOLVED else "open"))
+            told.append((minute, "over" if step.turn is AlertTurn.RESOLVED else "open"))
     return told, alert
 
 

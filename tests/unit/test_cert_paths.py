@@ -8,12 +8,12 @@ import pytest
 from app.core.config import Settings
 from app.doctor import cert_paths
 from app.doctor.tls.aia import NotFetched
-from app.doctor.tls.examination import Seen, examine_files
+from app.doctor.tls.examination import Examined, examine_files
 from tests.authorities import DOMAIN, NOW, Lineage
 
 
 @pytest.fixture(name="seen")
-def _seen(tmp_path: Path) -> Seen:
+def _seen(tmp_path: Path) -> Examined:
     """A leaf whose intermediate lies nowhere but at its address."""
     lineage = Lineage(tmp_path, address="http://127.0.0.1/issuer.der")
     lineage.paths.ca_bundle.unlink()
@@ -41,7 +41,7 @@ def downloads(monkeypatch: pytest.MonkeyPatch, *moments: float) -> list[float]:
     return given
 
 
-def test_the_whole_climb_has_one_deadline(seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_whole_climb_has_one_deadline(seen: Examined, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each download gets its own time, and none more than is left of the minute."""
     given = downloads(monkeypatch, 100.0, 100.0, 150.0, 161.0)
     assert cert_paths.missing_issuers(seen, NOW) == []

@@ -2,18 +2,18 @@
 
 import pytest
 
-from app.server.connection_limits import Admission
+from app.server.connection_limits import ConnectionLimits
 
 FAL = "34.123.59.101"
 
 
-def entered(admission: Admission, host: str, times: int) -> int:
+def entered(admission: ConnectionLimits, host: str, times: int) -> int:
     return sum(admission.enter(host) is None for _ in range(times))
 
 
 def test_one_address_holds_its_share_and_no_more() -> None:
     """An eighth of the places for one address; the others stay free for everybody else (fault 31)."""
-    admission = Admission(800)
+    admission = ConnectionLimits(800)
     assert entered(admission, "203.0.113.1", 1000) == admission.share == 100
     assert admission.enter("203.0.113.1") == "share"
     assert entered(admission, "203.0.113.2", 5) == 5
@@ -21,7 +21,7 @@ def test_one_address_holds_its_share_and_no_more() -> None:
 
 def test_nobody_enters_a_full_house() -> None:
     """Beyond the total even a spared address is refused, until somebody leaves."""
-    admission = Admission(16, ["127.0.0.1"])
+    admission = ConnectionLimits(16, ["127.0.0.1"])
     assert entered(admission, "127.0.0.1", 20) == 16
     assert admission.enter("203.0.113.1") == "full"
     admission.leave("127.0.0.1")
@@ -31,7 +31,7 @@ def test_nobody_enters_a_full_house() -> None:
 @pytest.mark.parametrize(("most", "share"), [(16, 8), (64, 8), (1000, 125), (4, 4)])
 def test_a_share_is_an_eighth_but_not_too_small(most: int, share: int) -> None:
     """Eight connections are granted to an address even in a small house, and never more than there are."""
-    assert Admission(most).share == share
+    assert ConnectionLimits(most).share == share
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_a_share_is_an_eighth_but_not_too_small(most: int, share: int) -> None:
 )
 def test_an_address_is_counted_under_one_name(host: str, another: str, *, together: bool) -> None:
     """A mapped address is the IPv4 address, and one network of IPv6 counts as one: its owner has 2^64 addresses."""
-    admission = Admission(16)
+    admission = ConnectionLimits(16)
     assert entered(admission, host, 8) == 8
     assert (admission.enter(another) == "share") is together
 
@@ -55,14 +55,14 @@ def test_an_address_is_counted_under_one_name(host: str, another: str, *, togeth
 @pytest.mark.parametrize("host", ["10.1.2.3", "::1", "::ffff:10.0.0.7", ""])
 def test_a_proxy_may_fill_the_house(host: str) -> None:
     """Who stands for everybody has no share to keep to, and neither has a peer without an address."""
-    admission = Admission(64, ["10.0.0.0/8", "::1", "unix"])
+    admission = ConnectionLimits(64, ["10.0.0.0/8", "::1", "unix"])
     assert entered(admission, host, 70) == 64
 
 
 @pytest.mark.parametrize("host", ["203.0.113.1", "127.0.0.1"])
 def test_a_place_that_is_left_is_free_again(host: str) -> None:
     """Nothing is kept of who has left, so that a busy year does not fill the memory."""
-    admission = Admission(8, ["127.0.0.1"])
+    admission = ConnectionLimits(8, ["127.0.0.1"])
     for _ in range(100):
         assert entered(admission, host, 9) == 8
         for _ in range(8):
@@ -76,7 +76,7 @@ def fal_only(host: str) -> bool:
 
 def test_the_last_places_are_for_those_who_are_expected() -> None:
     """Eight addresses with whole shares leave fal a sixteenth of the places, as often as they come (fault 31)."""
-    admission = Admission(160, expects=fal_only)
+    admission = ConnectionLimits(160, expects=fal_only)
     for round_ in range(3):
         for stranger in range(9):
             entered(admission, f"203.0.113.{stranger}", 50)
@@ -89,7 +89,7 @@ def test_the_last_places_are_for_those_who_are_expected() -> None:
 
 def test_whoever_is_expected_keeps_to_a_share_and_to_the_total() -> None:
     """The kept places are no way around the share of one address, nor around the total."""
-    admission = Admission(160, ["10.0.0.0/8"], expects=fal_only)
+    admission = ConnectionLimits(160, ["10.0.0.0/8"], expects=fal_only)
     assert entered(admission, FAL, 50) == admission.share == 20
     assert admission.enter(FAL) == "share"
     assert entered(admission, "10.0.0.1", 200) == 140
@@ -102,20 +102,20 @@ def test_whoever_is_expected_keeps_to_a_share_and_to_the_total() -> None:
 @pytest.mark.parametrize("host", ["10.1.2.3", "::1", ""])
 def test_the_last_places_are_for_a_proxy_too(host: str) -> None:
     """Behind a proxy every delivery comes from it: it is not kept out of the last places, whoever is expected."""
-    admission = Admission(160, ["10.0.0.0/8", "::1"], expects=fal_only)
+    admission = ConnectionLimits(160, ["10.0.0.0/8", "::1"], expects=fal_only)
     assert entered(admission, host, 200) == 160
 
 
 def test_a_small_house_keeps_no_place() -> None:
     """With fewer than sixteen places there is none to spare: strangers, an operator among them, may take all."""
-    admission = Admission(15, expects=fal_only)
+    admission = ConnectionLimits(15, expects=fal_only)
     assert entered(admission, "203.0.113.1", 20) + entered(admission, "203.0.113.2", 20) == 15
 
 
 def test_a_list_that_changes_counts_at_once() -> None:
     """Whoever is listed meanwhile is let in, though the address was refused a moment before."""
     listed: set[str] = set()
-    admission = Admission(160, expects=listed.__contains__)
+    admission = ConnectionLimits(160, expects=listed.__contains__)
     for stranger in range(8):
         entered(admission, f"203.0.113.{stranger}", 20)
     assert admission.enter(FAL) == "full"

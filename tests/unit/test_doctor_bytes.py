@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.doctor.finding import Level
-from app.doctor.tls.examination import Seen, examine_files
+from app.doctor.tls.examination import Examined, examine_files
 from app.tls.certificates import PairPaths
 from tests.authorities import DOMAIN, NOW, issue
 
@@ -38,7 +38,7 @@ contents = st.one_of(st.none(), st.lists(pieces, max_size=4).map(b"".join))
 flips = st.lists(st.tuples(st.integers(0, 10_000), st.integers(1, 255)), min_size=1, max_size=3)
 
 
-def look(folder: Path, cert: bytes | None, key: bytes | None, bundle: bytes | None) -> Seen:
+def look(folder: Path, cert: bytes | None, key: bytes | None, bundle: bytes | None) -> Examined:
     paths = PairPaths(folder / "a.crt", folder / "a.key", folder / "a.ca-bundle")
     for path, content in zip((paths.cert, paths.key, paths.ca_bundle), (cert, key, bundle), strict=True):
         path.unlink(missing_ok=True)

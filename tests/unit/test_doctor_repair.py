@@ -13,7 +13,7 @@ import pytest
 
 from app.doctor.finding import Level
 from app.doctor.tls import repair
-from app.doctor.tls.examination import Seen, examine_files
+from app.doctor.tls.examination import Examined, examine_files
 from app.doctor.tls.repair import RepairRefused, fix_chain, fixes, needs_issuers
 from app.domain.errors import CertificateBroken
 from app.files.access import Reader
@@ -33,11 +33,11 @@ def _lineage(tmp_path: Path) -> Lineage:
     return lineage
 
 
-def look(lineage: Lineage) -> Seen:
+def look(lineage: Lineage) -> Examined:
     return examine_files(lineage.paths, [DOMAIN], NOW, "en", lineage.roots)
 
 
-def levels(seen: Seen) -> set[Level]:
+def levels(seen: Examined) -> set[Level]:
     return {finding.level for finding in seen.findings}
 
 

@@ -11,7 +11,7 @@ from cryptography import x509
 
 from app.doctor.finding import Finding, Level
 from app.doctor.tls import files
-from app.doctor.tls.examination import Seen, examine_files
+from app.doctor.tls.examination import Examined, examine_files
 from app.doctor.tls.voice import CATALOGUE
 from app.doctor.tls.words import REMEDIES
 from app.domain.errors import CertificateBroken
@@ -29,11 +29,11 @@ def _lineage(tmp_path: Path) -> Lineage:
     return Lineage(tmp_path)
 
 
-def look(lineage: Lineage, *names: str, language: Language = "en") -> Seen:
+def look(lineage: Lineage, *names: str, language: Language = "en") -> Examined:
     return examine_files(lineage.paths, names or (DOMAIN,), NOW, language, lineage.roots)
 
 
-def bad(seen: Seen) -> list[Finding]:
+def bad(seen: Examined) -> list[Finding]:
     return [finding for finding in seen.findings if finding.level is not Level.OK]
 
 

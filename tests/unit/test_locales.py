@@ -8,7 +8,7 @@ from babel.messages.pofile import read_po
 from app.domain.alert import Condition
 from app.domain.errors import SettingsInvalid
 from app.domain.notification import Cause
-from app.telegram.catalogs import CATALOG, LOCALES, Words, choose_language, load_catalogs
+from app.telegram.catalogs import CATALOG, LOCALES, Catalogs, choose_language, load_catalogs
 
 LANGUAGES = ("en", "kk", "ru")
 MSGIDS = {
@@ -70,7 +70,7 @@ def test_placeholders_are_equal_in_every_language(language: str) -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_words_are_compiled_in_memory(language: str) -> None:
     """What the .po says is what an owner reads: no .mo on disk is needed."""
-    words = Words("ru").of(language)
+    words = Catalogs("ru").of(language)
     assert {msgid: words.gettext(msgid) for msgid in MSGIDS} == {m.id: m.string for m in read(language) if m.id}
     assert not list(LOCALES.rglob("*.mo"))
 
@@ -114,7 +114,7 @@ def test_wording_promises_no_money(language: str) -> None:
 )
 def test_language_of_an_owner(tag: str, language: str) -> None:
     """An IETF tag loses subtags until words are found; whoever speaks none of ours gets the default language."""
-    assert Words("kk").language(tag) == language
+    assert Catalogs("kk").language(tag) == language
 
 
 def test_lookup_drops_subtags_one_by_one() -> None:
@@ -128,4 +128,4 @@ def test_lookup_drops_subtags_one_by_one() -> None:
 def test_default_language_without_words_refuses_the_start(tag: str) -> None:
     """A DEFAULT_LANGUAGE that nobody wrote words for is a wrong setting, and the refusal names the choices."""
     with pytest.raises(SettingsInvalid, match=r"DEFAULT_LANGUAGE.*en, kk, ru"):
-        Words(tag)
+        Catalogs(tag)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from app.server.security_headers import DEFAULTS, Closed
+from app.server.security_headers import DEFAULTS, SecurityHeaders
 
 pytestmark = pytest.mark.anyio
 
@@ -51,7 +51,7 @@ async def answered(own: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     async def send(message: Message) -> None:
         messages.append(message)
 
-    await Closed(page)({"type": "http"}, nothing, send)
+    await SecurityHeaders(page)({"type": "http"}, nothing, send)
     assert [message["type"] for message in messages] == ["http.response.start", "http.response.body"]
     headers: list[tuple[bytes, bytes]] = messages[0]["headers"]
     return headers
@@ -66,5 +66,5 @@ async def test_the_lifespan_is_passed_on() -> None:
 
     async def send(_message: Message) -> None: ...
 
-    await Closed(page)({"type": "lifespan"}, nothing, send)
+    await SecurityHeaders(page)({"type": "lifespan"}, nothing, send)
     assert seen == ["lifespan"]

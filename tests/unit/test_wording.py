@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.alert import REMEDY, Alert, AlertLevel, Condition
-from app.domain.notification import Cause, Kind, Notification, Owner, tell_operator
-from app.telegram.catalogs import Words
+from app.domain.notification import Cause, Notification, Owner, Topic, tell_operator
+from app.telegram.catalogs import Catalogs
 from app.telegram.wording import DETAIL_LIMIT, NAME_LIMIT, Message, shown_name, word
 
-WORDS = Words("ru")
+WORDS = Catalogs("ru")
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 AVATAR = "0b5e3b9c-1c1f-4d9c-9d2b-6f0e2b0f6d11"
 LANGUAGES = ("ru", "kk", "en")
@@ -26,7 +26,9 @@ HOSTILE = (
 )
 
 
-def note(name: str = "Лето", kind: Kind = Kind.READY, cause: Cause | None = None, language: str = "ru") -> Notification:
+def note(
+    name: str = "Лето", kind: Topic = Topic.READY, cause: Cause | None = None, language: str = "ru"
+) -> Notification:
     return Notification(AVATAR, name, "request-1", kind, Owner("owner-1", 42, language), cause)
 
 
@@ -74,7 +76,7 @@ def test_ready_in_russian() -> None:
 
 def test_failed_in_russian() -> None:
     """The owner of a failed avatar reads why, what to do next, and gets the way to the gallery only."""
-    message = word(note(kind=Kind.FAILED, cause=Cause.NO_FACE), WORDS)
+    message = word(note(kind=Topic.FAILED, cause=Cause.NO_FACE), WORDS)
     assert message.plain == (
         "Аватар «Лето» не получился\n\nНа фотографиях не удалось найти лицо. Выберите снимки, где оно видно целиком и "
         "при хорошем свете, и запустите обучение ещё раз."
@@ -86,16 +88,16 @@ def test_failed_in_russian() -> None:
 @pytest.mark.parametrize("cause", Cause)
 def test_every_cause_has_its_own_words(cause: Cause, language: str) -> None:
     """No cause is worded as another one, in any language."""
-    message = word(note(kind=Kind.FAILED, cause=cause, language=language), WORDS)
+    message = word(note(kind=Topic.FAILED, cause=cause, language=language), WORDS)
     assert_sendable(message)
-    others = {word(note(kind=Kind.FAILED, cause=c, language=language), WORDS).plain for c in Cause if c is not cause}
+    others = {word(note(kind=Topic.FAILED, cause=c, language=language), WORDS).plain for c in Cause if c is not cause}
     assert message.plain not in others
     assert "failed." not in message.plain
 
 
 def test_failure_without_a_cause_is_an_unknown_one() -> None:
     """A failed notification without a cause is worded, not lost."""
-    assert word(note(kind=Kind.FAILED), WORDS) == word(note(kind=Kind.FAILED, cause=Cause.UNKNOWN), WORDS)
+    assert word(note(kind=Topic.FAILED), WORDS) == word(note(kind=Topic.FAILED, cause=Cause.UNKNOWN), WORDS)
 
 
 @pytest.mark.parametrize(
@@ -107,8 +109,8 @@ def test_an_owner_reads_their_own_language(language: str, words: str) -> None:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-@pytest.mark.parametrize("kind", [Kind.READY, Kind.FAILED])
-def test_hostile_names_are_inert(name: str, kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [Topic.READY, Topic.FAILED])
+def test_hostile_names_are_inert(name: str, kind: Topic) -> None:
     """Fault 47: markup, placeholders, controls, bidi marks and lone surrogates in a name stay text or vanish."""
     message = word(note(name, kind), WORDS)
     assert_sendable(message)
@@ -116,8 +118,8 @@ def test_hostile_names_are_inert(name: str, kind: Kind) -> None:
     assert not [character for character in line if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"}]
 
 
-@given(name=st.text(), kind=st.sampled_from([Kind.READY, Kind.FAILED]), language=st.sampled_from(LANGUAGES))
-def test_any_name_makes_a_sendable_message(name: str, kind: Kind, language: str) -> None:
+@given(name=st.text(), kind=st.sampled_from([Topic.READY, Topic.FAILED]), language=st.sampled_from(LANGUAGES))
+def test_any_name_makes_a_sendable_message(name: str, kind: Topic, language: str) -> None:
     """Fault 47: whatever an owner called the avatar, the HTML has our one tag and shows exactly the plain text."""
     message = word(note(name, kind, language=language), WORDS)
     assert_sendable(message)
@@ -128,7 +130,7 @@ def test_any_name_makes_a_sendable_message(name: str, kind: Kind, language: str)
 def test_an_avatar_without_a_name(name: str) -> None:
     """A name with nothing to see leaves no empty quotes behind."""
     assert word(note(name), WORDS).plain.startswith("✨ Ваш аватар готов!\n")
-    assert word(note(name, Kind.FAILED), WORDS).plain.startswith("Аватар не получился\n")
+    assert word(note(name, Topic.FAILED), WORDS).plain.startswith("Аватар не получился\n")
 
 
 @pytest.mark.parametrize(
@@ -153,7 +155,7 @@ def test_long_names_are_cut_whole(name: str, shown: str) -> None:
 
 def test_longest_message_is_far_below_the_limit() -> None:
     """A name of 5,000 ampersands becomes 315 characters of entities, none of them cut."""
-    message = word(note("&" * 5000, Kind.FAILED, Cause.DOWNLOAD), WORDS)
+    message = word(note("&" * 5000, Topic.FAILED, Cause.DOWNLOAD), WORDS)
     assert_sendable(message)
     assert message.html.count("&amp;") == NAME_LIMIT - 1
 
@@ -161,8 +163,8 @@ def test_longest_message_is_far_below_the_limit() -> None:
 def test_an_avatar_id_too_long_for_a_button_loses_the_button() -> None:
     """callback_data over 64 bytes would make Telegram refuse the whole message."""
     owner = Owner("owner-1", 42, "ru")
-    assert len(word(Notification("x" * 48, "Лето", "r", Kind.READY, owner), WORDS).keyboard) == 2
-    message = word(Notification("x" * 49, "Лето", "r", Kind.READY, owner), WORDS)
+    assert len(word(Notification("x" * 48, "Лето", "r", Topic.READY, owner), WORDS).keyboard) == 2
+    message = word(Notification("x" * 49, "Лето", "r", Topic.READY, owner), WORDS)
     assert message.keyboard == ((("🖼 Мои аватары", "avatar_gallery"),),)
 
 
@@ -172,7 +174,7 @@ def alert(
     *,
     detail: str = "ssl/a.crt: it is not its key. To mend it: mv a b",
     machine: str = "web-1",
-    kind: Kind = Kind.ALERT,
+    kind: Topic = Topic.ALERT,
     language: str = "en",
 ) -> Notification:
     name = f"{condition}@{machine}" if machine else condition.value
@@ -198,7 +200,9 @@ def test_an_alert_in_english() -> None:
 
 def test_the_end_of_an_alert_in_russian() -> None:
     """The operator reads what is over, and that there is nothing to do."""
-    message = word(alert(Condition.DELIVERIES_BURIED, detail="3", machine="", kind=Kind.RESOLVED, language="ru"), WORDS)
+    message = word(
+        alert(Condition.DELIVERIES_BURIED, detail="3", machine="", kind=Topic.RESOLVED, language="ru"), WORDS
+    )
     assert message.plain == "✅ Устранено: Есть отложенные доставки\n\nДелать ничего не нужно."
 
 
@@ -217,8 +221,8 @@ def test_every_alert_has_its_words_and_its_command(condition: Condition, level: 
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
-@pytest.mark.parametrize("kind", [Kind.ALERT, Kind.RESOLVED])
-def test_hostile_details_are_inert(hostile: str, kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [Topic.ALERT, Topic.RESOLVED])
+def test_hostile_details_are_inert(hostile: str, kind: Topic) -> None:
     """Fault 47: what stands in a certificate's file name or a host name stays text in an alert, too."""
     message = word(alert(detail=hostile, machine=hostile, kind=kind), WORDS)
     assert_sendable(message)

@@ -13,7 +13,7 @@ import pytest
 from app import worker as module
 from app.bootstrap import Services
 from app.domain.errors import DatabaseUnavailable
-from app.worker import BACKLOG, CHORES_EVERY, REFRESH_AGAIN, REFRESH_EVERY, STUCK, UNWOKEN, Job, Worker
+from app.worker import BACKLOG, CHORES_EVERY, REFRESH_AGAIN, REFRESH_EVERY, STUCK, UNWOKEN, Routine, Worker
 from tests.fakes import FrozenClock
 
 pytestmark = pytest.mark.anyio
@@ -61,7 +61,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """What the jobs wait between their turns; the waits themselves are skipped."""
     waited: list[float] = []
 
-    async def wait(_worker: Worker, _job: Job, seconds: float) -> None:
+    async def wait(_worker: Worker, _job: Routine, seconds: float) -> None:
         waited.append(seconds)
         await asyncio.sleep(0 if seconds < HOUR else seconds)
 
@@ -70,7 +70,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 async def stopped_after(step: Step, turns: int) -> None:
-    task = asyncio.create_task(Worker([Job("j", step, STUCK)]).run())
+    task = asyncio.create_task(Worker([Routine("j", step, STUCK)]).run())
     await step.had(turns)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
@@ -79,7 +79,7 @@ async def stopped_after(step: Step, turns: int) -> None:
 async def test_a_woken_job_takes_its_turn_at_once() -> None:
     """Not at the end of its hour; and a wake-up counts once."""
     step = Step()
-    job = Job("j", step, STUCK)
+    job = Routine("j", step, STUCK)
     async with running(Worker([job])):
         for turn in (1, 2, 3):
             await step.had(turn)
@@ -97,7 +97,7 @@ async def test_a_job_that_is_woken_during_its_turn_takes_another() -> None:
             wakes[0]()
         return await step()
 
-    job = Job("j", busy, STUCK)
+    job = Routine("j", busy, STUCK)
     wakes.append(job.wake.set)
     async with running(Worker([job])):
         await step.had(2)
@@ -112,7 +112,7 @@ async def test_jobs_do_not_wait_for_each_other() -> None:
         return HOUR
 
     step = Step([0.0, 0.0])
-    async with running(Worker([Job("hang", hang, STUCK), Job("j", step, STUCK)])):
+    async with running(Worker([Routine("hang", hang, STUCK), Routine("j", step, STUCK)])):
         await step.had(3)
         never.set()
 
@@ -128,7 +128,7 @@ async def test_a_step_under_way_is_finished_before_the_end() -> None:
         finished.append("step")
         return HOUR
 
-    worker = Worker([Job("j", step, STUCK)])
+    worker = Worker([Routine("j", step, STUCK)])
     task = asyncio.create_task(worker.run())
     await begun.wait()
     worker.stop()
@@ -143,7 +143,7 @@ async def test_a_step_under_way_is_finished_before_the_end() -> None:
 async def test_a_job_that_rests_ends_at_once() -> None:
     """Nobody waits an hour for a worker to stop."""
     step = Step()
-    async with running(Worker([Job("j", step, STUCK)])):
+    async with running(Worker([Routine("j", step, STUCK)])):
         await step.had(1)
     assert step.turns == 1
 
@@ -151,7 +151,7 @@ async def test_a_job_that_rests_ends_at_once() -> None:
 async def test_a_worker_stopped_before_it_began_does_nothing() -> None:
     """The order of start and stop does not matter."""
     step = Step()
-    worker = Worker([Job("j", step, STUCK)])
+    worker = Worker([Routine("j", step, STUCK)])
     worker.stop()
     await worker.run()
     assert step.turns == 0
@@ -175,7 +175,7 @@ async def test_a_success_forgets_the_failures(pauses: list[float]) -> None:
 async def test_a_bug_in_one_job_costs_the_others_nothing(pauses: list[float]) -> None:
     """The loop survives what a step raises, whatever it is."""
     bad, good = Step([ZeroDivisionError(), KeyError("x")]), Step([0.0] * 5)
-    task = asyncio.create_task(Worker([Job("bad", bad, STUCK), Job("good", good, STUCK)]).run())
+    task = asyncio.create_task(Worker([Routine("bad", bad, STUCK), Routine("good", good, STUCK)]).run())
     await bad.had(3)
     await good.had(6)
     task.cancel()
@@ -184,7 +184,7 @@ async def test_a_bug_in_one_job_costs_the_others_nothing(pauses: list[float]) ->
 
 async def test_a_worker_that_has_not_begun_counts_as_alive() -> None:
     """A start is not an outage."""
-    assert Worker([Job("j", Step(), STUCK)]).is_alive()
+    assert Worker([Routine("j", Step(), STUCK)]).is_alive()
 
 
 async def test_a_step_that_takes_too_long_is_seen(clock: FrozenClock) -> None:
@@ -196,7 +196,7 @@ async def test_a_step_that_takes_too_long_is_seen(clock: FrozenClock) -> None:
         await go_on.wait()
         return HOUR
 
-    job = Job("slow", slow, STUCK)
+    job = Routine("slow", slow, STUCK)
     worker = Worker([job], clock.elapsed)
     async with running(worker):
         await begun.wait()
@@ -213,7 +213,7 @@ async def test_a_step_that_takes_too_long_is_seen(clock: FrozenClock) -> None:
 
 async def test_each_job_has_its_own_patience(clock: FrozenClock) -> None:
     """One that rests for an hour is not dead meanwhile; one stuck job is enough to say no."""
-    jobs = [Job("a", Step(), STUCK), Job("b", Step(), timedelta(hours=2))]
+    jobs = [Routine("a", Step(), STUCK), Routine("b", Step(), timedelta(hours=2))]
     worker = Worker(jobs, clock.elapsed)
     jobs[0].last_turn = jobs[1].last_turn = clock.elapsed()
     clock.move(30)
@@ -288,7 +288,7 @@ async def test_chores_and_refreshes_keep_their_own_rhythm() -> None:
 
 async def test_a_step_that_shows_life_is_not_stuck(clock: FrozenClock) -> None:
     """However long a step takes, each sign of life begins its patience anew; without one it is stuck as ever."""
-    job = Job("long", Step(), STUCK)
+    job = Routine("long", Step(), STUCK)
     worker = Worker([job], clock.elapsed)
     worker.note_life(job)
     clock.move(59)

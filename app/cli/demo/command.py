@@ -18,7 +18,7 @@ from app.cli.demo.report import Report
 from app.cli.demo.server import START_SECONDS, NotStarted
 from app.cli.demo.stage import Stage, staged
 from app.cli.demo.steps import MESSAGES, STEPS, Play
-from app.cli.demo.words import Words
+from app.cli.demo.words import DemoWords
 from app.cli.output import print_json
 from app.core.exit_codes import Exit
 from app.core.setting_sources import environment
@@ -50,7 +50,7 @@ class Demo:
         """Whether everything was as it should be."""
         return all(report.right for report in self.reports)
 
-    async def run(self, folder: Path, words: Words) -> None:
+    async def run(self, folder: Path, words: DemoWords) -> None:
         """Play everything; what goes wrong is shown and stays in the reports."""
         playing = asyncio.current_task()
         assert playing is not None
@@ -104,7 +104,7 @@ def demo(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show the whole way against local twins of fal and Telegram; exit 1 when anything is not as it should be."""
-    words = Words("en" if (language or _preferred()) is DemoLanguage.EN else "ru")
+    words = DemoWords("en" if (language or _preferred()) is DemoLanguage.EN else "ru")
     page = Page(words, Console(highlight=False, markup=False, emoji=False, quiet=json))
     playing = Demo(page)
     started = time.monotonic()

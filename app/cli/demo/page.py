@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.cli.demo.report import Event, Exchange, Look, Note, Report
-from app.cli.demo.words import Words
+from app.cli.demo.words import DemoWords
 from app.core.text import one_line
 
 BODY_SHOWN = 800  # characters
@@ -20,7 +20,7 @@ Row = tuple[str, str]
 class Page:
     """Prints as things happen. What a stranger wrote cannot steer the terminal."""
 
-    def __init__(self, words: Words, console: Console) -> None:
+    def __init__(self, words: DemoWords, console: Console) -> None:
         self._words = words
         self._console = console
 
@@ -153,7 +153,7 @@ def buttons(reply_markup: Any) -> list[str]:
     return [str(button["text"]) for row in reply_markup.get("inline_keyboard", ()) for button in row]
 
 
-def document(reports: Sequence[Report], words: Words, seconds: float) -> dict[str, Any]:
+def document(reports: Sequence[Report], words: DemoWords, seconds: float) -> dict[str, Any]:
     """Make the whole demo one JSON document."""
     return {
         "right": all(report.right for report in reports),
@@ -178,7 +178,7 @@ def document(reports: Sequence[Report], words: Words, seconds: float) -> dict[st
     }
 
 
-def _event(event: Event, words: Words) -> dict[str, Any]:
+def _event(event: Event, words: DemoWords) -> dict[str, Any]:
     match event:
         case Exchange(what, request_id, body, status, answer, error):
             sent = {"what": what, "request_id": request_id, "body": body.decode(errors="replace")}

@@ -180,7 +180,7 @@ WORDS: dict[str, tuple[str, str]] = {  # Russian, English
 }
 
 
-class Words:
+class DemoWords:
     """The words of one language."""
 
     def __init__(self, language: Language) -> None:

@@ -12,7 +12,7 @@ import httpx2
 import orjson
 
 from app.doctor.finding import Catalogue, Finding, Level, Wording, finding
-from app.domain.alert_rules import SKEW, SKEW_CRITICAL
+from app.domain.alert_rules import CLOCK_SKEW, CLOCK_SKEW_CRITICAL
 from app.domain.language import Language, pick
 from app.fal.addresses import parse_ranges
 from app.fal.client import FetchFailed, get_capped, host_of, read_copy
@@ -142,7 +142,7 @@ class Reach:
         if offset is None:
             return []
         apart = abs(offset)
-        code = "clock.wrong" if apart > SKEW_CRITICAL else "clock.skewed" if apart > SKEW else "clock.ok"
+        code = "clock.wrong" if apart > CLOCK_SKEW_CRITICAL else "clock.skewed" if apart > CLOCK_SKEW else "clock.ok"
         return [finding(WORDS, code, self._language, seconds=round(apart.total_seconds()))]
 
     async def _copy_words(self, copy: Path) -> str:

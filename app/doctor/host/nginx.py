@@ -14,7 +14,7 @@ from app.doctor.finding import Catalogue, Finding, Level, Wording, finding
 from app.doctor.host.asking import reachable
 from app.doctor.host.nginx_files import FOLDER
 from app.doctor.host.nginx_syntax import Directive
-from app.domain.language import Language, Words, pick
+from app.domain.language import Bilingual, Language, pick
 
 SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 DEFAULT_BODY = "1m"
@@ -85,9 +85,9 @@ WORDS: Catalogue = {
 }
 
 # What is said of our own port is not what mends nginx's. What its file itself lacks is told by the look at the file.
-READ_AGAIN: Words = ("Пусть nginx перечитает свои файлы.", "Let nginx read its files again.")
+READ_AGAIN: Bilingual = ("Пусть nginx перечитает свои файлы.", "Let nginx read its files again.")
 RELOAD = "sudo nginx -t && sudo systemctl reload nginx"
-MENDED_BY: dict[str, tuple[Level, Words, str]] = {
+MENDED_BY: dict[str, tuple[Level, Bilingual, str]] = {
     "served.refused": (Level.FAIL, ("Запустите nginx.", "Start nginx."), "sudo nginx -t && sudo systemctl start nginx"),
     "served.no_tls": (Level.FAIL, READ_AGAIN, RELOAD),
     "served.other_certificate": (Level.FAIL, READ_AGAIN, RELOAD),

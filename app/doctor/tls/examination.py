@@ -27,7 +27,7 @@ from app.tls.chain import ServedPair, certificates_in, is_root
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Examined:
     """What the files were found to be; `pair` is None when they cannot be served."""
 
     findings: tuple[Finding, ...]
@@ -40,7 +40,7 @@ def examine_files(
     now: datetime,
     language: Language,
     roots: Sequence[x509.Certificate] | None = None,
-) -> Seen:
+) -> Examined:
     """Look at the three files as they stand at `now`; raises nothing, whatever they hold.
 
     `names` are those the world calls the server by (DNS names, addresses); `roots` defaults to the system's. The
@@ -52,9 +52,9 @@ def examine_files(
         try:
             read = read_pair(paths, language)
         except ODD as error:
-            return Seen((_odd(error, paths, language),), None)
+            return Examined((_odd(error, paths, language),), None)
         if isinstance(read, list):
-            return Seen((*read, *judge_key_mode(paths, language)), None)
+            return Examined((*read, *judge_key_mode(paths, language)), None)
         content, pair = read
         findings = [say("files.ok", language, cert=paths.cert, key=paths.key)]
         findings += judge_text(paths, language)
@@ -75,7 +75,7 @@ def examine_files(
             findings += _judge(case)
         except ODD as error:
             findings.append(_odd(error, paths, language))
-        return Seen(tuple(findings), pair)
+        return Examined(tuple(findings), pair)
 
 
 def _held(content: bytes, file: Path, paths: PairPaths, language: Language) -> tuple[x509.Certificate, ...]:

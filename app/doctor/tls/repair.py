@@ -14,7 +14,7 @@ from app.doctor.finding import Finding
 from app.doctor.tls.aia import issuer_urls
 from app.doctor.tls.chain import subject_of
 from app.doctor.tls.combined import more_inside, taken_apart
-from app.doctor.tls.examination import Seen
+from app.doctor.tls.examination import Examined
 from app.doctor.tls.files import OTHERS_MAY
 from app.doctor.tls.renewal import certbot_renews, lineage_of
 from app.doctor.tls.voice import say, say_broken
@@ -78,7 +78,7 @@ def _serves(issuer: x509.Certificate, pair: ServedPair) -> bool:
 
 def fixes(
     paths: PairPaths,
-    seen: Seen,
+    seen: Examined,
     issuers: Sequence[x509.Certificate],
     language: Language,
     reader: Reader | None = None,
@@ -96,10 +96,12 @@ def fixes(
     ]
 
 
-def mend_chain(paths: PairPaths, seen: Seen, issuers: Sequence[x509.Certificate], language: Language) -> list[Finding]:
+def mend_chain(
+    paths: PairPaths, seen: Examined, issuers: Sequence[x509.Certificate], language: Language
+) -> list[Finding]:
     """Make the repairs of the chain alone; returns what fixes() returns."""
 
-    def mend(paths: PairPaths, seen: Seen, language: Language) -> Iterator[Finding]:
+    def mend(paths: PairPaths, seen: Examined, language: Language) -> Iterator[Finding]:
         if seen.pair is None:
             return
         kept = lineage_of(paths.cert) is not None or bool(more_inside(paths.cert.read_bytes()))
@@ -127,12 +129,12 @@ def mend_chain(paths: PairPaths, seen: Seen, issuers: Sequence[x509.Certificate]
     return _tried(mend, paths.cert, paths, seen, language)
 
 
-def needs_issuers(seen: Seen) -> bool:
+def needs_issuers(seen: Examined) -> bool:
     """Whether the chain ends too early and the certificate says where to go on: then fetch_issuers is worth asking."""
     return seen.pair is not None and any(finding.fixable and finding.code in CLIMB_CODES for finding in seen.findings)
 
 
-def _close_key(paths: PairPaths, seen: Seen, language: Language, reader: Reader | None) -> Iterator[Finding]:
+def _close_key(paths: PairPaths, seen: Examined, language: Language, reader: Reader | None) -> Iterator[Finding]:
     # Only what has just been read as the key of this certificate: root must not change the mode of any other file.
     if seen.pair is None or not any(finding.code == "files.key_open" for finding in seen.findings):
         return
@@ -166,7 +168,7 @@ def _stays_readable(key: os.stat_result, folder: os.stat_result) -> bool:
     return bool(by_group) and (key.st_uid == ROOT or key.st_gid == folder.st_gid)
 
 
-def _plain_text(paths: PairPaths, seen: Seen, language: Language) -> Iterator[Finding]:
+def _plain_text(paths: PairPaths, seen: Examined, language: Language) -> Iterator[Finding]:
     if seen.pair is None or not any(finding.code in TEXT_CODES for finding in seen.findings):
         return
     for path in dict.fromkeys((paths.cert, paths.key, paths.ca_bundle)):
@@ -178,10 +180,10 @@ def _plain_text(paths: PairPaths, seen: Seen, language: Language) -> Iterator[Fi
 
 
 def _tried(
-    repair: Callable[[PairPaths, Seen, Language], Iterator[Finding]],
+    repair: Callable[[PairPaths, Examined, Language], Iterator[Finding]],
     file: Path,
     paths: PairPaths,
-    seen: Seen,
+    seen: Examined,
     language: Language,
 ) -> list[Finding]:
     """Make one repair; what keeps it from being made is a finding, too."""

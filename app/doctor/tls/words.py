@@ -1,10 +1,10 @@
 """What the doctor says of the certificate's files, dates, names and keys."""
 
 from app.doctor.finding import Catalogue, Level, Wording
-from app.domain.language import Words
+from app.domain.language import Bilingual
 
 # What to do about each cause in CAUSES, beside the command that stands there.
-REMEDIES: dict[str, Words] = {
+REMEDIES: dict[str, Bilingual] = {
     "missing": ("Верните файл из копии или создайте новую пару.", "Restore the file from a copy or make a new pair."),
     "twin_missing": (
         "Верните файл из копии или создайте новую пару.",
