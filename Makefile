@@ -2,6 +2,8 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 PYTHON ?= python3
+# Debian 12's own, which a server there runs on.
+PYTHON_TO_TEST ?= /usr/bin/python3.11
 UV := PYTHONPATH=.tools $(PYTHON) -m uv
 BIN := .venv/bin
 
@@ -26,6 +28,11 @@ demo: setup ## the whole way against local twins of fal and Telegram
 
 test: setup ## every test that needs no root, on SQLite and PostgreSQL
 	@$(BIN)/python -m pytest -n 4 --dist worksteal
+
+test-on: export UV_PROJECT_ENVIRONMENT := .venv-other
+test-on: | .tools/bin/uv ## the same on another interpreter: PYTHON_TO_TEST=/usr/bin/python3.11
+	@$(UV) sync --quiet --frozen --compile-bytecode --no-python-downloads --python $(PYTHON_TO_TEST)
+	@.venv-other/bin/python -m pytest -n 4 --dist worksteal
 
 faults: setup ## kill, power cut, races, outages (needs strace; some need root)
 	@FAULTS=full $(BIN)/python -m pytest tests/faults -p no:randomly -s
@@ -68,4 +75,4 @@ release-check: lint dist ## prove that what stands in dist/ may be released
 
 ci: lint test ## what CI runs
 
-.PHONY: help setup run demo test faults e2e lint fmt bench generated dist release-check ci
+.PHONY: help setup run demo test test-on faults e2e lint fmt bench generated dist release-check ci

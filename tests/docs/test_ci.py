@@ -26,7 +26,7 @@ class Machine:
         self.write("id", f"#!/bin/sh\necho {user}\n")
         return subprocess.run(
             [self.bash, str(self.folder / ".ci/run")],
-            env={"PATH": str(self.folder / "bin")},
+            env={"PATH": str(self.folder / "bin"), "PYTHON_TO_TEST": str(self.folder / "bin/python3.11")},
             capture_output=True,
             text=True,
             check=False,
@@ -36,6 +36,9 @@ class Machine:
         path = self.folder / "bin" / name
         path.write_text(text)
         path.chmod(0o755)
+
+    def targets(self) -> list[str]:
+        return [call.split()[-1] for call in self.calls("make")]
 
     def calls(self, name: str) -> list[str]:
         path = self.folder / f"{name}.calls"
@@ -51,7 +54,7 @@ def machine(tmp_path: Path) -> Machine:
     found = Machine(tmp_path, program("bash", "apt-get install bash"))
     found.write("apt-get", APT.format(calls=tmp_path / "apt-get.calls"))
     found.write("make", f'#!/bin/sh\necho "$*" >> "{tmp_path}/make.calls"\n')
-    found.write("python3", "#!/bin/sh\nexit 1\n")
+    found.write("python3", '#!/bin/sh\n[ "$1" = -V ] && echo Python 3.11.7\n')
     (tmp_path / ".venv/bin").mkdir(parents=True)
     (tmp_path / ".venv/bin/python").symlink_to(tmp_path / "bin/make")
     return found
@@ -64,8 +67,7 @@ def test_an_unknown_package_takes_no_other_with_it(machine: Machine) -> None:
     update, *installs = machine.calls("apt-get")
     assert update.startswith("update")
     assert {"install -y -qq strace", "install -y -qq faketime", "install -y -qq shellcheck"} <= set(installs)
-    targets = [call.split()[-1] for call in machine.calls("make")]
-    assert targets[:3] == ["lint", "test", "e2e"]
+    assert machine.targets()[:3] == ["lint", "test", "e2e"]
 
 
 def test_what_is_missing_is_said_at_the_end(machine: Machine) -> None:
@@ -82,6 +84,27 @@ def test_who_may_not_install_reads_all_that_is_missing(machine: Machine) -> None
     assert machine.calls("apt-get") == []
     assert "strace" in last
     assert "faketime" in last
+
+
+@pytest.mark.parametrize(
+    ("version", "wanted"),
+    [("3.11.2", ["lint", "test", "test-on", "e2e"]), ("3.11.7", ["lint", "test", "e2e"])],
+)
+def test_every_test_runs_on_the_system_s_interpreter_too(machine: Machine, version: str, wanted: list[str]) -> None:
+    """Where it is another version than python3 the suite runs on both, else once; nothing is said to be missing."""
+    machine.write("python3.11", f"#!/bin/sh\necho Python {version}\n")
+    done = machine.run(user=0)
+    assert done.returncode == 0, done.stderr
+    assert machine.targets()[: len(wanted)] == wanted
+    assert "python3.11" not in done.stderr
+
+
+def test_a_system_without_that_interpreter_is_said(machine: Machine) -> None:
+    """CI goes on to its end, and its last line names the interpreter that nothing was tried on."""
+    done = machine.run(user=0)
+    assert done.returncode == 0, done.stderr
+    assert "test-on" not in machine.targets()
+    assert "/bin/python3.11" in done.stderr.splitlines()[-1]
 
 
 def test_a_linter_that_is_missing_fails_where_everything_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
