@@ -75,4 +75,4 @@ def moving_sleep(clock: FrozenClock) -> Callable[[float], Awaitable[None]]:
 
 
 def kinds(notifications: Sequence[Notification]) -> list[str]:
-    return [notification.kind.value for notification in notifications]
+    return [notification.topic.value for notification in notifications]

@@ -15,13 +15,15 @@ from app.db.tables import notifications
 from app.domain.alert import Condition
 from app.domain.delivery import Claim, ClaimedDelivery
 from app.domain.notification import (
+    AlertMessage,
     Cause,
     ClaimedNotification,
     Notification,
     NotificationState,
     Owner,
+    OwnerMessage,
     Topic,
-    read_cause,
+    read_notification,
 )
 from app.domain.verdict import Verdict
 
@@ -79,7 +81,7 @@ class Told:
     finished_at: datetime
 
 
-async def put(transaction: Transaction, items: Sequence[tuple[Notification, ClaimedDelivery]], now: datetime) -> None:
+async def put(transaction: Transaction, items: Sequence[tuple[OwnerMessage, ClaimedDelivery]], now: datetime) -> None:
     """Owe the owners these messages about what was just applied."""
     caused = [Owed(item, cause.claim.id, cause.received_at, cause.stored_at) for item, cause in items]
     await owe(transaction, caused, now)
@@ -87,7 +89,7 @@ async def put(transaction: Transaction, items: Sequence[tuple[Notification, Clai
 
 
 async def owe(transaction: Transaction, owed: Sequence[Owed], now: datetime) -> None:
-    """Owe these messages. One per (avatar, request id, kind) for ever: a second one is dropped silently."""
+    """Owe these messages. One per (subject, request id, topic) for ever: a second one is dropped silently."""
     if owed:
         once = upsert_into(transaction, notifications).on_conflict_do_nothing(
             index_elements=["avatar_id", "request_id", "kind"]
@@ -99,17 +101,22 @@ async def owe(transaction: Transaction, owed: Sequence[Owed], now: datetime) -> 
 def _row(owed: Owed, now: datetime) -> dict[str, Any]:
     notification = owed.notification
     has_address = notification.owner.chat_id is not None
+    match notification:
+        case OwnerMessage(name=name, cause=cause):
+            pass
+        case AlertMessage(detail=name, condition=cause):
+            pass
     return {
         "state": NotificationState.PENDING if has_address else NotificationState.DEAD,
         "reason": None if has_address else "no_chat_id",
         "due_at": now,
         "finished_at": None if has_address else now,
         "delivery_id": owed.delivery_id,
-        "avatar_id": notification.avatar_id,
+        "avatar_id": notification.subject,
         "request_id": notification.request_id,
-        "kind": notification.kind,
-        "cause": notification.cause,
-        "avatar_name": notification.avatar_name,
+        "kind": notification.topic,
+        "cause": cause,
+        "avatar_name": name,
         "owner_id": notification.owner.id,
         "chat_id": notification.owner.chat_id,
         "language": notification.owner.language,
@@ -119,14 +126,14 @@ def _row(owed: Owed, now: datetime) -> dict[str, Any]:
     }
 
 
-async def _overtake(transaction: Transaction, items: Sequence[Notification], now: datetime) -> None:
+async def _overtake(transaction: Transaction, items: Sequence[OwnerMessage], now: datetime) -> None:
     """Close what a success has overtaken: nobody should hear of a failure after they heard that it is ready."""
     ready = [item for item in items if item.overtakes]
     if ready:
         await transaction.execute(
             update(notifications)
             .where(
-                notifications.c.avatar_id.in_([item.avatar_id for item in ready]),
+                notifications.c.avatar_id.in_([item.subject for item in ready]),
                 notifications.c.request_id.in_([item.request_id for item in ready]),
                 notifications.c.kind == Topic.FAILED,
                 notifications.c.state == NotificationState.PENDING,
@@ -188,14 +195,13 @@ def _marks(now: datetime) -> dict[str, Any]:
 
 
 def _claimed(row: RowMapping, send_at: datetime, *, is_buried: bool = False) -> ClaimedNotification:
-    kind = Topic(row["kind"])
-    notification = Notification(
-        row["avatar_id"],
-        row["avatar_name"],
-        row["request_id"],
-        kind,
-        Owner(row["owner_id"], row["chat_id"], row["language"]),
-        read_cause(kind, row["cause"]),
+    notification = read_notification(
+        subject=row["avatar_id"],
+        name=row["avatar_name"],
+        request_id=row["request_id"],
+        topic=Topic(row["kind"]),
+        owner=Owner(row["owner_id"], row["chat_id"], row["language"]),
+        cause=row["cause"],
     )
     return ClaimedNotification(
         Claim(row["id"], row["attempt"]),

@@ -1,17 +1,18 @@
 """What an owner or the operator must hear; `app.telegram.wording` knows how it is worded."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from app.domain.alert import Alert, AlertLevel, Condition
 from app.domain.delivery import Claim
 
 OPERATOR = "00000000-0000-0000-0000-000000000000"  # stands for the operator where a row names its owner: nobody's id
+_OPENING = "%Y%m%dT%H%M%S%f"
 
 
 class Topic(StrEnum):
-    """The kinds of message. One message per (avatar, request id, kind), for ever."""
+    """What a message is about. One message per (subject, request id, topic), for ever."""
 
     READY = "ready"
     FAILED = "failed"
@@ -56,19 +57,50 @@ class Owner:
 
 
 @dataclass(frozen=True, slots=True)
-class Notification:
-    """One thing an owner must hear. `cause` is set for `Kind.FAILED` only.
+class OwnerMessage:
+    """One thing that an owner must hear about a job of theirs.
 
-    `overtakes`: a failure of the same training may still wait to be told, and must not be any more.
+    `subject` is the id of the bot's row that the job is about, `name` what the owner calls it. `cause` is set for
+    `Topic.FAILED` only. `overtakes`: a failure of the same job may still wait to be told, and must not be any more.
     """
 
-    avatar_id: str
-    avatar_name: str
+    subject: str
+    name: str
     request_id: str
-    kind: Topic
+    topic: Topic
     owner: Owner
-    cause: Cause | Condition | None = None
+    cause: Cause | None = None
     overtakes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AlertMessage:
+    """One turn of an alert that the operator must hear of: `Topic.ALERT`, or `Topic.RESOLVED` once it is over.
+
+    `machine` is the host it holds on, empty where the fact is shared. Identity: the condition on that machine, when it
+    opened, and how bad it was then.
+    """
+
+    condition: Condition
+    machine: str
+    level: AlertLevel
+    detail: str
+    opened_at: datetime
+    topic: Topic
+    owner: Owner
+
+    @property
+    def subject(self) -> str:
+        """Name the opening, such as `20261129T101112123456.critical`."""
+        return f"{self.opened_at:{_OPENING}}.{self.level}"
+
+    @property
+    def request_id(self) -> str:
+        """Name the alert, such as `certificate_refused@web-1`."""
+        return f"{self.condition}@{self.machine}" if self.machine else self.condition.value
+
+
+Notification = OwnerMessage | AlertMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,20 +118,20 @@ class ClaimedNotification:
     is_buried: bool = False  # the claim itself set it aside: processes died over it as often as it may be risked
 
 
-def read_cause(kind: Topic, word: str | None) -> Cause | Condition | None:
-    """Read what was stored as the cause of a notification. Raises ValueError for a word there is not."""
-    if word is None:
-        return None
-    return Condition(word) if kind in (Topic.ALERT, Topic.RESOLVED) else Cause(word)
-
-
-def tell_operator(alert: Alert, kind: Topic, *, chat_id: int, language: str) -> Notification:
-    """Make the message about an alert as it stands (`Kind.ALERT`, or `Kind.RESOLVED` once it is over)."""
-    opening = f"{alert.opened_at:%Y%m%dT%H%M%S%f}.{alert.level}"
+def alert_message(alert: Alert, topic: Topic, *, chat_id: int, language: str) -> AlertMessage:
+    """Make the message about an alert as it stands."""
     operator = Owner(OPERATOR, chat_id, language)
-    return Notification(opening, alert.detail or alert.name, alert.name, kind, operator, alert.condition)
+    detail = alert.detail or alert.name
+    return AlertMessage(alert.condition, alert.machine, alert.level, detail, alert.opened_at, topic, operator)
 
 
-def alert_of(notification: Notification) -> tuple[AlertLevel, str]:
-    """Read back what `tell_operator` put in: the level, and the machine ('' where the fact is shared)."""
-    return AlertLevel(notification.avatar_id.rpartition(".")[2]), notification.request_id.partition("@")[2]
+def read_notification(
+    *, subject: str, name: str, request_id: str, topic: Topic, owner: Owner, cause: str | None
+) -> Notification:
+    """Read a notification back from what was stored of it. Raises ValueError for words that there are not."""
+    if topic not in (Topic.ALERT, Topic.RESOLVED):
+        return OwnerMessage(subject, name, request_id, topic, owner, None if cause is None else Cause(cause))
+    opening, _, level = subject.rpartition(".")
+    _, _, machine = request_id.partition("@")
+    opened_at = datetime.strptime(opening, _OPENING).replace(tzinfo=UTC)
+    return AlertMessage(Condition(cause or ""), machine, AlertLevel(level), name, opened_at, topic, owner)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from app.domain.notification import Cause, Notification, Owner, Topic
+from app.domain.notification import Cause, Owner, OwnerMessage, Topic
 from app.domain.verdict import Bury, Done, Retry, Verdict
 
 URL_LIMIT = 500  # characters; width of avatars.diffusers_lora_file_url and config_file_url
@@ -118,7 +118,7 @@ class Plan:
 
     verdict: Verdict
     change: Change | None = None
-    notification: Notification | None = None
+    notification: OwnerMessage | None = None
 
 
 def decide(training: Training, outcome: Outcome, now: datetime) -> Plan:
@@ -150,7 +150,7 @@ def _decide_completed(training: Training, artifacts: Artifacts, now: datetime) -
     return Plan(
         Done("completed"),
         Change(TrainingStatus.COMPLETED, now, artifacts=artifacts),
-        _notification(training, Topic.READY, None),
+        _message(training, Topic.READY, None),
     )
 
 
@@ -174,10 +174,10 @@ def _decide_failed(training: Training, outcome: Failed, now: datetime) -> Plan:
             return Plan(
                 Done("failed"),
                 Change(TrainingStatus.ERROR, now, error=outcome.detail),
-                _notification(training, Topic.FAILED, outcome.cause),
+                _message(training, Topic.FAILED, outcome.cause),
             )
 
 
-def _notification(training: Training, kind: Topic, cause: Cause | None) -> Notification:
+def _message(training: Training, topic: Topic, cause: Cause | None) -> OwnerMessage:
     overtakes = training.status is TrainingStatus.ERROR
-    return Notification(training.avatar_id, training.name, training.request_id, kind, training.owner, cause, overtakes)
+    return OwnerMessage(training.avatar_id, training.name, training.request_id, topic, training.owner, cause, overtakes)

@@ -258,8 +258,8 @@ class Notify:
         ids = {
             "notification": item.claim.id,
             "request_id": item.notification.request_id,
-            "avatar": item.notification.avatar_id,
-            "kind": item.notification.kind,
+            "avatar": item.notification.subject,
+            "kind": item.notification.topic,
             "why": told.verdict.why,
         }
         match told.verdict:

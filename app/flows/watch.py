@@ -13,7 +13,7 @@ from app.db import alerts, chores
 from app.db.engine import Database, Transaction
 from app.domain.alert import LOST, REMEDY, Alarm, AlertStep, AlertTurn, close, follow
 from app.domain.alert_rules import MachineFacts, machine_alarms, queue_alarms
-from app.domain.notification import Topic, tell_operator
+from app.domain.notification import Topic, alert_message
 from app.flows.ports import Clock
 
 log = structlog.get_logger(__name__)
@@ -101,7 +101,7 @@ class Watch:
         if self._chat is None:
             return 0
         news = [
-            tell_operator(
+            alert_message(
                 step.alert,
                 Topic.RESOLVED if step.turn is AlertTurn.RESOLVED else Topic.ALERT,
                 chat_id=self._chat.id,

@@ -99,9 +99,9 @@ class TelegramMessenger:
         if isinstance(answer, Misparsed):
             log.error(
                 "notification.misparsed",
-                avatar_id=notification.avatar_id,
+                avatar_id=notification.subject,
                 request_id=notification.request_id,
-                kind=notification.kind.value,
+                kind=notification.topic.value,
                 why=answer.why,
             )
             answer = await self._post(chat_id, message.plain, None, message.keyboard)
@@ -154,9 +154,9 @@ class LogMessenger:
         text = word(notification, self._words).plain
         log.info(
             "notification.unsent",
-            avatar_id=notification.avatar_id,
+            avatar_id=notification.subject,
             request_id=notification.request_id,
-            kind=notification.kind.value,
+            kind=notification.topic.value,
             text=text,
         )
         return NoToken(text)

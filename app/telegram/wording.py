@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
 
-from app.domain.alert import REMEDY, AlertLevel, Condition
-from app.domain.notification import Cause, Notification, Topic, alert_of
+from app.domain.alert import REMEDY, AlertLevel
+from app.domain.notification import AlertMessage, Cause, Notification, OwnerMessage, Topic
 from app.telegram.catalogs import Catalogs
 
 NAME_LIMIT = 64  # characters shown of an avatar's name
@@ -36,35 +36,40 @@ class Message:
     keyboard: Keyboard
 
 
-def word(notification: Notification, words: Catalogs) -> Message:
+def word(notification: Notification, catalogs: Catalogs) -> Message:
     """Say a notification in the language of whoever gets it, or in the default one."""
-    say = words.of(notification.owner.language).gettext
-    if isinstance(notification.cause, Condition):
-        return _word_alert(notification, notification.cause, say)
+    say = catalogs.of(notification.owner.language).gettext
+    match notification:
+        case OwnerMessage():
+            return _word_result(notification, say)
+        case AlertMessage():
+            return _word_alert(notification, say)
+
+
+def _word_result(message: OwnerMessage, say: Callable[[str], str]) -> Message:
     gallery = (say("gallery"), GALLERY)
-    if notification.kind is Topic.READY:
+    if message.topic is Topic.READY:
         text = say("ready.text")
-        generate = (say("ready.generate"), f"{GENERATE}{notification.avatar_id}")
+        generate = (say("ready.generate"), f"{GENERATE}{message.subject}")
         keyboard: Keyboard = ((generate,), (gallery,)) if _fits(generate[1]) else ((gallery,),)
     else:
-        text = say(f"failed.{notification.cause or Cause.UNKNOWN}")
+        text = say(f"failed.{message.cause or Cause.UNKNOWN}")
         keyboard = ((gallery,),)
-    name = shown_name(notification.avatar_name)
-    title = f"{notification.kind}.title"
+    name = shown_name(message.name)
+    title = f"{message.topic}.title"
     headline = say(title).format(name=name) if name else say(f"{title}.unnamed")
     return Message(f"<b>{_escape(headline)}</b>\n\n{_escape(text)}", f"{headline}\n\n{text}", keyboard)
 
 
-def _word_alert(notification: Notification, condition: Condition, say: Callable[[str], str]) -> Message:
-    level, machine = alert_of(notification)
-    title = say(f"alert.{condition}.title") + (f" · {shown_name(machine)}" if machine else "")
-    if notification.kind is Topic.RESOLVED:
+def _word_alert(alert: AlertMessage, say: Callable[[str], str]) -> Message:
+    title = say(f"alert.{alert.condition}.title") + (f" · {shown_name(alert.machine)}" if alert.machine else "")
+    if alert.topic is Topic.RESOLVED:
         headline = f"{OVER} {say('resolved.title')}: {title}"
         text = say("resolved.text")
         return Message(f"<b>{_escape(headline)}</b>\n\n{_escape(text)}", f"{headline}\n\n{text}", ())
-    headline = f"{MARKS[level]} {title}"
-    text = say(f"alert.{condition}.text").format(detail=shown_name(notification.avatar_name, DETAIL_LIMIT))
-    command = REMEDY[condition]
+    headline = f"{MARKS[alert.level]} {title}"
+    text = say(f"alert.{alert.condition}.text").format(detail=shown_name(alert.detail, DETAIL_LIMIT))
+    command = REMEDY[alert.condition]
     return Message(
         f"<b>{_escape(headline)}</b>\n\n{_escape(text)}\n\n<code>{_escape(command)}</code>",
         f"{headline}\n\n{text}\n\n{command}",

@@ -15,7 +15,7 @@ from app.db.operator_queries import Queue
 from app.db.tables import deliveries, notifications
 from app.domain.alert import Alarm, Alert, AlertLevel, Condition, unopened
 from app.domain.alert_rules import QueueFacts
-from app.domain.notification import Notification, Owner, Topic, tell_operator
+from app.domain.notification import Notification, Owner, Topic, alert_message
 from tests.fakes import START
 
 pytestmark = pytest.mark.anyio
@@ -90,7 +90,7 @@ async def messages(database: Database) -> Sequence[Any]:
 
 
 def news(kind: Topic = Topic.ALERT) -> Notification:
-    return tell_operator(OPEN, kind, chat_id=42, language="ru")
+    return alert_message(OPEN, kind, chat_id=42, language="ru")
 
 
 async def test_empty_queues_have_nothing_to_tell(database: Database) -> None:

@@ -12,7 +12,7 @@ from app.db.engine import Database
 from app.db.tables import chores as table
 from app.db.tables import deliveries, notifications
 from app.domain.delivery import Claim, ClaimedDelivery
-from app.domain.notification import Notification, Owner, Topic
+from app.domain.notification import Owner, OwnerMessage, Topic
 from tests.factories import delivery
 from tests.fakes import START
 
@@ -128,7 +128,7 @@ async def owe(database: Database, **dues: tuple[str, timedelta]) -> None:
     """Messages by request id: why they wait, and how long after START they are due."""
     async with database.write() as transaction:
         for request_id, (reason, due) in dues.items():
-            item = Notification("a1", "Айша", request_id, Topic.READY, Owner("o1", 42, "ru"))
+            item = OwnerMessage("a1", "Айша", request_id, Topic.READY, Owner("o1", 42, "ru"))
             source = ClaimedDelivery(Claim(1, 1), 0, request_id, b"", START, START)
             await outbox.put(transaction, [(item, source)], START)
             await transaction.execute(

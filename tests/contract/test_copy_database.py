@@ -20,7 +20,7 @@ from app.db.migrate import migrate, open_for_migration
 from app.db.tables import deliveries, metadata, notifications
 from app.domain.delivery import Claim, ClaimedDelivery
 from app.domain.errors import CopyFailed, DatabaseUnavailable, OldNotClosed
-from app.domain.notification import Notification, Owner, Topic
+from app.domain.notification import Owner, OwnerMessage, Topic
 from tests.factories import delivery
 from tests.fakes import START
 from tests.postgres import with_database
@@ -63,7 +63,7 @@ async def work(database: Database) -> None:
             .where(deliveries.c.request_id == "r3")
             .values(state="done", reason="completed", finished_at=START + timedelta(microseconds=1))
         )
-        owed = Notification("a1", "Айша 🐘", "r1", Topic.READY, Owner("o1", 42, "kk"))
+        owed = OwnerMessage("a1", "Айша 🐘", "r1", Topic.READY, Owner("o1", 42, "kk"))
         await outbox.put(transaction, [(owed, SOURCE)], START)
         await outbox.claim(transaction, now=START, lease_until=START, limit=1, rate=25)
 

@@ -13,7 +13,7 @@ from app.db.operator_queries import Queue
 from app.db.tables import deliveries, notifications
 from app.domain.delivery import Claim, ClaimedDelivery
 from app.domain.errors import ClaimLost
-from app.domain.notification import ClaimedNotification, Notification, Owner, Topic
+from app.domain.notification import ClaimedNotification, Owner, OwnerMessage, Topic
 from app.domain.verdict import Done
 from tests.factories import delivery, ok_body
 from tests.fakes import START
@@ -49,7 +49,7 @@ async def owe(database: Database, *states: str) -> list[int]:
     async with database.write() as transaction:
         items = [
             (
-                Notification("a1", "Айша", f"r{number}", Topic.READY, Owner("o1", 100 + number, "ru")),
+                OwnerMessage("a1", "Айша", f"r{number}", Topic.READY, Owner("o1", 100 + number, "ru")),
                 ClaimedDelivery(Claim(1, 1), 0, "r1", b"", START, START),
             )
             for number in range(len(states))

@@ -14,7 +14,14 @@ from app.db.outbox import Told
 from app.db.tables import notifications
 from app.domain.delivery import Claim, ClaimedDelivery
 from app.domain.errors import ClaimLost
-from app.domain.notification import Cause, ClaimedNotification, Notification, NotificationState, Owner, Topic
+from app.domain.notification import (
+    Cause,
+    ClaimedNotification,
+    NotificationState,
+    Owner,
+    OwnerMessage,
+    Topic,
+)
 from app.domain.verdict import Bury, Done, Retry, Verdict
 from tests.fakes import START
 
@@ -26,11 +33,11 @@ RATE = 25
 
 def owed(
     request_id: str = "r1", chat: int | None = 42, kind: Topic = Topic.READY, cause: Cause | None = None
-) -> Notification:
-    return Notification(f"avatar-{request_id}", "Айша 🐘", request_id, kind, Owner("o1", chat, "kk"), cause)
+) -> OwnerMessage:
+    return OwnerMessage(f"avatar-{request_id}", "Айша 🐘", request_id, kind, Owner("o1", chat, "kk"), cause)
 
 
-async def put(database: Database, *items: Notification, seconds: float = 0) -> None:
+async def put(database: Database, *items: OwnerMessage, seconds: float = 0) -> None:
     source = ClaimedDelivery(
         Claim(7, 1), 0, "r1", b"", START - timedelta(milliseconds=250), START - timedelta(milliseconds=125)
     )
@@ -203,7 +210,7 @@ async def test_a_failure_that_must_be_sent_again_is_overtaken(database: Database
     failure = await put_failure_and_success(database)
     await finish(database, failure, verdict=Retry(START + timedelta(seconds=5), "telegram_down"))
     claimed = await claim(database, seconds=5)
-    assert [item.notification.kind for item in claimed] == [Topic.READY]
+    assert [item.notification.topic for item in claimed] == [Topic.READY]
     [row, _] = await rows(database)
     assert (row["state"], row["reason"], row["finished_at"]) == ("ignored", "overtaken", START + timedelta(seconds=5))
 
@@ -217,7 +224,7 @@ async def test_a_redriven_failure_is_overtaken(database: Database, success: str)
         is_ready = notifications.c.kind == Topic.READY
         await transaction.execute(update(notifications).where(is_ready).values(state=success))
         await transaction.execute(update(notifications).where(~is_ready).values(state="pending", reason="redriven"))
-    assert Topic.FAILED not in [item.notification.kind for item in await claim(database, seconds=100)]
+    assert Topic.FAILED not in [item.notification.topic for item in await claim(database, seconds=100)]
     assert [(row["state"], row["reason"]) for row in await rows(database) if row["kind"] == "failed"] == [
         ("ignored", "overtaken")
     ]
@@ -234,7 +241,7 @@ async def test_a_death_while_an_overtaken_failure_was_sent_is_counted(database: 
 async def test_another_trainings_success_overtakes_nothing(database: Database) -> None:
     """Only the same avatar and the same request id count."""
     await put(database, owed("r1", 1, Topic.FAILED, Cause.TIMEOUT), owed("r2", 2))
-    assert [item.notification.kind for item in await claim(database)] == [Topic.FAILED, Topic.READY]
+    assert [item.notification.topic for item in await claim(database)] == [Topic.FAILED, Topic.READY]
 
 
 async def test_an_orderly_retry_is_not_uncertain(database: Database) -> None:

@@ -13,7 +13,7 @@ from app.db import inbox, outbox, pacing, retention
 from app.db.engine import Database, open_database
 from app.db.tables import deliveries, notifications, slots
 from app.domain.delivery import Claim, ClaimedDelivery
-from app.domain.notification import Notification, Owner, Topic
+from app.domain.notification import Owner, OwnerMessage, Topic
 from tests.factories import delivery, ok_body
 from tests.fakes import START
 
@@ -41,7 +41,7 @@ async def store(database: Database, **states: str) -> None:
 async def owe(database: Database, **states: str) -> None:
     async with database.write() as transaction:
         for request_id, state in states.items():
-            item = Notification("a1", "Айша", request_id, Topic.READY, Owner("o1", 42, "ru"))
+            item = OwnerMessage("a1", "Айша", request_id, Topic.READY, Owner("o1", 42, "ru"))
             source = ClaimedDelivery(Claim(1, 1), 0, request_id, b"", LONG_AGO, LONG_AGO)
             await outbox.put(transaction, [(item, source)], LONG_AGO)
             ended = None if state == "pending" else LONG_AGO
@@ -117,7 +117,7 @@ async def test_a_forgotten_message_is_not_owed_again(database: Database) -> None
     await owe(database, r1="sent")
     await prune(database)
     async with database.write() as transaction:
-        item = Notification("a1", "Айша", "r1", Topic.READY, Owner("o1", 42, "ru"))
+        item = OwnerMessage("a1", "Айша", "r1", Topic.READY, Owner("o1", 42, "ru"))
         source = ClaimedDelivery(Claim(1, 1), 0, "r1", b"", START, START)
         await outbox.put(transaction, [(item, source)], START)
     assert [row.state for row in await rows(database, notifications)] == ["sent"]

@@ -22,7 +22,7 @@ from structlog.testing import capture_logs
 
 from app.doctor import telegram as identity
 from app.doctor.examine import Look, examine
-from app.domain.notification import Notification, Owner, Topic
+from app.domain.notification import Owner, OwnerMessage, Topic
 from app.telegram.catalogs import Catalogs
 from app.telegram.messenger import TelegramMessenger
 from app.telegram.wording import word
@@ -32,7 +32,7 @@ from tests.telegram_server import Case, Server, telegram
 pytestmark = pytest.mark.anyio
 
 CASES: dict[str, list[Case]] = json.loads(Path(__file__).with_name("telegram_verdicts.json").read_bytes())
-NOTE = Notification("avatar-1", "Лето <1>", "request-1", Topic.READY, Owner("owner-1", 2**52 - 1, "ru"))
+NOTE = OwnerMessage("avatar-1", "Лето <1>", "request-1", Topic.READY, Owner("owner-1", 2**52 - 1, "ru"))
 MESSAGE = word(NOTE, Catalogs("ru"))
 WORDINGS = {MESSAGE.html: "html", MESSAGE.plain: "plain", "": "none"}
 SHORT, LONG = 0.2, 10.0  # s for one read or write: where a case must run into it, and where it must not

@@ -13,7 +13,7 @@ from app.db import inbox, outbox, wake
 from app.db.engine import Database, open_database
 from app.db.wake import WakeTopic, announce, listen
 from app.domain.delivery import Claim, ClaimedDelivery
-from app.domain.notification import Notification, Owner, Topic
+from app.domain.notification import Owner, OwnerMessage, Topic
 from tests.factories import delivery
 from tests.fakes import START
 
@@ -79,7 +79,7 @@ async def put(database: Database, request_id: str, trouble: Exception | None = N
 
 
 async def owe(database: Database, request_id: str = "r1") -> None:
-    item = Notification("a1", "Айша", request_id, Topic.READY, Owner("o1", 42, "ru"))
+    item = OwnerMessage("a1", "Айша", request_id, Topic.READY, Owner("o1", 42, "ru"))
     async with database.write() as transaction:
         await outbox.put(transaction, [(item, ClaimedDelivery(Claim(1, 1), 0, request_id, b"", START, START))], START)
 

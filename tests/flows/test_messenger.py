@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from telegram.error import NetworkError, TimedOut
 
 from app.domain.errors import SettingsInvalid
-from app.domain.notification import Cause, Notification, Owner, Topic
+from app.domain.notification import Cause, Notification, Owner, OwnerMessage, Topic
 from app.domain.send_outcome import (
     Down,
     NoToken,
@@ -36,7 +36,7 @@ AVATAR = "0b5e3b9c-1c1f-4d9c-9d2b-6f0e2b0f6d11"
 
 
 def note(chat_id: int | None = CHAT, name: str = "Лето <1>") -> Notification:
-    return Notification(AVATAR, name, "request-1", Topic.READY, Owner("owner-1", chat_id, "ru"))
+    return OwnerMessage(AVATAR, name, "request-1", Topic.READY, Owner("owner-1", chat_id, "ru"))
 
 
 @asynccontextmanager
@@ -278,7 +278,7 @@ async def test_libraries_are_silent_below_warning(caplog: pytest.LogCaptureFixtu
 
 async def test_without_a_token_the_message_is_logged() -> None:
     """The log messenger words the message, logs it once with its ids, and says that it was not sent."""
-    failed = Notification(AVATAR, "Лето", "request-1", Topic.FAILED, Owner("owner-1", None, "en"), Cause.TIMEOUT)
+    failed = OwnerMessage(AVATAR, "Лето", "request-1", Topic.FAILED, Owner("owner-1", None, "en"), Cause.TIMEOUT)
     text = "Your avatar “Лето” did not work out\n\nThe training took too long and was stopped. Please start it again."
     telegram = LogMessenger("ru")
     port: Messenger = telegram

@@ -7,7 +7,7 @@ import pytest
 from app.db import outbox
 from app.db.engine import Database
 from app.domain.delivery import Claim, ClaimedDelivery
-from app.domain.notification import Notification, Owner, Topic
+from app.domain.notification import Owner, OwnerMessage, Topic
 from app.flows.poll import Poll
 from tests.fakes import START, FrozenClock
 from tests.flows.conftest import House
@@ -27,7 +27,7 @@ def poll(database: Database, clock: FrozenClock, woken: list[str]) -> Poll:
 
 async def owe(database: Database) -> None:
     """A message due now."""
-    notification = Notification("a1", "Айша", "r1", Topic.READY, Owner("o1", 42, "kk"))
+    notification = OwnerMessage("a1", "Айша", "r1", Topic.READY, Owner("o1", 42, "kk"))
     async with database.write() as transaction:
         await outbox.put(transaction, [(notification, ClaimedDelivery(Claim(7, 1), 0, "r1", b"", START, START))], START)
 

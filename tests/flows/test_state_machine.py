@@ -90,7 +90,7 @@ class Weather:
             raise ZeroDivisionError
         if self.mode == "the process died first":
             raise asyncio.CancelledError
-        self.seen[notification.avatar_id, notification.request_id, notification.kind.value] += 1
+        self.seen[notification.subject, notification.request_id, notification.topic.value] += 1
         if self.mode == "seen, then the process died":
             raise asyncio.CancelledError
         if self.mode == "seen, but the answer was lost":

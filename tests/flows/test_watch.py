@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from app.db.engine import Database, open_database
 from app.db.tables import alerts, deliveries, notifications
 from app.domain.alert_rules import LATE, Certificate, MachineFacts
+from app.domain.notification import AlertMessage
 from app.domain.send_outcome import Sent, TokenRefused, Unreachable
 from app.flows.watch import OperatorChat, Watch
 from tests.factories import Bot
@@ -128,7 +129,8 @@ async def test_it_goes_out_like_any_message(machine: Machine, house: House) -> N
     assert await house.tell() == 1
     (notification,) = house.messenger.sent
     assert notification.owner.chat_id == CHAT
-    assert notification.avatar_name == "ssl/a.crt: not its key"
+    assert isinstance(notification, AlertMessage)
+    assert notification.detail == "ssl/a.crt: not its key"
     assert [row["state"] for row in await house.messages()] == ["sent"]
 
 
@@ -320,7 +322,7 @@ async def test_a_refused_token_is_told_once_it_works_again(machine: Machine, hou
         house.clock.move(MINUTE)
         await house.tell()
         await machine.look()
-    told = [(notification.kind.value, notification.request_id) for notification in house.messenger.sent]
+    told = [(notification.topic.value, notification.request_id) for notification in house.messenger.sent]
     assert ("alert", "telegram_refused") in told
     assert told[-1] == ("resolved", "telegram_refused")
     assert {row["state"] for row in await house.messages()} == {"sent"}

@@ -23,7 +23,7 @@ from app.db import inbox, outbox
 from app.db.engine import Database, Transaction, open_database
 from app.db.tables import HEAD, deliveries, notifications
 from app.domain.delivery import Claim, ClaimedDelivery
-from app.domain.notification import Notification, Owner, Topic
+from app.domain.notification import Owner, OwnerMessage, Topic
 from tests.factories import delivery
 from tests.fakes import START
 
@@ -94,7 +94,7 @@ def store(url: str, **states: str) -> None:
 def owe(url: str, **states: str) -> None:
     async def work(transaction: Transaction) -> None:
         for request_id, state in states.items():
-            item = Notification("a1", "Айша", request_id, Topic.READY, Owner("o1", 42, "ru"))
+            item = OwnerMessage("a1", "Айша", request_id, Topic.READY, Owner("o1", 42, "ru"))
             await outbox.put(transaction, [(item, ClaimedDelivery(Claim(1, 1), 0, "r", b"", START, START))], START)
             await transaction.execute(
                 update(notifications).where(notifications.c.request_id == request_id).values(state=state)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.domain.alert import CALM, REMEDY, REPEAT, Alarm, Alert, AlertLevel, AlertTurn, Condition, follow, unopened
-from app.domain.notification import Topic, read_cause, tell_operator
+from app.domain.notification import Topic, alert_message, read_notification
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 ALARM = Alarm(Condition.CLOCK_SKEW, AlertLevel.WARN, "+75", "web-1")
@@ -70,17 +70,25 @@ def test_every_condition_has_a_remedy_and_fits_its_column(condition: Condition) 
 
 @pytest.mark.parametrize("kind", [Topic.ALERT, Topic.RESOLVED])
 def test_what_is_stored_reads_back(kind: Topic) -> None:
-    """The cause of an alert's message is its condition, and everything fits the outbox's columns."""
-    notification = tell_operator(opened(), kind, chat_id=1, language="ru")
-    assert read_cause(kind, str(notification.cause)) is Condition.CLOCK_SKEW
-    assert len(notification.avatar_id) <= 36
+    """An alert's message comes back from its row as it was, and everything fits the outbox's columns."""
+    notification = alert_message(opened(), kind, chat_id=1, language="ru")
+    stored = read_notification(
+        subject=notification.subject,
+        name=notification.detail,
+        request_id=notification.request_id,
+        topic=kind,
+        owner=notification.owner,
+        cause=notification.condition.value,
+    )
+    assert stored == notification
+    assert len(notification.subject) <= 36
     assert len(notification.owner.id) == 36
 
 
 def test_two_openings_are_two_messages() -> None:
     """The identity of a message holds the moment of its opening."""
     first, second = opened(), replace(opened(), opened_at=NOW + timedelta(microseconds=1))
-    ids = {tell_operator(alert, Topic.ALERT, chat_id=1, language="ru").avatar_id for alert in (first, second)}
+    ids = {alert_message(alert, Topic.ALERT, chat_id=1, language="ru").subject for alert in (first, second)}
     assert len(ids) == 2
 
 

@@ -48,7 +48,7 @@ def test_proof_completes_a_training_that_is_not_final(status: TrainingStatus) ->
     plan = decide(training(status), COMPLETED, START)
     assert plan.change == Change(TrainingStatus.COMPLETED, START, artifacts=LORA_ARTIFACTS)
     assert plan.notification is not None
-    assert plan.notification.kind is Topic.READY
+    assert plan.notification.topic is Topic.READY
     assert plan.verdict == Done("completed")
 
 
@@ -58,7 +58,7 @@ def test_failure_ends_a_training_that_is_not_final(status: TrainingStatus) -> No
     plan = decide(training(status), FAILED, START)
     assert plan.change == Change(TrainingStatus.ERROR, START, error="face not found")
     assert plan.notification is not None
-    assert (plan.notification.kind, plan.notification.cause) == (Topic.FAILED, Cause.NO_FACE)
+    assert (plan.notification.topic, plan.notification.cause) == (Topic.FAILED, Cause.NO_FACE)
 
 
 @pytest.mark.parametrize("status", NOT_FINAL)
@@ -178,7 +178,7 @@ def test_success_is_only_claimed_with_an_artifact(start: TrainingStatus, sequenc
     now = training(start)
     for outcome in sequence:
         plan = decide(now, outcome, START)
-        if plan.notification is not None and plan.notification.kind is Topic.READY:
+        if plan.notification is not None and plan.notification.topic is Topic.READY:
             assert plan.change is not None
             assert plan.change.artifacts
         now = after(now, outcome)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.alert import REMEDY, Alert, AlertLevel, Condition
-from app.domain.notification import Cause, Notification, Owner, Topic, tell_operator
+from app.domain.notification import Cause, Notification, Owner, OwnerMessage, Topic, alert_message
 from app.telegram.catalogs import Catalogs
 from app.telegram.wording import DETAIL_LIMIT, NAME_LIMIT, Message, shown_name, word
 
@@ -29,7 +29,7 @@ HOSTILE = (
 def note(
     name: str = "Лето", kind: Topic = Topic.READY, cause: Cause | None = None, language: str = "ru"
 ) -> Notification:
-    return Notification(AVATAR, name, "request-1", kind, Owner("owner-1", 42, language), cause)
+    return OwnerMessage(AVATAR, name, "request-1", kind, Owner("owner-1", 42, language), cause)
 
 
 class Telegram(HTMLParser):
@@ -163,8 +163,8 @@ def test_longest_message_is_far_below_the_limit() -> None:
 def test_an_avatar_id_too_long_for_a_button_loses_the_button() -> None:
     """callback_data over 64 bytes would make Telegram refuse the whole message."""
     owner = Owner("owner-1", 42, "ru")
-    assert len(word(Notification("x" * 48, "Лето", "r", Topic.READY, owner), WORDS).keyboard) == 2
-    message = word(Notification("x" * 49, "Лето", "r", Topic.READY, owner), WORDS)
+    assert len(word(OwnerMessage("x" * 48, "Лето", "r", Topic.READY, owner), WORDS).keyboard) == 2
+    message = word(OwnerMessage("x" * 49, "Лето", "r", Topic.READY, owner), WORDS)
     assert message.keyboard == ((("🖼 Мои аватары", "avatar_gallery"),),)
 
 
@@ -178,7 +178,7 @@ def alert(
     language: str = "en",
 ) -> Notification:
     name = f"{condition}@{machine}" if machine else condition.value
-    return tell_operator(
+    return alert_message(
         Alert(name, machine, level, detail, NOW, NOW, NOW, times=1), kind, chat_id=-100, language=language
     )
 
