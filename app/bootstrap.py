@@ -30,6 +30,7 @@ from app.fal.keys import Keys
 from app.fal.queue import FalQueueApi
 from app.flows.accept import Accept
 from app.flows.apply import Apply, RetryLimits
+from app.flows.kinds import Kind, training
 from app.flows.notify import Notify, write_records
 from app.flows.poll import Poll
 from app.flows.ports import Clock
@@ -59,7 +60,7 @@ class Services:
     database: Database
     keys: Keys
     addresses: Addresses
-    authenticator: Authenticator
+    kinds: tuple[Kind, ...]
     accept: Accept
     poll: Poll
     apply: Apply
@@ -128,6 +129,8 @@ async def running(settings: Settings, tls: LiveContext | None = None) -> AsyncIt
         for writer in (deliveries, records):
             await stack.enter_async_context(in_background(writer.run(), writer.close))
 
+        authenticator = Authenticator(keys, addresses, IpFilter(settings.ip_filter), settings.fal_user_id, clock.now)
+        kinds = (training(authenticator, bot_tables),)
         apply_wake, notify_wake = asyncio.Event(), asyncio.Event()
         lease = timedelta(seconds=settings.lease_seconds)
         notify = Notify(
@@ -143,7 +146,7 @@ async def running(settings: Settings, tls: LiveContext | None = None) -> AsyncIt
         stack.push_async_callback(notify.close, SENDS_END)
         apply = Apply(
             database,
-            bot_tables,
+            kinds,
             FalQueueApi(settings.fal_queue_url, _secret(settings.fal_api_key), client),
             clock,
             RetryLimits(settings.retry_max_attempts, timedelta(hours=settings.orphan_hours), lease),
@@ -155,7 +158,6 @@ async def running(settings: Settings, tls: LiveContext | None = None) -> AsyncIt
             topics = {WakeTopic.INBOX: apply_wake.set, WakeTopic.OUTBOX: notify_wake.set}
             ears = listen(settings.database_url.get_secret_value(), topics)
             await stack.enter_async_context(in_background(ears, stop=None))
-        authenticator = Authenticator(keys, addresses, IpFilter(settings.ip_filter), settings.fal_user_id, clock.now)
         watch = Watch(
             database,
             clock,
@@ -169,7 +171,7 @@ async def running(settings: Settings, tls: LiveContext | None = None) -> AsyncIt
             database=database,
             keys=keys,
             addresses=addresses,
-            authenticator=authenticator,
+            kinds=kinds,
             accept=Accept(deliveries, clock, apply_wake.set),
             poll=Poll(database, clock, wake_apply=apply_wake.set, wake_notify=notify_wake.set),
             apply=apply,

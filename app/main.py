@@ -100,7 +100,8 @@ def create_app(settings: Settings, tls: LiveContext | None = None) -> FastAPI:
 
 
 def _webhook_parts(settings: Settings, services: Services) -> WebhookParts:
-    return WebhookParts(services.authenticator, services.accept, services.clock, Bodies(settings.max_body_bytes))
+    kinds = {kind.path: kind for kind in services.kinds}
+    return WebhookParts(kinds, services.accept, services.clock, Bodies(settings.max_body_bytes))
 
 
 def _health_parts(

@@ -17,7 +17,7 @@ from sqlalchemy import (
 from app.db.engine import UtcDateTime
 
 VERSION_TABLE = "webhook_schema_version"
-HEAD = "0002"  # the newest migration; a test holds it to the files
+HEAD = "0003"  # the newest migration; a test holds it to the files
 
 metadata = MetaData()
 _Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only INTEGER keys
@@ -52,6 +52,7 @@ deliveries = Table(
     Column("body", LargeBinary),  # null once pruned; the row stays, so that a late repeat is still a repeat
     Column("headers", Text, nullable=False),
     Column("source", String(16), nullable=False),
+    Column("kind", String(16), nullable=False, server_default="training"),
     Column("repeats", Integer, nullable=False, server_default="0"),
     Column("received_at", UtcDateTime, nullable=False),
     Column("stored_at", UtcDateTime, nullable=False),

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from app.domain.job import JobKind
+
 
 class DeliveryState(StrEnum):
     """Where a delivery stands. `pending` is the only state that is not final."""
@@ -27,7 +29,7 @@ class Delivery:
 
     Identity: `(request_id, body_sha256)`. `request_id` is the signed header's value; the body may name
     the training by another id (fal's gateway id), which only `apply` reads. `body_sha256` is lower-case hex.
-    `signed_at` is fal's own timestamp in Unix seconds. `headers` holds the signed headers only.
+    `headers` holds the signed headers only.
     """
 
     request_id: str
@@ -36,6 +38,7 @@ class Delivery:
     headers: dict[str, str]
     received_at: datetime
     source: Source = Source.WEBHOOK
+    kind: JobKind = JobKind.TRAINING
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,7 @@ class ClaimedDelivery:
     body: bytes | None  # None once retention has emptied the row
     received_at: datetime
     stored_at: datetime
+    kind: JobKind = JobKind.TRAINING
 
 
 def milliseconds(start: datetime, end: datetime) -> float:

@@ -1,7 +1,7 @@
 """Claimed deliveries → decide → one commit: change, notification and finish stand or fall together."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -9,10 +9,11 @@ import structlog
 
 from app.db import inbox, outbox
 from app.db.engine import Database, Transaction
-from app.db.trainings import BotTables, Found
+from app.db.trainings import Found
 from app.domain.delivery import ClaimedDelivery, milliseconds
 from app.domain.errors import ClaimLost, DatabaseUnavailable, PayloadUnreadable, ResultUnavailable
-from app.domain.training import Plan, Reading, Training, decide
+from app.domain.job import JobKind
+from app.domain.training import Plan, Reading, Training
 from app.domain.verdict import (
     Bury,
     Done,
@@ -24,7 +25,7 @@ from app.domain.verdict import (
     retry_or_bury,
     wait_out,
 )
-from app.fal import payload
+from app.flows.kinds import Kind
 from app.flows.ports import Clock, FalQueue
 
 log = structlog.get_logger("app.webhook")
@@ -67,7 +68,7 @@ class Apply:
     def __init__(
         self,
         database: Database,
-        bot_tables: BotTables,
+        kinds: Sequence[Kind],
         fal_queue: FalQueue,
         clock: Clock,
         limits: RetryLimits,
@@ -78,7 +79,7 @@ class Apply:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._database = database
-        self._bot_tables = bot_tables
+        self._kinds = {kind.name: kind for kind in kinds}
         self._fal_queue = fal_queue
         self._clock = clock
         self._limits = limits
@@ -93,11 +94,24 @@ class Apply:
         now, limit = self._clock.now(), MODEST if self._is_crowded() else BATCH
         async with self._database.write() as transaction:
             claimed = await inbox.claim(transaction, now=now, lease_until=now + self._limits.lease, limit=limit)
-        for group in _one_per_training([_read(item) for item in claimed]):
+        for group in _one_per_training([self._read(item) for item in claimed]):
             unproven = await self._insist(group, now + self._limits.lease)
             if unproven:
                 await self._insist(await self._fetch(unproven), now + self._limits.lease)
         return len(claimed)
+
+    def _read(self, claimed: ClaimedDelivery) -> _Item:
+        """Understand the stored bytes; what cannot be understood is buried, not lost."""
+        if claimed.body is None:
+            return _Item(claimed, None, Bury("body_forgotten", "retention has emptied this row"))
+        try:
+            reading = self._kinds[claimed.kind].read(claimed.body)
+        except PayloadUnreadable as error:
+            return _Item(claimed, None, Bury(error.code, str(error)))
+        if claimed.request_id not in (reading.request_id, reading.gateway_request_id):
+            # Applied to neither: the signature covers the body, the header tells another story.
+            return _Item(claimed, None, Bury("id_mismatch", "the signed header and the body name different requests"))
+        return _Item(claimed, reading)
 
     async def _insist(self, items: Sequence[_Item], lease_until: datetime) -> Sequence[tuple[_Item, Training]]:
         """Settle, waiting out the database while the lease lasts: claimed rows are nobody else's until then."""
@@ -132,16 +146,15 @@ class Apply:
         unproven: list[tuple[_Item, Training]] = []
         plans: list[tuple[_Item, Plan]] = []
         async with self._database.write() as transaction:
-            ids = sorted({item.reading.request_id for item in items if item.reading is not None})
-            found = await self._bot_tables.lock(transaction, ids) if ids else Found({})
+            found = {name: await _lock(transaction, kind, items) for name, kind in self._kinds.items()}
             for item in items:
-                plan = self._plan(item, found, now)
+                plan = self._plan(item, found[item.claimed.kind], now)
                 match plan.verdict:
                     case Retry(why="no_artifact") if item.reading is not None and not item.fetched:
-                        unproven.append((item, found.trainings[item.reading.request_id][0]))
+                        unproven.append((item, found[item.claimed.kind].trainings[item.reading.request_id][0]))
                         continue
                 plans.append((item, replace(plan, verdict=self._limited(item, plan.verdict, now))))
-            await self._execute(transaction, plans, found.trainings, now)
+            await self._execute(transaction, plans, found, now)
         self._report(plans, now)
         return unproven
 
@@ -156,7 +169,7 @@ class Apply:
             case []:
                 return Plan(await_training(item.claimed.received_at, now, self._limits.orphans))
             case [training]:
-                return decide(training, item.reading.outcome, now)
+                return self._kinds[item.claimed.kind].decide(training, item.reading.outcome, now)
             case several:
                 return Plan(Bury("ambiguous_training", f"{len(several)} avatars carry this request id"))
 
@@ -176,20 +189,21 @@ class Apply:
         self,
         transaction: Transaction,
         plans: Sequence[tuple[_Item, Plan]],
-        trainings: dict[str, list[Training]],
+        found: Mapping[JobKind, Found],
         now: datetime,
     ) -> None:
-        changes = [
-            (trainings[item.reading.request_id][0], plan.change, item.reading.answer)
-            for item, plan in plans
-            if plan.change is not None and item.reading is not None
-        ]
+        for name, kind in self._kinds.items():
+            changes = [
+                (found[name].trainings[item.reading.request_id][0], plan.change, item.reading.answer)
+                for item, plan in plans
+                if plan.change is not None and item.reading is not None and item.claimed.kind is name
+            ]
+            await kind.subjects.change(transaction, changes)
         owed = [(plan.notification, item.claimed) for item, plan in plans if plan.notification is not None]
         finished = [
             inbox.Finished(item.claimed, plan.verdict, item.reading.request_id if item.reading is not None else None)
             for item, plan in plans
         ]
-        await self._bot_tables.change(transaction, changes)
         await outbox.put(transaction, owed, now)
         await inbox.finish(transaction, finished, now)
 
@@ -230,18 +244,11 @@ class Apply:
             self._wake_notify()
 
 
-def _read(claimed: ClaimedDelivery) -> _Item:
-    """Understand the stored bytes; what cannot be understood is buried, not lost."""
-    if claimed.body is None:
-        return _Item(claimed, None, Bury("body_forgotten", "retention has emptied this row"))
-    try:
-        reading = payload.read(claimed.body)
-    except PayloadUnreadable as error:
-        return _Item(claimed, None, Bury(error.code, str(error)))
-    if claimed.request_id not in (reading.request_id, reading.gateway_request_id):
-        # Applied to neither: the signature covers the body, the header tells another story.
-        return _Item(claimed, None, Bury("id_mismatch", "the signed header and the body name different requests"))
-    return _Item(claimed, reading)
+async def _lock(transaction: Transaction, kind: Kind, items: Sequence[_Item]) -> Found:
+    """Load what the readings of one kind are about, and keep it from changing until the transaction ends."""
+    readings = [item.reading for item in items if item.claimed.kind is kind.name and item.reading is not None]
+    ids = sorted({reading.request_id for reading in readings})
+    return await kind.subjects.lock(transaction, ids) if ids else Found({})
 
 
 def _one_per_training(items: Sequence[_Item]) -> list[list[_Item]]:

@@ -14,10 +14,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.core.text import quiet_json
 from app.domain.delivery import Delivery
 from app.domain.errors import DeliveryRefused, Unavailable
-from app.fal.authenticate import Authenticator
 from app.fal.signature import SignedHeaders
 from app.fal.strikes import FULL_AGAIN
 from app.flows.accept import Accept
+from app.flows.kinds import TRAINING_PATH, Kind
 from app.flows.ports import Clock
 from app.routers.body import PROBE, Bodies, BodiesCrowded
 from app.routers.problems import problem
@@ -25,16 +25,15 @@ from app.routers.quiet import Quiet
 
 log = structlog.get_logger("app.webhook")
 
-PATH = "/api/v1/avatar/status_update"
-RAW_PATH = PATH.encode()
+PATH = TRAINING_PATH
 CLOSE = {"Connection": "close"}
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookParts:
-    """What the webhook works with."""
+    """What the webhook works with. `kinds` finds the kind of a job by its path."""
 
-    authenticator: Authenticator
+    kinds: Mapping[str, Kind]
     accept: Accept
     clock: Clock
     bodies: Bodies
@@ -42,7 +41,7 @@ class WebhookParts:
 
 
 class WebhookLane:
-    """/api/v1/avatar/status_update, answered before the framework's own middleware and routing.
+    """The webhook's path of each kind of job, answered before the framework's own middleware and routing.
 
     That is a third of what a delivery would cost, and nothing between can answer in our place, a CORS preflight
     included; every other path goes on to `app`. The path is exact: escapes that would decode to it are another path,
@@ -54,24 +53,24 @@ class WebhookLane:
         self._parts = parts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Take the webhook's path, pass on the rest."""
-        if scope["type"] != "http" or scope["path"] != PATH:
+        """Take the webhooks' paths, pass on the rest."""
+        if scope["type"] != "http" or (kind := self._parts().kinds.get(scope["path"])) is None:
             await self._app(scope, receive, send)
-        elif scope.get("raw_path", RAW_PATH) != RAW_PATH:
+        elif scope.get("raw_path", raw_path := kind.path.encode()) != raw_path:
             await _send(problem(404, "not_found", "no such path; escapes do not stand for letters here"), send)
         elif scope["method"] != "POST":
             allow = {"Allow": "POST"}
             await _send(problem(405, "method_not_allowed", "the webhook takes POST and nothing else", allow), send)
         else:
-            await self._deliver(scope, receive, send)
+            await self._deliver(kind, scope, receive, send)
 
-    async def _deliver(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _deliver(self, kind: Kind, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one POST. Never 3xx, never 500: what we got wrong is 503, so that fal comes again."""
         parts = self._parts()
         client = scope.get("client")
         address = client[0] if client else None
         try:
-            response = await self._answer(parts, scope, receive, address)
+            response = await self._answer(parts, kind, scope, receive, address)
         except DeliveryRefused as error:
             if parts.quiet.admits(address, error.code):
                 log.warning(
@@ -87,19 +86,23 @@ class WebhookLane:
             response = _unavailable("internal_error", Unavailable.retry_after, {})
         await _send(response, send)
 
-    async def _answer(self, parts: WebhookParts, scope: Scope, receive: Receive, address: str | None) -> Response:
+    async def _answer(
+        self, parts: WebhookParts, kind: Kind, scope: Scope, receive: Receive, address: str | None
+    ) -> Response:
         headers = scope["headers"]
         _check_form(headers)
-        signed = await parts.authenticator.identify(headers, address)
+        signed = await kind.authenticator.identify(headers, address)
         received_at = parts.clock.now()
-        is_expected = signed is not None and parts.authenticator.addresses.allows(address)
+        is_expected = signed is not None and kind.authenticator.addresses.allows(address)
         with parts.bodies.of(address, is_expected=is_expected) as held:
             if signed is None:
-                return _probe(parts, scope, await held.read(headers, receive, PROBE), address)
+                return _probe(parts, kind, scope, await held.read(headers, receive, PROBE), address)
             body = await held.read(headers, receive, parts.bodies.limit)
             body_sha256 = hashlib.sha256(body).hexdigest()
-            await parts.authenticator.prove(signed, body_sha256, address)
-            delivery = Delivery(signed.request_id, body, body_sha256, _kept_headers(signed), received_at)
+            await kind.authenticator.prove(signed, body_sha256, address)
+            delivery = Delivery(
+                signed.request_id, body, body_sha256, _kept_headers(signed), received_at, kind=kind.name
+            )
             receipt = await parts.accept(delivery)
         if not receipt.new:
             log.info("delivery.repeated", request_id=signed.request_id, delivery=receipt.id)
@@ -125,7 +128,7 @@ def _kept_headers(signed: SignedHeaders) -> dict[str, str]:
     }
 
 
-def _probe(parts: WebhookParts, scope: Scope, body: bytes, address: str | None) -> Response:
+def _probe(parts: WebhookParts, kind: Kind, scope: Scope, body: bytes, address: str | None) -> Response:
     """Answer an operator's unsigned curl with what a real delivery would have met; store nothing."""
     try:
         asked: Any = orjson.loads(body)
@@ -137,9 +140,9 @@ def _probe(parts: WebhookParts, scope: Scope, body: bytes, address: str | None) 
         raise DeliveryRefused(401, "signature_missing", "the X-Fal-Webhook-* headers are missing")
     checks = {
         "signature": "absent",
-        "keys": "present" if parts.authenticator.keys.current() else "absent",
-        "address": "listed" if parts.authenticator.addresses.allows(address) else "not listed",
-        "ip_filter": parts.authenticator.ip_filter,
+        "keys": "present" if kind.authenticator.keys.current() else "absent",
+        "address": "listed" if kind.authenticator.addresses.allows(address) else "not listed",
+        "ip_filter": kind.authenticator.ip_filter,
         "tls": scope.get("extensions", {}).get("tls", {}).get("version", "none"),
     }
     if parts.quiet.admits(address, "probed"):

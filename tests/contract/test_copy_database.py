@@ -169,7 +169,7 @@ def broken_at_the_commit(url: str, *, lost: bool) -> Any:
 
 async def test_an_old_database_that_stays_open_is_told(move: Move, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its commit comes second: when only that fails, all rows are in the new one, and that is no "nothing copied"."""
-    monkeypatch.setattr(copy_database, "open_for_migration", broken_at_the_commit(move.source_url, lost=True))
+    monkeypatch.setattr(module, "open_for_migration", broken_at_the_commit(move.source_url, lost=True))
     before = await everything(move.source)
     with pytest.raises(OldNotClosed) as half:
         move.copy()
@@ -182,7 +182,7 @@ async def test_a_new_database_that_breaks_off_in_its_commit(
     move: Move, monkeypatch: pytest.MonkeyPatch, error: type[CopyFailed] | type[OldNotClosed], *, lost: bool
 ) -> None:
     """A refused commit copied nothing; of one whose answer is lost nobody can say that. The old one is untouched."""
-    monkeypatch.setattr(copy_database, "open_for_migration", broken_at_the_commit(move.target_url, lost=lost))
+    monkeypatch.setattr(module, "open_for_migration", broken_at_the_commit(move.target_url, lost=lost))
     before = await everything(move.source)
     with pytest.raises((CopyFailed, OldNotClosed)) as failed:
         move.copy()

@@ -11,7 +11,7 @@ from app.fal import payload
 from app.flows import apply
 from tests.factories import LORA, Bot, empty_ok_body, error_body, ok_body
 from tests.fakes import no_jitter
-from tests.flows.conftest import House
+from tests.flows.conftest import House, kinds_of
 
 pytestmark = pytest.mark.anyio
 
@@ -62,7 +62,7 @@ async def test_in_a_flood_batches_are_small(
     crowded = [True]
     flow = apply.Apply(
         house.database,
-        bot_tables,
+        kinds_of(bot_tables),
         house.fal,
         house.clock,
         apply.RetryLimits(3, timedelta(hours=24), timedelta(seconds=60)),

@@ -17,7 +17,7 @@ from app.flows.apply import Apply, RetryLimits
 from app.worker import STUCK, Routine, Worker
 from tests.factories import Bot
 from tests.fakes import FakeFalQueue, FrozenClock, moving_sleep, no_jitter
-from tests.flows.conftest import House
+from tests.flows.conftest import House, kinds_of
 
 pytestmark = pytest.mark.anyio
 
@@ -32,7 +32,7 @@ def patient(
     """Apply with the longest lease that LEASE_SECONDS may set."""
     return Apply(
         house.database,
-        bot_tables,
+        kinds_of(bot_tables),
         FakeFalQueue(),
         clock,
         RetryLimits(3, timedelta(hours=24), HOUR),

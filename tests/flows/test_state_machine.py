@@ -37,7 +37,7 @@ from app.flows.operate import Operation, operate
 from app.flows.prune import Prune
 from tests.factories import Bot, delivery, empty_ok_body, error_body, ok_body
 from tests.fakes import FakeFalQueue, FrozenClock, moving_sleep, no_jitter
-from tests.flows.conftest import House
+from tests.flows.conftest import House, kinds_of
 
 STEPS = int(os.environ.get("STATE_MACHINE_STEPS", "200"))  # noqa: TID251  a setting of the tests
 SEED = int(os.environ.get("STATE_MACHINE_SEED", "20261122"))  # noqa: TID251  as above
@@ -137,7 +137,7 @@ class Life(RuleBasedStateMachine):
         )
         apply = Apply(
             database,
-            bot_tables,
+            kinds_of(bot_tables),
             fal,
             self.clock,
             RetryLimits(3, timedelta(hours=24), LEASE),

@@ -1,0 +1,35 @@
+"""The kinds of jobs, each described by one value: how its webhook is proven, read, decided and applied."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from app.db.trainings import BotTables
+from app.domain.job import JobKind
+from app.domain.training import Outcome, Plan, Reading, Training, decide
+from app.fal import payload
+from app.fal.authenticate import Authenticator
+
+TRAINING_PATH = "/api/v1/avatar/status_update"  # the bot gives this path to fal from its own code
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of job.
+
+    `path` is where its webhook arrives, `authenticator` holds the keys that may sign it, `read` understands a stored
+    body (raises PayloadUnreadable), `subjects` are the bot's rows that it is about, and `decide` turns what fal says of
+    one of them into a plan.
+    """
+
+    name: JobKind
+    path: str
+    authenticator: Authenticator
+    read: Callable[[bytes], Reading]
+    subjects: BotTables
+    decide: Callable[[Training, Outcome, datetime], Plan]
+
+
+def training(authenticator: Authenticator, subjects: BotTables) -> Kind:
+    """Describe the training of an avatar."""
+    return Kind(JobKind.TRAINING, TRAINING_PATH, authenticator, payload.read, subjects, decide)
