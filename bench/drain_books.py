@@ -173,8 +173,8 @@ async def _fill(url: str, request_ids: Sequence[str]) -> None:
     try:
         await Bot(database).train_many(request_ids)
         for group in _groups(request_ids):
-            async with database.write() as transaction:
-                await inbox.put(transaction, [(_delivery(one, clock.now()), clock.now()) for one in group])
+            with database.engine.begin() as transaction:
+                inbox.put(transaction, [(_delivery(one, clock.now()), clock.now()) for one in group])
     finally:
         await database.close()
 

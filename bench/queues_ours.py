@@ -66,13 +66,13 @@ class Ours:
 
     async def _turn(self) -> int:
         now = self._clock.now()
-        async with self._database.write() as transaction:
-            claimed = await inbox.claim(transaction, now=now, lease_until=now + timedelta(seconds=LEASE), limit=BATCH)
+        with self._database.engine.begin() as transaction:
+            claimed = inbox.claim(transaction, now=now, lease_until=now + timedelta(seconds=LEASE), limit=BATCH)
         for item in claimed:
             await self._body(item.request_id)
         done = [inbox.Finished(item, Done("trivial"), None) for item in claimed]
-        async with self._database.write() as transaction:
-            await inbox.finish(transaction, done, self._clock.now())
+        with self._database.engine.begin() as transaction:
+            inbox.finish(transaction, done, self._clock.now())
         return len(claimed)
 
 

@@ -103,18 +103,18 @@ class Bot:
             (self._id(str(uuid.uuid4())), owner, "Айша", "portrait", "training", request_id)
             for owner, request_id in zip(owners, request_ids, strict=True)
         ]
-        async with self.database.write() as transaction:
+        with self.database.engine.begin() as transaction:
             for statement, rows in (
                 ("INSERT INTO users (id, telegram_id) VALUES (?, ?)", people),
                 (NEW_AVATAR, avatars),
             ):
                 spelled = statement if self.database.is_sqlite else statement.replace("?", "%s")
-                await transaction.exec_driver_sql(spelled, rows)
+                transaction.exec_driver_sql(spelled, rows)
 
     async def avatar(self, avatar_id: str) -> dict[str, Any]:
         """Read the avatar's row; the owner's is_blocked with it."""
-        async with self.database.read() as connection:
-            rows = await connection.execute(
+        with self.database.engine.connect() as connection:
+            rows = connection.execute(
                 text(
                     "SELECT a.*, CAST(a.status AS varchar(32)) AS word, u.is_blocked FROM avatars a "
                     "LEFT JOIN users u ON u.id = a.user_id WHERE a.id = :id"
@@ -126,8 +126,8 @@ class Bot:
     async def _run(self, statement: str, *values: object) -> None:
         """Run as the driver does it: PostgreSQL then takes plain words for its native enums."""
         statement = statement if self.database.is_sqlite else statement.replace("?", "%s")
-        async with self.database.write() as transaction:
-            await transaction.exec_driver_sql(statement, values)
+        with self.database.engine.begin() as transaction:
+            transaction.exec_driver_sql(statement, values)
 
     def _id(self, value: str) -> object:
         return value if self.database.is_sqlite else uuid.UUID(value)

@@ -24,7 +24,7 @@ def show_list(queue: Queue, columns: Sequence[str], *, state: str | None, limit:
     """List rows, newest first."""
 
     async def read(database: Database) -> list[dict[str, Any]]:
-        return await operator_queries.recent(database, queue, state=state, limit=limit)
+        return await database.read(operator_queries.recent, queue, state=state, limit=limit)
 
     rows = _with_database(read)
     if as_json:
@@ -85,7 +85,7 @@ def _why_left(row: dict[str, Any], *, meant: bool) -> str:
 
 def _find(queue: Queue, key: str) -> list[dict[str, Any]]:
     async def read(database: Database) -> list[dict[str, Any]]:
-        return await operator_queries.find(database, queue, key)
+        return await database.read(operator_queries.find, queue, key)
 
     rows = _with_database(read)
     if not rows:

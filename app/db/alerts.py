@@ -5,11 +5,11 @@ from dataclasses import asdict
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, case, delete, func, or_, select
-from sqlalchemy.engine import RowMapping
+from sqlalchemy.engine import Connection, RowMapping
 
 from app.db import outbox
 from app.db.bulk_update import UpdateMany
-from app.db.engine import Transaction, upsert_into
+from app.db.engine import upsert_into
 from app.db.outbox import NO_DELIVERY, SENDING, Owed
 from app.db.tables import alerts, deliveries, notifications
 from app.domain.alert import Alarm, Alert, AlertLevel, unopened
@@ -24,7 +24,7 @@ _SAVE = UpdateMany(
 )
 
 
-async def count_queues(transaction: Transaction) -> QueueFacts:
+def count_queues(connection: Connection) -> QueueFacts:
     """Look at both queues, by index but for what is pending. Nobody can mend that an owner left the bot."""
     dead_delivery = deliveries.c.state == "dead"
     to_mend = (notifications.c.state == "dead", notifications.c.reason != "owner_unreachable", _OWNERS)
@@ -40,43 +40,43 @@ async def count_queues(transaction: Transaction) -> QueueFacts:
         select(func.min(notifications.c.applied_at)).where(*refused).scalar_subquery(),
         select(func.min(notifications.c.applied_at)).where(owed, _OWNERS, _WAITS).scalar_subquery(),
     )
-    return QueueFacts(*(await transaction.execute(statement)).one())
+    return QueueFacts(*(connection.execute(statement)).one())
 
 
-async def load(transaction: Transaction, machine: str, alarms: Sequence[Alarm], now: datetime) -> list[Alert]:
+def load(connection: Connection, machine: str, alarms: Sequence[Alarm], now: datetime) -> list[Alert]:
     """Take the rows of one machine ('' for the shared ones) until the commit; alarms that have none get theirs."""
     if alarms:  # a row that is not there cannot be locked
         rows = [asdict(unopened(alarm, now)) for alarm in sorted(alarms, key=lambda alarm: alarm.name)]
-        await transaction.execute(upsert_into(transaction, alerts).on_conflict_do_nothing(), rows)
-    return await _locked(transaction, alerts.c.machine == machine)
+        connection.execute(upsert_into(connection, alerts).on_conflict_do_nothing(), rows)
+    return _locked(connection, alerts.c.machine == machine)
 
 
-async def lost(transaction: Transaction, before: datetime) -> list[Alert]:
+def lost(connection: Connection, before: datetime) -> list[Alert]:
     """Find open alerts of machines that have not looked since `before`."""
     last_look = func.coalesce(alerts.c.gone_at, alerts.c.seen_at)
-    return await _locked(transaction, alerts.c.machine != "", alerts.c.resolved_at.is_(None), last_look < before)
+    return _locked(connection, alerts.c.machine != "", alerts.c.resolved_at.is_(None), last_look < before)
 
 
-async def save(transaction: Transaction, changed: Sequence[Alert]) -> None:
+def save(connection: Connection, changed: Sequence[Alert]) -> None:
     """Write rows that `load` or `lost` took."""
     if changed:
         rows = [asdict(alert) for alert in changed]
-        await _SAVE(transaction, [(row, row) for row in rows])
+        _SAVE(connection, [(row, row) for row in rows])
 
 
-async def forget(transaction: Transaction, before: datetime) -> None:
+def forget(connection: Connection, before: datetime) -> None:
     """Drop alerts that were over before then."""
-    await transaction.execute(delete(alerts).where(alerts.c.resolved_at < before))
+    connection.execute(delete(alerts).where(alerts.c.resolved_at < before))
 
 
-async def tell(transaction: Transaction, news: Sequence[Notification], now: datetime) -> None:
+def tell(connection: Connection, news: Sequence[Notification], now: datetime) -> None:
     """Owe the operator these messages, in the outbox beside the owners'. What was owed once is not owed again."""
-    await outbox.owe(transaction, [Owed(item, NO_DELIVERY, now, now) for item in news], now)
+    outbox.owe(connection, [Owed(item, NO_DELIVERY, now, now) for item in news], now)
 
 
-async def _locked(transaction: Transaction, *where: ColumnElement[bool]) -> list[Alert]:
+def _locked(connection: Connection, *where: ColumnElement[bool]) -> list[Alert]:
     statement = select(alerts).where(*where).order_by(alerts.c.name).with_for_update()
-    return [_alert(row) for row in (await transaction.execute(statement)).mappings()]
+    return [_alert(row) for row in (connection.execute(statement)).mappings()]
 
 
 def _alert(row: RowMapping) -> Alert:

@@ -6,9 +6,8 @@ from typing import Any
 
 import orjson
 from sqlalchemy import JSON, Table, Text, Update, bindparam, cast, column, func, update
+from sqlalchemy.engine import Connection
 from sqlalchemy.sql.elements import ColumnElement
-
-from app.db.engine import Transaction
 
 Row = tuple[Mapping[str, Any], Mapping[str, Any]]  # what the row's columns must hold now, what they get
 
@@ -35,15 +34,15 @@ class UpdateMany:
         self._fixed = dict(fixed or {})
         self._only = tuple(only)
 
-    async def __call__(self, transaction: Transaction, rows: Sequence[Row]) -> int:
+    def __call__(self, connection: Connection, rows: Sequence[Row]) -> int:
         """Update and return how many rows matched."""
         parameters = [
             {f"old_{name}": old[name] for name in self._match} | {f"new_{name}": new[name] for name in self._given}
             for old, new in rows
         ]
-        if transaction.dialect.name == "sqlite":
-            return (await transaction.execute(self._row_by_row, parameters)).rowcount
-        return (await transaction.execute(self._at_once, {"rows": orjson.dumps(parameters).decode()})).rowcount
+        if connection.dialect.name == "sqlite":
+            return (connection.execute(self._row_by_row, parameters)).rowcount
+        return (connection.execute(self._at_once, {"rows": orjson.dumps(parameters).decode()})).rowcount
 
     @cached_property
     def _row_by_row(self) -> Update:

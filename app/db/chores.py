@@ -7,8 +7,9 @@ at it for as long as the step was, so it counts as due.
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Table, and_, case, or_, update
+from sqlalchemy.engine import Connection
 
-from app.db.engine import Transaction, upsert_into
+from app.db.engine import upsert_into
 from app.db.outbox import SENDING
 from app.db.tables import chores, deliveries, notifications
 from app.domain.send_outcome import LONGEST_WAIT
@@ -19,45 +20,45 @@ _RESTING = ("slow_down", "paced")  # may wait as long as Telegram asked
 SEND_ENDS = timedelta(minutes=1)  # until a send that may still be under way has ended
 
 
-async def claim(transaction: Transaction, name: str, *, now: datetime, lease: timedelta, every: timedelta) -> bool:
+def claim(connection: Connection, name: str, *, now: datetime, lease: timedelta, every: timedelta) -> bool:
     """Take the chore if it is due; nobody else gets it before the lease ends. `every` is the time between its ticks."""
-    first = upsert_into(transaction, chores).values(name=name, due_at=now).on_conflict_do_nothing()
-    await transaction.execute(first)
+    first = upsert_into(connection, chores).values(name=name, due_at=now).on_conflict_do_nothing()
+    connection.execute(first)
     statement = (
         update(chores)
         .where(chores.c.name == name, or_(chores.c.due_at <= now, chores.c.due_at > now + max(lease, every) + APART))
         .values(due_at=now + lease)
         .returning(chores.c.name)
     )
-    return (await transaction.execute(statement)).first() is not None
+    return (connection.execute(statement)).first() is not None
 
 
-async def finish(transaction: Transaction, name: str, *, now: datetime, every: timedelta, reason: str) -> None:
+def finish(connection: Connection, name: str, *, now: datetime, every: timedelta, reason: str) -> None:
     """Set the next tick. `reason` says how this one ended."""
-    await transaction.execute(
+    connection.execute(
         update(chores).where(chores.c.name == name).values(due_at=now + every, finished_at=now, reason=reason)
     )
 
 
-async def touch(transaction: Transaction, name: str, now: datetime) -> None:
+def touch(connection: Connection, name: str, now: datetime) -> None:
     """Write one row for real: reading proves neither a free disk nor a writable one."""
-    statement = upsert_into(transaction, chores).values(name=name, due_at=now, finished_at=now)
-    await transaction.execute(
+    statement = upsert_into(connection, chores).values(name=name, due_at=now, finished_at=now)
+    connection.execute(
         statement.on_conflict_do_update(index_elements=["name"], set_={"finished_at": statement.excluded.finished_at})
     )
 
 
-async def pull_back(transaction: Transaction, now: datetime) -> int:
+def pull_back(connection: Connection, now: datetime) -> int:
     """Make pending rows of both queues due that a clock put off which has stepped back since; return how many."""
     waits = deliveries.c.due_at > now + LONGEST + APART
-    pulled = await transaction.execute(update(deliveries).where(_pending(deliveries), waits).values(due_at=now))
+    pulled = connection.execute(update(deliveries).where(_pending(deliveries), waits).values(due_at=now))
     reason, due_at = notifications.c.reason, notifications.c.due_at
     waits = and_(
         due_at > now + LONGEST + APART,
         or_(reason.is_(None), reason.not_in(_RESTING), due_at > now + LONGEST_WAIT + APART),
     )
     soon = case((reason == SENDING, now + SEND_ENDS), else_=now)
-    owed = await transaction.execute(update(notifications).where(_pending(notifications), waits).values(due_at=soon))
+    owed = connection.execute(update(notifications).where(_pending(notifications), waits).values(due_at=soon))
     return int(pulled.rowcount) + int(owed.rowcount)
 
 

@@ -2,28 +2,29 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, nullcontext, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 import orjson
 from sqlalchemy import DateTime as SqlDateTime
-from sqlalchemy import Dialect, Engine, Table, TypeDecorator, event, exc
+from sqlalchemy import Dialect, Engine, Table, TypeDecorator, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import Connection
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.engine import Connection as Connection  # noqa: PLC0414  flows name it, and know nothing else of SQLAlchemy
+from sqlalchemy.pool import NullPool
 
+from app.db.line import Age, Line
+from app.db.threads import Threads
 from app.db.url import parse_url, sqlite_file
-from app.domain.errors import DatabaseConflict, DatabaseDamaged, DatabaseUnavailable
+from app.domain.errors import DatabaseDamaged, DatabaseUnavailable
 
-Transaction = AsyncConnection
+P = ParamSpec("P")
+R = TypeVar("R")
 
 BUSY_TIMEOUT = 5_000  # ms that SQLite waits for another process's write lock
 CONNECT_TIMEOUT = 5  # s
 STATEMENT_TIMEOUT = 8_000  # ms; below the 10 s in which a delivery must be answered
-CONFLICTS = ("40001", "40P01")  # serialization failure, deadlock: the same again is expected to succeed
-READ_ONLY = "25006"  # a standby, or a server in read-only mode
 PATIENCE = 9.0  # s for a whole transaction: a server that hangs, or a mute network, ends by no timeout of its own
 # A peer that went away without a word is noticed within 11 s: a reset is sent once, and may be the packet that is lost.
 ATTENTIVE = {
@@ -32,8 +33,8 @@ ATTENTIVE = {
     "keepalives_count": 3,
     "tcp_user_timeout": STATEMENT_TIMEOUT,
 }
-POOL_SIZE = 5
-POOL_TIMEOUT = 5  # s
+WRITERS, READERS = 4, 2  # threads, each with a connection; SQLite has one writer
+CLOSING = 1.0  # s that closing waits for transactions under way
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -78,100 +79,62 @@ def tune_sqlite(engine: Engine) -> None:
 
 
 class Database:
-    """Transactions on one engine.
+    """Transactions on one database, each a plain function that gets a connection as its first argument.
 
-    On SQLite writers of this process take turns under a lock of ours: the file's own busy handler only polls.
-    `on_damage` is called when the disk failed under a write.
+    SQLite has one writer thread, so that writers of this process take turns; PostgreSQL has a few. Readers have threads
+    of their own. `on_damage` is called, from the thread, when the disk failed under a write.
     """
 
-    def __init__(self, engine: AsyncEngine, on_damage: Callable[[], None] | None = None) -> None:
+    def __init__(self, engine: Engine, on_damage: Callable[[], None] | None = None) -> None:
         self.engine = engine
-        self._on_damage = on_damage
         self.is_sqlite = engine.dialect.name == "sqlite"
-        self._turn = asyncio.Lock() if self.is_sqlite else nullcontext()
+        self._on_damage = on_damage
+        self._age = Age()
+        self._writers = Threads("database-write", 1 if self.is_sqlite else WRITERS, self._line(write=True))
+        self._readers = Threads("database-read", READERS, self._line(write=False))
 
-    @asynccontextmanager
-    async def write(self) -> AsyncIterator[Transaction]:
-        """Open a transaction that commits when the block ends and is undone when it raises.
+    async def write(self, function: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run `function(connection, …)` in one transaction that commits when it returns and is undone when it raises.
 
-        Raises DatabaseUnavailable when the database cannot be reached, is locked, full, read-only or too slow.
+        It may be run a second time on a new connection, where the first was lost before the commit: it must change
+        nothing but the database. Raises DatabaseUnavailable when the database cannot be reached, is locked, full,
+        read-only or too slow; then the transaction was not committed, or its end is unknown where the connection was
+        lost in the commit. Cancelling the caller undoes nothing that has begun.
         """
+        return await self._run(self._writers, function, args, kwargs)
+
+    async def read(self, function: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run `function(connection, …)` on a connection that writes nothing. Raises DatabaseUnavailable as `write`."""
+        return await self._run(self._readers, function, args, kwargs)
+
+    async def close(self) -> None:
+        """Close every connection; call before the loop ends. A thread that hangs is left behind."""
+        await asyncio.gather(self._writers.close(CLOSING), self._readers.close(CLOSING))
+        self.engine.dispose()
+
+    async def _run(
+        self, threads: Threads[Line], function: Callable[..., R], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> R:
         try:
-            async with self._turn:
-                with _translated():
-                    async with asyncio.timeout(PATIENCE), self.engine.begin() as connection:
-                        yield connection
+            return await threads.run(lambda line: self._use(line, function, args, kwargs), PATIENCE)
+        except TimeoutError as error:
+            raise DatabaseUnavailable(f"no answer within {PATIENCE:.0f} s") from error
+
+    def _use(self, line: Line, function: Callable[..., R], args: tuple[Any, ...], kwargs: dict[str, Any]) -> R:
+        try:
+            return line.use(function, args, kwargs)
         except DatabaseDamaged:
             if self._on_damage is not None:
                 self._on_damage()
             raise
-        except DatabaseUnavailable as error:
-            await self._forget_after(error)
-            raise
 
-    @asynccontextmanager
-    async def read(self) -> AsyncIterator[Transaction]:
-        """Open a read-only view. Raises DatabaseUnavailable as `write` does."""
-        try:
-            with _translated():
-                async with asyncio.timeout(PATIENCE), self.engine.connect() as connection:
-                    yield await connection.execution_options(write=False)
-        except DatabaseUnavailable as error:
-            await self._forget_after(error)
-            raise
-
-    async def _forget_after(self, error: DatabaseUnavailable) -> None:
-        """Close what lies in the pool when one connection was mute: the others are as old, each would cost as long."""
-        if not self.is_sqlite and isinstance(error.__cause__, TimeoutError):
-            await self.engine.dispose()
-
-    async def close(self) -> None:
-        """Close every connection; call before the loop ends."""
-        await self.engine.dispose()
+    def _line(self, *, write: bool) -> Callable[[], Line]:
+        return lambda: Line(self.engine, self._age, write=write)
 
 
-class _translated:  # noqa: N801  it reads as a statement, like contextlib's own
-    """Turn the driver's operational trouble into DatabaseUnavailable; bugs pass through as they are."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
-        match error:
-            case exc.OperationalError() if _is_io_error(error):
-                # After a failed fsync nobody knows what is on disk; only a fresh start reads it again.
-                raise DatabaseDamaged(_first_line(error)) from error
-            case exc.OperationalError() if getattr(error.orig, "sqlstate", None) in CONFLICTS:
-                raise DatabaseConflict(_first_line(error)) from error
-            case exc.InternalError() if getattr(error.orig, "sqlstate", None) == READ_ONLY:
-                raise DatabaseUnavailable(_first_line(error)) from error
-            case exc.OperationalError() | exc.InterfaceError() | exc.TimeoutError() | ConnectionError():
-                raise DatabaseUnavailable(_first_line(error)) from error
-            case TimeoutError():
-                raise DatabaseUnavailable(f"no answer within {PATIENCE:.0f} s") from error
-            case exc.DBAPIError() if error.connection_invalidated or _is_malformed(error):
-                raise DatabaseUnavailable(_first_line(error)) from error
-            case _:
-                return
-
-
-def _is_io_error(error: exc.DBAPIError) -> bool:
-    return str(getattr(error.orig, "sqlite_errorname", "")).startswith("SQLITE_IOERR")
-
-
-def _is_malformed(error: exc.DBAPIError) -> bool:
-    return getattr(error.orig, "sqlite_errorname", "") in ("SQLITE_CORRUPT", "SQLITE_NOTADB")
-
-
-def _first_line(error: BaseException) -> str:
-    """Take the driver's own words without the statement and its parameters (they hold what owners typed)."""
-    cause = getattr(error, "orig", None) or error
-    return str(cause).partition("\n")[0][:300]
-
-
-def upsert_into(transaction: Transaction, table: Table) -> sqlite.Insert:
+def upsert_into(connection: Connection, table: Table) -> sqlite.Insert:
     """Start an INSERT … ON CONFLICT in the connection's dialect; both dialects spell what we use alike."""
-    if transaction.dialect.name == "sqlite":
+    if connection.dialect.name == "sqlite":
         return sqlite.insert(table)
     return cast("sqlite.Insert", postgresql.insert(table))
 
@@ -183,15 +146,13 @@ def open_database(database_url: str, on_damage: Callable[[], None] | None = None
         "json_serializer": lambda value: orjson.dumps(value).decode(),
         "json_deserializer": orjson.loads,
         "hide_parameters": True,
-        "pool_size": POOL_SIZE,
-        "max_overflow": 0,
-        "pool_timeout": POOL_TIMEOUT,
+        "poolclass": NullPool,  # each thread keeps its connection
     }
     if url.get_backend_name() == "sqlite":
         if (path := sqlite_file(database_url)) is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
-        engine = create_async_engine(url, **options)
-        tune_sqlite(engine.sync_engine)
+        engine = create_engine(url, **options)
+        tune_sqlite(engine)
         return Database(engine, on_damage)
     settings = {
         "statement_timeout": STATEMENT_TIMEOUT,
@@ -204,9 +165,8 @@ def open_database(database_url: str, on_damage: Callable[[], None] | None = None
         "tcp_keepalives_count": 3,
         "timezone": "UTC",
     }
-    engine = create_async_engine(
+    engine = create_engine(
         url,
-        pool_pre_ping=True,
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT,
             **ATTENTIVE,

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, TypeVar
 
-from app.db.engine import Database, Transaction
+from sqlalchemy.engine import Connection
+
+from app.db.engine import Database
 from app.domain.errors import DatabaseConflict, DatabaseUnavailable
 
 Item = TypeVar("Item")
@@ -26,9 +28,7 @@ class GroupCommit(Generic[Item, Result]):
     grows with the load and nobody waits for a timer. An item that the database refuses costs only its own.
     """
 
-    def __init__(
-        self, database: Database, write: Callable[[Transaction, Sequence[Item]], Awaitable[Sequence[Result]]]
-    ) -> None:
+    def __init__(self, database: Database, write: Callable[[Connection, Sequence[Item]], Sequence[Result]]) -> None:
         self._database = database
         self._write = write
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
@@ -96,14 +96,10 @@ class GroupCommit(Generic[Item, Result]):
     async def _commit(self, items: Sequence[Item]) -> Sequence[Result]:
         for _ in range(CONFLICT_TRIES - 1):
             try:
-                return await self._commit_once(items)
+                return await self._database.write(self._write, items)
             except DatabaseConflict:
                 continue
-        return await self._commit_once(items)
-
-    async def _commit_once(self, items: Sequence[Item]) -> Sequence[Result]:
-        async with self._database.write() as transaction:
-            return await self._write(transaction, items)
+        return await self._database.write(self._write, items)
 
 
 def _fail(group: Iterable[tuple[object, "asyncio.Future[Result]"]], error: Exception) -> None:

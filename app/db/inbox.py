@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 import orjson
+from sqlalchemy.engine import Connection
 
 from app.db import queue, wake
-from app.db.engine import Transaction
 from app.db.tables import deliveries
 from app.domain.delivery import Claim, ClaimedDelivery, Delivery, DeliveryState
 from app.domain.job import JobKind
@@ -36,7 +36,7 @@ class Finished:
     fal_request_id: str | None
 
 
-async def put(transaction: Transaction, group: Sequence[tuple[Delivery, datetime]]) -> list[Receipt]:
+def put(connection: Connection, group: Sequence[tuple[Delivery, datetime]]) -> list[Receipt]:
     """Store a group of (delivery, stored_at); a repeat of a stored one only counts up `repeats`.
 
     Rows are written in the order of their identity, so that two replicas storing the same deliveries do not deadlock.
@@ -45,7 +45,7 @@ async def put(transaction: Transaction, group: Sequence[tuple[Delivery, datetime
     first: dict[Identity, tuple[Delivery, datetime]] = {}
     for delivery, stored_at in group:
         first.setdefault((delivery.request_id, delivery.body_sha256), (delivery, stored_at))
-    moment = _spell_moment if transaction.dialect.name == "sqlite" else _keep_moment
+    moment = _spell_moment if connection.dialect.name == "sqlite" else _keep_moment
     values: list[object] = []
     for key, (delivery, stored_at) in sorted(first.items()):
         stored, received = moment(stored_at), moment(delivery.received_at)
@@ -63,13 +63,13 @@ async def put(transaction: Transaction, group: Sequence[tuple[Delivery, datetime
             stored,
             received,
         )
-    found = await transaction.exec_driver_sql(_upsert(transaction.dialect.name, len(first)), tuple(values))
+    found = connection.exec_driver_sql(_upsert(connection.dialect.name, len(first)), tuple(values))
     receipts = {
         (row.request_id, row.body_sha256): Receipt(row.id, row.repeats == copies[row.request_id, row.body_sha256] - 1)
         for row in found
     }
     if any(receipt.new for receipt in receipts.values()):
-        await wake.announce(transaction, wake.WakeTopic.INBOX)
+        wake.announce(connection, wake.WakeTopic.INBOX)
     return [receipts[delivery.request_id, delivery.body_sha256] for delivery, _ in group]
 
 
@@ -99,9 +99,9 @@ def _keep_moment(at: datetime) -> datetime:
     return at
 
 
-async def claim(transaction: Transaction, *, now: datetime, lease_until: datetime, limit: int) -> list[ClaimedDelivery]:
+def claim(connection: Connection, *, now: datetime, lease_until: datetime, limit: int) -> list[ClaimedDelivery]:
     """Claim due deliveries, oldest first."""
-    rows = await queue.claim_due(transaction, deliveries, now=now, lease_until=lease_until, limit=limit, only=[_KNOWN])
+    rows = queue.claim_due(connection, deliveries, now=now, lease_until=lease_until, limit=limit, only=[_KNOWN])
     return [
         ClaimedDelivery(
             Claim(row["id"], row["attempt"]),
@@ -116,7 +116,7 @@ async def claim(transaction: Transaction, *, now: datetime, lease_until: datetim
     ]
 
 
-async def finish(transaction: Transaction, finished: Sequence[Finished], now: datetime) -> None:
+def finish(connection: Connection, finished: Sequence[Finished], now: datetime) -> None:
     """Write the verdicts of claimed deliveries. Raises ClaimLost as `queue.finish` does."""
     rows = [
         (
@@ -128,4 +128,4 @@ async def finish(transaction: Transaction, finished: Sequence[Finished], now: da
         )
         for item in finished
     ]
-    await queue.finish(transaction, deliveries, rows)
+    queue.finish(connection, deliveries, rows)

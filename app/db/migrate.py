@@ -32,7 +32,7 @@ def open_for_migration(database_url: str) -> Iterator[Connection]:
 
     Raises DatabaseUnavailable when somebody else keeps PostgreSQL's lock; what else the driver says passes through.
     """
-    url = parse_url(database_url, driver=False)
+    url = parse_url(database_url)
     if (path := sqlite_file(database_url)) is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(url, poolclass=NullPool)

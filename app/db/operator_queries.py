@@ -6,9 +6,8 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import ColumnElement, Table, and_, case, not_, or_, select, update
-from sqlalchemy.engine import RowMapping
+from sqlalchemy.engine import Connection, RowMapping
 
-from app.db.engine import Database, Transaction
 from app.db.outbox import SENDING
 from app.db.retention import EMPTIED
 from app.db.tables import deliveries, notifications
@@ -28,18 +27,17 @@ _REDRIVABLE = ("pending", "dead", "ignored", "unsent")
 _IGNORABLE = ("pending", "dead", "unsent")
 
 
-async def recent(database: Database, queue: Queue, *, state: str | None, limit: int) -> list[dict[str, Any]]:
+def recent(connection: Connection, queue: Queue, *, state: str | None, limit: int) -> list[dict[str, Any]]:
     """List rows, newest first, without bodies."""
     table = _TABLES[queue]
     columns = [column for column in table.c if column.name not in _NOT_LISTED]
     statement = select(*columns).order_by(table.c.id.desc()).limit(limit)
     if state is not None:
         statement = statement.where(table.c.state == state)
-    async with database.read() as connection:
-        return [_plain(row) for row in (await connection.execute(statement)).mappings()]
+    return [_plain(row) for row in (connection.execute(statement)).mappings()]
 
 
-async def find(database: Database, queue: Queue, key: str) -> list[dict[str, Any]]:
+def find(connection: Connection, queue: Queue, key: str) -> list[dict[str, Any]]:
     """Find rows whole, by our id or by fal's request id (the header's or the body's)."""
     table = _TABLES[queue]
     matches = [table.c.request_id == key]
@@ -48,8 +46,7 @@ async def find(database: Database, queue: Queue, key: str) -> list[dict[str, Any
     if key.isascii() and key.isdigit() and len(key) < 19:  # noqa: PLR2004  what a BIGINT holds
         matches.append(table.c.id == int(key))
     statement = select(table).where(or_(*matches)).order_by(table.c.id)
-    async with database.read() as connection:
-        return [_plain(row) for row in (await connection.execute(statement)).mappings()]
+    return [_plain(row) for row in (connection.execute(statement)).mappings()]
 
 
 def _plain(row: RowMapping) -> dict[str, Any]:
@@ -57,15 +54,15 @@ def _plain(row: RowMapping) -> dict[str, Any]:
     return {str(name): value for name, value in row.items()}
 
 
-async def redrive(transaction: Transaction, queue: Queue, ids: Sequence[int], *, note: str, now: datetime) -> list[int]:
+def redrive(connection: Connection, queue: Queue, ids: Sequence[int], *, note: str, now: datetime) -> list[int]:
     """Make rows due at once, with a clean count of failures.
 
     Left as they are: what retention has emptied, what a success has overtaken, and a message that is being sent while
     its lease lasts (the fence would not stop it, and a copy would follow).
     """
     table = _TABLES[queue]
-    return await _change(
-        transaction,
+    return _change(
+        connection,
         queue,
         ids,
         _REDRIVABLE,
@@ -84,12 +81,12 @@ async def redrive(transaction: Transaction, queue: Queue, ids: Sequence[int], *,
     )
 
 
-async def ignore(transaction: Transaction, queue: Queue, ids: Sequence[int], *, note: str, now: datetime) -> list[int]:
+def ignore(connection: Connection, queue: Queue, ids: Sequence[int], *, note: str, now: datetime) -> list[int]:
     """Close rows for good."""
     values = {"state": "ignored", "detail": note, "finished_at": now}
     # A message's note would hide that it was emptied; a delivery without a body cannot but be ignored.
     whole = [_is_whole(queue)] if queue is Queue.NOTIFICATIONS else []
-    return await _change(transaction, queue, ids, _IGNORABLE, values, *whole)
+    return _change(connection, queue, ids, _IGNORABLE, values, *whole)
 
 
 def _is_whole(queue: Queue) -> ColumnElement[bool]:
@@ -98,8 +95,8 @@ def _is_whole(queue: Queue) -> ColumnElement[bool]:
     return notifications.c.detail.is_distinct_from(EMPTIED)
 
 
-async def _change(
-    transaction: Transaction,
+def _change(
+    connection: Connection,
     queue: Queue,
     ids: Sequence[int],
     states: Sequence[str],
@@ -114,4 +111,4 @@ async def _change(
         .values(attempt=table.c.attempt + 1, **values)
         .returning(table.c.id)
     )
-    return sorted((await transaction.execute(statement)).scalars())
+    return sorted((connection.execute(statement)).scalars())

@@ -1,16 +1,16 @@
 """The outbox: what owners must hear, put in the same commit as the change it tells about."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import and_, bindparam, case, exists, literal, or_, select, text, update
-from sqlalchemy.engine import RowMapping
+from sqlalchemy.engine import Connection, RowMapping
 from sqlalchemy.exc import DBAPIError
 
 from app.db import pacing, queue, wake
-from app.db.engine import Transaction, upsert_into
+from app.db.engine import upsert_into
 from app.db.tables import notifications
 from app.domain.alert import Condition
 from app.domain.delivery import Claim, ClaimedDelivery
@@ -81,21 +81,21 @@ class Told:
     finished_at: datetime
 
 
-async def put(transaction: Transaction, items: Sequence[tuple[OwnerMessage, ClaimedDelivery]], now: datetime) -> None:
+def put(connection: Connection, items: Sequence[tuple[OwnerMessage, ClaimedDelivery]], now: datetime) -> None:
     """Owe the owners these messages about what was just applied."""
     caused = [Owed(item, cause.claim.id, cause.received_at, cause.stored_at) for item, cause in items]
-    await owe(transaction, caused, now)
-    await _overtake(transaction, [item for item, _ in items], now)
+    owe(connection, caused, now)
+    _overtake(connection, [item for item, _ in items], now)
 
 
-async def owe(transaction: Transaction, owed: Sequence[Owed], now: datetime) -> None:
+def owe(connection: Connection, owed: Sequence[Owed], now: datetime) -> None:
     """Owe these messages. One per (subject, request id, topic) for ever: a second one is dropped silently."""
     if owed:
-        once = upsert_into(transaction, notifications).on_conflict_do_nothing(
+        once = upsert_into(connection, notifications).on_conflict_do_nothing(
             index_elements=["avatar_id", "request_id", "kind"]
         )
-        await transaction.execute(once, [_row(item, now) for item in owed])
-        await wake.announce(transaction, wake.WakeTopic.OUTBOX)
+        connection.execute(once, [_row(item, now) for item in owed])
+        wake.announce(connection, wake.WakeTopic.OUTBOX)
 
 
 def _row(owed: Owed, now: datetime) -> dict[str, Any]:
@@ -126,11 +126,11 @@ def _row(owed: Owed, now: datetime) -> dict[str, Any]:
     }
 
 
-async def _overtake(transaction: Transaction, items: Sequence[OwnerMessage], now: datetime) -> None:
+def _overtake(connection: Connection, items: Sequence[OwnerMessage], now: datetime) -> None:
     """Close what a success has overtaken: nobody should hear of a failure after they heard that it is ready."""
     ready = [item for item in items if item.overtakes]
     if ready:
-        await transaction.execute(
+        connection.execute(
             update(notifications)
             .where(
                 notifications.c.avatar_id.in_([item.subject for item in ready]),
@@ -143,8 +143,8 @@ async def _overtake(transaction: Transaction, items: Sequence[OwnerMessage], now
         )
 
 
-async def claim(
-    transaction: Transaction, *, now: datetime, lease_until: datetime, limit: int, rate: float
+def claim(
+    connection: Connection, *, now: datetime, lease_until: datetime, limit: int, rate: float
 ) -> list[ClaimedNotification]:
     """Claim due notifications, oldest first, each with its slot in the bot's budget (`rate` per second, 0: unpaced).
 
@@ -152,11 +152,11 @@ async def claim(
     sent (again) is closed instead: an overtaken failure silently, a message over which processes died as often as may
     be risked as `is_buried`.
     """
-    room = await pacing.free_slots(transaction, now=now, horizon=HORIZON, rate=rate)
+    room = pacing.free_slots(connection, now=now, horizon=HORIZON, rate=rate)
     if room * 2 < HORIZON.total_seconds() * rate or room == 0:
         return []  # a claim of its own for every slot that comes free would cost more than the sending
-    rows = await queue.claim_due(
-        transaction,
+    rows = queue.claim_due(
+        connection,
         notifications,
         now=now,
         lease_until=lease_until,
@@ -169,9 +169,9 @@ async def claim(
     if not rows:
         return buried
     chats = [row["chat_id"] for row in rows]
-    granted, put_back = await pacing.take_slots(transaction, chats, now=now, horizon=HORIZON, rate=rate)
+    granted, put_back = pacing.take_slots(connection, chats, now=now, horizon=HORIZON, rate=rate)
     if put_back:
-        await transaction.execute(
+        connection.execute(
             update(notifications)
             .where(notifications.c.id == bindparam("row_id"))
             .values(due_at=bindparam("new_due_at"), reason="paced"),
@@ -216,7 +216,7 @@ def _claimed(row: RowMapping, send_at: datetime, *, is_buried: bool = False) -> 
     )
 
 
-async def finish(transaction: Transaction, told: Sequence[Told]) -> None:
+def finish(connection: Connection, told: Sequence[Told]) -> None:
     """Write what became of claimed notifications. Raises ClaimLost as `queue.finish` does."""
     rows: list[tuple[Claim, dict[str, Any]]] = [
         (
@@ -231,36 +231,36 @@ async def finish(transaction: Transaction, told: Sequence[Told]) -> None:
         )
         for item in told
     ]
-    await queue.finish(transaction, notifications, rows)
+    queue.finish(connection, notifications, rows)
 
 
-async def set_aside(transaction: Transaction, change: Callable[[], Awaitable[None]]) -> str | None:
+def set_aside(connection: Connection, change: Callable[[], None]) -> str | None:
     """Make the last change of a transaction, which may fail without harm to the rest.
 
     It waits for nobody's lock for long. Returns None, or the database's own words where the change was undone.
     """
-    savepoint = await transaction.begin_nested()
+    savepoint = connection.begin_nested()
     try:
-        if transaction.dialect.name == "postgresql":
-            await transaction.execute(_ASIDE)
-        await change()
+        if connection.dialect.name == "postgresql":
+            connection.execute(_ASIDE)
+        change()
     except DBAPIError as error:
         if error.connection_invalidated or "IOERR" in str(getattr(error.orig, "sqlite_errorname", "")):
             raise
-        await savepoint.rollback()  # raises where the whole transaction is gone: nothing may be taken for written then
+        savepoint.rollback()  # raises where the whole transaction is gone: nothing may be taken for written then
         return str(error.orig).partition("\n")[0]
-    await savepoint.commit()
+    savepoint.commit()
     return None
 
 
-async def unaddressed(transaction: Transaction, ids: Sequence[int]) -> dict[int, str]:
+def unaddressed(connection: Connection, ids: Sequence[int]) -> dict[int, str]:
     """Find which of these notifications have no chat id; return the owner of each."""
     statement = select(notifications.c.id, notifications.c.owner_id).where(
         notifications.c.id.in_(ids), notifications.c.chat_id.is_(None)
     )
-    return {row.id: row.owner_id for row in await transaction.execute(statement)}
+    return {row.id: row.owner_id for row in connection.execute(statement)}
 
 
-async def address(transaction: Transaction, row_id: int, chat_id: int | None) -> None:
+def address(connection: Connection, row_id: int, chat_id: int | None) -> None:
     """Set where a notification goes."""
-    await transaction.execute(update(notifications).where(notifications.c.id == row_id).values(chat_id=chat_id))
+    connection.execute(update(notifications).where(notifications.c.id == row_id).values(chat_id=chat_id))

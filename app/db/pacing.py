@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import select
+from sqlalchemy.engine import Connection
 
-from app.db.engine import Transaction, upsert_into
+from app.db.engine import upsert_into
 from app.db.tables import slots
 from app.domain.send_outcome import LONGEST_WAIT
 from app.domain.send_policy import REPLICA_SKEW, TOKEN_PAUSE
@@ -25,8 +26,8 @@ def _chat(chat_id: int) -> str:
     return f"chat:{chat_id}"
 
 
-async def take_slots(
-    transaction: Transaction, chats: Sequence[int], *, now: datetime, horizon: timedelta, rate: float
+def take_slots(
+    connection: Connection, chats: Sequence[int], *, now: datetime, horizon: timedelta, rate: float
 ) -> tuple[dict[int, datetime], dict[int, datetime]]:
     """Hand out a slot to each chat of the list, in order.
 
@@ -34,14 +35,14 @@ async def take_slots(
     `rate` is messages per second for the whole bot; 0 means unpaced, and then only a pause holds anything back.
     """
     if rate:  # a row that is not there cannot be locked
-        row = upsert_into(transaction, slots).values(bucket=BOT, next_at=now)
-        await transaction.execute(row.on_conflict_do_nothing())
+        row = upsert_into(connection, slots).values(bucket=BOT, next_at=now)
+        connection.execute(row.on_conflict_do_nothing())
     step = timedelta(seconds=1 / rate) if rate else timedelta()
     rest = CHAT_INTERVAL if rate else timedelta()
     ahead = _furthest(horizon, step)
     # Locking the bot's row first makes replicas take turns, so a chat's row cannot be missed while it is being made.
-    free = await _next_slots(transaction, [BOT], now=now, ahead=ahead)
-    free |= await _next_slots(transaction, sorted({_chat(chat) for chat in chats}), now=now, ahead=ahead)
+    free = _next_slots(connection, [BOT], now=now, ahead=ahead)
+    free |= _next_slots(connection, sorted({_chat(chat) for chat in chats}), now=now, ahead=ahead)
     granted: dict[int, datetime] = {}
     put_back: dict[int, datetime] = {}
     for position, chat_id in enumerate(chats):
@@ -54,35 +55,35 @@ async def take_slots(
         free[_chat(chat_id)] = bot_slot + rest
     if granted and rate:
         used = {BOT} | {_chat(chats[position]) for position in granted}
-        await _store(transaction, {bucket: free[bucket] for bucket in used})
+        _store(connection, {bucket: free[bucket] for bucket in used})
     return granted, put_back
 
 
-async def free_slots(transaction: Transaction, *, now: datetime, horizon: timedelta, rate: float) -> int:
+def free_slots(connection: Connection, *, now: datetime, horizon: timedelta, rate: float) -> int:
     """Count the slots that can be handed out within the horizon: whoever claims more must put rows back out of turn.
 
     None are free while the whole bot rests; without a rate the rest is the only limit.
     """
     step = timedelta(seconds=1 / rate) if rate else timedelta()
-    free = await _next_slots(transaction, [BOT], now=now, ahead=_furthest(horizon, step))
+    free = _next_slots(connection, [BOT], now=now, ahead=_furthest(horizon, step))
     left = (now + horizon - free[BOT]).total_seconds()
     if left <= 0:
         return 0
     return max(1, int(left * rate)) if rate else UNPACED
 
 
-async def pause(transaction: Transaction, chat_id: int | None, until: datetime, *, asked: bool = False) -> None:
+def pause(connection: Connection, chat_id: int | None, until: datetime, *, asked: bool = False) -> None:
     """Grant no slot to this chat (None: to anybody) before `until`. A longer pause already in force stays.
 
     `asked`: Telegram named the end, at most LONGEST_WAIT ahead; a rest of our own choice is TOKEN_PAUSE at most.
-    Where several pauses are made in one transaction, the bot's come first: `take_slots` locks in that order.
+    Where several pauses are made in one connection, the bot's come first: `take_slots` locks in that order.
     """
     bucket = BOT if chat_id is None else _chat(chat_id)
     longest = LONGEST_WAIT if asked else TOKEN_PAUSE
     bucket += ASKED if asked else ""
-    current = (await _stored(transaction, [bucket])).get(bucket, until)
+    current = (_stored(connection, [bucket])).get(bucket, until)
     if not until < current <= until + longest:
-        await _store(transaction, {bucket: until})
+        _store(connection, {bucket: until})
 
 
 def _furthest(horizon: timedelta, step: timedelta) -> timedelta:
@@ -90,11 +91,11 @@ def _furthest(horizon: timedelta, step: timedelta) -> timedelta:
     return max(horizon + max(step, CHAT_INTERVAL), TOKEN_PAUSE)
 
 
-async def _next_slots(
-    transaction: Transaction, buckets: Sequence[str], *, now: datetime, ahead: timedelta
+def _next_slots(
+    connection: Connection, buckets: Sequence[str], *, now: datetime, ahead: timedelta
 ) -> dict[str, datetime]:
     """When each bucket is free again, at the earliest now; its rows stay locked."""
-    stored = await _stored(transaction, [name for bucket in buckets for name in (bucket, bucket + ASKED)])
+    stored = _stored(connection, [name for bucket in buckets for name in (bucket, bucket + ASKED)])
     return {
         bucket: max(
             _believed(stored.get(bucket, now), now, ahead),
@@ -108,13 +109,13 @@ def _believed(next_at: datetime, now: datetime, ahead: timedelta) -> datetime:
     return next_at if now < next_at <= now + ahead + REPLICA_SKEW else now
 
 
-async def _stored(transaction: Transaction, buckets: Sequence[str]) -> dict[str, datetime]:
+def _stored(connection: Connection, buckets: Sequence[str]) -> dict[str, datetime]:
     statement = select(slots.c.bucket, slots.c.next_at).where(slots.c.bucket.in_(buckets)).order_by(slots.c.bucket)
-    rows = await transaction.execute(statement.with_for_update())
+    rows = connection.execute(statement.with_for_update())
     return {row.bucket: row.next_at for row in rows}
 
 
-async def _store(transaction: Transaction, next_at: dict[str, datetime]) -> None:
-    statement = upsert_into(transaction, slots)
+def _store(connection: Connection, next_at: dict[str, datetime]) -> None:
+    statement = upsert_into(connection, slots)
     statement = statement.on_conflict_do_update(index_elements=["bucket"], set_={"next_at": statement.excluded.next_at})
-    await transaction.execute(statement, [{"bucket": bucket, "next_at": at} for bucket, at in sorted(next_at.items())])
+    connection.execute(statement, [{"bucket": bucket, "next_at": at} for bucket, at in sorted(next_at.items())])

@@ -6,18 +6,17 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import Table, exists, select, update
-from sqlalchemy.engine import RowMapping
+from sqlalchemy.engine import Connection, RowMapping
 from sqlalchemy.sql.elements import ColumnElement
 
 from app.db.bulk_update import UpdateMany
-from app.db.engine import Transaction
 from app.domain.delivery import Claim
 from app.domain.errors import ClaimLost
 from app.domain.verdict import Bury, Done, Retry, Verdict
 
 
-async def claim_due(
-    transaction: Transaction,
+def claim_due(
+    connection: Connection,
     table: Table,
     *,
     now: datetime,
@@ -47,14 +46,14 @@ async def claim_due(
         .values(due_at=lease_until, attempt=table.c.attempt + 1, **(marks or {}))
         .returning(*table.c)
     )
-    rows = (await transaction.execute(claim)).mappings().all()
+    rows = (connection.execute(claim)).mappings().all()
     return sorted(rows, key=lambda row: row["id"])
 
 
-async def due_tables(transaction: Transaction, tables: Sequence[Table], now: datetime) -> list[bool]:
+def due_tables(connection: Connection, tables: Sequence[Table], now: datetime) -> list[bool]:
     """Tell of each queue whether a row is due, in one query without a lock."""
     looks = [exists().where(table.c.state == "pending", table.c.due_at <= now).label(table.name) for table in tables]
-    return list((await transaction.execute(select(*looks))).one())
+    return list((connection.execute(select(*looks))).one())
 
 
 def verdict_columns(verdict: Verdict, *, done: str, failures: int, now: datetime) -> dict[str, Any]:
@@ -77,16 +76,16 @@ def verdict_columns(verdict: Verdict, *, done: str, failures: int, now: datetime
     }
 
 
-async def finish(transaction: Transaction, table: Table, rows: Sequence[tuple[Claim, Mapping[str, Any]]]) -> None:
+def finish(connection: Connection, table: Table, rows: Sequence[tuple[Claim, Mapping[str, Any]]]) -> None:
     """Write the columns of each claimed row.
 
-    Raises ClaimLost (and so undoes the whole transaction) when one of them is no longer ours: its lease ran out
+    Raises ClaimLost (and so undoes the whole connection) when one of them is no longer ours: its lease ran out
     and another worker claimed it, or an operator finished it.
     """
     if not rows:
         return
-    matched = await _finish(table, tuple(rows[0][1]))(
-        transaction, [({"id": claim.id, "attempt": claim.attempt}, values) for claim, values in rows]
+    matched = _finish(table, tuple(rows[0][1]))(
+        connection, [({"id": claim.id, "attempt": claim.attempt}, values) for claim, values in rows]
     )
     if matched != len(rows):
         raise ClaimLost(f"{len(rows) - matched} of {len(rows)} rows of {table.name} were claimed anew")

@@ -3,8 +3,8 @@
 from datetime import datetime
 
 from sqlalchemy import delete, select, update
+from sqlalchemy.engine import Connection
 
-from app.db.engine import Transaction
 from app.db.pacing import BOT
 from app.db.tables import deliveries, notifications, slots
 
@@ -13,7 +13,7 @@ _TOLD = ("sent", "unsent", "ignored")
 EMPTIED = "retention has emptied this row"  # an empty name alone does not say so: avatars may have none
 
 
-async def prune(transaction: Transaction, before: datetime, limit: int) -> int:
+def prune(connection: Connection, before: datetime, limit: int) -> int:
     """Empty up to `limit` rows of each queue that ended before `before`; return how many were emptied.
 
     What was redriven between the look for old rows and the lock on them is not old any more, and stays whole.
@@ -28,7 +28,7 @@ async def prune(transaction: Transaction, before: datetime, limit: int) -> int:
         )
         .limit(limit)
     )
-    emptied = await transaction.execute(
+    emptied = connection.execute(
         update(deliveries)
         .where(deliveries.c.id.in_(old_deliveries.scalar_subquery()), deliveries.c.state.in_(_FORGETTABLE))
         .values(body=None, headers="{}", detail=None)
@@ -43,10 +43,10 @@ async def prune(transaction: Transaction, before: datetime, limit: int) -> int:
         )
         .limit(limit)
     )
-    forgotten = await transaction.execute(
+    forgotten = connection.execute(
         update(notifications)
         .where(notifications.c.id.in_(old_notifications.scalar_subquery()), notifications.c.state.in_(_TOLD))
         .values(avatar_name="", detail=EMPTIED)
     )
-    await transaction.execute(delete(slots).where(slots.c.next_at < before, slots.c.bucket != BOT))
+    connection.execute(delete(slots).where(slots.c.next_at < before, slots.c.bucket != BOT))
     return int(emptied.rowcount) + int(forgotten.rowcount)

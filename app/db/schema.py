@@ -1,6 +1,7 @@
 """Whether the database is what this version of the server needs."""
 
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import inspect, text
 from sqlalchemy.engine import Connection
@@ -33,12 +34,6 @@ NOT_THE_BOTS = {
 }
 
 
-async def current_version(database: Database) -> str | None:
-    """Return the migration that the database is at, or None for a database we never touched."""
-    async with database.read() as connection:
-        return await connection.run_sync(version_of)
-
-
 def version_of(connection: Connection) -> str | None:
     """Return the migration that the database is at, or None for a database we never touched."""
     if not inspect(connection).has_table(VERSION_TABLE):
@@ -53,8 +48,7 @@ async def check_soundness(database: Database, language: str = "en") -> None:
     if not database.is_sqlite or not _is_worth_checking(Path(path)):
         return
     try:
-        async with database.read() as connection:
-            verdict = (await connection.exec_driver_sql("PRAGMA quick_check(1)")).scalar_one()
+        verdict = await database.read(_quick_check)
     except DatabaseUnavailable as error:
         cause = error.__cause__
         if isinstance(cause, OperationalError) or not isinstance(cause, DatabaseError):
@@ -67,6 +61,10 @@ async def check_soundness(database: Database, language: str = "en") -> None:
         raise DatabaseUnfit([line.format(path=path, verdict=verdict) for line in DAMAGED[language]])
 
 
+def _quick_check(connection: Connection) -> Any:
+    return connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+
+
 def _is_worth_checking(path: Path) -> bool:
     return path.exists() and path.stat().st_size <= CHECKED_BYTES
 
@@ -76,14 +74,17 @@ async def is_behind(database: Database) -> bool:
 
     Newer ones than ours only add, so an older version may go on with them, or come back.
     """
-    version = await current_version(database)
+    version = await database.read(version_of)
     return version is None or version < HEAD
 
 
 async def find_bot_tables(database: Database, language: str = "en") -> BotTables:
     """Look the bot's tables up. Raises DatabaseUnfit naming every missing table and column."""
-    async with database.read() as connection:
-        missing = await connection.run_sync(missing_columns)
-        if missing:
-            raise DatabaseUnfit([*(MISSING[language].format(name=name) for name in missing), NOT_THE_BOTS[language]])
-        return await BotTables.find(connection)
+    return await database.read(_find_bot_tables, language)
+
+
+def _find_bot_tables(connection: Connection, language: str) -> BotTables:
+    missing = missing_columns(connection)
+    if missing:
+        raise DatabaseUnfit([*(MISSING[language].format(name=name) for name in missing), NOT_THE_BOTS[language]])
+    return BotTables.find(connection)

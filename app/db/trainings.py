@@ -17,7 +17,6 @@ from sqlalchemy.engine import Connection
 
 from app.db.bulk_update import Row as GivenRow
 from app.db.bulk_update import UpdateMany
-from app.db.engine import Transaction
 from app.domain.errors import ClaimLost
 from app.domain.notification import Owner
 from app.domain.training import Artifacts, Change, Trainer, Training, TrainingStatus
@@ -104,12 +103,8 @@ class BotTables:
         self._fail = UpdateMany(avatars, match=match, given=(*touched, "training_error"))
 
     @classmethod
-    async def find(cls, connection: Transaction) -> "BotTables":
+    def find(cls, connection: Connection) -> "BotTables":
         """Take the tables as the database describes them; `missing_columns` comes first."""
-        return await connection.run_sync(cls._find)
-
-    @classmethod
-    def _find(cls, connection: Connection) -> "BotTables":
         inspector = inspect(connection)
         tables = {}
         for name, needed in NEEDED.items():
@@ -117,7 +112,7 @@ class BotTables:
             tables[name] = Table(name, MetaData(), *(Column(column, found[column]) for column in needed))
         return cls(tables["users"], tables["avatars"])
 
-    async def lock(self, transaction: Transaction, request_ids: Sequence[str]) -> Found:
+    def lock(self, connection: Connection, request_ids: Sequence[str]) -> Found:
         """Load the trainings of these fal request ids and keep their rows from changing until the transaction ends.
 
         Waits for no row; of an id that has several, all are ours or none is given.
@@ -126,16 +121,16 @@ class BotTables:
         wanted = columns.fal_request_id.in_(request_ids)
         trainings = defaultdict(list)
         ours = set()
-        for row in await transaction.execute(self._select.where(wanted)):
+        for row in connection.execute(self._select.where(wanted)):
             trainings[row.fal_request_id].append(_training(row))
             ours.add(row.id)
-        if transaction.dialect.name == "sqlite":  # the only writer holds every row
+        if connection.dialect.name == "sqlite":  # the only writer holds every row
             return Found(trainings)
-        there = await transaction.execute(select(columns.id, columns.fal_request_id).where(wanted))
+        there = connection.execute(select(columns.id, columns.fal_request_id).where(wanted))
         held = frozenset(row.fal_request_id for row in there if row.id not in ours)
         return Found({key: rows for key, rows in trainings.items() if key not in held}, held)
 
-    async def change(self, transaction: Transaction, changes: Sequence[tuple[Training, Change, str]]) -> None:
+    def change(self, connection: Connection, changes: Sequence[tuple[Training, Change, str]]) -> None:
         """Write (training, change, fal's answer as JSON text).
 
         Compare-and-set on the status the plan was made for. Raises ClaimLost when a row has changed meanwhile.
@@ -148,10 +143,10 @@ class BotTables:
             ]
             if not rows:
                 continue
-            if await (self._complete if completed else self._fail)(transaction, rows) != len(rows):
+            if (self._complete if completed else self._fail)(connection, rows) != len(rows):
                 raise ClaimLost("an avatar changed while its plan was made")
 
-    async def chat_id(self, transaction: Transaction, owner_id: str) -> int | None:
+    def chat_id(self, connection: Connection, owner_id: str) -> int | None:
         """Look up where an owner is now; None also for an id that is none (an avatar without an owner left it)."""
         users = self._users
         try:
@@ -159,15 +154,15 @@ class BotTables:
         except ValueError:
             return None
         statement = select(users.c.telegram_id).where(users.c.id == key)
-        return _chat_id((await transaction.execute(statement)).scalar_one_or_none())
+        return _chat_id((connection.execute(statement)).scalar_one_or_none())
 
-    async def set_blocked(self, transaction: Transaction, owner_ids: Sequence[str], *, blocked: bool) -> None:
+    def set_blocked(self, connection: Connection, owner_ids: Sequence[str], *, blocked: bool) -> None:
         """Keep users.is_blocked true to what Telegram says."""
         if not owner_ids:
             return
         users = self._users
         keys = [self._key(users.c.id, owner_id) for owner_id in owner_ids]
-        await transaction.execute(
+        connection.execute(
             update(users).where(users.c.id.in_(keys), users.c.is_blocked.is_not(blocked)).values(is_blocked=blocked)
         )
 

@@ -19,11 +19,11 @@ ASYNCPG_ONLY = frozenset(
 )
 
 
-def parse_url(database_url: str, *, driver: bool = True) -> URL:
-    """Read any accepted spelling of DATABASE_URL and name our own driver (`driver=False`: for migrations)."""
+def parse_url(database_url: str) -> URL:
+    """Read any accepted spelling of DATABASE_URL and name our own driver."""
     url = make_url(database_url)
     if url.get_backend_name() == "sqlite":
-        return url.set(drivername="sqlite+aiosqlite" if driver else "sqlite")
+        return url.set(drivername="sqlite")
     # `postgres://` is no dialect of SQLAlchemy's; asyncpg is the bot's driver, not ours.
     return _without_asyncpg(url.set(drivername="postgresql+psycopg"))
 

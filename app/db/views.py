@@ -4,36 +4,35 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Table, func, select
+from sqlalchemy.engine import Connection
 
-from app.db.engine import Database, Transaction
 from app.db.tables import deliveries, notifications
 from app.domain.delivery import DeliveryState
 from app.domain.notification import NotificationState
 
 
-async def totals(database: Database) -> dict[str, Any]:
+def totals(connection: Connection) -> dict[str, Any]:
     """Count deliveries and notifications by state; moments are datetimes, None where there is none."""
-    async with database.read() as connection:
-        return {
-            "deliveries": await _by_state(connection, deliveries, DeliveryState),
-            "notifications": await _by_state(connection, notifications, NotificationState),
-            "duplicates": await _one(connection, func.coalesce(func.sum(deliveries.c.repeats), 0)),
-            "orphans": await _one(connection, func.count(), deliveries.c.reason == "orphan", _pending()),
-            "oldest_pending": await _one(connection, func.min(deliveries.c.received_at), _pending()),
-            "last_delivery": await _one(connection, func.max(deliveries.c.last_received_at)),
-        }
+    return {
+        "deliveries": _by_state(connection, deliveries, DeliveryState),
+        "notifications": _by_state(connection, notifications, NotificationState),
+        "duplicates": _one(connection, func.coalesce(func.sum(deliveries.c.repeats), 0)),
+        "orphans": _one(connection, func.count(), deliveries.c.reason == "orphan", _pending()),
+        "oldest_pending": _one(connection, func.min(deliveries.c.received_at), _pending()),
+        "last_delivery": _one(connection, func.max(deliveries.c.last_received_at)),
+    }
 
 
 def _pending() -> ColumnElement[bool]:
     return deliveries.c.state == "pending"
 
 
-async def _by_state(connection: Transaction, table: Table, states: Sequence[str] | Any) -> dict[str, int]:
-    rows = await connection.execute(select(table.c.state, func.count()).group_by(table.c.state))
+def _by_state(connection: Connection, table: Table, states: Sequence[str] | Any) -> dict[str, int]:
+    rows = connection.execute(select(table.c.state, func.count()).group_by(table.c.state))
     counts = {row[0]: row[1] for row in rows}
     return {str(state): counts.get(str(state), 0) for state in states}
 
 
-async def _one(connection: Transaction, value: ColumnElement[Any], *where: ColumnElement[bool]) -> Any:
+def _one(connection: Connection, value: ColumnElement[Any], *where: ColumnElement[bool]) -> Any:
     statement = select(value).select_from(deliveries).where(*where)
-    return (await connection.execute(statement)).scalar_one()
+    return (connection.execute(statement)).scalar_one()

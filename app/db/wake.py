@@ -6,8 +6,9 @@ from enum import StrEnum
 
 import structlog
 from sqlalchemy import text
+from sqlalchemy.engine import Connection
 
-from app.db.engine import ATTENTIVE, CONNECT_TIMEOUT, Transaction
+from app.db.engine import ATTENTIVE, CONNECT_TIMEOUT
 from app.db.url import parse_url
 
 log = structlog.get_logger(__name__)
@@ -23,10 +24,10 @@ class WakeTopic(StrEnum):
     OUTBOX = "outbox"
 
 
-async def announce(transaction: Transaction, topic: WakeTopic) -> None:
+def announce(connection: Connection, topic: WakeTopic) -> None:
     """Tell the other processes when this transaction commits; SQLite has no others."""
-    if transaction.dialect.name == "postgresql":
-        await transaction.execute(text("SELECT pg_notify(:channel, :topic)"), {"channel": CHANNEL, "topic": topic})
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_notify(:channel, :topic)"), {"channel": CHANNEL, "topic": topic})
 
 
 async def listen(database_url: str, wake: Mapping[WakeTopic, Callable[[], None]]) -> None:

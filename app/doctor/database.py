@@ -96,7 +96,7 @@ async def _check(database: Database, language: Language) -> list[Finding]:
         await schema.find_bot_tables(database, language)
     except DatabaseUnfit as unfit:
         return [_unfit("database.not_the_bots", unfit, len(unfit.findings) - 1, language)]
-    totals = await views.totals(database)
+    totals = await database.read(views.totals)
     owed = {
         "deliveries.dead": totals["deliveries"]["dead"],
         "notifications.dead": totals["notifications"]["dead"],

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from app.db import inbox, outbox
-from app.db.engine import Database, Transaction
+from app.db.engine import Connection, Database
 from app.db.trainings import Found
 from app.domain.delivery import ClaimedDelivery, milliseconds
 from app.domain.errors import ClaimLost, DatabaseUnavailable, PayloadUnreadable, ResultUnavailable
@@ -92,13 +92,17 @@ class Apply:
     async def __call__(self) -> int:
         """Apply up to BATCH due deliveries; return how many were claimed."""
         now, limit = self._clock.now(), MODEST if self._is_crowded() else BATCH
-        async with self._database.write() as transaction:
-            claimed = await inbox.claim(transaction, now=now, lease_until=now + self._limits.lease, limit=limit)
-        for group in _one_per_training([self._read(item) for item in claimed]):
+        groups = await self._database.write(self._take, now, limit)
+        for group in groups:
             unproven = await self._insist(group, now + self._limits.lease)
             if unproven:
                 await self._insist(await self._fetch(unproven), now + self._limits.lease)
-        return len(claimed)
+        return sum(map(len, groups))
+
+    def _take(self, connection: Connection, now: datetime, limit: int) -> list[list[_Item]]:
+        """Claim what is due and read it, in groups that hold each training once."""
+        claimed = inbox.claim(connection, now=now, lease_until=now + self._limits.lease, limit=limit)
+        return _one_per_training([self._read(item) for item in claimed])
 
     def _read(self, claimed: ClaimedDelivery) -> _Item:
         """Understand the stored bytes; what cannot be understood is buried, not lost."""
@@ -143,20 +147,26 @@ class Apply:
 
     async def _commit(self, items: Sequence[_Item]) -> Sequence[tuple[_Item, Training]]:
         now = self._clock.now()
-        unproven: list[tuple[_Item, Training]] = []
-        plans: list[tuple[_Item, Plan]] = []
-        async with self._database.write() as transaction:
-            found = {name: await _lock(transaction, kind, items) for name, kind in self._kinds.items()}
-            for item in items:
-                plan = self._plan(item, found[item.claimed.kind], now)
-                match plan.verdict:
-                    case Retry(why="no_artifact") if item.reading is not None and not item.fetched:
-                        unproven.append((item, found[item.claimed.kind].trainings[item.reading.request_id][0]))
-                        continue
-                plans.append((item, replace(plan, verdict=self._limited(item, plan.verdict, now))))
-            await self._execute(transaction, plans, found, now)
+        plans, unproven = await self._database.write(self._decide, items, now)
         self._report(plans, now)
         return unproven
+
+    def _decide(
+        self, connection: Connection, items: Sequence[_Item], now: datetime
+    ) -> tuple[list[tuple[_Item, Plan]], list[tuple[_Item, Training]]]:
+        """Plan and execute in one transaction; return the plans, and what fal must be asked about first."""
+        unproven: list[tuple[_Item, Training]] = []
+        plans: list[tuple[_Item, Plan]] = []
+        found = {name: _lock(connection, kind, items) for name, kind in self._kinds.items()}
+        for item in items:
+            plan = self._plan(item, found[item.claimed.kind], now)
+            match plan.verdict:
+                case Retry(why="no_artifact") if item.reading is not None and not item.fetched:
+                    unproven.append((item, found[item.claimed.kind].trainings[item.reading.request_id][0]))
+                    continue
+            plans.append((item, replace(plan, verdict=self._limited(item, plan.verdict, now))))
+        self._execute(connection, plans, found, now)
+        return plans, unproven
 
     def _plan(self, item: _Item, found: Found, now: datetime) -> Plan:
         if item.verdict is not None:
@@ -185,9 +195,9 @@ class Apply:
             return wait_out(why, detail, failures=failures, since=item.claimed.received_at, now=now, jitter=jitter)
         return retry_or_bury(why, detail, failures=failures, limit=self._limits.attempts, now=now, jitter=jitter)
 
-    async def _execute(
+    def _execute(
         self,
-        transaction: Transaction,
+        connection: Connection,
         plans: Sequence[tuple[_Item, Plan]],
         found: Mapping[JobKind, Found],
         now: datetime,
@@ -198,14 +208,14 @@ class Apply:
                 for item, plan in plans
                 if plan.change is not None and item.reading is not None and item.claimed.kind is name
             ]
-            await kind.subjects.change(transaction, changes)
+            kind.subjects.change(connection, changes)
         owed = [(plan.notification, item.claimed) for item, plan in plans if plan.notification is not None]
         finished = [
             inbox.Finished(item.claimed, plan.verdict, item.reading.request_id if item.reading is not None else None)
             for item, plan in plans
         ]
-        await outbox.put(transaction, owed, now)
-        await inbox.finish(transaction, finished, now)
+        outbox.put(connection, owed, now)
+        inbox.finish(connection, finished, now)
 
     async def _fetch(self, unproven: Sequence[tuple[_Item, Training]]) -> list[_Item]:
         """Ask fal for the results that the deliveries left out."""
@@ -234,8 +244,7 @@ class Apply:
         log.error("delivery.apply_failed", request_id=item.claimed.request_id, exc_info=error)
         detail = last_words(error)
         verdict = self._postpone(item, "bug", detail, now)
-        async with self._database.write() as transaction:
-            await inbox.finish(transaction, [inbox.Finished(item.claimed, verdict, None)], now)
+        await self._database.write(inbox.finish, [inbox.Finished(item.claimed, verdict, None)], now)
 
     def _report(self, plans: Sequence[tuple[_Item, Plan]], now: datetime) -> None:
         for item, plan in plans:
@@ -244,11 +253,11 @@ class Apply:
             self._wake_notify()
 
 
-async def _lock(transaction: Transaction, kind: Kind, items: Sequence[_Item]) -> Found:
+def _lock(connection: Connection, kind: Kind, items: Sequence[_Item]) -> Found:
     """Load what the readings of one kind are about, and keep it from changing until the transaction ends."""
     readings = [item.reading for item in items if item.claimed.kind is kind.name and item.reading is not None]
     ids = sorted({reading.request_id for reading in readings})
-    return await kind.subjects.lock(transaction, ids) if ids else Found({})
+    return kind.subjects.lock(connection, ids) if ids else Found({})
 
 
 def _one_per_training(items: Sequence[_Item]) -> list[list[_Item]]:

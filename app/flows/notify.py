@@ -10,7 +10,7 @@ from typing import cast
 import structlog
 
 from app.db import outbox, pacing
-from app.db.engine import Database, Transaction
+from app.db.engine import Connection, Database
 from app.db.group_commit import GroupCommit
 from app.db.outbox import Told
 from app.db.trainings import BotTables
@@ -38,30 +38,30 @@ class Record:
     judgement: Judgement
 
 
-async def write_records(bot_tables: BotTables, transaction: Transaction, records: Sequence[Record]) -> list[None]:
+def write_records(bot_tables: BotTables, connection: Connection, records: Sequence[Record]) -> list[None]:
     """Write a group of records: the notification, the pauses, and as far as it can be done the owner's `is_blocked`.
 
     The bot's table may refuse us, or be locked by the bot: that must not cost the record of what was sent.
     """
-    await outbox.finish(transaction, [record.told for record in records])
+    outbox.finish(connection, [record.told for record in records])
     for record in sorted(records, key=lambda record: not record.judgement.pause_bot):
         judgement = record.judgement
         if judgement.pause_until is not None:
             chat_id = None if judgement.pause_bot else record.told.claimed.notification.owner.chat_id
-            await pacing.pause(transaction, chat_id, judgement.pause_until, asked=judgement.pause_asked)
+            pacing.pause(connection, chat_id, judgement.pause_until, asked=judgement.pause_asked)
     if any(record.judgement.blocked is not None for record in records):
-        refused = await outbox.set_aside(transaction, partial(_write_blocked, bot_tables, transaction, records))
+        refused = outbox.set_aside(connection, partial(_write_blocked, bot_tables, connection, records))
         if refused is not None:
             log.warning("owner.blocked_not_written", cause=refused)
     return [None] * len(records)
 
 
-async def _write_blocked(bot_tables: BotTables, transaction: Transaction, records: Sequence[Record]) -> None:
+def _write_blocked(bot_tables: BotTables, connection: Connection, records: Sequence[Record]) -> None:
     for blocked in (True, False):
         owners = {
             record.told.claimed.notification.owner.id for record in records if record.judgement.blocked is blocked
         }
-        await bot_tables.set_blocked(transaction, sorted(owners), blocked=blocked)
+        bot_tables.set_blocked(connection, sorted(owners), blocked=blocked)
 
 
 class Notify:
@@ -108,8 +108,9 @@ class Notify:
         if any(ends <= now for ends in self._under_way.values()):
             return 0  # told, but the database was away since: claimed anew before that is written, they are told twice
         lease_until = now + self._lease
-        async with self._database.write() as transaction:
-            claimed = await outbox.claim(transaction, now=now, lease_until=lease_until, limit=room, rate=self._rate)
+        claimed = await self._database.write(
+            outbox.claim, now=now, lease_until=lease_until, limit=room, rate=self._rate
+        )
         for item in claimed:
             if item.is_buried:
                 buried = Bury("outcome_unknown")

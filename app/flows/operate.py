@@ -6,7 +6,7 @@ from enum import StrEnum
 import structlog
 
 from app.db import operator_queries, outbox
-from app.db.engine import Database, Transaction
+from app.db.engine import Connection, Database
 from app.db.operator_queries import Queue
 from app.db.trainings import BotTables
 from app.flows.ports import Clock
@@ -32,22 +32,25 @@ async def operate(
     """
     now = clock.now()
     note = f"{operation} by {who} at {now.isoformat(timespec='seconds')}"
-    change = operator_queries.redrive if operation is Operation.REDRIVE else operator_queries.ignore
-    async with database.write() as transaction:
-        if queue is Queue.NOTIFICATIONS and operation is Operation.REDRIVE:
-            ids = await _addressed(transaction, ids)
-        changed = await change(transaction, queue, ids, note=note, now=now)
+    act = operator_queries.redrive if operation is Operation.REDRIVE else operator_queries.ignore
+
+    def change(connection: Connection) -> list[int]:
+        addressed = queue is Queue.NOTIFICATIONS and operation is Operation.REDRIVE
+        wanted = _addressed(connection, ids) if addressed else ids
+        return act(connection, queue, wanted, note=note, now=now)
+
+    changed = await database.write(change)
     log.info("operator.changed", queue=queue, operation=operation, ids=changed, who=who)
     return changed
 
 
-async def _addressed(transaction: Transaction, ids: Sequence[int]) -> list[int]:
+def _addressed(connection: Connection, ids: Sequence[int]) -> list[int]:
     """Leave out messages that have nowhere to go; where owners are whose stored id was no chat id is looked up anew."""
-    homeless = await outbox.unaddressed(transaction, ids)
+    homeless = outbox.unaddressed(connection, ids)
     if homeless:
-        bot_tables = await BotTables.find(transaction)
+        bot_tables = BotTables.find(connection)
         for row_id, owner_id in list(homeless.items()):
-            if (chat_id := await bot_tables.chat_id(transaction, owner_id)) is not None:
-                await outbox.address(transaction, row_id, chat_id)
+            if (chat_id := bot_tables.chat_id(connection, owner_id)) is not None:
+                outbox.address(connection, row_id, chat_id)
                 del homeless[row_id]
     return [row_id for row_id in ids if row_id not in homeless]

@@ -23,8 +23,7 @@ class Poll:
 
     async def __call__(self) -> None:
         """Poll once. Raises DatabaseUnavailable."""
-        async with self._database.read() as transaction:
-            due = await queue.due_tables(transaction, (deliveries, notifications), self._clock.now())
+        due = await self._database.read(queue.due_tables, (deliveries, notifications), self._clock.now())
         for is_due, wake in zip(due, self._wakes, strict=True):
             if is_due:
                 wake()

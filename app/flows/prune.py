@@ -28,18 +28,15 @@ class Prune:
     async def __call__(self) -> int:
         """Run the chore if it is due; return how many rows were emptied. Each batch is a transaction of its own."""
         now = self._clock.now()
-        async with self._database.write() as transaction:
-            if not await chores.claim(transaction, NAME, now=now, lease=LEASE, every=EVERY):
-                return 0
+        if not await self._database.write(chores.claim, NAME, now=now, lease=LEASE, every=EVERY):
+            return 0
         total = 0
         for _ in range(BATCHES):
-            async with self._database.write() as transaction:
-                emptied = await retention.prune(transaction, now - self._keep, BATCH)
+            emptied = await self._database.write(retention.prune, now - self._keep, BATCH)
             total += emptied
             if not emptied:
                 break
-        async with self._database.write() as transaction:
-            await chores.finish(transaction, NAME, now=self._clock.now(), every=EVERY, reason="done")
+        await self._database.write(chores.finish, NAME, now=self._clock.now(), every=EVERY, reason="done")
         if total:
             log.info("retention.pruned", rows=total)
         return total

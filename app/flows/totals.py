@@ -32,7 +32,7 @@ class Totals:
 
     async def _count(self) -> None:
         began = self._elapsed()
-        self._found = await views.totals(self._database)
+        self._found = await self._database.read(views.totals)
         ended = self._elapsed()
         self._began = began
         self._stands_until = ended + PRICE * (ended - began) if ended - began > CHEAP else ended

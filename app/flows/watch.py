@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from app.db import alerts, chores
-from app.db.engine import Database, Transaction
+from app.db.engine import Connection, Database
 from app.domain.alert import LOST, REMEDY, Alarm, AlertStep, AlertTurn, close, follow
 from app.domain.alert_rules import MachineFacts, machine_alarms, queue_alarms
 from app.domain.notification import Topic, alert_message
@@ -61,19 +61,7 @@ class Watch:
         now = self._clock.now()
         facts = replace(self._look(), foreign_before=self._foreign_seen)
         own = list(machine_alarms(facts, self._machine, now))
-        pulled_back = 0
-        async with self._database.write() as transaction:
-            steps = await self._follow(transaction, self._machine, own, now)
-            if await chores.claim(transaction, NAME, now=now, lease=EVERY, every=EVERY):
-                pulled_back = await chores.pull_back(transaction, now)
-                shared = list(queue_alarms(await alerts.count_queues(transaction), now))
-                steps += await self._follow(transaction, "", shared, now)
-                steps += await self._write(
-                    transaction, [close(alert, now) for alert in await alerts.lost(transaction, now - LOST)]
-                )
-                await alerts.forget(transaction, now - KEPT)
-                await chores.finish(transaction, NAME, now=now, every=EVERY, reason="done")
-            told = await self._tell(transaction, steps, now)
+        steps, told, pulled_back = await self._database.write(self._take, own, now)
         self._foreign_seen = facts.foreign
         if pulled_back:
             log.warning("queue.pulled_back", rows=pulled_back)
@@ -83,21 +71,32 @@ class Watch:
             self._wake_notify()
         return sum(step.turn is not None for step in steps)
 
-    async def _follow(
-        self, transaction: Transaction, machine: str, alarms: Sequence[Alarm], now: datetime
-    ) -> list[AlertStep]:
+    def _take(self, connection: Connection, own: Sequence[Alarm], now: datetime) -> tuple[list[AlertStep], int, int]:
+        """Write what one look changed; return the steps, how many messages are owed, and the rows pulled back."""
+        pulled_back = 0
+        steps = self._follow(connection, self._machine, own, now)
+        if chores.claim(connection, NAME, now=now, lease=EVERY, every=EVERY):
+            pulled_back = chores.pull_back(connection, now)
+            shared = list(queue_alarms(alerts.count_queues(connection), now))
+            steps += self._follow(connection, "", shared, now)
+            steps += self._write(connection, [close(alert, now) for alert in alerts.lost(connection, now - LOST)])
+            alerts.forget(connection, now - KEPT)
+            chores.finish(connection, NAME, now=now, every=EVERY, reason="done")
+        return steps, self._tell(connection, steps, now), pulled_back
+
+    def _follow(self, connection: Connection, machine: str, alarms: Sequence[Alarm], now: datetime) -> list[AlertStep]:
         by_name = {alarm.name: alarm for alarm in alarms}
-        known = await alerts.load(transaction, machine, alarms, now)
+        known = alerts.load(connection, machine, alarms, now)
         may_tell = self._chat is not None
         looks = (follow(alert, by_name.get(alert.name), now, may_tell=may_tell) for alert in known)
-        return await self._write(transaction, [step for step in looks if step is not None])
+        return self._write(connection, [step for step in looks if step is not None])
 
     @staticmethod
-    async def _write(transaction: Transaction, steps: list[AlertStep]) -> list[AlertStep]:
-        await alerts.save(transaction, [step.alert for step in steps])
+    def _write(connection: Connection, steps: list[AlertStep]) -> list[AlertStep]:
+        alerts.save(connection, [step.alert for step in steps])
         return steps
 
-    async def _tell(self, transaction: Transaction, steps: Sequence[AlertStep], now: datetime) -> int:
+    def _tell(self, connection: Connection, steps: Sequence[AlertStep], now: datetime) -> int:
         if self._chat is None:
             return 0
         news = [
@@ -110,7 +109,7 @@ class Watch:
             for step in steps
             if step.tell
         ]
-        await alerts.tell(transaction, news, now)
+        alerts.tell(connection, news, now)
         return len(news)
 
 

@@ -26,8 +26,8 @@ EARLIER = START - timedelta(hours=1)
 
 
 async def add_delivery(database: Database, name: str, state: str, due_at: datetime = START) -> None:
-    async with database.write() as transaction:
-        await transaction.execute(
+    with database.engine.begin() as transaction:
+        transaction.execute(
             insert(deliveries).values(
                 state=state,
                 due_at=due_at,
@@ -43,8 +43,8 @@ async def add_delivery(database: Database, name: str, state: str, due_at: dateti
 
 
 async def add_message(database: Database, name: str, state: str, reason: str | None, kind: str = "ready") -> None:
-    async with database.write() as transaction:
-        await transaction.execute(
+    with database.engine.begin() as transaction:
+        transaction.execute(
             insert(notifications).values(
                 state=state,
                 reason=reason,
@@ -65,28 +65,28 @@ async def add_message(database: Database, name: str, state: str, reason: str | N
 
 
 async def count(database: Database) -> QueueFacts:
-    async with database.read() as connection:
-        return await count_queues(connection)
+    with database.engine.connect() as connection:
+        return count_queues(connection)
 
 
 async def load(database: Database, machine: str, *alarms: Alarm) -> list[Alert]:
-    async with database.write() as transaction:
-        return await alerts.load(transaction, machine, alarms, START)
+    with database.engine.begin() as transaction:
+        return alerts.load(transaction, machine, alarms, START)
 
 
 async def save(database: Database, *changed: Alert) -> None:
-    async with database.write() as transaction:
-        await alerts.save(transaction, changed)
+    with database.engine.begin() as transaction:
+        alerts.save(transaction, changed)
 
 
 async def tell(database: Database, *news: Notification) -> None:
-    async with database.write() as transaction:
-        await alerts.tell(transaction, news, START)
+    with database.engine.begin() as transaction:
+        alerts.tell(transaction, news, START)
 
 
 async def messages(database: Database) -> Sequence[Any]:
-    async with database.read() as connection:
-        return (await connection.execute(select(notifications).order_by(notifications.c.id))).all()
+    with database.engine.connect() as connection:
+        return (connection.execute(select(notifications).order_by(notifications.c.id))).all()
 
 
 def news(kind: Topic = Topic.ALERT) -> Notification:
@@ -134,8 +134,8 @@ async def test_the_oldest_due_row_is_the_one_due_first(database: Database) -> No
 async def test_a_row_behind_a_lock_waits_since_it_came(database: Database) -> None:
     """Looked at every 3 s it is never overdue; its age tells that somebody holds the avatar for long."""
     await add_delivery(database, "held", "pending")
-    async with database.write() as transaction:
-        await transaction.execute(update(deliveries).values(reason="locked"))
+    with database.engine.begin() as transaction:
+        transaction.execute(update(deliveries).values(reason="locked"))
     assert (await count(database)).oldest_due == EARLIER
 
 
@@ -173,10 +173,8 @@ async def test_a_message_is_owed_once(database: Database) -> None:
 async def test_an_owed_message_is_claimed_as_it_was_put(database: Database) -> None:
     """The outbox hands out an alert like any message, with its condition as the cause."""
     await tell(database, news())
-    async with database.write() as transaction:
-        claimed = await outbox.claim(
-            transaction, now=START, lease_until=START + timedelta(seconds=60), limit=10, rate=25
-        )
+    with database.engine.begin() as transaction:
+        claimed = outbox.claim(transaction, now=START, lease_until=START + timedelta(seconds=60), limit=10, rate=25)
     assert [item.notification for item in claimed] == [news()]
     assert claimed[0].notification.owner == Owner("00000000-0000-0000-0000-000000000000", 42, "ru")
 
@@ -184,20 +182,20 @@ async def test_an_owed_message_is_claimed_as_it_was_put(database: Database) -> N
 async def test_the_operator_can_find_and_redrive_an_alert(database: Database) -> None:
     """`notifications show NAME` finds it by the alert's name, and an unsent one can be made due again."""
     await tell(database, news())
-    async with database.write() as transaction:
-        await transaction.execute(text("UPDATE webhook_notifications SET state = 'unsent'"))
-    (row,) = await operator_queries.find(database, Queue.NOTIFICATIONS, "certificate_refused@web-1")
-    async with database.write() as transaction:
-        changed = await operator_queries.redrive(transaction, Queue.NOTIFICATIONS, [row["id"]], note="", now=START)
+    with database.engine.begin() as transaction:
+        transaction.execute(text("UPDATE webhook_notifications SET state = 'unsent'"))
+    (row,) = await database.read(operator_queries.find, Queue.NOTIFICATIONS, "certificate_refused@web-1")
+    with database.engine.begin() as transaction:
+        changed = operator_queries.redrive(transaction, Queue.NOTIFICATIONS, [row["id"]], note="", now=START)
     assert changed == [row["id"]]
 
 
 async def test_retention_empties_an_old_alert_s_message(database: Database) -> None:
     """After RETENTION_DAYS the detail is gone like an avatar's name; the identity stays."""
     await tell(database, news())
-    async with database.write() as transaction:
-        await transaction.execute(text("UPDATE webhook_notifications SET state = 'sent', finished_at = due_at"))
-        assert await retention.prune(transaction, START + timedelta(days=1), 100) == 1
+    with database.engine.begin() as transaction:
+        transaction.execute(text("UPDATE webhook_notifications SET state = 'sent', finished_at = due_at"))
+        assert retention.prune(transaction, START + timedelta(days=1), 100) == 1
     await tell(database, news())
     assert [row.avatar_name for row in await messages(database)] == [""]
 
@@ -215,8 +213,8 @@ async def test_lost_machines(database: Database) -> None:
         alarm = replace(ALARM, machine=machine)
         await load(database, machine, alarm)
         await save(database, replace(alert, name=alarm.name, machine=machine))
-    async with database.write() as transaction:
-        found = await alerts.lost(transaction, START - timedelta(minutes=1))
+    with database.engine.begin() as transaction:
+        found = alerts.lost(transaction, START - timedelta(minutes=1))
     assert [alert.machine for alert in found] == ["missed", "old"]
 
 
@@ -226,8 +224,8 @@ async def test_forgetting_takes_old_ended_alerts_only(database: Database) -> Non
         alarm = replace(ALARM, machine=machine)
         await load(database, machine, alarm)
         await save(database, replace(OPEN, name=alarm.name, machine=machine, resolved_at=ended))
-    async with database.write() as transaction:
-        await alerts.forget(transaction, START)
+    with database.engine.begin() as transaction:
+        alerts.forget(transaction, START)
     assert [(await load(database, machine)) != [] for machine in ("a", "b", "c")] == [True, False, True]
 
 

@@ -41,13 +41,13 @@ def pg_dump(monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 async def put(database: Database, *request_ids: str) -> None:
-    async with database.write() as transaction:
-        await inbox.put(transaction, [(delivery(request_id), START) for request_id in request_ids])
+    with database.engine.begin() as transaction:
+        inbox.put(transaction, [(delivery(request_id), START) for request_id in request_ids])
 
 
 async def stored(database: Database) -> dict[str, bytes]:
-    async with database.read() as connection:
-        rows = await connection.execute(select(deliveries.c.request_id, deliveries.c.body))
+    with database.engine.connect() as connection:
+        rows = connection.execute(select(deliveries.c.request_id, deliveries.c.body))
         return {row.request_id: row.body for row in rows}
 
 
@@ -89,8 +89,8 @@ async def test_what_is_not_committed_is_not_copied(sqlite_url: str, tmp_path: Pa
     """A backup in the middle of a transaction neither waits for it nor takes half of it."""
     database = open_database(sqlite_url)
     await put(database, "r1")
-    async with database.write() as transaction:
-        await inbox.put(transaction, [(delivery("half"), START)])
+    with database.engine.begin() as transaction:
+        inbox.put(transaction, [(delivery("half"), START)])
         path = back_up(sqlite_url, tmp_path / "backups", START)
     await database.close()
     restored = open_database(f"sqlite:///{path}")

@@ -23,18 +23,18 @@ EVERY = HOUR = timedelta(hours=1)
 
 
 async def claim(database: Database, seconds: float = 0, name: str = "prune") -> bool:
-    async with database.write() as transaction:
-        return await chores.claim(transaction, name, now=START + timedelta(seconds=seconds), lease=LEASE, every=EVERY)
+    with database.engine.begin() as transaction:
+        return chores.claim(transaction, name, now=START + timedelta(seconds=seconds), lease=LEASE, every=EVERY)
 
 
 async def finish(database: Database, seconds: float = 0) -> None:
-    async with database.write() as transaction:
-        await chores.finish(transaction, "prune", now=START + timedelta(seconds=seconds), every=EVERY, reason="done")
+    with database.engine.begin() as transaction:
+        chores.finish(transaction, "prune", now=START + timedelta(seconds=seconds), every=EVERY, reason="done")
 
 
 async def row(database: Database, name: str = "prune") -> dict[str, Any]:
-    async with database.read() as connection:
-        return dict((await connection.execute(select(table).where(table.c.name == name))).mappings().one())
+    with database.engine.connect() as connection:
+        return dict((connection.execute(select(table).where(table.c.name == name))).mappings().one())
 
 
 async def test_a_chore_nobody_ever_did_is_due(database: Database) -> None:
@@ -93,8 +93,8 @@ async def test_chores_do_not_wait_for_each_other(database: Database) -> None:
 async def test_a_touch_is_a_real_write(database: Database) -> None:
     """Each touch leaves its moment in the row, the first and every later one."""
     for seconds in (0, 5):
-        async with database.write() as transaction:
-            await chores.touch(transaction, "probe", START + timedelta(seconds=seconds))
+        with database.engine.begin() as transaction:
+            chores.touch(transaction, "probe", START + timedelta(seconds=seconds))
         assert (await row(database, "probe"))["finished_at"] == START + timedelta(seconds=seconds)
 
 
@@ -116,22 +116,22 @@ async def test_a_replica_whose_clock_is_a_little_behind_waits(database: Database
 
 async def queue_up(database: Database, **dues: timedelta) -> None:
     """Deliveries by request id that are due so much after START."""
-    async with database.write() as transaction:
+    with database.engine.begin() as transaction:
         for request_id, due in dues.items():
-            await inbox.put(transaction, [(delivery(request_id), START)])
-            await transaction.execute(
+            inbox.put(transaction, [(delivery(request_id), START)])
+            transaction.execute(
                 update(deliveries).where(deliveries.c.request_id == request_id).values(due_at=START + due)
             )
 
 
 async def owe(database: Database, **dues: tuple[str, timedelta]) -> None:
     """Messages by request id: why they wait, and how long after START they are due."""
-    async with database.write() as transaction:
+    with database.engine.begin() as transaction:
         for request_id, (reason, due) in dues.items():
             item = OwnerMessage("a1", "Айша", request_id, Topic.READY, Owner("o1", 42, "ru"))
             source = ClaimedDelivery(Claim(1, 1), 0, request_id, b"", START, START)
-            await outbox.put(transaction, [(item, source)], START)
-            await transaction.execute(
+            outbox.put(transaction, [(item, source)], START)
+            transaction.execute(
                 update(notifications)
                 .where(notifications.c.request_id == request_id)
                 .values(reason=reason, due_at=START + due)
@@ -139,20 +139,20 @@ async def owe(database: Database, **dues: tuple[str, timedelta]) -> None:
 
 
 async def pull_back(database: Database) -> int:
-    async with database.write() as transaction:
-        return await chores.pull_back(transaction, START)
+    with database.engine.begin() as transaction:
+        return chores.pull_back(transaction, START)
 
 
 async def dues(database: Database, queue: Table) -> dict[str, timedelta]:
-    async with database.read() as connection:
-        return {row.request_id: row.due_at - START for row in await connection.execute(select(queue))}
+    with database.engine.connect() as connection:
+        return {row.request_id: row.due_at - START for row in connection.execute(select(queue))}
 
 
 async def test_deliveries_of_a_clock_that_stepped_back_are_due_at_once(database: Database) -> None:
     """What waits longer than anything ever does was put off by a wrong clock; the longest lease stays (fault 15)."""
     await queue_up(database, due=-HOUR, leased=HOUR, lost=5 * HOUR, ended=5 * HOUR)
-    async with database.write() as transaction:
-        await transaction.execute(update(deliveries).where(deliveries.c.request_id == "ended").values(state="done"))
+    with database.engine.begin() as transaction:
+        transaction.execute(update(deliveries).where(deliveries.c.request_id == "ended").values(state="done"))
     assert await pull_back(database) == 1
     assert await dues(database, deliveries) == {
         "due": -HOUR,

@@ -44,8 +44,8 @@ class Move:
 
 
 async def rows(database: Database, table: Table) -> list[dict[str, Any]]:
-    async with database.read() as connection:
-        found = await connection.execute(select(table).order_by(*table.primary_key.columns))
+    with database.engine.connect() as connection:
+        found = connection.execute(select(table).order_by(*table.primary_key.columns))
         return [dict(row) for row in found.mappings()]
 
 
@@ -55,17 +55,17 @@ async def everything(database: Database) -> dict[str, list[dict[str, Any]]]:
 
 async def work(database: Database) -> None:
     """Deliveries pending and done, one with a body that is no text; a message owed; a slot taken."""
-    async with database.write() as transaction:
+    with database.engine.begin() as transaction:
         items = [delivery("r1"), delivery("r2", b"\xff\x00\x01"), delivery("r3")]
-        await inbox.put(transaction, [(item, START) for item in items])
-        await transaction.execute(
+        inbox.put(transaction, [(item, START) for item in items])
+        transaction.execute(
             update(deliveries)
             .where(deliveries.c.request_id == "r3")
             .values(state="done", reason="completed", finished_at=START + timedelta(microseconds=1))
         )
         owed = OwnerMessage("a1", "Айша 🐘", "r1", Topic.READY, Owner("o1", 42, "kk"))
-        await outbox.put(transaction, [(owed, SOURCE)], START)
-        await outbox.claim(transaction, now=START, lease_until=START, limit=1, rate=25)
+        outbox.put(transaction, [(owed, SOURCE)], START)
+        outbox.claim(transaction, now=START, lease_until=START, limit=1, rate=25)
 
 
 @pytest.fixture(params=["sqlite to postgresql", "postgresql to sqlite"])
@@ -100,8 +100,8 @@ async def test_the_old_database_has_nothing_left_to_do(move: Move) -> None:
 async def test_new_rows_get_new_ids(move: Move) -> None:
     """The counter of the new database goes on after the copied rows."""
     move.copy()
-    async with move.target.write() as transaction:
-        [receipt] = await inbox.put(transaction, [(delivery("r9"), START)])
+    with move.target.engine.begin() as transaction:
+        [receipt] = inbox.put(transaction, [(delivery("r9"), START)])
     assert receipt.new
     assert receipt.id > max(row["id"] for row in await rows(move.source, deliveries))
 
@@ -109,15 +109,15 @@ async def test_new_rows_get_new_ids(move: Move) -> None:
 async def test_a_repeat_is_still_a_repeat_after_the_move(move: Move) -> None:
     """Identity moves with the rows."""
     move.copy()
-    async with move.target.write() as transaction:
-        [receipt] = await inbox.put(transaction, [(delivery("r1"), START)])
+    with move.target.engine.begin() as transaction:
+        [receipt] = inbox.put(transaction, [(delivery("r1"), START)])
     assert not receipt.new
 
 
 async def test_a_target_in_use_is_refused(move: Move) -> None:
     """Two histories are never mixed; both stay as they were."""
-    async with move.target.write() as transaction:
-        await inbox.put(transaction, [(delivery("other"), START)])
+    with move.target.engine.begin() as transaction:
+        inbox.put(transaction, [(delivery("other"), START)])
     source, target = await everything(move.source), await everything(move.target)
     with pytest.raises(CopyFailed) as failed:
         move.copy()
@@ -127,8 +127,8 @@ async def test_a_target_in_use_is_refused(move: Move) -> None:
 
 async def test_a_target_that_a_server_only_tried_is_taken(move: Move) -> None:
     """Chores and slots of an idle server are no history."""
-    async with move.target.write() as transaction:
-        await transaction.execute(insert(metadata.tables["webhook_chores"]).values(name="probe", due_at=START))
+    with move.target.engine.begin() as transaction:
+        transaction.execute(insert(metadata.tables["webhook_chores"]).values(name="probe", due_at=START))
     before = await everything(move.source)
     move.copy()
     assert await everything(move.target) == before
@@ -193,9 +193,9 @@ async def test_a_new_database_that_breaks_off_in_its_commit(
 
 async def test_the_statements_for_the_operator_close_the_old_database(move: Move) -> None:
     """What is printed for psql and sqlite3 leaves what the copy itself would have left."""
-    async with move.source.write() as transaction:
+    with move.source.engine.begin() as transaction:
         for statement in closing_statements():
-            await transaction.execute(text(statement))
+            transaction.execute(text(statement))
     by_hand = await everything(move.source)
     assert {row["reason"] for row in by_hand["webhook_deliveries"]} == {"moved", "completed"}
     assert {row["state"] for row in by_hand["webhook_notifications"]} == {"ignored"}

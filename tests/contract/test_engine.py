@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import QueuePool, event, exc, select, text
 
 from app.db import chores, engine, inbox
-from app.db.engine import Database, Transaction, open_database
+from app.db.engine import Connection, Database, open_database
 from app.db.tables import chores as table
 from app.db.tables import deliveries
 from app.db.url import sqlite_file
@@ -45,34 +45,34 @@ async def opened_with(url: str, statement: str) -> AsyncIterator[Database]:
         dbapi.commit()
 
     async with opened(url) as database:
-        event.listen(database.engine.sync_engine, "connect", prepare)
+        event.listen(database.engine, "connect", prepare)
         yield database
 
 
 async def touch(database: Database, name: str = "a", trouble: Exception | None = None) -> None:
-    async with database.write() as transaction:
-        await chores.touch(transaction, name, START)
+    with database.engine.begin() as transaction:
+        chores.touch(transaction, name, START)
         if trouble is not None:
             raise trouble
 
 
 async def hang_up(admin: Database) -> None:
     """Let the server end every connection but this one."""
-    async with admin.write() as transaction:
-        await transaction.execute(text(f"{HANG_UP} AND pid <> pg_backend_pid()"))
+    with admin.engine.begin() as transaction:
+        transaction.execute(text(f"{HANG_UP} AND pid <> pg_backend_pid()"))
 
 
 async def names(database: Database) -> set[str]:
-    async with database.read() as connection:
-        return set((await connection.execute(select(table.c.name))).scalars())
+    with database.engine.connect() as connection:
+        return set((connection.execute(select(table.c.name))).scalars())
 
 
 def raw(url: str) -> "closing[sqlite3.Connection]":
     return closing(sqlite3.connect(str(sqlite_file(url)), isolation_level=None))
 
 
-async def lock_row(transaction: Transaction, name: str, moment: datetime = START) -> None:
-    await transaction.execute(table.update().where(table.c.name == name).values(finished_at=moment))
+async def lock_row(transaction: Connection, name: str, moment: datetime = START) -> None:
+    transaction.execute(table.update().where(table.c.name == name).values(finished_at=moment))
 
 
 # Transactions
@@ -96,8 +96,8 @@ async def test_a_cancelled_block_is_undone(database: Database) -> None:
     inside = asyncio.Event()
 
     async def write() -> None:
-        async with database.write() as transaction:
-            await chores.touch(transaction, "gone", START)
+        with database.engine.begin() as transaction:
+            chores.touch(transaction, "gone", START)
             inside.set()
             await asyncio.Event().wait()
 
@@ -112,8 +112,8 @@ async def test_a_cancelled_block_is_undone(database: Database) -> None:
 async def test_a_read_does_not_wait_for_a_writer(database: Database) -> None:
     """While somebody writes, others see what was committed before."""
     await touch(database, "before")
-    async with database.write() as transaction:
-        await chores.touch(transaction, "after", START)
+    with database.engine.begin() as transaction:
+        chores.touch(transaction, "after", START)
         assert await names(database) == {"before"}
 
 
@@ -128,10 +128,10 @@ async def test_writers_of_one_process_take_turns(sqlite_url: str, monkeypatch: p
 async def test_moments_come_back_in_utc(database: Database) -> None:
     """Whatever zone they went in with; SQLite keeps none."""
     astana = datetime(2026, 11, 22, 17, 0, 0, 123456, tzinfo=timezone(timedelta(hours=5)))
-    async with database.write() as transaction:
-        await chores.touch(transaction, "a", astana)
-    async with database.read() as connection:
-        moment = (await connection.execute(select(table.c.finished_at))).scalar_one()
+    with database.engine.begin() as transaction:
+        chores.touch(transaction, "a", astana)
+    with database.engine.connect() as connection:
+        moment = (connection.execute(select(table.c.finished_at))).scalar_one()
     assert (moment, moment.tzinfo) == (astana, UTC)
 
 
@@ -147,7 +147,7 @@ async def test_every_pooled_connection_of_sqlite_is_durable(sqlite_url: str) -> 
             found.append(
                 tuple(
                     [
-                        (await connection.exec_driver_sql(f"PRAGMA {name}")).scalar_one()
+                        (connection.exec_driver_sql(f"PRAGMA {name}")).scalar_one()
                         for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
                     ]
                 )
@@ -179,14 +179,13 @@ async def test_a_full_disk_is_unavailability(sqlite_url: str) -> None:
     with raw(sqlite_url) as other:
         pages = other.execute("PRAGMA page_count").fetchone()[0]
     async with opened_with(sqlite_url, f"PRAGMA max_page_count={pages + 2}") as database:
-        with pytest.raises(DatabaseUnavailable, match="full"):
-            async with database.write() as transaction:
-                await inbox.put(transaction, [(delivery("r1", b"x" * 100_000), START)])
-        async with database.read() as connection:
-            assert (await connection.execute(select(deliveries.c.id))).all() == []
-        async with database.write() as transaction:
-            await transaction.exec_driver_sql("PRAGMA max_page_count=1000000")
-            await inbox.put(transaction, [(delivery("r1", b"x" * 100_000), START)])
+        with pytest.raises(DatabaseUnavailable, match="full"), database.engine.begin() as transaction:
+            inbox.put(transaction, [(delivery("r1", b"x" * 100_000), START)])
+        with database.engine.connect() as connection:
+            assert (connection.execute(select(deliveries.c.id))).all() == []
+        with database.engine.begin() as transaction:
+            transaction.exec_driver_sql("PRAGMA max_page_count=1000000")
+            inbox.put(transaction, [(delivery("r1", b"x" * 100_000), START)])
 
 
 async def test_a_database_that_takes_no_writes_is_unavailability(sqlite_url: str) -> None:
@@ -206,8 +205,8 @@ async def test_a_path_that_cannot_be_opened_is_unavailability(sqlite_url: str) -
         with pytest.raises(DatabaseUnavailable, match="unable to open"):
             await touch(database)
         path.rmdir()
-        async with database.read() as connection:  # mended, it serves
-            await connection.execute(text("SELECT 1"))
+        with database.engine.connect() as connection:  # mended, it serves
+            connection.execute(text("SELECT 1"))
 
 
 async def test_a_page_that_turns_bad_is_unavailability(sqlite_url: str) -> None:
@@ -248,10 +247,10 @@ async def test_a_real_deadlock_is_a_conflict(postgres_url: str) -> None:
         barrier = asyncio.Barrier(2)
 
         async def cross(first: str, second: str) -> None:
-            async with database.write() as transaction:
-                await lock_row(transaction, first)
+            with database.engine.begin() as transaction:
+                lock_row(transaction, first)
                 await barrier.wait()
-                await lock_row(transaction, second)
+                lock_row(transaction, second)
 
         results = await asyncio.gather(cross("a", "b"), cross("b", "a"), return_exceptions=True)
     assert [type(result) for result in results if result is not None] == [DatabaseConflict]
@@ -263,12 +262,12 @@ async def test_a_failed_serialization_is_a_conflict(postgres_url: str) -> None:
         await touch(database)
 
         async def overtaken() -> None:
-            async with database.write() as slow:
-                await slow.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
-                await slow.execute(select(table))
-                async with database.write() as quick:
-                    await lock_row(quick, "a")
-                await lock_row(slow, "a")
+            with database.engine.begin() as slow:
+                slow.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+                slow.execute(select(table))
+                with database.engine.begin() as quick:
+                    lock_row(quick, "a")
+                lock_row(slow, "a")
 
         with pytest.raises(DatabaseConflict):
             await overtaken()
@@ -280,9 +279,8 @@ async def test_a_statement_that_takes_too_long_is_unavailability(
     """A hung query ends below the time in which a delivery must be answered; the connection serves on (fault 9)."""
     monkeypatch.setattr(engine, "STATEMENT_TIMEOUT", 50)
     async with opened(postgres_url) as database:
-        with pytest.raises(DatabaseUnavailable, match="timeout"):
-            async with database.read() as connection:
-                await connection.execute(text("SELECT pg_sleep(5)"))
+        with pytest.raises(DatabaseUnavailable, match="timeout"), database.engine.connect() as connection:
+            connection.execute(text("SELECT pg_sleep(5)"))
         await touch(database)
 
 
@@ -291,8 +289,8 @@ async def test_a_lock_held_too_long_is_unavailability(postgres_url: str, monkeyp
     monkeypatch.setattr(engine, "STATEMENT_TIMEOUT", 50)
     async with opened(postgres_url) as database:
         await touch(database)
-        async with database.write() as holder:
-            await lock_row(holder, "a")
+        with database.engine.begin() as holder:
+            lock_row(holder, "a")
             with pytest.raises(DatabaseUnavailable):
                 await touch(database)
 
@@ -311,10 +309,10 @@ async def test_a_connection_that_dies_at_work_is_unavailability(postgres_url: st
     async with opened(postgres_url) as database, opened(postgres_url) as admin:
 
         async def work() -> None:
-            async with database.write() as transaction:
-                await chores.touch(transaction, "lost", START)
+            with database.engine.begin() as transaction:
+                chores.touch(transaction, "lost", START)
                 await hang_up(admin)
-                await chores.touch(transaction, "lost too", START)
+                chores.touch(transaction, "lost too", START)
 
         with pytest.raises(DatabaseUnavailable):
             await work()
@@ -344,8 +342,8 @@ async def test_an_exhausted_pool_is_unavailability(database_url: str, monkeypatc
     monkeypatch.setattr(engine, "POOL_SIZE", 1)
     monkeypatch.setattr(engine, "POOL_TIMEOUT", 0.05)
     async with opened(database_url) as database:
-        async with database.read() as connection:
-            await connection.execute(text("SELECT 1"))
+        with database.engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
             with pytest.raises(DatabaseUnavailable):
                 await names(database)
         assert await names(database) == set()
@@ -354,17 +352,15 @@ async def test_an_exhausted_pool_is_unavailability(database_url: str, monkeypatc
 async def test_a_bug_stays_a_bug(database: Database) -> None:
     """A broken rule of ours is not dressed up as unavailability."""
     await touch(database)
-    with pytest.raises(exc.IntegrityError):
-        async with database.write() as transaction:
-            await transaction.execute(table.insert().values(name="a", due_at=START))
+    with pytest.raises(exc.IntegrityError), database.engine.begin() as transaction:
+        transaction.execute(table.insert().values(name="a", due_at=START))
 
 
 async def test_no_error_tells_what_owners_typed(database: Database) -> None:
     """Neither the error nor its cause shows a parameter (I7)."""
     await touch(database, SECRET)
-    with pytest.raises(exc.IntegrityError) as caught:
-        async with database.write() as transaction:
-            await transaction.execute(table.insert().values(name=SECRET, due_at=START, reason=SECRET))
+    with pytest.raises(exc.IntegrityError) as caught, database.engine.begin() as transaction:
+        transaction.execute(table.insert().values(name=SECRET, due_at=START, reason=SECRET))
     said = str(caught.value) if database.is_sqlite else str(caught.value).partition("DETAIL")[0]
     assert SECRET not in said
 
@@ -397,12 +393,12 @@ async def test_after_a_mute_connection_none_of_its_age_is_used(
         async with AsyncExitStack() as stack:
             for _ in range(3):
                 connection = await stack.enter_async_context(database.read())
-                await connection.execute(text("SELECT 1"))
+                connection.execute(text("SELECT 1"))
         assert idle_connections(database) == 3
         monkeypatch.setattr(engine, "PATIENCE", 0.2)
         with pytest.raises(DatabaseUnavailable, match="no answer within"):
             async with database.read() if reading else database.write() as connection:
-                await connection.execute(text("SELECT pg_sleep(3)"))
+                connection.execute(text("SELECT pg_sleep(3)"))
         assert idle_connections(database) == 0
         monkeypatch.undo()
         await touch(database)

@@ -19,26 +19,26 @@ LEASE = timedelta(seconds=60)
 
 
 async def put(database: Database, *request_ids: str) -> list[Receipt]:
-    async with database.write() as transaction:
-        return await inbox.put(transaction, [(delivery(request_id), START) for request_id in request_ids])
+    with database.engine.begin() as transaction:
+        return inbox.put(transaction, [(delivery(request_id), START) for request_id in request_ids])
 
 
 async def claim(database: Database, seconds: float = 0, limit: int = 10) -> list[ClaimedDelivery]:
     now = START + timedelta(seconds=seconds)
-    async with database.write() as transaction:
-        return await inbox.claim(transaction, now=now, lease_until=now + LEASE, limit=limit)
+    with database.engine.begin() as transaction:
+        return inbox.claim(transaction, now=now, lease_until=now + LEASE, limit=limit)
 
 
 async def finish(database: Database, *finished: Finished) -> None:
-    async with database.write() as transaction:
-        await inbox.finish(transaction, finished, START)
+    with database.engine.begin() as transaction:
+        inbox.finish(transaction, finished, START)
 
 
 async def test_a_stored_body_is_kept_byte_for_byte(database: Database) -> None:
     """Whatever the bytes are (NUL, bad UTF-8, lone surrogates), they come back as they arrived."""
     body = b'\x00\xff\xfe {"a": "\\ud800"}' + bytes(range(256))
-    async with database.write() as transaction:
-        await inbox.put(transaction, [(delivery("r1", body), START)])
+    with database.engine.begin() as transaction:
+        inbox.put(transaction, [(delivery("r1", body), START)])
     [claimed] = await claim(database)
     assert (claimed.request_id, claimed.body, claimed.received_at) == ("r1", body, START)
 
@@ -59,8 +59,8 @@ async def test_copies_in_one_group_are_one_row(database: Database) -> None:
 
 async def test_another_body_is_another_delivery(database: Database) -> None:
     """One request id with two bodies makes two rows."""
-    async with database.write() as transaction:
-        receipts = await inbox.put(transaction, [(delivery("r1", b"a"), START), (delivery("r1", b"b"), START)])
+    with database.engine.begin() as transaction:
+        receipts = inbox.put(transaction, [(delivery("r1", b"a"), START), (delivery("r1", b"b"), START)])
     assert all(receipt.new for receipt in receipts)
 
 
@@ -120,6 +120,6 @@ async def test_waiting_is_no_failure(database: Database) -> None:
 async def test_the_oldest_come_first(database: Database) -> None:
     """A claim takes what has been due longest."""
     for number in range(5):
-        async with database.write() as transaction:
-            await inbox.put(transaction, [(delivery(f"r{number}"), START - timedelta(seconds=number))])
+        with database.engine.begin() as transaction:
+            inbox.put(transaction, [(delivery(f"r{number}"), START - timedelta(seconds=number))])
     assert [item.request_id for item in await claim(database, limit=2)] == ["r3", "r4"]

@@ -27,10 +27,10 @@ NOTE = "redrive by aisha at noon"
 
 async def store(database: Database, *states: str) -> list[int]:
     """Deliveries r0, r1, … in these states, failed twice and due tomorrow; return their ids."""
-    async with database.write() as transaction:
-        receipts = await inbox.put(transaction, [(delivery(f"r{number}"), START) for number in range(len(states))])
+    with database.engine.begin() as transaction:
+        receipts = inbox.put(transaction, [(delivery(f"r{number}"), START) for number in range(len(states))])
         for receipt, state in zip(receipts, states, strict=True):
-            await transaction.execute(
+            transaction.execute(
                 update(deliveries)
                 .where(deliveries.c.id == receipt.id)
                 .values(
@@ -46,7 +46,7 @@ async def store(database: Database, *states: str) -> list[int]:
 
 
 async def owe(database: Database, *states: str) -> list[int]:
-    async with database.write() as transaction:
+    with database.engine.begin() as transaction:
         items = [
             (
                 OwnerMessage("a1", "Айша", f"r{number}", Topic.READY, Owner("o1", 100 + number, "ru")),
@@ -54,45 +54,45 @@ async def owe(database: Database, *states: str) -> list[int]:
             )
             for number in range(len(states))
         ]
-        await outbox.put(transaction, items, START)
+        outbox.put(transaction, items, START)
         found = select(notifications.c.id).order_by(notifications.c.id)
-        ids = list((await transaction.execute(found)).scalars())
+        ids = list((transaction.execute(found)).scalars())
         for row_id, state in zip(ids, states, strict=True):
-            await transaction.execute(update(notifications).where(notifications.c.id == row_id).values(state=state))
+            transaction.execute(update(notifications).where(notifications.c.id == row_id).values(state=state))
     return ids
 
 
 async def redrive(database: Database, ids: list[int], queue: Queue = Queue.DELIVERIES) -> list[int]:
-    async with database.write() as transaction:
-        return await operator_queries.redrive(transaction, queue, ids, note=NOTE, now=NOW)
+    with database.engine.begin() as transaction:
+        return operator_queries.redrive(transaction, queue, ids, note=NOTE, now=NOW)
 
 
 async def ignore(database: Database, ids: list[int], queue: Queue = Queue.DELIVERIES) -> list[int]:
-    async with database.write() as transaction:
-        return await operator_queries.ignore(transaction, queue, ids, note="ignore by aisha", now=NOW)
+    with database.engine.begin() as transaction:
+        return operator_queries.ignore(transaction, queue, ids, note="ignore by aisha", now=NOW)
 
 
 async def claim(database: Database, after: timedelta = timedelta()) -> list[ClaimedDelivery]:
     now = NOW + after
-    async with database.write() as transaction:
-        return await inbox.claim(transaction, now=now, lease_until=now + LEASE, limit=10)
+    with database.engine.begin() as transaction:
+        return inbox.claim(transaction, now=now, lease_until=now + LEASE, limit=10)
 
 
 async def claim_messages(database: Database, after: timedelta = timedelta()) -> list[ClaimedNotification]:
     now = NOW + after
-    async with database.write() as transaction:
-        return await outbox.claim(transaction, now=now, lease_until=now + LEASE, limit=10, rate=0)
+    with database.engine.begin() as transaction:
+        return outbox.claim(transaction, now=now, lease_until=now + LEASE, limit=10, rate=0)
 
 
 async def one(database: Database, row_id: int, queue: Queue = Queue.DELIVERIES) -> dict[str, Any]:
-    [row] = await operator_queries.find(database, queue, str(row_id))
+    [row] = await database.read(operator_queries.find, queue, str(row_id))
     return row
 
 
 async def test_the_newest_are_listed_first_and_without_bodies(database: Database) -> None:
     """A list is for the eye: no body, no headers, no traceback."""
     await store(database, "done", "dead", "pending")
-    listed = await operator_queries.recent(database, Queue.DELIVERIES, state=None, limit=2)
+    listed = await database.read(operator_queries.recent, Queue.DELIVERIES, state=None, limit=2)
     assert [row["request_id"] for row in listed] == ["r2", "r1"]
     assert not {"body", "headers", "detail"} & set(listed[0])
 
@@ -102,7 +102,7 @@ async def test_a_list_can_be_of_one_state(database: Database) -> None:
     await store(database, "done", "dead", "pending")
     await owe(database, "sent", "dead")
     for queue in Queue:
-        listed = await operator_queries.recent(database, queue, state="dead", limit=10)
+        listed = await database.read(operator_queries.recent, queue, state="dead", limit=10)
         assert [row["request_id"] for row in listed] == ["r1"]
 
 
@@ -110,7 +110,7 @@ async def test_a_list_can_be_of_one_state(database: Database) -> None:
 async def test_a_delivery_is_found_by_any_of_its_names(database: Database, spelling: str) -> None:
     """Our id, the header's request id and the body's lead to the same row, whole."""
     [row_id] = await store(database, "dead")
-    [row] = await operator_queries.find(database, Queue.DELIVERIES, spelling.format(id=row_id))
+    [row] = await database.read(operator_queries.find, Queue.DELIVERIES, spelling.format(id=row_id))
     assert (row["id"], row["body"]) == (row_id, ok_body("r0"))
 
 
@@ -118,7 +118,7 @@ async def test_a_delivery_is_found_by_any_of_its_names(database: Database, spell
 async def test_a_key_that_names_nothing_finds_nothing(database: Database, key: str) -> None:
     """Whatever an operator pastes is compared, not interpreted."""
     await store(database, "dead")
-    assert await operator_queries.find(database, Queue.DELIVERIES, key) == []
+    assert await database.read(operator_queries.find, Queue.DELIVERIES, key) == []
 
 
 @pytest.mark.parametrize("state", ["pending", "dead", "ignored"])
@@ -176,9 +176,8 @@ async def test_a_redrive_takes_the_row_from_whoever_works_on_it(database: Databa
     await redrive(database, [row_id])
     [held] = await claim(database)
     await redrive(database, [row_id])
-    with pytest.raises(ClaimLost):
-        async with database.write() as transaction:
-            await inbox.finish(transaction, [Finished(held, Done("late"), None)], NOW)
+    with pytest.raises(ClaimLost), database.engine.begin() as transaction:
+        inbox.finish(transaction, [Finished(held, Done("late"), None)], NOW)
     assert len(await claim(database)) == 1
 
 
@@ -188,16 +187,15 @@ async def test_an_ignored_row_stays_ignored_under_a_late_worker(database: Databa
     await redrive(database, [row_id])
     [held] = await claim(database)
     await ignore(database, [row_id])
-    with pytest.raises(ClaimLost):
-        async with database.write() as transaction:
-            await inbox.finish(transaction, [Finished(held, Done("late"), None)], NOW)
+    with pytest.raises(ClaimLost), database.engine.begin() as transaction:
+        inbox.finish(transaction, [Finished(held, Done("late"), None)], NOW)
     assert (await one(database, row_id))["state"] == "ignored"
 
 
 async def set_columns(database: Database, queue: Queue, row_id: int, **columns: Any) -> None:
     table = {Queue.DELIVERIES: deliveries, Queue.NOTIFICATIONS: notifications}[queue]
-    async with database.write() as transaction:
-        await transaction.execute(update(table).where(table.c.id == row_id).values(**columns))
+    with database.engine.begin() as transaction:
+        transaction.execute(update(table).where(table.c.id == row_id).values(**columns))
 
 
 @pytest.mark.parametrize("closed", [False, True])
@@ -242,8 +240,8 @@ async def test_a_message_that_retention_emptied_is_not_redriven(database: Databa
     """What it was about is forgotten; ignoring it changes nothing about that."""
     [row_id] = await owe(database, state)
     await set_columns(database, Queue.NOTIFICATIONS, row_id, finished_at=START)
-    async with database.write() as transaction:
-        assert await retention.prune(transaction, NOW, 10) == 1
+    with database.engine.begin() as transaction:
+        assert retention.prune(transaction, NOW, 10) == 1
     await ignore(database, [row_id], Queue.NOTIFICATIONS)
     assert await redrive(database, [row_id], Queue.NOTIFICATIONS) == []
 

@@ -41,32 +41,32 @@ async def put(database: Database, *items: OwnerMessage, seconds: float = 0) -> N
     source = ClaimedDelivery(
         Claim(7, 1), 0, "r1", b"", START - timedelta(milliseconds=250), START - timedelta(milliseconds=125)
     )
-    async with database.write() as transaction:
-        await outbox.put(transaction, [(item, source) for item in items], START + timedelta(seconds=seconds))
+    with database.engine.begin() as transaction:
+        outbox.put(transaction, [(item, source) for item in items], START + timedelta(seconds=seconds))
 
 
 async def claim(
     database: Database, seconds: float = 0, limit: int = 10, rate: float = RATE
 ) -> list[ClaimedNotification]:
     now = START + timedelta(seconds=seconds)
-    async with database.write() as transaction:
-        return await outbox.claim(transaction, now=now, lease_until=now + LEASE, limit=limit, rate=rate)
+    with database.engine.begin() as transaction:
+        return outbox.claim(transaction, now=now, lease_until=now + LEASE, limit=limit, rate=rate)
 
 
 async def finish(
     database: Database, *claimed: ClaimedNotification, verdict: Verdict, message_id: int | None = None
 ) -> None:
-    async with database.write() as transaction:
+    with database.engine.begin() as transaction:
         told = [
             Told(item, verdict, NotificationState.SENT, message_id, item.uncertain, START + timedelta(seconds=1))
             for item in claimed
         ]
-        await outbox.finish(transaction, told)
+        outbox.finish(transaction, told)
 
 
 async def rows(database: Database) -> list[dict[str, Any]]:
-    async with database.read() as connection:
-        return [dict(row) for row in (await connection.execute(select(notifications).order_by("id"))).mappings()]
+    with database.engine.connect() as connection:
+        return [dict(row) for row in (connection.execute(select(notifications).order_by("id"))).mappings()]
 
 
 async def test_a_message_is_owed_once_for_ever(database: Database) -> None:
@@ -141,8 +141,8 @@ async def test_what_lies_beyond_the_horizon_keeps_its_place(database: Database) 
 async def test_what_a_newer_version_put_in_is_left_to_it(database: Database, column: str) -> None:
     """Two versions may share the outbox for a while: an unknown word stops nothing that is known."""
     await put(database, owed("r1"), owed("r2", 43))
-    async with database.write() as transaction:
-        await transaction.execute(
+    with database.engine.begin() as transaction:
+        transaction.execute(
             update(notifications).where(notifications.c.request_id == "r1").values({column: "of tomorrow"})
         )
     assert [item.notification.request_id for item in await claim(database)] == ["r2"]
@@ -189,8 +189,8 @@ async def test_a_message_over_which_processes_die_again_and_again_is_set_aside(d
 async def test_what_an_operator_risks_again_is_sent_again(database: Database) -> None:
     """A redriven message of two unknown outcomes is claimed, also after a try that delivered nothing."""
     await put(database, owed())
-    async with database.write() as transaction:
-        await transaction.execute(update(notifications).values(uncertain=2, reason="redriven"))
+    with database.engine.begin() as transaction:
+        transaction.execute(update(notifications).values(uncertain=2, reason="redriven"))
     [claimed] = await claim(database)
     assert (claimed.uncertain, claimed.is_buried) == (2, False)
     await finish(database, claimed, verdict=Retry(START + timedelta(seconds=5), "telegram_down"))
@@ -220,10 +220,10 @@ async def test_a_redriven_failure_is_overtaken(database: Database, success: str)
     """An operator who makes an old failure due cannot have it told after the success, told or not (fault 26)."""
     failure = await put_failure_and_success(database)
     await finish(database, failure, verdict=Bury("rejected"))
-    async with database.write() as transaction:
+    with database.engine.begin() as transaction:
         is_ready = notifications.c.kind == Topic.READY
-        await transaction.execute(update(notifications).where(is_ready).values(state=success))
-        await transaction.execute(update(notifications).where(~is_ready).values(state="pending", reason="redriven"))
+        transaction.execute(update(notifications).where(is_ready).values(state=success))
+        transaction.execute(update(notifications).where(~is_ready).values(state="pending", reason="redriven"))
     assert Topic.FAILED not in [item.notification.topic for item in await claim(database, seconds=100)]
     assert [(row["state"], row["reason"]) for row in await rows(database) if row["kind"] == "failed"] == [
         ("ignored", "overtaken")
@@ -278,8 +278,8 @@ async def test_a_buried_message_is_not_due(database: Database) -> None:
 async def test_a_resting_bot_claims_nothing(database: Database) -> None:
     """While the whole bot is paused rows stay as they are, so that their order is kept."""
     await put(database, owed())
-    async with database.write() as transaction:
-        await pacing.pause(transaction, None, START + timedelta(seconds=30))
+    with database.engine.begin() as transaction:
+        pacing.pause(transaction, None, START + timedelta(seconds=30))
     assert await claim(database) == []
     [row] = await rows(database)
     assert (row["attempt"], row["reason"]) == (0, None)

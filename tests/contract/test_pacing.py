@@ -20,8 +20,8 @@ Slots = dict[int, float]
 
 async def take(database: Database, chats: Sequence[int], seconds: float = 0, rate: float = 10) -> tuple[Slots, Slots]:
     """Take slots; moments are seconds after START."""
-    async with database.write() as transaction:
-        granted, put_back = await pacing.take_slots(
+    with database.engine.begin() as transaction:
+        granted, put_back = pacing.take_slots(
             transaction, chats, now=START + timedelta(seconds=seconds), horizon=HORIZON, rate=rate
         )
     return (
@@ -31,8 +31,8 @@ async def take(database: Database, chats: Sequence[int], seconds: float = 0, rat
 
 
 async def pause(database: Database, chat: int | None, seconds: float, *, asked: bool = False) -> None:
-    async with database.write() as transaction:
-        await pacing.pause(transaction, chat, START + timedelta(seconds=seconds), asked=asked)
+    with database.engine.begin() as transaction:
+        pacing.pause(transaction, chat, START + timedelta(seconds=seconds), asked=asked)
 
 
 async def test_slots_are_evenly_spaced(database: Database) -> None:
@@ -119,8 +119,8 @@ async def test_a_rest_holds_on_a_replica_whose_clock_is_behind(database: Databas
 
 
 async def free(database: Database, rate: float) -> int:
-    async with database.write() as transaction:
-        return await pacing.free_slots(transaction, now=START, horizon=timedelta(seconds=2), rate=rate)
+    with database.engine.begin() as transaction:
+        return pacing.free_slots(transaction, now=START, horizon=timedelta(seconds=2), rate=rate)
 
 
 async def test_free_slots_are_those_within_the_horizon(database: Database) -> None:
@@ -144,8 +144,8 @@ async def test_without_a_rate_slots_do_not_run_out(database: Database) -> None:
 async def test_without_a_rate_nothing_is_spaced_or_stored(database: Database) -> None:
     """Rate 0 is unpaced, for a Bot API of one's own."""
     assert await take(database, [1, 1, 2], rate=0) == ({0: 0, 1: 0, 2: 0}, {})
-    async with database.read() as connection:
-        assert (await connection.execute(select(func.count()).select_from(slots))).scalar_one() == 0
+    with database.engine.connect() as connection:
+        assert (connection.execute(select(func.count()).select_from(slots))).scalar_one() == 0
 
 
 async def test_a_pause_holds_without_a_rate_as_well(database: Database) -> None:
@@ -178,7 +178,7 @@ async def test_two_replicas_share_one_budget(database: Database, replica: Databa
 async def test_the_very_first_slots_are_shared_too(database: Database, replica: Database) -> None:
     """Two replicas that start on an empty table take turns as well."""
     for side in (database, replica):  # both are connected, so that both take at the same moment
-        async with side.read() as connection:
-            await connection.execute(select(slots))
+        with side.engine.connect() as connection:
+            connection.execute(select(slots))
     results = await asyncio.gather(take(database, [1]), take(replica, [2]))
     assert sorted(granted[0] for granted, _ in results) == [0, 0.1]

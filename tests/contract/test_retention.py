@@ -27,11 +27,11 @@ WITHIN = 30  # s on a busy machine
 
 async def store(database: Database, **states: str) -> None:
     """Deliveries by request id, ended (or stored) long ago in these states."""
-    async with database.write() as transaction:
+    with database.engine.begin() as transaction:
         for request_id, state in states.items():
-            await inbox.put(transaction, [(delivery(request_id, None, LONG_AGO), LONG_AGO)])
+            inbox.put(transaction, [(delivery(request_id, None, LONG_AGO), LONG_AGO)])
             ended = None if state == "pending" else LONG_AGO
-            await transaction.execute(
+            transaction.execute(
                 update(deliveries)
                 .where(deliveries.c.request_id == request_id)
                 .values(state=state, finished_at=ended, headers='{"x": "y"}', detail="a note")
@@ -39,13 +39,13 @@ async def store(database: Database, **states: str) -> None:
 
 
 async def owe(database: Database, **states: str) -> None:
-    async with database.write() as transaction:
+    with database.engine.begin() as transaction:
         for request_id, state in states.items():
             item = OwnerMessage("a1", "Айша", request_id, Topic.READY, Owner("o1", 42, "ru"))
             source = ClaimedDelivery(Claim(1, 1), 0, request_id, b"", LONG_AGO, LONG_AGO)
-            await outbox.put(transaction, [(item, source)], LONG_AGO)
+            outbox.put(transaction, [(item, source)], LONG_AGO)
             ended = None if state == "pending" else LONG_AGO
-            await transaction.execute(
+            transaction.execute(
                 update(notifications)
                 .where(notifications.c.request_id == request_id)
                 .values(state=state, finished_at=ended)
@@ -53,13 +53,13 @@ async def owe(database: Database, **states: str) -> None:
 
 
 async def prune(database: Database, limit: int = 100) -> int:
-    async with database.write() as transaction:
-        return await retention.prune(transaction, BEFORE, limit)
+    with database.engine.begin() as transaction:
+        return retention.prune(transaction, BEFORE, limit)
 
 
 async def rows(database: Database, table: Table) -> Sequence[Any]:
-    async with database.read() as connection:
-        return (await connection.execute(select(table).order_by(table.c.id))).all()
+    with database.engine.connect() as connection:
+        return (connection.execute(select(table).order_by(table.c.id))).all()
 
 
 async def test_what_is_done_is_emptied(database: Database) -> None:
@@ -77,9 +77,9 @@ async def test_a_late_repeat_of_what_was_forgotten_is_a_repeat(database: Databas
     """The identity outlives the body: fal's repeat a year later is counted and changes nothing."""
     await store(database, r1="done")
     await prune(database)
-    async with database.write() as transaction:
-        [receipt] = await inbox.put(transaction, [(delivery("r1", None, LATER), LATER)])
-        assert await inbox.claim(transaction, now=LATER, lease_until=LATER, limit=9) == []
+    with database.engine.begin() as transaction:
+        [receipt] = inbox.put(transaction, [(delivery("r1", None, LATER), LATER)])
+        assert inbox.claim(transaction, now=LATER, lease_until=LATER, limit=9) == []
     [row] = await rows(database, deliveries)
     assert (receipt.new, row.state, row.repeats, row.body) == (False, "done", 1, None)
 
@@ -94,8 +94,8 @@ async def test_the_dead_and_the_pending_keep_their_bodies(database: Database) ->
 async def test_what_ended_lately_is_kept(database: Database) -> None:
     """The time counts from the end, not from the arrival."""
     await store(database, r1="done")
-    async with database.write() as transaction:
-        await transaction.execute(update(deliveries).values(finished_at=BEFORE))
+    with database.engine.begin() as transaction:
+        transaction.execute(update(deliveries).values(finished_at=BEFORE))
     assert await prune(database) == 0
 
 
@@ -116,21 +116,21 @@ async def test_a_forgotten_message_is_not_owed_again(database: Database) -> None
     """One message per (avatar, request id, kind) for ever, whatever was forgotten of it."""
     await owe(database, r1="sent")
     await prune(database)
-    async with database.write() as transaction:
+    with database.engine.begin() as transaction:
         item = OwnerMessage("a1", "Айша", "r1", Topic.READY, Owner("o1", 42, "ru"))
         source = ClaimedDelivery(Claim(1, 1), 0, "r1", b"", START, START)
-        await outbox.put(transaction, [(item, source)], START)
+        outbox.put(transaction, [(item, source)], START)
     assert [row.state for row in await rows(database, notifications)] == ["sent"]
 
 
 async def test_old_buckets_go_and_pauses_in_force_stay(database: Database) -> None:
     """A chat that was told something long ago needs no row; one that must rest does."""
-    async with database.write() as transaction:
-        await transaction.execute(insert(slots).values(bucket="chat:1", next_at=LONG_AGO))
-        await pacing.pause(transaction, 2, START + timedelta(seconds=30))
+    with database.engine.begin() as transaction:
+        transaction.execute(insert(slots).values(bucket="chat:1", next_at=LONG_AGO))
+        pacing.pause(transaction, 2, START + timedelta(seconds=30))
     await prune(database)
-    async with database.read() as connection:
-        assert list((await connection.execute(select(slots.c.bucket))).scalars()) == ["chat:2"]
+    with database.engine.connect() as connection:
+        assert list((connection.execute(select(slots.c.bucket))).scalars()) == ["chat:2"]
 
 
 @pytest.mark.parametrize("queue", ["deliveries", "notifications"])
@@ -140,8 +140,8 @@ async def test_what_is_redriven_at_that_moment_is_not_emptied(postgres_url: str,
     table = {"deliveries": deliveries, "notifications": notifications}[queue]
     try:
         await (store if queue == "deliveries" else owe)(mine, r1="ignored")
-        async with theirs.write() as operator:
-            await operator.execute(update(table).values(state="pending", finished_at=None))
+        with theirs.engine.begin() as operator:
+            operator.execute(update(table).values(state="pending", finished_at=None))
             pruning = asyncio.create_task(prune(mine))
             async with asyncio.timeout(WITHIN):
                 while not await waits_for_a_lock(postgres_url):  # noqa: ASYNC110  PostgreSQL tells nobody

@@ -60,9 +60,9 @@ async def test_words_are_written_as_the_row_spells_them(spelled: Database, spell
     word = SPELLINGS[spelling][1]
     bot, tables = Bot(spelled), await find_bot_tables(spelled)
     avatar_id = await bot.train("r1", status=word("training"), trainer=word("style"))
-    async with spelled.write() as transaction:
-        [training] = (await tables.lock(transaction, ["r1"])).trainings["r1"]
-        await tables.change(transaction, [(training, SUCCESS, '{"status": "OK"}')])
+    with spelled.engine.begin() as transaction:
+        [training] = (tables.lock(transaction, ["r1"])).trainings["r1"]
+        tables.change(transaction, [(training, SUCCESS, '{"status": "OK"}')])
     assert (training.status, training.trainer) == (TrainingStatus.TRAINING, Trainer.STYLE)
     row = await bot.avatar(avatar_id)
     assert row["word"] == word("completed")
@@ -72,9 +72,9 @@ async def test_words_are_written_as_the_row_spells_them(spelled: Database, spell
 async def test_a_success_fills_the_row(database: Database, bot_tables: BotTables, bot: Bot) -> None:
     """LoRA, config, progress and time are set, an earlier error is taken back."""
     avatar_id = await bot.train("r1", status="error")
-    async with database.write() as transaction:
-        [training] = (await bot_tables.lock(transaction, ["r1"])).trainings["r1"]
-        await bot_tables.change(transaction, [(training, SUCCESS, "{}")])
+    with database.engine.begin() as transaction:
+        [training] = (bot_tables.lock(transaction, ["r1"])).trainings["r1"]
+        bot_tables.change(transaction, [(training, SUCCESS, "{}")])
     row = await bot.avatar(avatar_id)
     assert (row["word"], row["diffusers_lora_file_url"], row["config_file_url"]) == ("completed", LORA, CONFIG)
     assert (row["finetune_id"], row["training_progress"], row["training_error"]) == (None, 100, None)
@@ -84,11 +84,11 @@ async def test_a_success_fills_the_row(database: Database, bot_tables: BotTables
 async def test_a_failure_leaves_artifacts_alone(database: Database, bot_tables: BotTables, bot: Bot) -> None:
     """A failed training does not take away what an earlier one made."""
     avatar_id = await bot.train("r1")
-    async with database.write() as transaction:
-        [training] = (await bot_tables.lock(transaction, ["r1"])).trainings["r1"]
-        await bot_tables.change(transaction, [(training, SUCCESS, "{}")])
-        [completed] = (await bot_tables.lock(transaction, ["r1"])).trainings["r1"]
-        await bot_tables.change(transaction, [(completed, FAILURE, "{}")])
+    with database.engine.begin() as transaction:
+        [training] = (bot_tables.lock(transaction, ["r1"])).trainings["r1"]
+        bot_tables.change(transaction, [(training, SUCCESS, "{}")])
+        [completed] = (bot_tables.lock(transaction, ["r1"])).trainings["r1"]
+        bot_tables.change(transaction, [(completed, FAILURE, "{}")])
     row = await bot.avatar(avatar_id)
     assert (row["word"], row["training_error"], row["diffusers_lora_file_url"]) == ("error", "face not found", LORA)
 
@@ -96,12 +96,11 @@ async def test_a_failure_leaves_artifacts_alone(database: Database, bot_tables: 
 async def test_a_plan_made_for_another_status_is_lost(database: Database, bot_tables: BotTables, bot: Bot) -> None:
     """Compare-and-set: what changed since the plan was made is not overwritten, and the commit is undone."""
     avatar_id = await bot.train("r1")
-    async with database.write() as transaction:
-        [training] = (await bot_tables.lock(transaction, ["r1"])).trainings["r1"]
-        await bot_tables.change(transaction, [(training, SUCCESS, "{}")])
-    with pytest.raises(ClaimLost):
-        async with database.write() as transaction:
-            await bot_tables.change(transaction, [(training, FAILURE, "{}")])
+    with database.engine.begin() as transaction:
+        [training] = (bot_tables.lock(transaction, ["r1"])).trainings["r1"]
+        bot_tables.change(transaction, [(training, SUCCESS, "{}")])
+    with pytest.raises(ClaimLost), database.engine.begin() as transaction:
+        bot_tables.change(transaction, [(training, FAILURE, "{}")])
     assert (await bot.avatar(avatar_id))["word"] == "completed"
 
 
@@ -122,20 +121,20 @@ async def test_a_chat_id_is_a_number_of_52_bits_or_nothing(
 ) -> None:
     """users.telegram_id is text; what is no chat id is not guessed at."""
     await bot.train("r1", telegram_id=raw)
-    async with database.write() as transaction:
-        [training] = (await bot_tables.lock(transaction, ["r1"])).trainings["r1"]
+    with database.engine.begin() as transaction:
+        [training] = (bot_tables.lock(transaction, ["r1"])).trainings["r1"]
     assert training.owner.chat_id == chat_id
 
 
 async def test_blocked_is_kept_true_to_reality(database: Database, bot_tables: BotTables, bot: Bot) -> None:
     """is_blocked goes both ways, and only for the owners named."""
     one, two = await bot.train("r1"), await bot.train("r2")
-    async with database.write() as transaction:
-        [training] = (await bot_tables.lock(transaction, ["r1"])).trainings["r1"]
-        await bot_tables.set_blocked(transaction, [training.owner.id], blocked=True)
+    with database.engine.begin() as transaction:
+        [training] = (bot_tables.lock(transaction, ["r1"])).trainings["r1"]
+        bot_tables.set_blocked(transaction, [training.owner.id], blocked=True)
     assert ((await bot.avatar(one))["is_blocked"], (await bot.avatar(two))["is_blocked"]) in [(True, False), (1, 0)]
-    async with database.write() as transaction:
-        await bot_tables.set_blocked(transaction, [training.owner.id], blocked=False)
+    with database.engine.begin() as transaction:
+        bot_tables.set_blocked(transaction, [training.owner.id], blocked=False)
     assert not (await bot.avatar(one))["is_blocked"]
 
 
@@ -171,13 +170,13 @@ async def test_our_migration_leaves_the_bots_tables_alone(fresh_url: str) -> Non
 @pytest.mark.parametrize("owner_id", ["", "no id at all"])
 async def test_an_owner_that_is_nobody_has_no_chat(database: Database, bot_tables: BotTables, owner_id: str) -> None:
     """An avatar without a users row left an empty owner id in the message: it is looked up in vain, no more."""
-    async with database.write() as transaction:
-        assert await bot_tables.chat_id(transaction, owner_id) is None
+    with database.engine.begin() as transaction:
+        assert bot_tables.chat_id(transaction, owner_id) is None
 
 
 async def test_what_nobody_holds_is_free(database: Database, bot_tables: BotTables, bot: Bot) -> None:
     """Ids of no avatar and of avatars that nobody works on are not taken for held ones, on either database."""
     await bot.train("r1")
-    async with database.write() as transaction:
-        found = await bot_tables.lock(transaction, ["r1", "r2"])
+    with database.engine.begin() as transaction:
+        found = bot_tables.lock(transaction, ["r1", "r2"])
     assert (set(found.trainings), found.held) == ({"r1"}, frozenset())

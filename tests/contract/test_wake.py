@@ -72,16 +72,16 @@ async def other(postgres_url: str) -> AsyncIterator[Database]:
 
 
 async def put(database: Database, request_id: str, trouble: Exception | None = None) -> None:
-    async with database.write() as transaction:
-        await inbox.put(transaction, [(delivery(request_id), START)])
+    with database.engine.begin() as transaction:
+        inbox.put(transaction, [(delivery(request_id), START)])
         if trouble is not None:
             raise trouble
 
 
 async def owe(database: Database, request_id: str = "r1") -> None:
     item = OwnerMessage("a1", "Айша", request_id, Topic.READY, Owner("o1", 42, "ru"))
-    async with database.write() as transaction:
-        await outbox.put(transaction, [(item, ClaimedDelivery(Claim(1, 1), 0, request_id, b"", START, START))], START)
+    with database.engine.begin() as transaction:
+        outbox.put(transaction, [(item, ClaimedDelivery(Claim(1, 1), 0, request_id, b"", START, START))], START)
 
 
 async def test_a_delivery_wakes_the_other_process(ears: Ears, other: Database) -> None:
@@ -115,8 +115,8 @@ async def test_a_repeat_wakes_nobody(ears: Ears, other: Database) -> None:
 
 async def test_a_lost_connection_is_made_anew(ears: Ears, other: Database) -> None:
     """After the server hung up the listener looks at what it missed and hears again (fault 8)."""
-    async with other.write() as transaction:
-        await transaction.execute(text(HANG_UP))
+    with other.engine.begin() as transaction:
+        transaction.execute(text(HANG_UP))
     await ears.until(*WakeTopic)
     await put(other, "r1")
     await ears.until(WakeTopic.INBOX)
@@ -124,8 +124,8 @@ async def test_a_lost_connection_is_made_anew(ears: Ears, other: Database) -> No
 
 async def test_what_others_say_on_the_channel_is_not_understood(ears: Ears, other: Database) -> None:
     """An unknown word neither wakes anybody nor ends the listening."""
-    async with other.write() as transaction:
-        await transaction.execute(text(f"NOTIFY {wake.CHANNEL}, 'hello'"))
+    with other.engine.begin() as transaction:
+        transaction.execute(text(f"NOTIFY {wake.CHANNEL}, 'hello'"))
     await put(other, "r1")
     await ears.until(WakeTopic.INBOX)
 
@@ -135,12 +135,12 @@ async def test_sqlite_has_nobody_to_wake(sqlite_url: str) -> None:
     database = open_database(sqlite_url)
     statements: list[str] = []
     event.listen(
-        database.engine.sync_engine,
+        database.engine,
         "before_cursor_execute",
         lambda _connection, _cursor, statement, *_: statements.append(statement),
     )
-    async with database.write() as transaction:
+    with database.engine.begin() as transaction:
         statements.clear()
-        await announce(transaction, WakeTopic.INBOX)
+        announce(transaction, WakeTopic.INBOX)
     await database.close()
     assert statements == []

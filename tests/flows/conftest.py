@@ -37,8 +37,8 @@ class House:
     woken: list[str] = field(default_factory=list)
 
     async def deliver(self, request_id: str, body: bytes | None = None) -> None:
-        async with self.database.write() as transaction:
-            await inbox.put(transaction, [(delivery(request_id, body, self.clock.at), self.clock.at)])
+        with self.database.engine.begin() as transaction:
+            inbox.put(transaction, [(delivery(request_id, body, self.clock.at), self.clock.at)])
 
     async def tell(self) -> int:
         """Claim what is due, tell it, and record what became of it."""
@@ -47,12 +47,12 @@ class House:
         return claimed
 
     async def rows(self) -> list[dict[str, Any]]:
-        async with self.database.read() as connection:
-            return [dict(row) for row in (await connection.execute(select(deliveries).order_by("id"))).mappings()]
+        with self.database.engine.connect() as connection:
+            return [dict(row) for row in (connection.execute(select(deliveries).order_by("id"))).mappings()]
 
     async def messages(self) -> list[dict[str, Any]]:
-        async with self.database.read() as connection:
-            return [dict(row) for row in (await connection.execute(select(notifications).order_by("id"))).mappings()]
+        with self.database.engine.connect() as connection:
+            return [dict(row) for row in (connection.execute(select(notifications).order_by("id"))).mappings()]
 
 
 def kinds_of(bot_tables: BotTables) -> tuple[Kind, ...]:

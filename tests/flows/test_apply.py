@@ -208,7 +208,7 @@ async def test_a_poison_row_costs_only_its_own(
     async def change(transaction, changes):  # noqa: ANN001, ANN202  the signature is BotTables.change
         if any(training.request_id == "poison" for training, _, _ in changes):
             raise ZeroDivisionError
-        await real(transaction, changes)
+        real(transaction, changes)
 
     monkeypatch.setattr(bot_tables, "change", change)
     await house.apply()

@@ -60,7 +60,7 @@ async def test_waiting_for_the_database_is_no_hang(
         if clock.at < back:
             clock.move(9)  # as an attempt takes that a hung server leaves without an answer
             raise DatabaseUnavailable("no answer within 9 s")
-        return await real(transaction, ids)
+        return real(transaction, ids)
 
     monkeypatch.setattr(bot_tables, "lock", lock)
     worker.note_life(routine)

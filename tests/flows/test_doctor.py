@@ -245,9 +245,9 @@ def damage_the_database(patient: Patient) -> None:
 def sql(*statements: str) -> Callable[[Patient], Any]:
     async def change(patient: Patient) -> None:
         database = open_database(f"sqlite:///{patient.folder}/aisha.db")
-        async with database.write() as transaction:
+        with database.engine.begin() as transaction:
             for statement in statements:
-                await transaction.execute(text(statement))
+                transaction.execute(text(statement))
         await database.close()
 
     return change

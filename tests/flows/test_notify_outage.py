@@ -82,8 +82,8 @@ async def test_two_429_rest_the_whole_bot_as_long_as_the_second_must(house: Hous
     began = house.clock.at
     await house.tell()
     assert tried(house) == ["r00", "r01"]
-    async with house.database.read() as connection:
-        ends = (await connection.execute(select(slots.c.next_at).where(slots.c.bucket == "bot:asked"))).scalar_one()
+    with house.database.engine.connect() as connection:
+        ends = (connection.execute(select(slots.c.next_at).where(slots.c.bucket == "bot:asked"))).scalar_one()
     assert ends >= began + timedelta(seconds=60)
     house.clock.at = began + timedelta(seconds=59)
     assert await house.tell() == 0
@@ -94,10 +94,8 @@ async def test_two_429_rest_the_whole_bot_as_long_as_the_second_must(house: Hous
 async def test_a_429_stops_what_waits_for_its_slot_in_that_chat(house: House, bot: Bot) -> None:
     """A second message to the chat has its slot a second later: it goes back until the wait is over (fault 42)."""
     await owe_many(house, bot, 30)
-    async with house.database.write() as transaction:
-        await transaction.exec_driver_sql(
-            "UPDATE webhook_notifications SET chat_id = 100 WHERE request_id IN ('r00', 'r29')"
-        )
+    with house.database.engine.begin() as transaction:
+        transaction.exec_driver_sql("UPDATE webhook_notifications SET chat_id = 100 WHERE request_id IN ('r00', 'r29')")
     house.messenger.outcomes = [SlowDown(30)]
     await house.tell()
     assert "r29" not in tried(house)

@@ -49,8 +49,8 @@ def _mended(database_url: str) -> Iterator[None]:
 
 
 async def break_it(database: Database, spellings: tuple[str, ...]) -> None:
-    async with database.write() as transaction:
-        await transaction.exec_driver_sql(spellings[0 if database.is_sqlite else 1])
+    with database.engine.begin() as transaction:
+        transaction.exec_driver_sql(spellings[0 if database.is_sqlite else 1])
 
 
 @pytest.mark.usefixtures("_mended")

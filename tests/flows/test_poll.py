@@ -28,8 +28,8 @@ def poll(database: Database, clock: FrozenClock, woken: list[str]) -> Poll:
 async def owe(database: Database) -> None:
     """A message due now."""
     notification = OwnerMessage("a1", "Айша", "r1", Topic.READY, Owner("o1", 42, "kk"))
-    async with database.write() as transaction:
-        await outbox.put(transaction, [(notification, ClaimedDelivery(Claim(7, 1), 0, "r1", b"", START, START))], START)
+    with database.engine.begin() as transaction:
+        outbox.put(transaction, [(notification, ClaimedDelivery(Claim(7, 1), 0, "r1", b"", START, START))], START)
 
 
 async def test_nothing_due_wakes_nobody(poll: Poll, woken: list[str]) -> None:

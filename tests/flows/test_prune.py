@@ -29,13 +29,13 @@ async def end(house: House, count: int) -> None:
     """Deliveries that ended just now."""
     for number in range(count):
         await house.deliver(f"r{number}")
-    async with house.database.write() as transaction:
-        await transaction.execute(update(deliveries).values(state="done", finished_at=house.clock.at))
+    with house.database.engine.begin() as transaction:
+        transaction.execute(update(deliveries).values(state="done", finished_at=house.clock.at))
 
 
 async def bodies(database: Database) -> int:
-    async with database.read() as connection:
-        return int((await connection.execute(select(func.count(deliveries.c.body)))).scalar_one())
+    with database.engine.connect() as connection:
+        return int((connection.execute(select(func.count(deliveries.c.body)))).scalar_one())
 
 
 async def test_what_is_old_enough_is_forgotten(house: House, forget: Prune) -> None:
@@ -52,8 +52,8 @@ async def test_it_looks_once_an_hour(house: House, forget: Prune) -> None:
     """Between two ticks nothing is done, however often the worker asks."""
     await forget()
     await end(house, 1)
-    async with house.database.write() as transaction:
-        await transaction.execute(update(deliveries).values(finished_at=house.clock.at - 2 * KEEP))
+    with house.database.engine.begin() as transaction:
+        transaction.execute(update(deliveries).values(finished_at=house.clock.at - 2 * KEEP))
     house.clock.move(HOUR - 1)
     assert await forget() == 0
     house.clock.move(1)

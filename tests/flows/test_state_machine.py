@@ -176,8 +176,8 @@ class Life(RuleBasedStateMachine):
 
     async def arrive(self, group: list[tuple[str, bytes]]) -> None:
         now = self.clock.at
-        async with self.database.write() as transaction:
-            await inbox.put(transaction, [(delivery(request_id, body, now), now) for request_id, body in group])
+        with self.database.engine.begin() as transaction:
+            inbox.put(transaction, [(delivery(request_id, body, now), now) for request_id, body in group])
         for request_id, body in group:
             self.arrived[request_id, hashlib.sha256(body).hexdigest()] = body
 
@@ -204,8 +204,8 @@ class Life(RuleBasedStateMachine):
 
     async def cancel(self, request_id: str) -> None:
         statement = "UPDATE avatars SET status = 'cancelled' WHERE fal_request_id = :id AND status = 'training'"
-        async with self.database.write() as transaction:
-            await transaction.execute(text(statement), {"id": request_id})
+        with self.database.engine.begin() as transaction:
+            transaction.execute(text(statement), {"id": request_id})
 
     # What the server does
 
@@ -245,18 +245,18 @@ class Life(RuleBasedStateMachine):
 
     async def claim(self, where: str) -> None:
         now = self.clock.at
-        async with self.database.write() as transaction:
+        with self.database.engine.begin() as transaction:
             if where == "inbox claimed":
-                await inbox.claim(transaction, now=now, lease_until=now + LEASE, limit=2)
+                inbox.claim(transaction, now=now, lease_until=now + LEASE, limit=2)
             else:
-                await outbox.claim(transaction, now=now, lease_until=now + LEASE, limit=2, rate=25)
+                outbox.claim(transaction, now=now, lease_until=now + LEASE, limit=2, rate=25)
 
     async def apply_and_die(self, where: str) -> None:
         change = self.bot_tables.change
 
         async def cut(transaction: Any, changes: Any) -> None:
             if where == "after the change":
-                await change(transaction, changes)
+                change(transaction, changes)
             raise asyncio.CancelledError
 
         self.bot_tables.change = cut  # type: ignore[method-assign]  # the process dies there
@@ -287,10 +287,10 @@ class Life(RuleBasedStateMachine):
         self.run(self.check())
 
     async def check(self) -> None:
-        async with self.database.read() as connection:
-            inbox_rows = [dict(row) for row in (await connection.execute(select(deliveries))).mappings()]
-            messages = [dict(row) for row in (await connection.execute(select(notifications))).mappings()]
-            found = await connection.execute(text("SELECT id, status, diffusers_lora_file_url AS lora FROM avatars"))
+        with self.database.engine.connect() as connection:
+            inbox_rows = [dict(row) for row in (connection.execute(select(deliveries))).mappings()]
+            messages = [dict(row) for row in (connection.execute(select(notifications))).mappings()]
+            found = connection.execute(text("SELECT id, status, diffusers_lora_file_url AS lora FROM avatars"))
             avatars = {str(row.id): (row.status, row.lora) for row in found}
         self.check_inbox(inbox_rows)
         self.check_avatars(avatars, inbox_rows)

@@ -69,8 +69,8 @@ class Machine:
             await self.look()
 
     async def told(self) -> list[tuple[str, str, str]]:
-        async with self.database.read() as connection:
-            rows = await connection.execute(select(notifications).order_by(notifications.c.id))
+        with self.database.engine.connect() as connection:
+            rows = connection.execute(select(notifications).order_by(notifications.c.id))
             return [
                 (row.kind, row.request_id, row.avatar_id.rpartition(".")[2])
                 for row in rows
@@ -78,8 +78,8 @@ class Machine:
             ]
 
     async def row(self, name: str) -> dict[str, Any]:
-        async with self.database.read() as connection:
-            return dict((await connection.execute(select(alerts).where(alerts.c.name == name))).mappings().one())
+        with self.database.engine.connect() as connection:
+            return dict((connection.execute(select(alerts).where(alerts.c.name == name))).mappings().one())
 
 
 @pytest.fixture
@@ -98,13 +98,13 @@ async def other(database_url: str, clock: FrozenClock) -> AsyncIterator[Callable
 async def bury(house: House, *request_ids: str) -> None:
     for request_id in request_ids:
         await house.deliver(request_id)
-    async with house.database.write() as transaction:
-        await transaction.execute(update(deliveries).values(state="dead", reason="orphan", finished_at=START))
+    with house.database.engine.begin() as transaction:
+        transaction.execute(update(deliveries).values(state="dead", reason="orphan", finished_at=START))
 
 
 async def dig_up(house: House) -> None:
-    async with house.database.write() as transaction:
-        await transaction.execute(update(deliveries).values(state="ignored"))
+    with house.database.engine.begin() as transaction:
+        transaction.execute(update(deliveries).values(state="ignored"))
 
 
 async def test_nothing_is_said_while_all_is_well(machine: Machine) -> None:
@@ -372,8 +372,8 @@ async def test_what_was_over_long_ago_is_forgotten(machine: Machine) -> None:
     await machine.looks(7)
     machine.clock.move(timedelta(days=90, minutes=1).total_seconds())
     await machine.look()
-    async with machine.database.read() as connection:
-        assert (await connection.execute(select(alerts))).all() == []
+    with machine.database.engine.connect() as connection:
+        assert (connection.execute(select(alerts))).all() == []
 
 
 async def test_messages_that_wait_long_are_told_of(machine: Machine, house: House, bot: Bot) -> None:

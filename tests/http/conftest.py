@@ -45,8 +45,8 @@ class Served:
     async def rows(self) -> list[dict[str, Any]]:
         database = open_database(self.database_url)
         try:
-            async with database.read() as connection:
-                return [dict(row) for row in (await connection.execute(select(deliveries).order_by("id"))).mappings()]
+            with database.engine.connect() as connection:
+                return [dict(row) for row in (connection.execute(select(deliveries).order_by("id"))).mappings()]
         finally:
             await database.close()
 

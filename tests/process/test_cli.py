@@ -20,7 +20,7 @@ from app.cli import main as command
 from app.cli.main import app
 from app.core.text import UNSAFE
 from app.db import inbox, outbox
-from app.db.engine import Database, Transaction, open_database
+from app.db.engine import Connection, Database, open_database
 from app.db.tables import HEAD, deliveries, notifications
 from app.domain.delivery import Claim, ClaimedDelivery
 from app.domain.notification import Owner, OwnerMessage, Topic
@@ -70,8 +70,8 @@ def call_main(monkeypatch: pytest.MonkeyPatch, *words: str) -> object:
 def within(url: str, work: Callable[[Transaction], Awaitable[T]]) -> T:
     async def run(database: Database) -> T:
         try:
-            async with database.write() as transaction:
-                return await work(transaction)
+            with database.engine.begin() as transaction:
+                return work(transaction)
         finally:
             await database.close()
 
@@ -81,10 +81,10 @@ def within(url: str, work: Callable[[Transaction], Awaitable[T]]) -> T:
 def store(url: str, **states: str) -> None:
     """Deliveries by request id, in these states."""
 
-    async def work(transaction: Transaction) -> None:
+    async def work(transaction: Connection) -> None:
         for request_id, state in states.items():
-            await inbox.put(transaction, [(delivery(request_id), START)])
-            await transaction.execute(
+            inbox.put(transaction, [(delivery(request_id), START)])
+            transaction.execute(
                 update(deliveries).where(deliveries.c.request_id == request_id).values(state=state, reason="because")
             )
 
@@ -92,11 +92,11 @@ def store(url: str, **states: str) -> None:
 
 
 def owe(url: str, **states: str) -> None:
-    async def work(transaction: Transaction) -> None:
+    async def work(transaction: Connection) -> None:
         for request_id, state in states.items():
             item = OwnerMessage("a1", "Айша", request_id, Topic.READY, Owner("o1", 42, "ru"))
-            await outbox.put(transaction, [(item, ClaimedDelivery(Claim(1, 1), 0, "r", b"", START, START))], START)
-            await transaction.execute(
+            outbox.put(transaction, [(item, ClaimedDelivery(Claim(1, 1), 0, "r", b"", START, START))], START)
+            transaction.execute(
                 update(notifications).where(notifications.c.request_id == request_id).values(state=state)
             )
 
@@ -104,8 +104,8 @@ def owe(url: str, **states: str) -> None:
 
 
 def states(url: str, table: Any = deliveries) -> list[str]:
-    async def work(transaction: Transaction) -> list[str]:
-        return list((await transaction.execute(select(table.c.state).order_by(table.c.id))).scalars())
+    async def work(transaction: Connection) -> list[str]:
+        return list((transaction.execute(select(table.c.state).order_by(table.c.id))).scalars())
 
     return within(url, work)
 
@@ -113,10 +113,10 @@ def states(url: str, table: Any = deliveries) -> list[str]:
 def poison(url: str) -> None:
     """A row in which everything that a stranger can write is hostile (PostgreSQL's text takes no NUL)."""
 
-    async def work(transaction: Transaction) -> None:
+    async def work(transaction: Connection) -> None:
         text = HOSTILE if transaction.dialect.name == "sqlite" else HOSTILE.replace("\x00", "")
-        await inbox.put(transaction, [(delivery("r1", HOSTILE.encode()), START)])
-        await transaction.execute(
+        inbox.put(transaction, [(delivery("r1", HOSTILE.encode()), START)])
+        transaction.execute(
             update(deliveries).values(
                 request_id=f"r1{text}", fal_request_id=text, reason=text, detail=text, headers=text, state="dead"
             )

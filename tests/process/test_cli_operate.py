@@ -44,9 +44,9 @@ def call(*words: str) -> Result:
 def owe(url: str, *rows: dict[str, Any]) -> None:
     async def run() -> None:
         database = open_database(url)
-        async with database.write() as transaction:
+        with database.engine.begin() as transaction:
             for row in rows:
-                await transaction.execute(insert(notifications).values({**OWED, **row}))
+                transaction.execute(insert(notifications).values({**OWED, **row}))
         await database.close()
 
     asyncio.run(run())
@@ -55,8 +55,8 @@ def owe(url: str, *rows: dict[str, Any]) -> None:
 def states(url: str) -> list[str]:
     async def run() -> list[str]:
         database = open_database(url)
-        async with database.read() as connection:
-            found = list((await connection.execute(select(notifications.c.state).order_by("id"))).scalars())
+        with database.engine.connect() as connection:
+            found = list((connection.execute(select(notifications.c.state).order_by("id"))).scalars())
         await database.close()
         return found
 

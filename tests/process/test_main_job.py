@@ -23,7 +23,7 @@ HEARD_WITHIN = 90  # s on a slow and busy machine
 
 
 async def count(connection: AsyncConnection, statement: str) -> int:
-    return int((await connection.execute(text(statement))).scalar_one())
+    return int((connection.execute(text(statement))).scalar_one())
 
 
 async def test_a_thousand_deliveries_complete_a_thousand_avatars_and_tell_a_thousand_owners_once(
@@ -44,14 +44,14 @@ async def test_a_thousand_deliveries_complete_a_thousand_avatars_and_tell_a_thou
             assert Counter(status for record in records for status in record.statuses) == {200: MANY}
             await outside.telegram.heard(MANY, within=HEARD_WITHIN)
             assert await server.stop() == 0 if round_number == 2 else True
-    async with database.read() as connection:
-        found = await connection.execute(select(deliveries.c.request_id, deliveries.c.body))
+    with database.engine.connect() as connection:
+        found = connection.execute(select(deliveries.c.request_id, deliveries.c.body))
         stored = {row.request_id: row.body for row in found}
         assert stored == dict(pairs)
-        assert await count(connection, "SELECT count(*) FROM webhook_deliveries WHERE state = 'done'") == MANY
-        assert await count(connection, "SELECT sum(repeats) FROM webhook_deliveries") == MANY
-        assert await count(connection, "SELECT count(*) FROM avatars WHERE status = 'completed'") == MANY
-        assert await count(connection, "SELECT count(*) FROM webhook_notifications WHERE state = 'sent'") == MANY
+        assert count(connection, "SELECT count(*) FROM webhook_deliveries WHERE state = 'done'") == MANY
+        assert count(connection, "SELECT sum(repeats) FROM webhook_deliveries") == MANY
+        assert count(connection, "SELECT count(*) FROM avatars WHERE status = 'completed'") == MANY
+        assert count(connection, "SELECT count(*) FROM webhook_notifications WHERE state = 'sent'") == MANY
     chats = Counter(message.chat_id for message in outside.telegram.messages)
     assert len(chats) == MANY
     assert set(chats.values()) == {1}

@@ -14,7 +14,7 @@ from typing import Any
 from app.cli.demo.report import Exchange, Job, Look
 from app.cli.demo.server import Program, running
 from app.db import operator_queries
-from app.db.engine import Database, open_database
+from app.db.engine import Connection, Database, open_database
 from app.db.operator_queries import Queue
 from app.domain.language import Language
 from app.domain.training import Trainer
@@ -64,15 +64,15 @@ class Stage:
         self.statuses[job.request_id] = "training"
         owner_id = str(uuid.uuid4())
         request_id = job.request_id if committed else None
-        async with self.database.write() as transaction:
-            await transaction.exec_driver_sql(INSERT_USER, (owner_id, str(job.chat_id), name, self.language))
-            await transaction.exec_driver_sql(INSERT_AVATAR, (job.avatar_id, owner_id, name, trainer.value, request_id))
+        owner = (owner_id, str(job.chat_id), name, self.language)
+        await self.database.write(Connection.exec_driver_sql, INSERT_USER, owner)
+        avatar = (job.avatar_id, owner_id, name, trainer.value, request_id)
+        await self.database.write(Connection.exec_driver_sql, INSERT_AVATAR, avatar)
         return job
 
     async def commit_request_id(self, job: Job) -> None:
         """Do what the bot does once fal told it the request id."""
-        async with self.database.write() as transaction:
-            await transaction.exec_driver_sql(COMMIT_REQUEST_ID, (job.request_id, job.avatar_id))
+        await self.database.write(Connection.exec_driver_sql, COMMIT_REQUEST_ID, (job.request_id, job.avatar_id))
 
     async def deliver(
         self,
@@ -100,11 +100,9 @@ class Stage:
     async def look(self, job: Job) -> Look:
         """See what became of a job by now."""
         # In the order in which they come about: what a finished row caused is then there to be seen.
-        deliveries = await operator_queries.find(self.database, Queue.DELIVERIES, job.request_id)
-        notifications = await operator_queries.find(self.database, Queue.NOTIFICATIONS, job.request_id)
-        async with self.database.read() as connection:
-            found = await connection.exec_driver_sql(SELECT_AVATAR, (job.avatar_id,))
-            avatar = dict(found.mappings().one())
+        deliveries = await self.database.read(operator_queries.find, Queue.DELIVERIES, job.request_id)
+        notifications = await self.database.read(operator_queries.find, Queue.NOTIFICATIONS, job.request_id)
+        avatar = await self.database.read(_avatar, job.avatar_id)
         messages = [message for message in self.telegram.messages if message.chat_id == job.chat_id]
         return Look(job, self.statuses[job.request_id], avatar, deliveries, notifications, messages)
 
@@ -186,3 +184,7 @@ async def staged(folder: Path, language: Language, last_lines: deque[str], give_
         database = open_database(database_url)
         stack.push_async_callback(database.close)
         yield Stage(language, fal, telegram, program, database, senders)
+
+
+def _avatar(connection: Connection, avatar_id: str) -> dict[str, Any]:
+    return dict(connection.exec_driver_sql(SELECT_AVATAR, (avatar_id,)).mappings().one())
