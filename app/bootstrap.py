@@ -17,8 +17,8 @@ from pydantic import SecretStr
 from app.core.clock import SystemClock
 from app.core.config import Settings
 from app.core.exit_codes import Exit
-from app.db import inbox, schema
-from app.db.engine import Database, open_database
+from app.db import schema
+from app.db.engine import open_database
 from app.db.group_commit import GroupCommit
 from app.db.wake import WakeTopic, listen
 from app.domain.alert_rules import Certificate, MachineFacts
@@ -53,25 +53,48 @@ DRAIN = 1.0  # s for each part of what is under way when the server stops; the r
 
 
 @dataclass(frozen=True, slots=True)
-class Services:
-    """What the edges work with."""
+class Ingest:
+    """What a delivery passes until it is stored."""
 
-    clock: SystemClock
-    database: Database
-    keys: Keys
-    addresses: Addresses
+    clock: Clock
     kinds: tuple[Kind, ...]
     accept: Accept
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What the worker does with what is stored, and what it keeps fresh."""
+
     poll: Poll
     apply: Apply
     notify: Notify
     prune: Prune
     watch: Watch
-    write_check: WriteCheck
-    totals: Totals
+    keys: Keys
+    addresses: Addresses
     is_crowded: Callable[[], bool]
     apply_wake: asyncio.Event
     notify_wake: asyncio.Event
+
+
+@dataclass(frozen=True, slots=True)
+class HealthFacts:
+    """What the pages about our own state look at."""
+
+    clock: Clock
+    write_check: WriteCheck
+    totals: Totals
+    keys: Keys
+    addresses: Addresses
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What each edge works with."""
+
+    ingest: Ingest
+    work: Work
+    health: HealthFacts
 
 
 async def check_database(settings: Settings) -> None:
@@ -124,14 +147,14 @@ async def running(settings: Settings, tls: LiveContext | None = None) -> AsyncIt
         await messenger.start()
         stack.push_async_callback(messenger.close)
 
-        deliveries = GroupCommit(database, inbox.put)
+        apply_wake, notify_wake = asyncio.Event(), asyncio.Event()
+        accept = Accept(database, clock, apply_wake.set)
         records = GroupCommit(database, partial(write_records, bot_tables))
-        for writer in (deliveries, records):
+        for writer in (accept, records):
             await stack.enter_async_context(in_background(writer.run(), writer.close))
 
         authenticator = Authenticator(keys, addresses, IpFilter(settings.ip_filter), settings.fal_user_id, clock.now)
         kinds = (training(authenticator, bot_tables),)
-        apply_wake, notify_wake = asyncio.Event(), asyncio.Event()
         lease = timedelta(seconds=settings.lease_seconds)
         notify = Notify(
             database,
@@ -152,7 +175,7 @@ async def running(settings: Settings, tls: LiveContext | None = None) -> AsyncIt
             RetryLimits(settings.retry_max_attempts, timedelta(hours=settings.orphan_hours), lease),
             chance=random.random,
             wake_notify=notify_wake.set,
-            is_crowded=deliveries.is_crowded,
+            is_crowded=accept.is_crowded,
         )
         if not database.is_sqlite:
             topics = {WakeTopic.INBOX: apply_wake.set, WakeTopic.OUTBOX: notify_wake.set}
@@ -167,22 +190,20 @@ async def running(settings: Settings, tls: LiveContext | None = None) -> AsyncIt
             wake_notify=notify_wake.set,
         )
         yield Services(
-            clock=clock,
-            database=database,
-            keys=keys,
-            addresses=addresses,
-            kinds=kinds,
-            accept=Accept(deliveries, clock, apply_wake.set),
-            poll=Poll(database, clock, wake_apply=apply_wake.set, wake_notify=notify_wake.set),
-            apply=apply,
-            notify=notify,
-            prune=Prune(database, clock, timedelta(days=settings.retention_days)),
-            watch=watch,
-            write_check=WriteCheck(database, clock),
-            totals=Totals(database),
-            is_crowded=deliveries.is_crowded,
-            apply_wake=apply_wake,
-            notify_wake=notify_wake,
+            Ingest(clock, kinds, accept),
+            Work(
+                Poll(database, clock, wake_apply=apply_wake.set, wake_notify=notify_wake.set),
+                apply,
+                notify,
+                Prune(database, clock, timedelta(days=settings.retention_days)),
+                watch,
+                keys,
+                addresses,
+                accept.is_crowded,
+                apply_wake,
+                notify_wake,
+            ),
+            HealthFacts(clock, WriteCheck(database, clock), Totals(database), keys, addresses),
         )
 
 

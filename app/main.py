@@ -12,9 +12,10 @@ import structlog
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
 
 from app import __version__
-from app.bootstrap import Services, check_database, in_background, running
+from app.bootstrap import HealthFacts, Ingest, check_database, in_background, running
 from app.core.clock import SystemClock
 from app.core.config import Settings
 from app.core.exit_codes import Exit
@@ -29,10 +30,12 @@ from app.routers.body import Bodies
 from app.routers.docs import serve_docs
 from app.routers.fal_webhook import PATH, WebhookLane, WebhookParts
 from app.routers.health import HealthParts
+from app.routers.lean_lane import LeanLane
 from app.routers.problems import on_bug, on_http_exception
 from app.server.banner import Banner
 from app.server.core_dumps import forbid_core_dumps
 from app.server.hosts import HostGuard
+from app.server.lifespan import HOOKS, Hooks
 from app.server.listener import LOOPBACK, Listener, narrow
 from app.server.proxies import ClientAddress
 from app.server.run import serve
@@ -67,15 +70,17 @@ def create_app(settings: Settings, tls: LiveContext | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
         async with running(settings, tls) as services:
-            worker = Worker.of(services, settings.poll_interval)
+            worker = Worker.of(services.work, settings.poll_interval)
             async with in_background(worker.run(), worker.stop):
-                app.state.webhook_parts = _webhook_parts(settings, services)
-                app.state.health = partial(_health_parts, settings, services, worker, ends)
+                app.state.webhook_parts = _webhook_parts(settings, services.ingest)
+                app.state.health = partial(_health_parts, settings, services.health, worker, ends)
                 yield {
-                    "is_ready": lambda: health.is_ready(app.state.health()),
-                    "is_alive": worker.is_alive,
-                    "on_stop": services.notify.stop,
-                    "is_expected": services.addresses.allows,
+                    HOOKS: Hooks(
+                        is_ready=lambda: health.is_ready(app.state.health()),
+                        is_alive=worker.is_alive,
+                        on_stop=services.work.notify.stop,
+                        is_expected=services.work.addresses.allows,
+                    )
                 }
 
     app = FastAPI(
@@ -93,28 +98,38 @@ def create_app(settings: Settings, tls: LiveContext | None = None) -> FastAPI:
         serve_docs(app)
     app.add_middleware(CORSMiddleware, allow_origins=list(settings.cors_origins), allow_methods=["GET", "POST"])
     app.add_middleware(SecurityHeaders)
-    app.add_middleware(WebhookLane, parts=lambda: app.state.webhook_parts)
-    app.add_middleware(HostGuard, allowed_hosts=settings.allowed_hosts)
-    app.add_middleware(ClientAddress, trusted=settings.forwarded_allow_ips)
     return app
 
 
-def _webhook_parts(settings: Settings, services: Services) -> WebhookParts:
-    kinds = {kind.path: kind for kind in services.kinds}
-    return WebhookParts(kinds, services.accept, services.clock, Bodies(settings.max_body_bytes))
+def enclose(app: FastAPI, settings: Settings) -> ASGIApp:
+    """Put before the framework what every request, or every delivery, passes."""
+
+    def parts() -> WebhookParts:
+        found: WebhookParts = app.state.webhook_parts
+        return found
+
+    lane = WebhookLane(app, parts)
+    hosts = HostGuard(lane, settings.allowed_hosts)
+    clients = ClientAddress(hosts, settings.forwarded_allow_ips)
+    return LeanLane(clients, parts, clients.client_of, hosts.allows_host, lane.refuse)
+
+
+def _webhook_parts(settings: Settings, ingest: Ingest) -> WebhookParts:
+    kinds = {kind.path: kind for kind in ingest.kinds}
+    return WebhookParts(kinds, ingest.accept, ingest.clock, Bodies(settings.max_body_bytes))
 
 
 def _health_parts(
-    settings: Settings, services: Services, worker: Worker, certificate_ends: CertificateEnds
+    settings: Settings, facts: HealthFacts, worker: Worker, certificate_ends: CertificateEnds
 ) -> HealthParts:
     return HealthParts(
         settings.service_name,
-        services.totals,
-        services.write_check,
+        facts.totals,
+        facts.write_check,
         worker.is_alive,
-        services.keys,
-        services.addresses,
-        services.clock,
+        facts.keys,
+        facts.addresses,
+        facts.clock,
         certificate_ends,
     )
 
@@ -160,7 +175,9 @@ def main() -> int:
     inherited = inherited_socket(environment())
     if inherited is not None:
         narrow(inherited, listener)
-    return serve(create_app(settings, tls), listener, partial(_show_banner, settings, tls), inherited)
+    return serve(
+        enclose(create_app(settings, tls), settings), listener, partial(_show_banner, settings, tls), inherited
+    )
 
 
 def _show_banner(settings: Settings, tls: LiveContext | None, local_url: str) -> None:

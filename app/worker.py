@@ -9,7 +9,7 @@ from functools import partial
 
 import structlog
 
-from app.bootstrap import Services
+from app.bootstrap import Work
 from app.domain.errors import DatabaseUnavailable
 
 LINGER = 0.02  # s that a job lets work gather before its next turn: under load plans share a commit
@@ -74,23 +74,23 @@ class Worker:
         job.last_turn = self._elapsed()
 
     @classmethod
-    def of(cls, services: Services, poll_interval: float) -> "Worker":
+    def of(cls, work: Work, poll_interval: float) -> "Worker":
         """Make the jobs of one process."""
-        courteous = partial(_courteous, services.is_crowded)
+        courteous = partial(_courteous, work.is_crowded)
         fetch_patience = timedelta(seconds=2 * REFRESH_EVERY)
-        apply = Routine("apply", courteous(_draining(services.apply)), STUCK, services.apply_wake)
+        apply = Routine("apply", courteous(_draining(work.apply)), STUCK, work.apply_wake)
         worker = cls(
             [
-                Routine("poll", _polling(services.poll, poll_interval), STUCK + timedelta(seconds=poll_interval)),
+                Routine("poll", _polling(work.poll, poll_interval), STUCK + timedelta(seconds=poll_interval)),
                 apply,
-                Routine("notify", courteous(_draining(services.notify)), STUCK, services.notify_wake),
-                Routine("prune", _unhurried(services.prune), timedelta(hours=1)),
-                Routine("watch", _unhurried(services.watch), timedelta(minutes=10)),
-                Routine("keys", _refreshing(services.keys.refresh), fetch_patience),
-                Routine("addresses", _refreshing(services.addresses.refresh), fetch_patience),
+                Routine("notify", courteous(_draining(work.notify)), STUCK, work.notify_wake),
+                Routine("prune", _unhurried(work.prune), timedelta(hours=1)),
+                Routine("watch", _unhurried(work.watch), timedelta(minutes=10)),
+                Routine("keys", _refreshing(work.keys.refresh), fetch_patience),
+                Routine("addresses", _refreshing(work.addresses.refresh), fetch_patience),
             ]
         )
-        services.apply.on_progress = partial(worker.note_life, apply)  # it waits out an outage within one step
+        work.apply.on_progress = partial(worker.note_life, apply)  # it waits out an outage within one step
         return worker
 
     async def _repeat(self, job: Routine) -> None:

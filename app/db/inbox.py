@@ -1,10 +1,10 @@
 """The inbox: deliveries, stored before anyone understands them. It is the queue of `apply` as well."""
 
+import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 
 import orjson
 from sqlalchemy.engine import Connection
@@ -21,10 +21,40 @@ _KNOWN = deliveries.c.kind.in_(list(JobKind))  # what a newer version put in bes
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The row that holds a delivery, and whether this call made it (False: a repeat)."""
+    """The row that holds a delivery, and whether this call made it (False: a repeat); `id` is None where not asked."""
 
-    id: int
+    id: int | None
     new: bool
+
+
+_NEW = Receipt(None, new=True)
+_Row = tuple[Delivery, datetime, int]  # stored_at; how often it is repeated within the group
+_Found = tuple[int, bool, str, str]  # the row's id, whether it is new, its identity
+_COLUMNS = (
+    "due_at, request_id, body_sha256, body, headers, source, kind, repeats, received_at, stored_at, last_received_at"
+)
+_COUNT_UP = (
+    "ON CONFLICT (request_id, body_sha256) DO UPDATE SET "
+    "repeats = webhook_deliveries.repeats + excluded.repeats + 1, last_received_at = excluded.last_received_at "
+    "RETURNING id, repeats, request_id, body_sha256"
+)
+# Spelt for the drivers: building them by SQLAlchemy costs ten times the insert.
+_VALUES = f"INSERT INTO webhook_deliveries (state, {_COLUMNS}) VALUES ('pending', {', '.join('?' * 11)})"  # noqa: S608  constants only  # nosec B608
+_INSERT = f"{_VALUES} ON CONFLICT DO NOTHING"
+_UPSERT = f"{_VALUES} {_COUNT_UP}"
+# One statement with the announcement in it, so that it needs no transaction around it.
+_AT_ONCE = f"""
+WITH stored AS (
+  INSERT INTO webhook_deliveries (state, {_COLUMNS})
+  SELECT 'pending', given.stored_at, given.request_id, given.body_sha256, given.body, given.headers, given.source,
+    given.kind, given.repeats, given.received_at, given.stored_at, given.received_at
+  FROM unnest(%s::text[], %s::text[], %s::bytea[], %s::text[], %s::text[], %s::text[], %s::int[], %s::timestamptz[],
+    %s::timestamptz[])
+    AS given(request_id, body_sha256, body, headers, source, kind, repeats, received_at, stored_at)
+  {_COUNT_UP}
+), announced AS (SELECT pg_notify('{wake.CHANNEL}', '{wake.WakeTopic.INBOX}'))
+SELECT stored.* FROM stored LEFT JOIN announced ON true
+"""  # noqa: S608  constants only  # nosec B608
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,58 +75,75 @@ def put(connection: Connection, group: Sequence[tuple[Delivery, datetime]]) -> l
     first: dict[Identity, tuple[Delivery, datetime]] = {}
     for delivery, stored_at in group:
         first.setdefault((delivery.request_id, delivery.body_sha256), (delivery, stored_at))
-    moment = _spell_moment if connection.dialect.name == "sqlite" else _keep_moment
-    values: list[object] = []
-    for key, (delivery, stored_at) in sorted(first.items()):
-        stored, received = moment(stored_at), moment(delivery.received_at)
-        values += (
-            "pending",
-            stored,
-            delivery.request_id,
-            delivery.body_sha256,
-            delivery.body,
-            orjson.dumps(delivery.headers).decode(),
-            delivery.source.value,
-            delivery.kind.value,
-            copies[key] - 1,
-            received,
-            stored,
-            received,
-        )
-    found = connection.exec_driver_sql(_upsert(connection.dialect.name, len(first)), tuple(values))
-    receipts = {
-        (row.request_id, row.body_sha256): Receipt(row.id, row.repeats == copies[row.request_id, row.body_sha256] - 1)
-        for row in found
-    }
-    if any(receipt.new for receipt in receipts.values()):
-        wake.announce(connection, wake.WakeTopic.INBOX)
+    rows = [(*row, copies[identity] - 1) for identity, row in sorted(first.items())]
+    if connection.dialect.name == "sqlite":
+        found = _put_in_sqlite(connection, rows)
+    else:
+        found = _put_in_postgresql(connection, rows)
+    if found is None:
+        return [_NEW] * len(group)
+    receipts = {(request_id, sha): Receipt(row_id, new=new) for row_id, new, request_id, sha in found}
     return [receipts[delivery.request_id, delivery.body_sha256] for delivery, _ in group]
 
 
-@lru_cache(maxsize=1024)
-def _upsert(dialect: str, rows: int) -> str:
-    """Spell the hot path's one statement for the driver: building it by SQLAlchemy costs ten times the insert."""
-    columns = (
-        "state, due_at, request_id, body_sha256, body, headers, source, kind, repeats, "
-        "received_at, stored_at, last_received_at"
+def _put_in_sqlite(connection: Connection, rows: Sequence[_Row]) -> list[_Found] | None:
+    """Store the rows at one go where all are new and stand once (None); else one by one."""
+    driver: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment]  # its driver
+    values = [_sqlite_values(row) for row in rows]
+    before = driver.total_changes
+    if not any(row[2] for row in rows):
+        driver.execute("SAVEPOINT at_one_go")
+        driver.executemany(_INSERT, values)
+        if driver.total_changes - before == len(rows):
+            driver.execute("RELEASE at_one_go")
+            return None
+        driver.execute("ROLLBACK TO at_one_go")
+    found = []
+    for row, value in zip(rows, values, strict=True):
+        [(row_id, repeats, request_id, sha)] = driver.execute(_UPSERT, value).fetchall()
+        found.append((row_id, repeats == row[2], request_id, sha))
+    return found
+
+
+def _put_in_postgresql(connection: Connection, rows: Sequence[_Row]) -> list[_Found]:
+    deliveries_, moments, repeats = zip(*rows, strict=True)
+    parameters = (
+        [one.request_id for one in deliveries_],
+        [one.body_sha256 for one in deliveries_],
+        [one.body for one in deliveries_],
+        [orjson.dumps(one.headers).decode() for one in deliveries_],
+        [one.source.value for one in deliveries_],
+        [one.kind.value for one in deliveries_],
+        list(repeats),
+        [one.received_at for one in deliveries_],
+        list(moments),
     )
-    mark = "?" if dialect == "sqlite" else "%s"
-    row = f"({', '.join([mark] * len(columns.split(',')))})"
+    found = connection.exec_driver_sql(_AT_ONCE, parameters).all()
+    given = {(row[0].request_id, row[0].body_sha256): row[2] for row in rows}
+    return [(row_id, count == given[request_id, sha], request_id, sha) for row_id, count, request_id, sha in found]
+
+
+def _sqlite_values(row: _Row) -> tuple[object, ...]:
+    delivery, stored_at, repeats = row
+    stored, received = _spell_moment(stored_at), _spell_moment(delivery.received_at)
     return (
-        f"INSERT INTO webhook_deliveries ({columns}) VALUES {', '.join([row] * rows)} "  # noqa: S608  constants only  # nosec B608
-        "ON CONFLICT (request_id, body_sha256) DO UPDATE SET "
-        "repeats = webhook_deliveries.repeats + excluded.repeats + 1, last_received_at = excluded.last_received_at "
-        "RETURNING id, repeats, request_id, body_sha256"
+        stored,
+        delivery.request_id,
+        delivery.body_sha256,
+        delivery.body,
+        orjson.dumps(delivery.headers).decode(),
+        delivery.source.value,
+        delivery.kind.value,
+        repeats,
+        received,
+        stored,
+        received,
     )
 
 
 def _spell_moment(at: datetime) -> str:
     """Spell a moment as SQLAlchemy keeps it in SQLite: UTC, without zone, always with microseconds."""
     return at.astimezone(UTC).isoformat(" ", "microseconds")[:26]
-
-
-def _keep_moment(at: datetime) -> datetime:
-    return at
 
 
 def claim(connection: Connection, *, now: datetime, lease_until: datetime, limit: int) -> list[ClaimedDelivery]:

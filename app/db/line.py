@@ -1,6 +1,7 @@
 """One thread's connection: opened when it is first used, opened anew when it was lost, cut when it hangs."""
 
 import os
+import select
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,10 +25,11 @@ class Age:
 class Line:
     """A connection and what is needed to end a call on it from outside."""
 
-    def __init__(self, engine: Engine, age: Age, *, write: bool) -> None:
+    def __init__(self, engine: Engine, age: Age, *, write: bool, is_autocommitted: bool) -> None:
         self._engine = engine
         self._age = age
         self._write = write
+        self._is_autocommitted = is_autocommitted and engine.dialect.name != "sqlite"
         self._opened_at = 0
         self._connection: Connection | None = None
         self._socket: socket.socket | None = None
@@ -41,7 +43,7 @@ class Line:
         """
         self._is_cut = False
         with translated():
-            if self._opened_at != self._age.now:
+            if self._opened_at != self._age.now or self._has_ended():
                 self.close()
             try:
                 return self._transact(function, args, kwargs)
@@ -52,7 +54,7 @@ class Line:
 
     def _transact(self, function: Callable[..., R], args: tuple[Any, ...], kwargs: dict[str, Any]) -> R:
         connection = self._open()
-        self._is_committing = False
+        self._is_committing = self._write and self._is_autocommitted
         try:
             with connection.begin() as transaction:
                 result = function(connection, *args, **kwargs)
@@ -72,11 +74,19 @@ class Line:
             self._opened_at = self._age.now
             self._connection = self._engine.connect().execution_options(write=self._write)
             if self._engine.dialect.name != "sqlite":
-                if not self._write:  # each statement sees what is committed; no BEGIN and ROLLBACK around it
+                if self._is_autocommitted:  # no BEGIN, COMMIT or ROLLBACK around each statement
                     self._connection.execution_options(isolation_level="AUTOCOMMIT")
                 # A copy of the descriptor: by its number, a connection closed meanwhile would be somebody else's.
                 self._socket = socket.socket(fileno=os.dup(self._driver().fileno()))
         return self._connection
+
+    def _has_ended(self) -> bool:
+        """Tell whether the server closed the connection while it was idle: only then is there something to read."""
+        if self._socket is None:
+            return False
+        poll = select.poll()  # select() takes no descriptor beyond 1,023
+        poll.register(self._socket, select.POLLIN)
+        return bool(poll.poll(0))
 
     def cut(self) -> None:
         """End the call under way, from another thread: SQLite is interrupted, PostgreSQL's socket shut down."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from app.domain.job import JobKind
 
@@ -23,8 +24,7 @@ class Source(StrEnum):
     RECONCILE = "reconcile"
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """What arrived, before anyone understood it.
 
     Identity: `(request_id, body_sha256)`. `request_id` is the signed header's value; the body may name

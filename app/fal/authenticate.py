@@ -42,6 +42,10 @@ class Authenticator:
         """Count the refused deliveries, since the start, that fal did sign, but for an account that is not ours."""
         return self._foreign_accounts
 
+    def takes_account(self, user_id: str) -> bool:
+        """Tell whether deliveries for this account of fal's are ours."""
+        return self.account is None or user_id == self.account
+
     async def identify(self, headers: Iterable[tuple[bytes, bytes]], address: str | None) -> SignedHeaders | None:
         """Judge what needs no body: the form of the headers, the address, the clock.
 
@@ -70,7 +74,7 @@ class Authenticator:
             raise KeysUnavailable("no fal key younger than a day is at hand")
         if not self._fits(signed, body_sha256):
             await self._look_again(signed, body_sha256, address)
-        if self.account is not None and signed.user_id != self.account:
+        if not self.takes_account(signed.user_id):
             self._foreign_accounts += 1
             raise DeliveryRefused(403, "account_foreign", "signed by fal, but for another account")
         if self.ip_filter is IpFilter.REPORT and not self.addresses.allows(address):

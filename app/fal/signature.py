@@ -111,14 +111,17 @@ def matching_key(signed: SignedHeaders, body_sha256_hex: str, keys: Sequence[Ver
     The order is worth having right: a key in vain costs as much as a key that fits.
     """
     signed_message = signed.signature + signed.prefix + body_sha256_hex.encode()
-    for key in keys:
-        try:
-            # Pure Ed25519. libsodium refuses S >= L and low-order points by itself.
-            crypto_sign_open(signed_message, bytes(key))
-        except BadSignatureError:
-            continue
-        return key
-    return None
+    return next((key for key in keys if is_signed_by(key, signed_message)), None)
+
+
+def is_signed_by(key: VerifyKey, signed_message: bytes) -> bool:
+    """Tell whether `signed_message`, 64 bytes of signature and the text, was signed by this key."""
+    try:
+        # Pure Ed25519. libsodium refuses S >= L and low-order points by itself.
+        crypto_sign_open(signed_message, bytes(key))
+    except BadSignatureError:
+        return False
+    return True
 
 
 def _identifier(name: bytes, value: bytes) -> str:

@@ -1,38 +1,38 @@
 """Verified bytes → inbox row, durable before anyone is answered."""
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
+from app.db import inbox
+from app.db.engine import Database
 from app.db.group_commit import GroupCommit
 from app.db.inbox import Receipt
 from app.domain.delivery import Delivery
-from app.domain.errors import DatabaseUnavailable
 from app.flows.ports import Clock
 
 DEADLINE = 8.0  # s; fal waits 15, an answer is promised within 10
 
-Inbox = GroupCommit[tuple[Delivery, datetime], Receipt]
-
 
 class Accept:
-    """Store a delivery, then wake the worker."""
+    """Store a delivery, then wake the worker. `run` writes until `close`; both belong to whoever starts it."""
 
-    def __init__(self, inbox: Inbox, clock: Clock, wake: Callable[[], None]) -> None:
-        self._inbox = inbox
+    def __init__(self, database: Database, clock: Clock, wake: Callable[[], None]) -> None:
         self._clock = clock
         self._wake = wake
+        self._inbox: GroupCommit[tuple[Delivery, datetime], Receipt] = GroupCommit(
+            database, inbox.put, deadline=DEADLINE, after=self._stored, is_one_statement=True
+        )
+        self.run = self._inbox.run
+        self.close = self._inbox.close
+        self.is_crowded = self._inbox.is_crowded
 
-    async def __call__(self, delivery: Delivery) -> Receipt:
-        """Return once the row is durable.
+    def __call__(self, delivery: Delivery) -> Awaitable[Receipt]:
+        """Give back what is done once the row is durable.
 
-        Raises DatabaseUnavailable; a row that is committed after the deadline counts as a repeat when fal retries.
+        It raises DatabaseUnavailable; a row that is committed after the deadline counts as a repeat when fal retries.
         """
-        try:
-            async with asyncio.timeout(DEADLINE):
-                receipt = await self._inbox.submit((delivery, self._clock.now()))
-        except TimeoutError as error:
-            raise DatabaseUnavailable(f"not stored within {DEADLINE:.0f} s") from error
-        if receipt.new:
+        return self._inbox.submit((delivery, self._clock.now()))
+
+    def _stored(self, receipts: Sequence[Receipt]) -> None:
+        if any(receipt.new for receipt in receipts):
             self._wake()
-        return receipt

@@ -1,7 +1,7 @@
 """The kinds of jobs, each described by one value: how its webhook is proven, read, decided and applied."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from app.db.trainings import BotTables
@@ -28,6 +28,11 @@ class Kind:
     read: Callable[[bytes], Reading]
     subjects: BotTables
     decide: Callable[[Training, Outcome, datetime], Plan]
+    raw_path: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Spell the path as it stands in a request."""
+        object.__setattr__(self, "raw_path", self.path.encode())
 
 
 def training(authenticator: Authenticator, subjects: BotTables) -> Kind:

@@ -43,6 +43,17 @@ class Bodies:
         self._held: Counter[str] = Counter()
         self._name = lru_cache(KNOWN_ADDRESSES)(neighbourhood)
 
+    def hold(self, size: int) -> bool:
+        """Count a whole body of fal's that is about to be stored; False where there is no memory set aside for it."""
+        if self.present + size > self.all:
+            return False
+        self.present += size
+        return True
+
+    def release(self, size: int) -> None:
+        """Give back what `hold` took."""
+        self.present -= size
+
     def of(self, address: str | None, *, is_expected: bool) -> "Held":
         """Begin one request's account; leaving its block gives the memory back."""
         return Held(self, self._name(address), is_expected)

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.core.text import quiet_json
 from app.domain.delivery import Delivery
-from app.domain.errors import DeliveryRefused, Unavailable
+from app.domain.errors import AishaError, DeliveryRefused, Unavailable
 from app.fal.signature import SignedHeaders
 from app.fal.strikes import FULL_AGAIN
 from app.flows.accept import Accept
@@ -70,21 +70,28 @@ class WebhookLane:
         client = scope.get("client")
         address = client[0] if client else None
         try:
-            response = await self._answer(parts, kind, scope, receive, address)
-        except DeliveryRefused as error:
-            if parts.quiet.admits(address, error.code):
+            await _send(await self._answer(parts, kind, scope, receive, address), send)
+        except AishaError as error:
+            await self.refuse(error, address, send)
+        except Exception:  # never 500: fal comes again after a 503, and by then the bug may be mended
+            log.exception("delivery.bug", address=address)
+            await _send(_unavailable("internal_error", Unavailable.retry_after, {}), send)
+
+    async def refuse(self, error: AishaError, address: str | None, send: Send) -> None:
+        """Word, log and send what one POST is refused with."""
+        quiet = self._parts().quiet
+        if isinstance(error, DeliveryRefused):
+            if quiet.admits(address, error.code):
                 log.warning(
                     "delivery.refused", code=error.code, status=error.status, address=address, detail=error.detail
                 )
-            response = _refusal(error)
-        except Unavailable as error:
-            if parts.quiet.admits(address, error.code):
-                log.error("delivery.not_stored", code=error.code, address=address, cause=str(error))  # noqa: TRY400  expected trouble: its cause says it all
-            response = _unavailable(error.code, error.retry_after, CLOSE if isinstance(error, BodiesCrowded) else {})
-        except Exception:  # never 500: fal comes again after a 503, and by then the bug may be mended
-            log.exception("delivery.bug", address=address)
-            response = _unavailable("internal_error", Unavailable.retry_after, {})
-        await _send(response, send)
+            await _send(_refusal(error), send)
+            return
+        assert isinstance(error, Unavailable), "nothing else is expected of a delivery"
+        if quiet.admits(address, error.code):
+            log.error("delivery.not_stored", code=error.code, address=address, cause=str(error))
+        more = CLOSE if isinstance(error, BodiesCrowded) else {}
+        await _send(_unavailable(error.code, error.retry_after, more), send)
 
     async def _answer(
         self, parts: WebhookParts, kind: Kind, scope: Scope, receive: Receive, address: str | None

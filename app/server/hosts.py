@@ -29,11 +29,11 @@ class HostGuard:
         self._exact = frozenset(allowed)
         self._suffixes = tuple(host[1:] for host in allowed if host.startswith("*."))
         self._any = "*" in allowed
-        self._allows = lru_cache(KNOWN_HOSTS)(self._judge)
+        self.allows_host = lru_cache(KNOWN_HOSTS)(self._judge)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""
-        if scope["type"] == "lifespan" or (_plain_target(scope) and self._allows(_host(scope))):
+        if scope["type"] == "lifespan" or (_plain_target(scope) and self.allows_host(_host(scope))):
             await self.app(scope, receive, send)
         elif scope["type"] == "http":
             refusal = problem(400, "host_not_allowed", "The Host header does not name this server.")

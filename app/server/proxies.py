@@ -30,6 +30,7 @@ class ClientAddress:
             ip_network(name, strict=False) for name in names if name != UNIX
         )
         self._peer = lru_cache(KNOWN_PEERS)(self._judge)
+        self._behind = lru_cache(KNOWN_PEERS)(self._client_behind)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Settle the caller's address, then pass the request on."""
@@ -52,6 +53,19 @@ class ClientAddress:
             self._walk(scope, hops)
         if scheme is not None:
             scope["scheme"] = scheme
+
+    def client_of(self, client: tuple[str, int] | None, forwarded: bytes | None) -> str | None:
+        """Tell who is calling: the peer, or whom a trusted one names in its only X-Forwarded-For (`forwarded`)."""
+        if client is None:
+            trusted, host = self._unix, None
+        else:
+            host, trusted = self._peer(client[0])
+        return self._behind(host, forwarded) if trusted and forwarded is not None else host
+
+    def _client_behind(self, host: str | None, forwarded: bytes) -> str | None:
+        scope: Scope = {"client": None if host is None else (host, 0)}
+        self._walk(scope, forwarded.decode("latin-1").split(","))
+        return None if scope["client"] is None else str(scope["client"][0])
 
     def _walk(self, scope: Scope, hops: list[str]) -> None:
         # A chain of nothing but trusted hops began on one of the proxies themselves: the peer stands for it.

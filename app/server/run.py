@@ -46,9 +46,7 @@ ALWAYS_TLS = ("strict-transport-security", "max-age=63072000")  # two years, as 
 class Server(uvicorn.Server):
     """uvicorn's server with our socket, our signals and tasks of its own: sweep, certificate watch, signs of life.
 
-    What the application's lifespan yields may hold `is_ready` (async) and `is_alive`: the supervisor hears of both.
-    `is_expected` tells by an address for whom the last places are kept. `on_stop` is called when the stop begins, while
-    requests are still answered.
+    What the application tells it stands in the Hooks that its lifespan yields.
     """
 
     lifespan: Lifespan
@@ -83,8 +81,8 @@ class Server(uvicorn.Server):
                 "ssl_handshake_timeout": self._timeouts.asking,
                 "ssl_shutdown_timeout": FLUSH_END,
             }
-        is_expected = self.lifespan.state.get("is_expected")
-        limits = ConnectionLimits(self.listener.max_connections, self.listener.spared, is_expected)
+        hooks = self.lifespan.hooks
+        limits = ConnectionLimits(self.listener.max_connections, self.listener.spared, hooks.is_expected)
         acceptor = Acceptor(self._bound, limits, self._protocol, options)
         try:
             acceptor.open(self.config.backlog)
@@ -101,7 +99,7 @@ class Server(uvicorn.Server):
         self.started = True
         here = url(self.listener, self._bound)
         self._start(self._announce(here), "announcement")
-        self._start(self._supervisor.keep_posted(self.lifespan.state.get("is_alive", _surely)), "signs of life")
+        self._start(self._supervisor.keep_posted(hooks.is_alive), "signs of life")
         if self._on_ready is not None:
             self._on_ready(here)
 
@@ -116,8 +114,7 @@ class Server(uvicorn.Server):
         task.add_done_callback(_report)
 
     async def _announce(self, here: str) -> None:
-        if (is_ready := self.lifespan.state.get("is_ready")) is not None:
-            await until(is_ready)
+        await until(self.lifespan.hooks.is_ready)
         self._supervisor.ready(f"receiving on {here}")
 
     async def _sweep(self) -> None:
@@ -170,7 +167,7 @@ class Server(uvicorn.Server):
         self._supervisor.stopping()
         self._ceiling.start()
         self.lifespan.stop_began = asyncio.get_running_loop().time()
-        self.lifespan.state.get("on_stop", _nothing)()
+        self.lifespan.hooks.on_stop()
 
     def reload(self) -> None:
         """Serve the certificate that the files hold now."""
@@ -248,10 +245,6 @@ def _refuse(refused: StartRefused) -> int:
     return Exit.CONFIG
 
 
-def _surely() -> bool:
-    return True
-
-
 def _report(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
         log.error("server.task_died", task=task.get_name(), exc_info=error)
@@ -260,7 +253,3 @@ def _report(task: asyncio.Task[None]) -> None:
 def _leave_now() -> None:
     log.error("server.shutdown_forced", seconds=CEILING)
     os._exit(Exit.OK)
-
-
-def _nothing() -> None:
-    return None

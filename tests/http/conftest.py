@@ -13,7 +13,7 @@ from sqlalchemy import select
 from app.core.config import Settings
 from app.db.engine import open_database
 from app.db.tables import deliveries
-from app.main import create_app
+from app.main import create_app, enclose
 from app.routers.fal_webhook import PATH
 from app.twins.clock import wall_clock
 from app.twins.fal import FalTwin
@@ -72,7 +72,7 @@ def serve(sqlite_url: str, tmp_path: Path) -> Serve:
                 }
             )
             app = create_app(settings)
-            transport = httpx2.ASGITransport(app, client=(address, 50_000))
+            transport = httpx2.ASGITransport(enclose(app, settings), client=(address, 50_000))
             async with (
                 app.router.lifespan_context(app),
                 httpx2.AsyncClient(transport=transport, base_url="https://aibots.kz") as http,

@@ -17,6 +17,7 @@ from structlog.testing import capture_logs
 
 from app.server import run
 from app.server.connection_limits import ConnectionLimits
+from app.server.lifespan import HOOKS, Hooks
 from app.server.listener import READ_AHEAD, USUAL_BODY, Listener, narrow
 from tests.process.listening import GET, Files, Running, answer, drain, echo, running, take, wait_until
 
@@ -243,7 +244,7 @@ def test_the_application_says_whom_it_expects(tmp_path: Path) -> None:
 
     async def expecting(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            scope["state"]["is_expected"] = fal.__eq__
+            scope["state"][HOOKS] = Hooks(is_expected=fal.__eq__)
         await echo(scope, receive, send)
 
     files = Files(tmp_path)

@@ -29,6 +29,7 @@ from structlog.testing import capture_logs
 from app.domain.errors import CertificateBroken, DatabaseUnfit, StartRefused
 from app.server import lifespan, run
 from app.server.guard import MOST_WAITING
+from app.server.lifespan import HOOKS, Hooks
 from app.server.listener import Listener, bind
 from app.server.run import serve
 from app.server.systemd import Supervisor
@@ -497,7 +498,7 @@ def test_the_application_hears_of_the_stop_while_requests_are_answered() -> None
 
     async def slow(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            scope["state"]["on_stop"] = hear
+            scope["state"][HOOKS] = Hooks(on_stop=hear)
             await echo(scope, receive, send)
             return
         loop = asyncio.get_running_loop()

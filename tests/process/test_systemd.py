@@ -17,6 +17,7 @@ from structlog.testing import capture_logs
 from app.core.setting_loader import load_settings
 from app.domain.errors import SettingsInvalid
 from app.routers.fal_webhook import PATH
+from app.server.lifespan import HOOKS, Hooks
 from app.server.listener import Listener
 from app.server.systemd import Supervisor, until
 from app.twins import bodies
@@ -244,7 +245,7 @@ def test_the_application_decides_when_it_is_ready_and_whether_it_lives(
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         assert scope["type"] == "lifespan"
-        scope["state"].update(is_ready=is_ready, is_alive=lambda: say("is_alive"))
+        scope["state"][HOOKS] = Hooks(is_ready=is_ready, is_alive=lambda: say("is_alive"))
         await receive()
         await send({"type": "lifespan.startup.complete"})
         await receive()
