@@ -250,12 +250,8 @@ class Rounds:
         return webhook_url.compare(self._settings.fal_webhook_url, await self._place(), self._language)
 
     async def _firewall(self) -> Sequence[Finding]:
-        machine, number = self._machine, (await self._public()).port
-        return await in_thread(
-            lambda: firewall.look_at_firewall(
-                number, self._language, run=machine.run, ufw_settings=machine.ufw_settings
-            )
-        )
+        url = f"https://{(await self._public()).host_header}/health"
+        return await in_thread(lambda: firewall.look_at_firewall(url, self._language, run=self._machine.run))
 
     async def _database(self) -> Sequence[Finding]:
         url = self._settings.database_url.get_secret_value()
