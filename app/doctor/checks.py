@@ -13,8 +13,7 @@ from app.db.url import sqlite_file
 from app.doctor.cert_paths import names_of, paths_of
 from app.doctor.database import check_database
 from app.doctor.examine import SECONDS, Look, in_thread
-from app.doctor.fal.account import look_at_account
-from app.doctor.fal.reach import Reach
+from app.doctor.fal import look_at_account, look_at_addresses, look_at_keys
 from app.doctor.finding import Finding
 from app.doctor.host import (
     asking,
@@ -258,13 +257,17 @@ class Rounds:
         return await check_database(lambda: open_database(url), sqlite_file(url), self._language)
 
     async def _keys(self) -> Sequence[Finding]:
-        reach = Reach(self._client, self._machine.now, self._language)
-        return await reach.look_at_keys(self._settings.fal_jwks_urls)
+        return await look_at_keys(self._client, self._settings.fal_jwks_urls, self._machine.now, self._language)
 
     async def _addresses(self) -> Sequence[Finding]:
         settings = self._settings
-        return await Reach(self._client, self._machine.now, self._language).look_at_addresses(
-            f"{settings.fal_api_url}/v1/meta", settings.data_dir / "fal-addresses.json", settings.allowed_ips
+        return await look_at_addresses(
+            self._client,
+            f"{settings.fal_api_url}/v1/meta",
+            copy=settings.data_dir / "fal-addresses.json",
+            fixed=settings.allowed_ips,
+            now=self._machine.now(),
+            language=self._language,
         )
 
     async def _account(self) -> Sequence[Finding]:

@@ -7,7 +7,10 @@ from enum import StrEnum
 
 from app.domain.language import Bilingual, Language, pick
 
-EDIT_SETTINGS = "${{EDITOR:-nano}} .env"  # the command to every remedy that says what to write there
+# Commands and remedies that several looks give.
+EDIT_SETTINGS = "${{EDITOR:-nano}} .env"
+CURL_STATUS = "curl -sS -o /dev/null -w '%{{http_code}}\\n' {url}"
+SEE_ANSWER: Bilingual = ("Посмотрите, что отвечает адрес.", "See what the address answers.")
 
 
 class Level(StrEnum):

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from app.doctor.finding import Catalogue, Finding, Level, Wording, finding
+from app.doctor.finding import CURL_STATUS, Catalogue, Finding, Level, Wording, finding
 from app.doctor.host.commands import Run, run
 from app.domain.language import Language
 
@@ -17,14 +17,13 @@ TRY_FROM_OUTSIDE = (
     "Проверьте с другой машины: любой код, кроме 000, значит, что порт открыт.",
     "Try from another machine: any code but 000 means that the port is open.",
 )
-CURL = "curl -sS -o /dev/null -w '%{{http_code}}\\n' {url}"
 
 WORDS: Catalogue = {
     "firewall.active": Wording(
         Level.OK,
         ("файрвол работает ({status})", "a firewall is at work ({status})"),
         TRY_FROM_OUTSIDE,
-        CURL,
+        CURL_STATUS,
     ),
     "firewall.off": Wording(
         Level.OK,
@@ -33,7 +32,7 @@ WORDS: Catalogue = {
             "this machine has no firewall at work; a provider's cannot be seen from here",
         ),
         TRY_FROM_OUTSIDE,
-        CURL,
+        CURL_STATUS,
     ),
     "firewall.unknown": Wording(
         Level.WARN,
@@ -42,7 +41,7 @@ WORDS: Catalogue = {
             "{tool} is there, but only root may ask it (sudo {question})",
         ),
         TRY_FROM_OUTSIDE,
-        CURL,
+        CURL_STATUS,
     ),
 }
 
