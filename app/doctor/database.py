@@ -10,6 +10,8 @@ from app.doctor.finding import EDIT_SETTINGS, Catalogue, Finding, Level, Wording
 from app.domain.errors import DatabaseUnavailable, DatabaseUnfit
 from app.domain.language import Language
 
+DECIDE = ("Посмотрите причину, затем redrive или ignore.", "Look at the reason, then redrive or ignore.")
+
 WORDS: Catalogue = {
     "database.ok": Wording(Level.OK, ("база на месте и этой версии", "the database is there and of this version")),
     "database.absent": Wording(
@@ -48,19 +50,13 @@ WORDS: Catalogue = {
     "deliveries.dead": Wording(
         Level.WARN,
         ("доставок, ждущих решения оператора: {count}", "deliveries that wait for the operator: {count}"),
-        (
-            "Посмотрите причину, затем redrive или ignore.",
-            "Look at the reason, then redrive or ignore.",
-        ),
+        DECIDE,
         "aisha-webhook deliveries list --state dead",
     ),
     "notifications.dead": Wording(
         Level.WARN,
         ("сообщений, ждущих решения оператора: {count}", "messages that wait for the operator: {count}"),
-        (
-            "Посмотрите причину, затем redrive или ignore.",
-            "Look at the reason, then redrive or ignore.",
-        ),
+        DECIDE,
         "aisha-webhook notifications list --state dead",
     ),
     "notifications.unsent": Wording(

@@ -10,6 +10,9 @@ from app.domain.language import Bilingual, Language, pick
 # Commands and remedies that several looks give.
 EDIT_SETTINGS = "${{EDITOR:-nano}} .env"
 CURL_STATUS = "curl -sS -o /dev/null -w '%{{http_code}}\\n' {url}"
+WHO_LISTENS = "sudo ss -ltnp 'sport = :{port}'"
+AS_ITS_OWNER = "sudo -u {sudo_name} {python} -m app.cli doctor"
+ASK_ITS_OWNER: Bilingual = ("Спросите от имени {account}.", "Ask as {account}.")
 SEE_ANSWER: Bilingual = ("Посмотрите, что отвечает адрес.", "See what the address answers.")
 
 
@@ -49,6 +52,11 @@ class Wording:
 
 
 Catalogue = Mapping[str, Wording]
+
+
+def reason_of(error: Exception) -> str:
+    """Say in a few words why a connection or a look-up failed."""
+    return getattr(error, "strerror", None) or getattr(error, "reason", None) or type(error).__name__
 
 
 def finding(catalogue: Catalogue, code: str, language: Language, **facts: object) -> Finding:

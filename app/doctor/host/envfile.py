@@ -13,7 +13,7 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-from app.doctor.finding import Catalogue, Finding, Level, Wording, finding
+from app.doctor.finding import AS_ITS_OWNER, ASK_ITS_OWNER, Catalogue, Finding, Level, Wording, finding
 from app.doctor.host.unit import FOLDER as UNITS
 from app.doctor.host.unit import reader_of
 from app.domain.language import Language, pick
@@ -48,8 +48,8 @@ WORDS: Catalogue = {
             "{file} принадлежит {account} и для нас закрыт; читает ли его сервер, отсюда не видно",
             "{file} belongs to {account} and is closed to us; whether the server reads it cannot be told from here",
         ),
-        ("Спросите от имени {account}.", "Ask as {account}."),
-        "sudo -u {sudo_name} {python} -m app.cli doctor",
+        ASK_ITS_OWNER,
+        AS_ITS_OWNER,
     ),
     "envfile.world_readable": Wording(
         Level.WARN,

@@ -20,6 +20,12 @@ SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 DEFAULT_BODY = "1m"
 _REDIRECTING = re.compile(r"30[12378]\Z|https?://|\$scheme://")
 
+AS_ROOT: Bilingual = ("Повторите с правами root.", "Repeat as root.")
+OWN_LOCATION: Bilingual = (
+    "Дайте пути свой location с proxy_pass на порт {port}.",
+    "Give the path a location of its own with proxy_pass to port {port}.",
+)
+
 WORDS: Catalogue = {
     "nginx.absent": Wording(Level.OK, ("nginx на этой машине нет", "there is no nginx on this machine")),
     "nginx.elsewhere": Wording(
@@ -37,7 +43,7 @@ WORDS: Catalogue = {
     "nginx.unreadable": Wording(
         Level.WARN,
         ("конфигурация nginx не читается", "nginx's configuration cannot be read"),
-        ("Повторите с правами root.", "Repeat as root."),
+        AS_ROOT,
         "sudo {python} -m app.cli doctor",
     ),
     "nginx.redirects": Wording(
@@ -46,19 +52,13 @@ WORDS: Catalogue = {
             "nginx перенаправляет {path} ({why}); после 3xx fal больше не пробует",
             "nginx redirects {path} ({why}); after a 3xx fal never tries again",
         ),
-        (
-            "Дайте пути свой location с proxy_pass на порт {port}.",
-            "Give the path a location of its own with proxy_pass to port {port}.",
-        ),
+        OWN_LOCATION,
         "sudo nginx -T | grep -nE 'return 30|rewrite|location'",
     ),
     "nginx.not_passed_on": Wording(
         Level.FAIL,
         ("nginx принимает {name}, но {path} никуда не передаёт", "nginx serves {name} but passes {path} on to nobody"),
-        (
-            "Дайте пути свой location с proxy_pass на порт {port}.",
-            "Give the path a location of its own with proxy_pass to port {port}.",
-        ),
+        OWN_LOCATION,
         "sudo nginx -T | grep -nE 'server_name|location|proxy_pass'",
     ),
     "nginx.body_too_small": Wording(
@@ -79,7 +79,7 @@ WORDS: Catalogue = {
             "сертификат nginx {file} отсюда не прочитать, он не проверен",
             "nginx's certificate {file} cannot be read from here and was not looked at",
         ),
-        ("Повторите с правами root.", "Repeat as root."),
+        AS_ROOT,
         "sudo {python} -m app.cli doctor tls",
     ),
 }

@@ -9,6 +9,8 @@ from app.domain.language import Language
 
 HTTPS_PORT = 443
 
+WRITE_WANTED = ("Напишите в .env: FAL_WEBHOOK_URL={wanted}", "Write into .env: FAL_WEBHOOK_URL={wanted}")
+
 WORDS: Catalogue = {
     "webhook_url.ok": Wording(Level.OK, ("FAL_WEBHOOK_URL ведёт сюда: {url}", "FAL_WEBHOOK_URL leads here: {url}")),
     "webhook_url.absent": Wording(
@@ -21,7 +23,7 @@ WORDS: Catalogue = {
     "webhook_url.plain": Wording(
         Level.FAIL,
         ("FAL_WEBHOOK_URL начинается с http://, fal нужен https://", "FAL_WEBHOOK_URL is http://, fal needs https://"),
-        ("Напишите в .env: FAL_WEBHOOK_URL={wanted}", "Write into .env: FAL_WEBHOOK_URL={wanted}"),
+        WRITE_WANTED,
         EDIT_SETTINGS,
     ),
     "webhook_url.host": Wording(
@@ -30,7 +32,7 @@ WORDS: Catalogue = {
             "FAL_WEBHOOK_URL называет {host}: это не API_DOMAIN ({domain}), и в ALLOWED_HOSTS его нет",
             "FAL_WEBHOOK_URL names {host}: that is not API_DOMAIN ({domain}) and not among ALLOWED_HOSTS",
         ),
-        ("Напишите в .env: FAL_WEBHOOK_URL={wanted}", "Write into .env: FAL_WEBHOOK_URL={wanted}"),
+        WRITE_WANTED,
         EDIT_SETTINGS,
     ),
     "webhook_url.refused_host": Wording(
@@ -48,7 +50,7 @@ WORDS: Catalogue = {
             "FAL_WEBHOOK_URL называет порт {port}, а принимают {ports}",
             "FAL_WEBHOOK_URL names port {port}, while {ports} are listened on",
         ),
-        ("Напишите в .env: FAL_WEBHOOK_URL={wanted}", "Write into .env: FAL_WEBHOOK_URL={wanted}"),
+        WRITE_WANTED,
         EDIT_SETTINGS,
     ),
     "webhook_url.path": Wording(
@@ -57,7 +59,7 @@ WORDS: Catalogue = {
             "FAL_WEBHOOK_URL называет путь {path}, а вебхук живёт по {right}",
             "FAL_WEBHOOK_URL names the path {path}, while the webhook lives at {right}",
         ),
-        ("Напишите в .env: FAL_WEBHOOK_URL={wanted}", "Write into .env: FAL_WEBHOOK_URL={wanted}"),
+        WRITE_WANTED,
         EDIT_SETTINGS,
     ),
 }

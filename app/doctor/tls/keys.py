@@ -7,6 +7,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from app.doctor.finding import Finding
+from app.doctor.tls.chain import subject_of
 from app.doctor.tls.voice import say
 from app.domain.language import Language
 from app.tls.certificates import CURVES
@@ -23,7 +24,7 @@ def judge_keys(chain: Sequence[x509.Certificate], key_type: str, language: Langu
 
 
 def _judge(certificate: x509.Certificate, language: Language, renewal: str) -> Iterator[Finding]:
-    subject = certificate.subject.rfc4514_string()
+    subject = subject_of(certificate)
     try:
         key = certificate.public_key()
     except (ValueError, UnsupportedAlgorithm):

@@ -6,7 +6,7 @@ from typing import Any
 
 from cryptography import x509
 
-from app.doctor.finding import Finding
+from app.doctor.finding import Finding, reason_of
 from app.doctor.tls.chain import subject_of
 from app.doctor.tls.names import address_of, ascii_name
 from app.doctor.tls.voice import say
@@ -41,8 +41,7 @@ def examine_served(
         reason = (error.reason if isinstance(error, ssl.SSLError) else error.strerror) or type(error).__name__
         return [say("served.no_tls", language, address=place, reason=reason, port=port)]
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or type(error).__name__
-        return [say("served.unreachable", language, address=place, reason=reason, port=port)]
+        return [say("served.unreachable", language, address=place, reason=reason_of(error), port=port)]
     return [_compared(address, str(version), chain, expected, language)]
 
 
