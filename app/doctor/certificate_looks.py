@@ -36,7 +36,7 @@ async def nginx_certificate(at: Installation) -> Sequence[Finding]:
 
 
 async def nginx_served(at: Installation) -> Sequence[Finding]:
-    """Shake hands with nginx as fal does: until it is reloaded it serves the certificate it started with."""
+    """Compare what nginx serves with its files: until it is reloaded it serves the certificate it started with."""
     _, front = await at.front()
     if front is None:
         return []

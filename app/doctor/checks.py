@@ -56,7 +56,7 @@ ROWS = (
 
 
 def looks_at(installation: Installation, *, only_tls: bool) -> list[Look]:
-    """List what to look at, in the order of the table; `only_tls` is the certificate and whoever shows one."""
+    """List what to look at, in the order of the table; `only_tls` takes the rows of `doctor tls`."""
     patience, language = installation.machine.patience, installation.language
     return [
         Look(pick(row.subject, language), partial(row.look, installation), row.seconds * patience)

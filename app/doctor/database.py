@@ -1,4 +1,4 @@
-"""Look at the database as an operator would: is it there, sound, up to date, the bot's, and what lies dead in it."""
+"""Whether the database exists, is undamaged, up to date and the bot's, and how many rows wait for the operator."""
 
 import asyncio
 from collections.abc import Callable
@@ -103,6 +103,6 @@ async def _check(database: Database, language: Language) -> list[Finding]:
 
 
 def _unfit(code: str, unfit: DatabaseUnfit, causes: int, language: Language) -> Finding:
-    """Word what the schema found: its first `causes` lines say what is wrong, the rest what to do."""
+    """Build the finding from the lines of `unfit`: the first `causes` say what is wrong, the rest what to do."""
     cause, rest = "; ".join(unfit.findings[:causes]), "; ".join(unfit.findings[causes:])
     return finding(WORDS, code, language, cause=cause, rest=rest)

@@ -1,4 +1,4 @@
-"""One line of the doctor: what was looked at, how it stands, and the command that mends it; how each code is worded."""
+"""A finding of the doctor: code, level, text, remedy and command; and how a code is turned into words."""
 
 import shlex
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ SEE_ANSWER: Bilingual = ("Посмотрите, что отвечает адре
 
 
 class Level(StrEnum):
-    """How a finding stands. `warn` works today and will not for ever, `fail` does not work now."""
+    """How bad a finding is. `warn`: works now, but may fail later or needs a look; `fail`: does not work now."""
 
     OK = "ok"
     WARN = "warn"

@@ -78,12 +78,12 @@ class Installation:
         return await asyncio.shield(self._nginx_files)
 
     async def is_open(self) -> bool:
-        """Tell whether anybody listens on our port."""
+        """Tell whether the server's own port accepts connections."""
         own = self.own
         return own.port != 0 and await in_thread(lambda: port.is_open(own.address, own.port))
 
     async def place(self) -> webhook_url.Place:
-        """Tell where fal would find us: at nginx's ports, and at our own where it speaks TLS."""
+        """Tell where fal reaches this server: at nginx's ports, and at its own where it speaks TLS."""
         settings = self.settings
         _, front = await self.front()
         ports = [] if front is None else [*front.ports]
@@ -92,6 +92,6 @@ class Installation:
         return webhook_url.Place(settings.api_domain, PATH, settings.allowed_hosts, ports)
 
     async def public(self) -> asking.Target:
-        """Tell what fal calls."""
+        """Tell the address that fal calls."""
         url = urlsplit(self.settings.fal_webhook_url or (await self.place()).url)
         return asking.Target(self.public_name, url.port or webhook_url.HTTPS_PORT, self.public_name)

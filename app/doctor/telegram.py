@@ -1,4 +1,4 @@
-"""Who our bot is to Telegram: one getMe, as far as it tells whether messages can go out.
+"""Whether Telegram accepts the bot's token: one getMe.
 
 The token is part of the URL and of python-telegram-bot's messages, so an exception's text is never passed on.
 """

@@ -1,4 +1,4 @@
-"""How many connections there may be, how many of them one address may hold, and for whom the last ones are kept."""
+"""Limits on connections: in all, per address, and a reserve for expected addresses."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -8,9 +8,9 @@ from typing import Literal
 
 from app.domain.network import neighbourhood, read_address
 
-SHARES = 8  # one address may hold the eighth part of all places
+SHARES = 8  # one address may hold an eighth of all connections
 SMALLEST_SHARE = 8
-KEPT = 16  # the sixteenth part of all places is kept for those who are expected
+KEPT = 16  # a sixteenth of all connections is reserved for expected addresses
 UNIX = "unix"
 KNOWN_HOSTS = 1024
 
@@ -22,12 +22,12 @@ def _nobody(_: str) -> bool:
 
 
 class ConnectionLimits:
-    """Counts who is in: `most` connections at once, of them one address its share.
+    """Counts open connections: `most` at once, and `share` of them per address.
 
-    `spared` holds addresses and networks that have no share to keep to, such as a proxy that stands for everybody;
-    `unix` in it is passed over, as in FORWARDED_ALLOW_IPS. A peer without an address is spared.
-    `expects` knows by the address who is awaited, fal: however many strangers come, the last places are for these and
-    for the spared. Without it none are kept.
+    `spared` holds addresses and networks without a limit per address, such as a proxy that forwards for all clients;
+    `unix` in it is ignored, as in FORWARDED_ALLOW_IPS. A peer without an address is spared.
+    `expects` tells whether an address is expected (fal): the last connections are reserved for these and for the
+    spared. Without it none are reserved.
     """
 
     def __init__(self, most: int, spared: Sequence[str] = (), expects: Callable[[str], bool] | None = None) -> None:
@@ -42,11 +42,11 @@ class ConnectionLimits:
 
     @property
     def room(self) -> int:
-        """How many places are free."""
+        """How many more connections fit."""
         return self._most - self.present
 
     def enter(self, host: str) -> NoRoom | None:
-        """Take a place for `host`, or say why there is none."""
+        """Count one more connection of `host`, or return why it is refused."""
         if self.present >= self._most:
             return "full"
         place = self._place(host)
@@ -60,7 +60,7 @@ class ConnectionLimits:
         return None
 
     def leave(self, host: str) -> None:
-        """Give the place back that `host` took."""
+        """Count one connection of `host` less."""
         self.present -= 1
         place = self._place(host)
         if place is None:
@@ -70,7 +70,7 @@ class ConnectionLimits:
             del self._held[place]
 
     def _judge(self, host: str) -> str | None:
-        """Return under which name `host` is counted, or None if it is spared."""
+        """Return the key under which `host` is counted, None if it is spared."""
         name = host.partition("%")[0]
         address = read_address(name)
         if address is None or any(address in network for network in self._networks):

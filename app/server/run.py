@@ -34,21 +34,21 @@ from app.tls.live import LiveContext
 log = structlog.get_logger(__name__)
 
 WATCH_EVERY = 2.0  # seconds; a pair is served at the second look that finds it unchanged
-FLUSH_END = 300.0  # seconds; the sweep ends a TLS goodbye far sooner, unless an answer still flows
-# With `lifespan.FAREWELL_BY` below the 10 s in which SIGTERM must be obeyed.
+FLUSH_END = 300.0  # seconds; the sweep ends a TLS close much sooner, unless an answer is still being sent
+# These and `lifespan.SHUTDOWN_BY` stay below the 10 s in which the process must end after SIGTERM.
 REQUESTS_END = 5  # seconds for requests under way
 CEILING = 9.0  # seconds after which the exit is forced
 BODIES_OVER = 4  # times the largest body: chunk framing, and what a client sends before it reads our 413
 NO_GUESSING = ("x-content-type-options", "nosniff")
-ALWAYS_TLS = ("strict-transport-security", "max-age=63072000")  # two years, as Mozilla has it
+ALWAYS_TLS = ("strict-transport-security", "max-age=63072000")  # two years, as Mozilla recommends
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server with our socket, our signals and tasks of its own: sweep, certificate watch, signs of life.
+    """uvicorn's server on a given socket, with its own signal handling and tasks: sweep, certificate watch, watchdog.
 
-    What the application's lifespan yields may hold `is_ready` (async) and `is_alive`: the supervisor hears of both.
-    `is_expected` tells by an address for whom the last places are kept. `on_stop` is called when the stop begins, while
-    requests are still answered.
+    The state that the application's lifespan yields may hold `is_ready` (async) and `is_alive`, reported to systemd.
+    `is_expected` tells whether an address may use the reserved connections. `on_stop` is called when the stop begins,
+    while requests are still answered.
     """
 
     lifespan: Lifespan
@@ -70,7 +70,7 @@ class Server(uvicorn.Server):
         self._ceiling.daemon = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 uvicorn's signature
-        """Start the application, then listen. uvicorn's own version cannot set the TLS timeouts."""
+        """Start the application, then listen. uvicorn's own method cannot set the TLS timeouts."""
         await self.lifespan.startup()
         if self.lifespan.should_exit:
             self.refused, self.should_exit = self.lifespan.refused, True
@@ -88,7 +88,7 @@ class Server(uvicorn.Server):
         acceptor = Acceptor(self._bound, limits, self._protocol, options)
         try:
             acceptor.open(self.config.backlog)
-        except OSError as error:  # somebody bound the same port without listening yet, and was quicker
+        except OSError as error:  # another process had bound the same port and listened first
             self.refused, self.should_exit = busy(self.listener, error), True
             await self.lifespan.shutdown()
             return
@@ -136,7 +136,7 @@ class Server(uvicorn.Server):
             await asyncio.sleep(WATCH_EVERY)
             try:
                 await asyncio.to_thread(tls.refresh, self._clock.now())
-            except Exception:  # whatever one look meets, the next renewal must still be seen
+            except Exception:  # after any error the watch must go on, or later renewals would be missed
                 if was_well:
                     log.exception("certificate.look_broke")
                 was_well = False
@@ -144,7 +144,7 @@ class Server(uvicorn.Server):
                 was_well = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Finish what is under way, let go of what is idle, say goodbye to the application."""
+        """Finish requests under way, close idle connections, shut the application down, cancel the tasks."""
         self._timeouts = self._timeouts.at_shutdown()
         cast("type[GuardedProtocol]", self.config.http_protocol_class).leaving = True
         await super().shutdown(sockets)
@@ -153,7 +153,7 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Stop on SIGTERM and SIGINT, reload on SIGHUP. uvicorn's own version raises the signal again at the end."""
+        """Stop on SIGTERM and SIGINT, reload on SIGHUP. uvicorn's own method raises the signal again at the end."""
         if threading.current_thread() is threading.main_thread():
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
@@ -162,7 +162,7 @@ class Server(uvicorn.Server):
         yield
 
     def stop(self) -> None:
-        """Leave in good order; asked a second time, without waiting for anybody."""
+        """Stop in good order; when called again, stop without waiting for connections."""
         if self.should_exit:
             self.force_exit = True
             return
@@ -178,11 +178,11 @@ class Server(uvicorn.Server):
         try:
             if self.listener.tls is not None:
                 self.listener.tls.reload(self._clock.now())
-        finally:  # a supervisor that is left waiting kills us
+        finally:  # systemd ends a process that never reports the end of a reload
             self._supervisor.reloaded()
 
     def rest(self) -> None:
-        """Call off the forced exit: the orderly one is done."""
+        """Cancel the timer of the forced exit: the orderly stop is done."""
         self._ceiling.cancel()
 
 
@@ -195,7 +195,7 @@ def serve(
     """Serve until SIGTERM or SIGINT and return the exit code: 0 after an orderly end, 78 refused to start, 1 failed to.
 
     Why it refused stands on stderr, a line per cause. `on_ready` is called once with the URL, when connections are
-    taken; a wildcard host is shown as loopback there. An `inherited` socket is listened on instead of host and port.
+    accepted; a wildcard host is shown as loopback there. An `inherited` socket is listened on instead of host and port.
     """
     try:
         bound = bind(listener) if inherited is None else inherited

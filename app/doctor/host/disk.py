@@ -1,4 +1,4 @@
-"""Room on the disks, and whether we may write there."""
+"""Free space of the disks, and whether this process may write there."""
 
 import os
 import shlex
@@ -69,16 +69,16 @@ class Usage(Protocol):
 
     @property
     def free(self) -> int:
-        """What is free for us, bytes."""
+        """Free space for this process, bytes."""
         ...
 
 
 def look_at_folders(
     folders: Iterable[Path], language: Language, *, usage: Callable[[Path], Usage] = shutil.disk_usage
 ) -> list[Finding]:
-    """Judge each folder; one that is not there yet is judged by where it would be made."""
+    """Judge each folder; for one that does not exist yet, the nearest existing folder above it."""
     there = [
-        # os.path.exists takes what is behind a closed folder for absent, where Path.exists raises.
+        # os.path.exists returns False for a path below a closed folder, where Path.exists raises.
         next(path for path in (folder, *folder.parents) if os.path.exists(path))  # noqa: PTH110  as said above
         for folder in map(Path.absolute, folders)
     ]

@@ -1,4 +1,4 @@
-"""Who answers on our port, and that nobody on the way redirects.
+"""Which server answers on the port, and whether the webhook is redirected.
 
 Source: a 3xx ends fal's delivery for good (docs/fal.md).
 """
@@ -13,7 +13,7 @@ from app.doctor.finding import EDIT_SETTINGS, WHO_LISTENS, Catalogue, Finding, L
 from app.doctor.host.asking import SECONDS, Ask, Reply, Target, ask
 from app.domain.language import Language
 
-PROBE = b'{"test": true}'  # stored nowhere, answered 200 by the webhook
+PROBE = b'{"test": true}'  # the webhook answers it with 200 and stores nothing
 
 PROBING = "curl -k -X POST {url} -H 'Content-Type: application/json' -d '{{\"test\": true}}'"
 
@@ -98,7 +98,7 @@ WORDS: Catalogue = {
 
 
 def is_open(address: str, port: int) -> bool:
-    """Tell whether anybody listens."""
+    """Tell whether a connection to the port is accepted."""
     try:
         with socket.create_connection((address, port), timeout=SECONDS):
             return True
@@ -124,7 +124,7 @@ def look_at_port(target: Target, service_name: str, language: Language, *, ask: 
 
 
 def look_at_exposure(api_host: str, *, tls: bool, is_fronted: bool, language: Language) -> list[Finding]:
-    """Judge API_HOST and SSL_ENABLED: what is hidden or plain needs a proxy in front."""
+    """Judge API_HOST and SSL_ENABLED: a loopback address or plain HTTP needs a proxy in front."""
     if is_fronted:
         return []
     try:
@@ -136,7 +136,7 @@ def look_at_exposure(api_host: str, *, tls: bool, is_fronted: bool, language: La
 
 
 def look_for_redirects(target: Target, path: str, language: Language, *, ask: Ask = ask) -> list[Finding]:
-    """Call the webhook as fal would (POST) and as a browser does (GET): neither may be sent elsewhere."""
+    """Call the webhook as fal would (POST) and as a browser does (GET): neither may be redirected."""
     scheme = "https" if target.tls else "http"
     url = f"{scheme}://{target.host_header}{path}"
     where = url if target.address == target.name else f"{url} ({target.address}:{target.port})"

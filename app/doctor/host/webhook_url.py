@@ -69,7 +69,8 @@ WORDS: Catalogue = {
 class Place:
     """Where this server is to be found: its name, the webhook's path, the hosts it answers to, its ports for HTTPS.
 
-    `ports` are those of a proxy that passes the webhook on, and our own where it speaks TLS; the best one stands first.
+    `ports` are those of a proxy that passes the webhook on, and the server's own where it speaks TLS. The first is the
+    one to publish.
     """
 
     domain: str
@@ -84,7 +85,7 @@ class Place:
         return f"https://{self.domain}{port}{self.path}"
 
     def answers_to(self, host: str) -> bool:
-        """Tell whether a Host header with this name is let in."""
+        """Tell whether ALLOWED_HOSTS admits this name."""
         return any(
             pattern in ("*", host) or (pattern.startswith("*.") and host.endswith(pattern[1:]))
             for pattern in self.allowed_hosts
@@ -92,7 +93,7 @@ class Place:
 
 
 def compare(url: str | None, place: Place, language: Language) -> list[Finding]:
-    """Compare FAL_WEBHOOK_URL with where we are."""
+    """Compare FAL_WEBHOOK_URL with the name, ports and path of this server."""
     if url is None:
         found = [finding(WORDS, "webhook_url.absent", language, wanted=place.url)]
         return found if place.answers_to(place.domain) else [*found, _refused(place.domain, language)]

@@ -18,7 +18,7 @@ BROKEN_DIGESTS = ("md5", "sha1")
 
 
 def judge_keys(chain: Sequence[x509.Certificate], key_type: str, language: Language, renewal: str) -> list[Finding]:
-    """Name weak keys and digests of the chain; the signature of a certificate by itself proves nothing anyway."""
+    """Name weak keys and digests of the chain; the digest of a self-signature does not matter."""
     found = [finding for certificate in chain for finding in _judge(certificate, language, renewal)]
     return found or [say("keys.ok", language, key_type=key_type, digest=digest_of(chain[0]))]
 

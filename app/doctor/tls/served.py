@@ -1,4 +1,4 @@
-"""What the port really serves, against what the files hold."""
+"""Compares what a port serves with what the files hold."""
 
 import socket
 import ssl
@@ -13,7 +13,7 @@ from app.doctor.tls.voice import say
 from app.domain.language import Language
 from app.tls.chain import ServedPair
 
-CONNECT_SECONDS = 5.0  # for the connection, and again for each flight of the handshake
+CONNECT_SECONDS = 5.0  # for connecting, and for each read of the handshake
 DER = 2  # _ssl.ENCODING_DER
 
 
@@ -22,7 +22,7 @@ def examine_served(
 ) -> list[Finding]:
     """Shake hands with `address` as a client of `server_name`, and compare the chain with `expected`; blocks.
 
-    Nothing is verified on the way: a chain that nobody trusts must be seen, too.
+    The certificate is not verified: an untrusted chain must be seen, too.
     """
     port, place = address[1], _place(address)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

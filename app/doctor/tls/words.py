@@ -1,4 +1,4 @@
-"""What the doctor says of the certificate's files, dates, names and keys."""
+"""The wording of findings about the certificate's files, dates, names and keys."""
 
 from app.doctor.finding import Catalogue, Level, Wording
 from app.domain.language import Bilingual

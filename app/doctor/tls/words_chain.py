@@ -1,4 +1,4 @@
-"""What the doctor says of the chain, of those who trust it, and of what the port serves."""
+"""The wording of findings about the chain, its trust, and what the port serves."""
 
 from app.doctor.finding import WHO_LISTENS, Catalogue, Level, Wording
 
