@@ -13,8 +13,8 @@ import orjson
 
 from app.doctor.finding import EDIT_SETTINGS, Catalogue, Finding, Level, Wording, finding
 from app.domain.language import Language
+from app.fal.api import ENDPOINTS
 from app.fal.client import FetchFailed, get_capped
-from app.fal.queue import ENDPOINTS
 
 NOBODYS_REQUEST = "00000000-0000-0000-0000-000000000000"
 BODY_LIMIT = 64 * 1024  # bytes

@@ -8,7 +8,7 @@ import pytest
 from app.domain.errors import ResultUnavailable
 from app.domain.notification import Cause
 from app.domain.training import Artifacts, Completed, Failed, Trainer
-from app.fal.queue import BODY_LIMIT, FalQueueApi
+from app.fal.api import BODY_LIMIT, FalQueueApi
 from app.flows.ports import FalQueue
 
 pytestmark = pytest.mark.anyio
