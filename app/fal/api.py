@@ -1,17 +1,16 @@
-"""fal's queue API: the result of a finished request, for what a webhook did not bring.
+"""fal's queue API: the result of a finished request, for what a webhook did not bring. What it means, `payload` reads.
 
 Source: fal queue docs (docs/fal.md).
 """
 
-from typing import Any
 from urllib.parse import quote
 
 import httpx2
 
-from app.domain.errors import PayloadUnreadable, ResultUnavailable
-from app.domain.training import Reading, Trainer
+from app.domain.errors import ResultUnavailable
+from app.domain.training import Trainer
 from app.fal.client import FetchFailed, get_capped
-from app.fal.payload import parse, understand
+from app.fal.payload import FalAnswer
 
 # Status and result drop the sub-path of the endpoint the request was submitted to: owner and app only.
 ENDPOINTS = {
@@ -33,68 +32,23 @@ class FalQueueApi:
         self._headers = {"Authorization": f"Key {api_key}"} if api_key else None
         self._client = client
 
-    async def result(self, request_id: str, trainer: Trainer | None) -> Reading:
-        """Fetch the result of a finished request; `trainer` None is taken for portrait.
+    async def result(self, request_id: str, trainer: Trainer | None) -> FalAnswer:
+        """Fetch what the result endpoint says of a request; `trainer` None is taken for portrait.
 
-        Raises ResultUnavailable: `no_fal_key` · `fal_key_refused` (401, 403) · `not_ready` · `result_gone` (404, 410) ·
-        `fal_down` (429, 5xx, unreachable, slow) · `result_unreadable` (an answer that makes no sense).
+        Raises ResultUnavailable where there is no answer: `no_fal_key` · `result_gone` (no id to ask for) ·
+        `fal_down` (unreachable, slow) · `result_unreadable` (too large, compressed, or FAL_QUEUE_URL is plain HTTP).
         """
         if self._headers is None:
             raise ResultUnavailable("no_fal_key", "FAL_API_KEY is not set, so the result cannot be fetched")
         if not request_id.strip("."):
             raise ResultUnavailable("result_gone", "this cannot be a request id of fal's")
         url = f"{self._base_url}/{ENDPOINTS[trainer]}/requests/{quote(request_id, safe='', errors='replace')}"
+        headers: dict[str, str] = {}
         try:
-            status, body = await get_capped(self._client, url, BODY_LIMIT, self._headers, DEADLINE_SECONDS)
+            status, body = await get_capped(
+                self._client, url, BODY_LIMIT, self._headers, DEADLINE_SECONDS, on_headers=headers.update
+            )
         except FetchFailed as failure:
             code = "result_unreadable" if failure.why in _OUR_FAULT_OR_ODD else "fal_down"
             raise ResultUnavailable(code, f"fal's queue gave no answer: {failure.why}") from None
-        return interpret(request_id, status, body)
-
-
-def interpret(request_id: str, status: int, body: bytes) -> Reading:
-    """Tell what an answer of the result endpoint means. It replays the model's own status code and body, errors too."""
-    if status in (401, 403):
-        raise ResultUnavailable("fal_key_refused", f"fal's queue answered {status}: key revoked, or account locked")
-    try:
-        payload = parse(body)
-    except PayloadUnreadable:
-        payload = None
-    detail = payload.get("detail") if isinstance(payload, dict) else None
-    if status == httpx2.codes.ACCEPTED or _is_unfinished(payload, status, detail):
-        raise ResultUnavailable("not_ready", "the request is not finished yet")
-    if httpx2.codes.is_success(status):
-        if payload is None:
-            raise ResultUnavailable("result_unreadable", "fal's queue answered without JSON")
-        return _reading(request_id, "OK", payload, None)
-    if _is_model_error(status, detail):
-        return _reading(request_id, "ERROR", payload, f"fal's queue answered {status}")
-    if status in (404, 410):
-        raise ResultUnavailable("result_gone", f"fal's queue answered {status}: expired or unknown there")
-    if status in (408, 429) or status >= httpx2.codes.INTERNAL_SERVER_ERROR:
-        raise ResultUnavailable("fal_down", f"fal's queue answered {status}")
-    raise ResultUnavailable("result_unreadable", f"fal's queue answered {status}")
-
-
-def _is_unfinished(payload: Any, status: int, detail: object) -> bool:
-    if status == httpx2.codes.BAD_REQUEST:
-        return isinstance(detail, str) and "in progress" in detail.lower()
-    return (
-        httpx2.codes.is_success(status)
-        and isinstance(payload, dict)
-        and payload.get("status") in ("IN_QUEUE", "IN_PROGRESS")
-    )
-
-
-def _is_model_error(status: int, detail: object) -> bool:
-    """Tell a verdict on the training from trouble of the queue itself, which speaks in bare sentences too."""
-    if status in (422, 499):  # the queue has no other use for these
-        return isinstance(detail, list | str)
-    return status >= httpx2.codes.BAD_REQUEST and isinstance(detail, list)
-
-
-def _reading(request_id: str, status: str, payload: object, error: str | None) -> Reading:
-    try:
-        return understand({"request_id": request_id, "status": status, "error": error, "payload": payload})
-    except PayloadUnreadable as reason:
-        raise ResultUnavailable("result_unreadable", str(reason)) from None
+        return FalAnswer(status, headers, body)
