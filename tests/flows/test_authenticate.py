@@ -317,6 +317,19 @@ async def test_an_unreachable_list_refuses_as_before(door: Door) -> None:
     assert await door.knock(OLD, NEWCOMER) == "ok"
 
 
+async def test_after_a_failed_hourly_fetch_nobody_waits_for_another(door: Door) -> None:
+    """A list that could not be fetched is not asked for again within a minute, whoever wanted it (fault 16)."""
+    door.ranges.append(f"{NEWCOMER}/32")
+    door.is_down = True
+    assert not await door.authenticator.addresses.refresh()
+    door.is_down = False
+    door.clock.move(59)
+    assert await door.knock(OLD, NEWCOMER) == "address_not_listed"
+    assert door.looks == 1
+    door.clock.move(1)
+    assert await door.knock(OLD, NEWCOMER) == "ok"
+
+
 async def test_a_hanging_list_is_not_waited_for(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the hourly fetch hangs a newcomer is answered all the same, and does not start another."""
     monkeypatch.setattr("app.fal.addresses.LOOK_SECONDS", 0.0)

@@ -29,7 +29,7 @@ UNUSABLE = ("down", "slow", "hang")
 
 def give_up_early(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait less for keys that do not come: the deadline itself is not what is tried here."""
-    monkeypatch.setattr("app.fal.keys.FETCH_SECONDS", 0.3)
+    monkeypatch.setattr("app.fal.keys.Keys.fetch_seconds", 0.3)
 
 
 def twin() -> FalTwin:
