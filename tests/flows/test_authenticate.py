@@ -12,10 +12,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.domain.errors import DeliveryRefused, KeysUnavailable
+from app.domain.quotas import BURST, SignatureQuota
 from app.fal.addresses import BUILT_IN, Addresses
 from app.fal.authenticate import RELUCTANT, Authenticator, IpFilter
 from app.fal.keys import FRESH, MIN_INTERVAL, Keys
-from app.fal.strikes import BURST, Strikes
 from app.twins import jwks
 from app.twins.forgeries import Forgery, forge
 from app.twins.signing import ACCOUNT, FOREIGN_ACCOUNT, FalKey, sign
@@ -49,7 +49,7 @@ class Door:
             ip_filter,
             ACCOUNT,
             self.clock.now,
-            Strikes(self._seconds),
+            SignatureQuota(self._seconds),
         )
 
     def _seconds(self) -> float:

@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from app.routers.quiet import LINES
+from app.domain.quotas import LINES
 from app.twins import bodies, jwks
 from app.twins.clock import wall_clock
 from app.twins.fal import FalTwin
