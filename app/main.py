@@ -24,8 +24,8 @@ from app.core.setting_sources import environment
 from app.doctor.tls.doubts import doubts_about
 from app.domain.errors import DatabaseBehind, DatabaseUnavailable, StartRefused
 from app.domain.language import Language
+from app.domain.quotas import MemoryQuota
 from app.routers import health
-from app.routers.body import Bodies
 from app.routers.docs import serve_docs
 from app.routers.fal_webhook import PATH, WebhookLane, WebhookParts
 from app.routers.health import HealthParts
@@ -101,7 +101,7 @@ def create_app(settings: Settings, tls: LiveContext | None = None) -> FastAPI:
 
 def _webhook_parts(settings: Settings, services: Services) -> WebhookParts:
     kinds = {kind.path: kind for kind in services.kinds}
-    return WebhookParts(kinds, services.accept, services.clock, Bodies(settings.max_body_bytes))
+    return WebhookParts(kinds, services.accept, services.clock, MemoryQuota(settings.max_body_bytes))
 
 
 def _health_parts(

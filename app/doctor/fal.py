@@ -20,9 +20,9 @@ from app.doctor.finding import CURL_STATUS, EDIT_SETTINGS, SEE_ANSWER, Catalogue
 from app.domain.alert_rules import CLOCK_SKEW, CLOCK_SKEW_CRITICAL
 from app.domain.language import Bilingual, Language, pick
 from app.fal.addresses import parse_ranges
+from app.fal.api import ENDPOINTS
 from app.fal.client import FetchFailed, get_capped, host_of, read_copy
 from app.fal.keys import parse_jwks
-from app.fal.queue import ENDPOINTS
 from app.fal.skew import Skew
 
 BODY_LIMIT = 256 * 1024  # bytes

@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from app.server.connection_limits import ConnectionLimits
+from app.domain.quotas import ConnectionQuota
 
 log = structlog.get_logger(__name__)
 
@@ -30,12 +30,12 @@ class Acceptor:
     def __init__(
         self,
         bound: socket.socket,
-        limits: ConnectionLimits,
+        quota: ConnectionQuota,
         make_protocol: Callable[[], asyncio.Protocol],
         tls: dict[str, Any],
     ) -> None:
         self._bound = bound
-        self._limits = limits
+        self._quota = quota
         self._make_protocol = make_protocol
         self._tls = tls  # keyword arguments of connect_accepted_socket
         self._loop = asyncio.get_running_loop()
@@ -57,7 +57,7 @@ class Acceptor:
         if self._closed:
             return
         if self._pausing is None:
-            self._take(self._limits.room)
+            self._take(self._quota.room)
         self._closed = True
         self._rest()
         self._bound.close()
@@ -95,7 +95,7 @@ class Acceptor:
                 self._pause(error)
                 return
             host = address[0] if isinstance(address, tuple) else ""
-            refusal = self._limits.enter(host)
+            refusal = self._quota.enter(host)
             if refusal is None:
                 self._admit(connection, host)
             else:
@@ -105,7 +105,7 @@ class Acceptor:
                 connection.close()
 
     def _admit(self, connection: socket.socket, host: str) -> None:
-        weakref.finalize(connection, self._limits.leave, host).atexit = False
+        weakref.finalize(connection, self._quota.leave, host).atexit = False
         connection.setblocking(False)
         task = self._loop.create_task(self._shake_hands(connection))
         self._handshakes.add(task)
@@ -120,7 +120,7 @@ class Acceptor:
     def _pause(self, error: OSError) -> None:
         # Out of descriptors or memory: connections stay in the kernel's queue and are accepted after a pause.
         if self._is_news("no_descriptors"):
-            log.error("server.connections_wait", cause=error.strerror, present=self._limits.present)
+            log.error("server.connections_wait", cause=error.strerror, present=self._quota.present)
         self._loop.remove_reader(self._bound)
         self._pausing = self._loop.call_later(PAUSE, self._resume)
 

@@ -21,8 +21,8 @@ from app.core.clock import SystemClock
 from app.core.exit_codes import Exit
 from app.core.setting_sources import environment
 from app.domain.errors import StartRefused
+from app.domain.quotas import ConnectionQuota
 from app.server.acceptor import Acceptor
-from app.server.connection_limits import ConnectionLimits
 from app.server.guard import GuardedProtocol, sweep
 from app.server.lifespan import Lifespan
 from app.server.listener import Listener, bind, busy, url
@@ -84,8 +84,8 @@ class Server(uvicorn.Server):
                 "ssl_shutdown_timeout": FLUSH_END,
             }
         is_expected = self.lifespan.state.get("is_expected")
-        limits = ConnectionLimits(self.listener.max_connections, self.listener.spared, is_expected)
-        acceptor = Acceptor(self._bound, limits, self._protocol, options)
+        quota = ConnectionQuota(self.listener.max_connections, self.listener.spared, is_expected)
+        acceptor = Acceptor(self._bound, quota, self._protocol, options)
         try:
             acceptor.open(self.config.backlog)
         except OSError as error:  # another process had bound the same port and listened first
