@@ -24,10 +24,10 @@ from app.db.wake import WakeTopic, listen
 from app.domain.alert_rules import Certificate, MachineFacts
 from app.domain.errors import DatabaseBehind
 from app.fal.addresses import Addresses
+from app.fal.api import FalQueueApi
 from app.fal.authenticate import Authenticator, IpFilter
 from app.fal.client import make_client
 from app.fal.keys import Keys
-from app.fal.queue import FalQueueApi
 from app.flows.accept import Accept
 from app.flows.apply import Apply, RetryLimits
 from app.flows.kinds import Kind, training

@@ -25,8 +25,8 @@ from app.core.setting_sources import environment
 from app.doctor.tls.doubts import doubts_about
 from app.domain.errors import DatabaseBehind, DatabaseUnavailable, StartRefused
 from app.domain.language import Language
+from app.domain.quotas import MemoryQuota
 from app.routers import health
-from app.routers.body import Bodies
 from app.routers.docs import serve_docs
 from app.routers.fal_webhook import PATH, WebhookLane, WebhookParts
 from app.routers.health import HealthParts
@@ -116,7 +116,7 @@ def enclose(app: FastAPI, settings: Settings) -> ASGIApp:
 
 def _webhook_parts(settings: Settings, ingest: Ingest) -> WebhookParts:
     kinds = {kind.path: kind for kind in ingest.kinds}
-    return WebhookParts(kinds, ingest.accept, ingest.clock, Bodies(settings.max_body_bytes))
+    return WebhookParts(kinds, ingest.accept, ingest.clock, MemoryQuota(settings.max_body_bytes))
 
 
 def _health_parts(

@@ -14,6 +14,7 @@ from app.db.engine import Database
 from app.domain.delivery import Delivery
 from app.domain.notification import Owner
 from app.domain.training import Artifacts, Trainer, Training, TrainingStatus
+from app.fal.payload import FalAnswer
 from tests.fakes import START
 
 LORA = "https://v3.fal.media/files/elephant/pytorch_lora_weights.safetensors"
@@ -156,6 +157,11 @@ def empty_ok_body(request_id: str) -> bytes:
         },
         sort_keys=True,
     ).encode()
+
+
+def result_answer(delivered: bytes) -> FalAnswer:
+    """What the result endpoint says of a success, as the webhook told it in these bytes."""
+    return FalAnswer(200, {}, json.dumps(json.loads(delivered)["payload"] or {}).encode())
 
 
 def _body(request_id: str, status: str, payload: Any, error: str | None) -> bytes:

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from app.domain.errors import ResultUnavailable
 from app.domain.notification import Notification
 from app.domain.send_outcome import SendOutcome, Sent
-from app.domain.training import Reading, Trainer
+from app.domain.training import Trainer
+from app.fal.payload import FalAnswer
 
 START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -33,11 +34,11 @@ class FrozenClock:
 class FakeFalQueue:
     """Gives what it was told to give; by default it has no result."""
 
-    results: dict[str, Reading] = field(default_factory=dict)
+    results: dict[str, FalAnswer] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     trouble: ResultUnavailable = field(default_factory=lambda: ResultUnavailable("fal_down", "no answer"))
 
-    async def result(self, request_id: str, trainer: Trainer | None) -> Reading:
+    async def result(self, request_id: str, trainer: Trainer | None) -> FalAnswer:
         self.asked.append(request_id)
         if request_id not in self.results:
             raise self.trouble

@@ -11,10 +11,11 @@ from app.core.config import Settings
 from app.core.exit_codes import Exit
 from app.core.setting_loader import load_settings
 from app.doctor import report
-from app.doctor.checks import Rounds
+from app.doctor.checks import looks_at
 from app.doctor.examine import examine
 from app.doctor.finding import Finding, Level
 from app.doctor.fix import mend
+from app.doctor.installation import Installation
 from app.doctor.machine import Machine
 from app.domain.errors import SettingsInvalid
 
@@ -57,12 +58,11 @@ async def visit(
 ) -> tuple[list[Finding], list[Finding]]:
     """Mend if asked to, then look; return what was done and what was found."""
     done = await mend(settings, machine, only_tls=only_tls) if fix else []
-    rounds = Rounds(settings, machine)
+    installation = Installation(settings, machine)
     try:
-        looks = rounds.of_tls() if only_tls else rounds.of_everything()
-        return done, await examine(looks, settings.operator_language)
+        return done, await examine(looks_at(installation, only_tls=only_tls), settings.operator_language)
     finally:
-        await rounds.close()
+        await installation.close()
 
 
 def verdict(found: list[Finding], *, strict: bool) -> Exit:

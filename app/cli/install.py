@@ -181,7 +181,7 @@ def _may_pass(folder: os.stat_result, user: str) -> bool:
 
 
 def _next(place: Place, into: Path, replicas: int) -> list[str]:
-    folders = shlex.join(map(str, dict.fromkeys((*place.writable, *place.backed_up))))
+    folders = shlex.join(map(str, place.writable))  # what a backup writes to is among them
     try:
         pwd.getpwnam(place.user)
         commands = []

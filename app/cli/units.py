@@ -1,7 +1,6 @@
-"""The systemd units of deploy/systemd, with the paths of this machine in place of theirs."""
+"""The systemd units of deploy/systemd, with the values of this machine in place of `@USER@` and its like."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -13,7 +12,7 @@ SINGLE = ("aisha-webhook-api.service", "aisha-webhook-api.socket")
 REPLICA = ("aisha-webhook-api@.service", "aisha-webhook-api@.socket")
 BACKUP = ("aisha-webhook-backup.service", "aisha-webhook-backup.timer")
 
-SHIPPED_ROOT = "/opt/aisha-backend"
+PLACEHOLDER = re.compile(r"@([A-Z_]+)@")
 HOMES = (Path("/home"), Path("/root"), Path("/run/user"))  # what ProtectHome= hides
 AWKWARD = re.compile(r"[\s%$\"'\\;]")  # each means something to systemd
 
@@ -96,29 +95,20 @@ class Place:
 
 
 def render(names: tuple[str, ...], place: Place) -> dict[str, str]:
-    """Return the text of each unit by its name."""
-    words = _words(place)
-    shipped = re.compile("|".join(re.escape(word) for word in sorted(words, key=len, reverse=True)))
-    return {
-        name: shipped.sub(lambda found: words[found[0]], (FOLDER / name).read_text(encoding="utf-8")) for name in names
+    """Return the text of each unit by its name, every placeholder filled in. Raises KeyError for an unknown one."""
+    values = {
+        "USER": place.user,
+        "GROUP": place.group,
+        "FOLDER": str(place.root),
+        "PYTHON": str(place.python),
+        "ADDRESS": place.address,
+        "DATA": str(place.cache),
+        "LOGS": str(place.logs),
+        "WRITABLE": " ".join(map(str, place.writable)),
+        "BACKUP_WRITABLE": " ".join(map(str, place.backed_up)),
+        "PROTECT_HOME": "read-only" if place.is_at_home() else "yes",
     }
-
-
-def _words(place: Place) -> Mapping[str, str]:
-    """Tell what stands in the shipped files, and what stands there on this machine."""
     return {
-        f"{SHIPPED_ROOT}/.venv/bin/python": str(place.python),
-        f"ReadWritePaths={SHIPPED_ROOT}/data {SHIPPED_ROOT}/logs {SHIPPED_ROOT}/ssl": _writing(place.writable),
-        f"ReadWritePaths={SHIPPED_ROOT}/data\n": f"{_writing(place.backed_up)}\n",
-        f"{SHIPPED_ROOT}/data": str(place.cache),
-        f"{SHIPPED_ROOT}/logs": str(place.logs),
-        SHIPPED_ROOT: str(place.root),
-        "User=aisha": f"User={place.user}",
-        "Group=aisha": f"Group={place.group}",
-        "ListenStream=0.0.0.0:8443": f"ListenStream={place.address}",
-        "ProtectHome=yes": "ProtectHome=read-only" if place.is_at_home() else "ProtectHome=yes",
+        name: PLACEHOLDER.sub(lambda found: values[found[1]], (FOLDER / name).read_text(encoding="utf-8"))
+        for name in names
     }
-
-
-def _writing(folders: tuple[Path, ...]) -> str:
-    return f"ReadWritePaths={' '.join(map(str, folders))}"

@@ -1,1 +1,1 @@
-"""Settings and logging; knows nobody."""
+"""Settings and logging; imports of the rest of `app` only errors, network rules and languages of the domain."""

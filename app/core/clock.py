@@ -1,10 +1,10 @@
-"""The clock on the wall: the one place that looks at it."""
+"""The system clock: the one module that reads the current time."""
 
 from datetime import UTC, datetime
 
 
 class SystemClock:
-    """Tells the time of this machine."""
+    """Reads the time of this machine."""
 
     def now(self) -> datetime:
         """Return the current time in UTC."""

@@ -1,6 +1,6 @@
 """Settings: every field with its default, its bounds and its purpose in two languages.
 
-`Settings(**fields)` takes plain values, which is how tests make one; `app.core.setting_loader` reads the outside.
+`Settings(**fields)` takes plain values, as tests do; `app.core.setting_loader` reads environment and files.
 """
 
 from pathlib import Path
@@ -221,7 +221,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Values only: `sources.collect` reads the outside, because it remembers the line each value stood on."""
+        """Take the values given and no others: environment and files are read by `setting_sources.collect`."""
         del settings_cls, env_settings, dotenv_settings, file_secret_settings
         return (init_settings,)
 
@@ -231,7 +231,7 @@ class Settings(BaseSettings):
         return "en" if self.default_language == "en" else "ru"
 
     def warnings(self) -> tuple[str, ...]:
-        """English sentences for the log: settings that are legal and yet cost something."""
+        """English sentences for the log about settings that are valid but weaken security or lose a function."""
         told = (
             (
                 self.fal_webhook_secret is not None,

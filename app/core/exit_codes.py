@@ -1,10 +1,10 @@
-"""What an exit code means, of the server as of every command."""
+"""The exit codes of the server and of every command."""
 
 from enum import IntEnum
 
 
 class Exit(IntEnum):
-    """sysexits(3) where it has a number; a supervisor starts us again after TRY_AGAIN and not after CONFIG."""
+    """Numbers of sysexits(3) where it has one; systemd restarts the process after TRY_AGAIN and not after CONFIG."""
 
     OK = 0
     CHECK_FAILED = 1

@@ -1,4 +1,4 @@
-"""Where events leave: structlog's end, the console, the files. An event is prepared once and rendered once per format.
+"""The outputs of the log: structlog's last step, console, files. An event is rendered once per format.
 
 stdlib's own path (find the caller, copy the record for every formatter, format twice for a rotating file) costs several
 times as much per line, and a line is written for every delivery.
@@ -18,7 +18,7 @@ from app.core.log_redaction import redact_event
 from app.core.log_render import ConsoleLine, Event, json_line
 from app.core.text import one_line
 
-FILE_MODE = 0o640  # chat ids are nobody else's business
+FILE_MODE = 0o640  # chat ids are personal data
 
 PREPARE: tuple[Callable[..., Any], ...] = (
     structlog.contextvars.merge_contextvars,
@@ -32,7 +32,7 @@ PREPARE: tuple[Callable[..., Any], ...] = (
 
 
 class Outlet:
-    """What a structlog logger ends in: makes the stdlib record and gives it to the stdlib logger of that name."""
+    """The logger that structlog wraps: makes a stdlib record and gives it to the stdlib logger of that name."""
 
     def __init__(self, name: str = "app") -> None:
         self.name = name
@@ -110,7 +110,7 @@ class Console(_Discreet):
         try:
             sys.stderr.write(self._render(_prepared(record)) + "\n")
             sys.stderr.flush()
-        except Exception:  # noqa: BLE001 logging's own rule: a line that cannot be written stops nobody
+        except Exception:  # noqa: BLE001 as in logging itself: a line that cannot be written must not stop the program
             self.handleError(record)
 
 

@@ -8,8 +8,8 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 MASK = "***"
-SHORTEST = 4  # letters: masking a shorter secret would riddle every line and hide nothing
-LONGEST = 16384  # characters of one value; a log is no place for a whole body
+SHORTEST = 4  # letters: masking a shorter string would damage most lines and protect nothing
+LONGEST = 16384  # characters of one value; a whole request body does not belong in a log
 DEPTH = 6
 
 _SHAPES = re.compile(
@@ -25,7 +25,7 @@ _SECRET_NAME = re.compile(
     r"(?:^|[_-])(?:authorization|token|secret|password|passwd|api[_-]?key|cookie)$", re.IGNORECASE
 )
 _HEX = re.compile(r"%[0-9A-F]{2}")  # some write %2F as %2f
-_KEPT = frozenset({"ts", "level", "logger"})  # written by ourselves
+_KEPT = frozenset({"ts", "level", "logger"})  # set by this package, so without secrets
 
 _registered: dict[str, None] = {}
 _pattern: re.Pattern[str] | None = None
@@ -33,7 +33,7 @@ _pattern: re.Pattern[str] | None = None
 
 def register_secrets(secrets: Iterable[str]) -> None:
     """Mask each of *secrets* from now on, also where it is percent-encoded or escaped as in a repr or in JSON."""
-    global _pattern  # noqa: PLW0603 what must not be logged is a fact of the whole process
+    global _pattern  # noqa: PLW0603 the set of secrets belongs to the whole process
     for secret in secrets:
         for form in (secret, *_encoded(secret), repr(secret)[1:-1], json.dumps(secret)[1:-1]):
             if len(form) >= SHORTEST:
@@ -98,7 +98,7 @@ def _is_secret_name(name: str) -> bool:
 
 def _text(value: object) -> str:
     if isinstance(value, str):
-        text = str.__str__(value)  # an enum of strings says its value
+        text = str.__str__(value)  # a StrEnum is logged as its value
     else:
         try:
             text = repr(value) if isinstance(value, bytes | bytearray | dict | list | tuple) else str(value)
@@ -107,7 +107,7 @@ def _text(value: object) -> str:
     text = redact(text)
     if len(text) <= LONGEST:
         return text
-    head, tail = LONGEST * 3 // 4, LONGEST // 4  # a traceback says most at its end
+    head, tail = LONGEST * 3 // 4, LONGEST // 4  # the end of a traceback holds the cause
     return f"{text[:head]} … {len(text) - LONGEST} characters left out … {text[-tail:]}"
 
 

@@ -17,7 +17,7 @@ _FIRST = ("ts", "level", "event", "logger")
 
 
 def json_line(event: Event) -> str:
-    """Render as one JSON object; whatever could speak to a terminal stays an escape, so parsing gives it back."""
+    """Render as one JSON object; control characters are written as escapes, so parsing gives them back."""
     ordered = {name: event[name] for name in _FIRST if name in event} | dict(event)
     try:
         text = orjson.dumps(ordered, option=orjson.OPT_NON_STR_KEYS).decode()
@@ -41,7 +41,7 @@ class ConsoleLine:
         self._colour = colour
 
     def __call__(self, event: Event) -> str:
-        """Render as one line; of a traceback only its last line, the files hold all of it."""
+        """Render as one line; of a traceback only its last line; the files hold the whole of it."""
         level = str(event.get("level", "info"))
         parts = [str(event.get("ts", "")), f"{level:<8}", one_line(str(event.get("event", "")))]
         for name, value in event.items():

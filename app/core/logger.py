@@ -32,7 +32,7 @@ TALKATIVE = ("httpx", "httpx2", "httpcore", "httpcore2", "telegram")  # they log
 MAX_BYTES = 10 * 1024 * 1024
 BACKUPS = 5
 
-_CHAIN: list[Any] = [*PREPARE, to_record]  # one list for ever: structlog.testing swaps its contents
+_CHAIN: list[Any] = [*PREPARE, to_record]  # always this one list object: structlog.testing replaces its contents
 _given: WeakSet[Any] = WeakSet()
 _attached: list[tuple[logging.Logger, logging.Handler]] = []
 
@@ -50,8 +50,8 @@ def setup_logging(
     """Send events of *level* and above to stderr and to the two files in *log_dir*, which is made if it is missing.
 
     The traceback of a crash goes to stderr without secrets. Calling it again replaces what the last call set up.
-    Raises StartRefused naming the path and the command that mends it, in Russian unless *language* is `en`; nothing
-    stays half set up then.
+    Raises StartRefused naming the path and the command that mends it, in Russian unless *language* is `en`; nothing is
+    left half set up then.
     """
     _detach()
     number = logging.getLevelNamesMapping()[level]
@@ -105,7 +105,7 @@ def reset_logging() -> None:
 
 
 def _say_last_words(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    # what an exception holds is a library's choice: a URL, a header, a connection string
+    # a library's exception may hold a URL, a header or a connection string
     sys.stderr.write(redact("".join(traceback.format_exception(kind, error, trace))))
 
 
@@ -117,7 +117,7 @@ def _configure(level: int, *, cached: bool) -> None:
         cache_logger_on_first_use=cached,
     )
     for logger in _given:
-        vars(logger).pop("bind", None)  # drops the bound logger cached with the former level
+        vars(logger).pop("bind", None)  # forget the bound logger that was cached with the former level
 
 
 def _open_log(log_dir: Path, name: str, max_bytes: int, backups: int, language: str) -> LogFile:
@@ -168,7 +168,8 @@ def _detach() -> None:
 def _start_quiet() -> None:
     # a command that never calls setup_logging still shows warnings, on stderr, and keeps stdout for its answer
     _attach(logging.getLogger(ROOT), Console(ConsoleLine(colour=False)))
-    _configure(logging.NOTSET, cached=False)  # stdlib's level decides; a logger used early is not stuck with it
+    # The stdlib logger's level is read at each call, so that a logger used before setup_logging follows it afterwards.
+    _configure(logging.NOTSET, cached=False)
 
 
 _start_quiet()

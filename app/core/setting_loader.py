@@ -1,4 +1,4 @@
-"""Settings from the outside: environment > `.env` > default, everything wrong told at once."""
+"""Settings from environment, `.env` and defaults, in that order of precedence; all errors are reported at once."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +17,7 @@ ENV_FILE = Path(".env")
 
 
 def wanted() -> tuple[Wanted, ...]:
-    """List what to look for outside: one entry per field, in the order of the class."""
+    """List what to look for in environment and files: one entry per field, in the order of the class."""
     return tuple(
         Wanted(name, (a.env_name(name), *a.aliases(info)), a.is_secret(name), a.write(info))
         for name, info in Settings.model_fields.items()
@@ -39,7 +39,7 @@ def load_settings(env_file: Path | None = ENV_FILE, environ: Mapping[str, str] |
     except ValidationError as error:
         found.findings.extend(_translate(error, found))
     else:
-        settings._notes = tuple(found.notes)  # noqa: SLF001 a private attribute is how pydantic lets a frozen model be told
+        settings._notes = tuple(found.notes)  # noqa: SLF001 the only way to write to a frozen pydantic model after validation
     if found.findings:
         raise SettingsInvalid(_lines(found)) from None
     return settings

@@ -32,7 +32,7 @@ class Wanted:
         return tuple(f"{name}_FILE" for name in self.names) if self.secret else ()
 
     def absent(self, value: str) -> bool:
-        """`NAME=` means not set; spaces in place of a secret are a slip to be told about."""
+        """`NAME=` means not set; spaces in place of a secret are reported as an error."""
         return not (value if self.secret else value.strip())
 
 
@@ -55,15 +55,15 @@ class Collected:
 
 
 def environment() -> Mapping[str, str]:
-    """Return the variables of this process: the one place that reads them."""
+    """Return the variables of this process: the only function that reads them."""
     return os.environ  # noqa: TID251 settings read it here, once
 
 
 def collect(wanted: Sequence[Wanted], env_file: Path | None, environ: Mapping[str, str]) -> Collected:
     """Look every setting up: environment, then *env_file*, each by value or by `NAME_FILE`.
 
-    What systemd keeps for us (LoadCredential=NAME) counts as a `NAME_FILE` of the environment.
-    A name that the environment holds empty is not looked for further: that is how one run is freed of what `.env` says.
+    A credential that systemd passes (LoadCredential=NAME) counts as a `NAME_FILE` of the environment.
+    A name that is empty in the environment is not looked up in `.env`: a single run can so unset what `.env` sets.
     Raises nothing; whatever cannot be read is a finding.
     """
     found = Collected()
@@ -151,7 +151,7 @@ def _read_secret(pointer: Given, want: Wanted, found: Collected) -> Given | None
 
 
 def _open_at_once(path: str, flags: int) -> int:
-    # without O_NONBLOCK a forgotten FIFO would hold the start for ever
+    # without O_NONBLOCK a FIFO that nobody writes to would block the start for ever
     return os.open(path, flags | os.O_NONBLOCK)
 
 

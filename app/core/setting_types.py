@@ -1,4 +1,4 @@
-"""Kinds of settings: each checks one text and says by a code from `findings.WRONG` what is wrong with it."""
+"""Kinds of settings: each checks one text and says by a code from `setting_errors.WRONG` what is wrong with it."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -19,7 +19,7 @@ _DATABASE = re.compile(
     r"(?:sqlite|sqlite\+aiosqlite|postgresql|postgresql\+asyncpg|postgresql\+psycopg|postgres)://(?=[^/]|/[^?])"
 )
 
-# As SQLAlchemy reads it, so that what it would stumble over, with the URL in its words, is refused before.
+# The same pattern as SQLAlchemy, whose own error would quote the URL with its password: refused here first.
 _POSTGRESQL = re.compile(
     r"(?:[^:/]*(?::[^@]*)?@)?(?:\[(?P<ipv6>[^/?]+)\]|(?P<hosts>[^/:?]+))?(?::(?P<port>[^/?]*))?(?:/[^?]*)?(?:\?.*)?\Z"
 )
@@ -27,7 +27,7 @@ _LAST_PORT = 65535
 
 
 class Wrong(ValueError):
-    """A value does not fit; `code` is a key of `findings.WRONG`, and the value is no part of it."""
+    """A value does not fit; `code` is a key of `setting_errors.WRONG`, and the value is no part of it."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -139,14 +139,14 @@ def check_network(text: str) -> str:
 
 
 def check_trusted(text: str) -> str:
-    """Accept an address or network whose X-Forwarded-For is believed; never everybody."""
+    """Accept an address or network whose X-Forwarded-For is accepted; never all addresses."""
     if text == "*" or _network(text).prefixlen == 0:
         raise Wrong("trusts_all")
     return text
 
 
 def check_database(secret: SecretStr) -> SecretStr:
-    """Accept the URL of a database that the engine can open, with a place that outlives the server."""
+    """Accept the URL of a database that the engine can open, that keeps its data when the server ends."""
     url = secret.get_secret_value()
     if not _DATABASE.match(url) or url != url.strip():
         raise Wrong("database_scheme")
@@ -167,7 +167,7 @@ def _is_postgresql(rest: str) -> bool:
         return False
     hosts = [parts["ipv6"]] if parts["ipv6"] else (parts["hosts"] or "localhost").split(",")
     port = parts["port"] or "0"
-    # What is no host name is half of a password: an "@" in it was not written as %40.
+    # A host that is no host name is the rest of a password whose "@" was not written as %40.
     return all(_HOST.match(host) or _is_ip(host) for host in hosts) and port.isdecimal() and int(port) <= _LAST_PORT
 
 

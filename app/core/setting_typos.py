@@ -1,9 +1,9 @@
-"""Which unknown name of a shared `.env` is a slip of the pen in one of ours, and which is somebody else's."""
+"""Tells a misspelt name of a setting in a shared `.env` from the key of another program."""
 
 from collections.abc import Collection
 from difflib import SequenceMatcher, get_close_matches
 
-_SHORT = 3  # letters: APP, BFL, IDS beside API, FAL, IPS are other words, not slips
+_SHORT = 3  # letters: APP, BFL, IDS beside API, FAL, IPS are other words, not misspellings
 _NEAR = 0.8
 _SYNONYMS = {"URI": "URL"}
 

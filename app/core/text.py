@@ -1,4 +1,4 @@
-"""Text that must not break a line or speak to a terminal."""
+"""Escapes text that could break a line or send control sequences to a terminal."""
 
 import re
 
@@ -30,7 +30,7 @@ def one_line(text: str) -> str:
 
 
 def quiet_json(text: str) -> str:
-    """Write what could speak to a terminal as JSON escapes: the same document, its line feeds included."""
+    """Write control characters as JSON escapes; the document stays the same, line feeds included."""
     return "\n".join(line if line.isprintable() else UNSAFE.sub(_json_escape, line) for line in text.split("\n"))
 
 

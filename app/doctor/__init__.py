@@ -1,1 +1,1 @@
-"""Examines an installation: what works, what does not, and the command that mends it. The server never imports it."""
+"""Examines an installation: what works, what does not, and the command that mends it. Receiving needs none of it."""

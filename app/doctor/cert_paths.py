@@ -1,4 +1,4 @@
-"""The certificate's files as the settings have them: where they lie, for which names, what is missing above them."""
+"""The certificate by the settings: paths of its files, names it must cover, and fetching its missing issuers."""
 
 from datetime import datetime
 from time import monotonic
@@ -29,7 +29,7 @@ def names_of(settings: Settings) -> list[str]:
 def missing_issuers(seen: Examined, now: datetime) -> Issuers:
     """Fetch what the chain lacks, nearest first, as far as it is valid at `now`.
 
-    Nothing where the chain lacks nothing, or nothing came within a minute.
+    Empty where none is missing, or none came within FETCH_SECONDS.
     """
     if seen.pair is None or not needs_issuers(seen):
         return []

@@ -1,4 +1,4 @@
-"""Look at the database as an operator would: is it there, sound, up to date, the bot's, and what lies dead in it."""
+"""Whether the database exists, is undamaged, up to date and the bot's, and how many rows wait for the operator."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,6 +9,8 @@ from app.db.engine import Database
 from app.doctor.finding import EDIT_SETTINGS, Catalogue, Finding, Level, Wording, finding
 from app.domain.errors import DatabaseUnavailable, DatabaseUnfit
 from app.domain.language import Language
+
+DECIDE = ("Посмотрите причину, затем redrive или ignore.", "Look at the reason, then redrive or ignore.")
 
 WORDS: Catalogue = {
     "database.ok": Wording(Level.OK, ("база на месте и этой версии", "the database is there and of this version")),
@@ -48,19 +50,13 @@ WORDS: Catalogue = {
     "deliveries.dead": Wording(
         Level.WARN,
         ("доставок, ждущих решения оператора: {count}", "deliveries that wait for the operator: {count}"),
-        (
-            "Посмотрите причину, затем redrive или ignore.",
-            "Look at the reason, then redrive or ignore.",
-        ),
+        DECIDE,
         "aisha-webhook deliveries list --state dead",
     ),
     "notifications.dead": Wording(
         Level.WARN,
         ("сообщений, ждущих решения оператора: {count}", "messages that wait for the operator: {count}"),
-        (
-            "Посмотрите причину, затем redrive или ignore.",
-            "Look at the reason, then redrive or ignore.",
-        ),
+        DECIDE,
         "aisha-webhook notifications list --state dead",
     ),
     "notifications.unsent": Wording(
@@ -107,6 +103,6 @@ async def _check(database: Database, language: Language) -> list[Finding]:
 
 
 def _unfit(code: str, unfit: DatabaseUnfit, causes: int, language: Language) -> Finding:
-    """Word what the schema found: its first `causes` lines say what is wrong, the rest what to do."""
+    """Build the finding from the lines of `unfit`: the first `causes` say what is wrong, the rest what to do."""
     cause, rest = "; ".join(unfit.findings[:causes]), "; ".join(unfit.findings[causes:])
     return finding(WORDS, code, language, cause=cause, rest=rest)

@@ -1,4 +1,4 @@
-"""Many looks at once: each has its own deadline, and one that breaks never hides the others."""
+"""Many looks at once: each has its own deadline, and an error in one never hides the others."""
 
 import asyncio
 import threading
@@ -68,21 +68,21 @@ def _place(error: Exception) -> str:
 async def in_thread(work: Callable[[], T]) -> T:
     """Run blocking work beside the loop.
 
-    In a thread of its own that dies with the program: one that hangs (a mute DNS server) must not hold up the exit, as
-    a pool's would.
+    Uses a daemon thread: one that hangs (a DNS server that does not answer) must not delay the exit of the program, as
+    a thread of a pool would.
     """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
 
     def tell(settle: Callable[[], None]) -> None:
-        # Nobody waits any longer once the deadline has passed, and the loop may be closed by then.
+        # After the deadline the result is not awaited any more, and the loop may be closed by then.
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(lambda: None if done.done() else settle())
 
     def run() -> None:
         try:
             result = work()
-        except BaseException as error:  # noqa: BLE001  it is raised again where it is awaited
+        except BaseException as error:  # noqa: BLE001  it is raised again in the awaiting task
             tell(partial(done.set_exception, error))
         else:
             tell(partial(done.set_result, result))

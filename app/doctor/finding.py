@@ -1,4 +1,4 @@
-"""One line of the doctor: what was looked at, how it stands, and the command that mends it; how each code is worded."""
+"""A finding of the doctor: code, level, text, remedy and command; and how a code is turned into words."""
 
 import shlex
 from collections.abc import Mapping
@@ -7,11 +7,17 @@ from enum import StrEnum
 
 from app.domain.language import Bilingual, Language, pick
 
-EDIT_SETTINGS = "${{EDITOR:-nano}} .env"  # the command to every remedy that says what to write there
+# Commands and remedies that several looks give.
+EDIT_SETTINGS = "${{EDITOR:-nano}} .env"
+CURL_STATUS = "curl -sS -o /dev/null -w '%{{http_code}}\\n' {url}"
+WHO_LISTENS = "sudo ss -ltnp 'sport = :{port}'"
+AS_ITS_OWNER = "sudo -u {sudo_name} {python} -m app.cli doctor"
+ASK_ITS_OWNER: Bilingual = ("Спросите от имени {account}.", "Ask as {account}.")
+SEE_ANSWER: Bilingual = ("Посмотрите, что отвечает адрес.", "See what the address answers.")
 
 
 class Level(StrEnum):
-    """How a finding stands. `warn` works today and will not for ever, `fail` does not work now."""
+    """How bad a finding is. `warn`: works now, but may fail later or needs a look; `fail`: does not work now."""
 
     OK = "ok"
     WARN = "warn"
@@ -46,6 +52,11 @@ class Wording:
 
 
 Catalogue = Mapping[str, Wording]
+
+
+def reason_of(error: Exception) -> str:
+    """Say in a few words why a connection or a look-up failed."""
+    return getattr(error, "strerror", None) or getattr(error, "reason", None) or type(error).__name__
 
 
 def finding(catalogue: Catalogue, code: str, language: Language, **facts: object) -> Finding:

@@ -16,7 +16,7 @@ from app.doctor.tls.repair import fixes
 from app.domain.language import pick
 
 FILE_SECONDS = 60.0  # reading every public root takes a second on a slow machine
-# What writes is waited for: a thread cannot be called off, and would go on after it was called late.
+# Writing has no deadline: a thread cannot be stopped, and would go on after its look was reported as late.
 NO_DEADLINE = math.inf
 
 
@@ -32,7 +32,7 @@ async def mend(settings: Settings, machine: Machine, *, only_tls: bool) -> list[
 
 
 async def _mend_pair(settings: Settings, machine: Machine) -> list[Finding]:
-    """Fetch what is missing by a deadline; mend, unless that was late, without one."""
+    """Fetch missing issuers with a deadline; unless that failed, repair the files without one."""
     paths, language = paths_of(settings), settings.operator_language
     subject = pick(("сертификат", "certificate"), language)
     fetched: list[tuple[Examined, Issuers]] = []

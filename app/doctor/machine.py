@@ -9,7 +9,7 @@ from pathlib import Path
 from app.core.clock import SystemClock
 from app.core.setting_loader import ENV_FILE
 from app.doctor.finding import Finding
-from app.doctor.host import asking, commands, disk, firewall, names, nginx_files
+from app.doctor.host import asking, commands, disk, names, nginx_files
 from app.doctor.tls.examination import Examined, examine_files
 from app.doctor.tls.served import examine_served
 from app.domain.language import Language
@@ -35,4 +35,3 @@ class Machine:
     env_file: Path = ENV_FILE
     hosts_file: Path = names.HOSTS_FILE
     nginx_folder: Path = nginx_files.FOLDER
-    ufw_settings: Path = firewall.UFW_SETTINGS

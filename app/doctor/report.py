@@ -32,7 +32,7 @@ def as_row(found: Finding) -> dict[str, Any]:
 
 
 def show(done: Sequence[Finding], found: Sequence[Finding], language: Language, *, fix: bool) -> None:
-    """Print what was done and what was found. Colours only on a terminal; what a stranger wrote cannot steer it."""
+    """Print what was done and what was found. Colours only on a terminal; control characters are escaped."""
     if fix:
         typer.echo(pick(WORDS["done" if done else "nothing"], language))
         for one in done:

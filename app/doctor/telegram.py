@@ -1,4 +1,4 @@
-"""Who our bot is to Telegram: one getMe, as far as it tells whether messages can go out.
+"""Whether Telegram accepts the bot's token: one getMe.
 
 The token is part of the URL and of python-telegram-bot's messages, so an exception's text is never passed on.
 """
@@ -10,7 +10,7 @@ from telegram import Bot
 from telegram.error import InvalidToken, NetworkError, TelegramError
 from telegram.request import HTTPXRequest
 
-from app.doctor.finding import EDIT_SETTINGS, Catalogue, Finding, Level, Wording, finding
+from app.doctor.finding import CURL_STATUS, EDIT_SETTINGS, SEE_ANSWER, Catalogue, Finding, Level, Wording, finding
 from app.domain.language import Language
 
 SECONDS = 4.0
@@ -42,13 +42,13 @@ WORDS: Catalogue = {
             "Проверьте выход в интернет и TELEGRAM_API_URL; где Telegram закрыт, нужен HTTPS_PROXY.",
             "Check the way out and TELEGRAM_API_URL; where Telegram is blocked, HTTPS_PROXY is needed.",
         ),
-        "curl -sS -o /dev/null -w '%{{http_code}}\\n' {url}",
+        CURL_STATUS,
     ),
     "telegram.odd": Wording(
         Level.WARN,
         ("Telegram ответил на getMe не как обычно ({why})", "Telegram answered getMe in an unusual way ({why})"),
-        ("Посмотрите, что отвечает адрес.", "See what the address answers."),
-        "curl -sS -o /dev/null -w '%{{http_code}}\\n' {url}",
+        SEE_ANSWER,
+        CURL_STATUS,
     ),
     "telegram.operator_known": Wording(Level.OK, ("чат оператора задан", "the operator's chat is set")),
     "telegram.no_operator": Wording(

@@ -37,8 +37,8 @@ class MachineFacts:
     `certificate` is None on plain HTTP. `keys_age` is the age of fal's keys, None when none were ever fetched;
     `keys_usable` tells whether a signature can be judged. `clock_offset` is how far our clock is ahead of fal's
     (negative: behind), None while unmeasured. `foreign` counts deliveries for other accounts since the start of the
-    process, `foreign_before` those that an earlier look has seen. `addresses_age` is the age of fal's list of
-    addresses, or how long none could be fetched; None where no fetched list decides.
+    process. `addresses_age` is the age of fal's list of addresses, or how long none could be fetched; None where no
+    fetched list decides. No field has a default: a rule whose fact nobody gathers would never alarm.
     """
 
     running_for: timedelta
@@ -47,8 +47,7 @@ class MachineFacts:
     keys_usable: bool
     clock_offset: timedelta | None
     foreign: int
-    foreign_before: int = 0
-    addresses_age: timedelta | None = None
+    addresses_age: timedelta | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +65,8 @@ class QueueFacts:
     oldest_owed: datetime | None
 
 
-def machine_alarms(facts: MachineFacts, machine: str, now: datetime) -> Iterator[Alarm]:
-    """Name what is wrong on one machine."""
+def machine_alarms(facts: MachineFacts, machine: str, now: datetime, *, foreign_before: int) -> Iterator[Alarm]:
+    """Name what is wrong on one machine; `foreign_before` is the count of foreign deliveries at the look before."""
     if facts.certificate is not None:
         yield from _certificate_alarms(facts.certificate, machine, now)
     if not facts.keys_usable and facts.running_for >= STARTING:
@@ -81,7 +80,7 @@ def machine_alarms(facts: MachineFacts, machine: str, now: datetime) -> Iterator
     if facts.clock_offset is not None and abs(facts.clock_offset) > CLOCK_SKEW:
         level = AlertLevel.CRITICAL if abs(facts.clock_offset) > CLOCK_SKEW_CRITICAL else AlertLevel.WARN
         yield Alarm(Condition.CLOCK_SKEW, level, f"{facts.clock_offset.total_seconds():+.0f}", machine)
-    if (foreign := facts.foreign - facts.foreign_before) > 0:
+    if (foreign := facts.foreign - foreign_before) > 0:
         yield Alarm(Condition.FOREIGN_ACCOUNT, AlertLevel.WARN, str(foreign), machine)
 
 

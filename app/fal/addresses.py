@@ -9,13 +9,14 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import orjson
 import structlog
 
-from app.domain.network import Address, read_address
-from app.fal.client import FetchFailed, get_capped, host_of, read_copy, write_copy
+from app.domain.network import read_address
+from app.fal.published import CachedDocument
 from app.fal.skew import Skew
 
 BUILT_IN = (
@@ -39,7 +40,6 @@ FETCH_SECONDS = 10.0
 BRIEFLY = 1.0  # s for a fetch that a delivery waits for
 LOOK_SECONDS = 1.5  # that a delivery waits in all; its keys may take another 6 of the 10 that fal is answered in
 LOOK_INTERVAL = timedelta(minutes=1)  # between two fetches that deliveries cause; fal repeats for 6 minutes and more
-BODY_LIMIT = 256 * 1024  # bytes
 RANGE_LIMIT = 1000
 WIDEST = {4: 8, 6: 20}  # shortest prefix by IP version; anything wider is a mistake or an attack
 REMEMBERED = 4096  # verdicts; an attacker may come from any number of addresses
@@ -71,13 +71,16 @@ def parse_ranges(entries: object) -> tuple[Network, ...]:
     return tuple(networks)
 
 
-class Addresses:
-    """The ranges deliveries may come from, and how they are renewed.
+class Addresses(CachedDocument[Network]):
+    """The ranges deliveries may come from. An old list stays in force: it is never a reason to refuse fal.
 
     `url` is fal's meta endpoint. `fixed` (ALLOWED_IPS), when it holds anything, replaces fal's list for good; an entry
-    that is no address raises ValueError. An old list stays in force: it is never a reason to refuse fal.
-    Every answer tells fal's time to `skew`, when it is given.
+    that is no address raises ValueError.
     """
+
+    min_interval = LOOK_INTERVAL
+    fetch_seconds = FETCH_SECONDS
+    unusable = "no_usable_list"
 
     def __init__(
         self,
@@ -89,19 +92,10 @@ class Addresses:
         *,
         skew: Skew | None = None,
     ) -> None:
-        self._skew = skew
-        self._url = url
-        self._cache_file = cache_file
-        self._client = client
-        self._clock = clock
+        super().__init__([url], cache_file, client, clock, skew=skew)
         self.is_fixed = bool(fixed)
-        self._fetched_at: datetime | None = None
-        self._looked_at: datetime | None = None
-        self._fetching = asyncio.Lock()
         self._verdicts: dict[str | None, bool] = {}
-        self._exact: frozenset[Address] = frozenset()
-        self._wide: tuple[Network, ...] = ()
-        self._set(ip_network(entry, strict=False) for entry in fixed or BUILT_IN)
+        self._hold(tuple(ip_network(entry, strict=False) for entry in fixed or BUILT_IN))
 
     def allows(self, address: str | None) -> bool:
         """Tell whether a peer with this address may deliver. Loopback may; what is no IP address may not."""
@@ -112,38 +106,14 @@ class Addresses:
             verdict = self._verdicts[address] = self._judge(address)
         return verdict
 
-    def age(self) -> timedelta | None:
-        """Tell how long ago the list was fetched; None while it is built-in or fixed. Never negative."""
-        return None if self._fetched_at is None else max(self._clock() - self._fetched_at, timedelta(0))
-
     async def load(self) -> None:
-        """Take the list from the disk copy, if it is there and sound."""
-        if self.is_fixed:
-            return
-        try:
-            copy = await read_copy(self._cache_file, BODY_LIMIT)
-        except (OSError, ValueError) as damage:
-            _log.warning("addresses.copy_ignored", why=type(damage).__name__)
-            return
-        self._take_copy(copy)
-
-    def _take_copy(self, copy: tuple[datetime, bytes] | None) -> None:
-        if copy is None:
-            return
-        fetched_at, body = copy
-        networks = _ranges_of(body)
-        if not networks:
-            _log.warning("addresses.copy_ignored", why="no_usable_list")
-            return
-        self._set(networks)
-        self._fetched_at = fetched_at
+        """Take the list from the disk copy, unless ALLOWED_IPS rule."""
+        if not self.is_fixed:
+            await super().load()
 
     async def refresh(self) -> bool:
-        """Fetch the list; tell whether what is held now is as it should be. A failure keeps the last good one."""
-        if self.is_fixed:
-            return True
-        async with self._fetching:
-            return await self._fetch(FETCH_SECONDS)
+        """Fetch the list, unless ALLOWED_IPS rule; tell whether what is held now is as it should be."""
+        return self.is_fixed or await super().refresh()
 
     async def look_again(self, address: str | None) -> bool:
         """Fetch the list because it lacks `address`, at most once a minute whoever asks; tell whether it holds it now.
@@ -153,47 +123,14 @@ class Addresses:
         if self.is_fixed or read_address(address) is None:
             return False
         with suppress(TimeoutError):
-            async with asyncio.timeout(LOOK_SECONDS), self._fetching:
-                if not self.allows(address) and not self._is_limited():
-                    self._looked_at = self._clock()
-                    await self._fetch(BRIEFLY)
+            async with asyncio.timeout(LOOK_SECONDS):
+                await self.refresh_after_failure(seconds=BRIEFLY)
         return self.allows(address)
 
-    def _is_limited(self) -> bool:
-        # A negative difference means that the clock stepped back, not that the last look was just now.
-        return self._looked_at is not None and timedelta(0) <= self._clock() - self._looked_at < LOOK_INTERVAL
-
-    async def _fetch(self, seconds: float) -> bool:
-        host = host_of(self._url)
-        try:
-            status, body = await get_capped(
-                self._client,
-                self._url,
-                BODY_LIMIT,
-                deadline_seconds=seconds,
-                on_headers=None if self._skew is None else self._skew.timing(host),
-            )
-        except FetchFailed as failure:
-            _log.warning("addresses.refresh_failed", host=host, why=failure.why)
-            return False
-        networks = _ranges_of(body) if status == httpx2.codes.OK else ()
-        if not networks:
-            why = "no_usable_list" if status == httpx2.codes.OK else "status"
-            _log.warning("addresses.refresh_failed", host=host, why=why, status=status)
-            return False
-        self._set(networks)
-        self._fetched_at = self._clock()
-        _log.info("addresses.refreshed", host=host, ranges=len(networks))
-        try:
-            await write_copy(self._cache_file, self._fetched_at, {"webhook_ip_ranges": [str(n) for n in networks]})
-        except OSError as failure:
-            _log.warning("addresses.copy_not_written", why=type(failure).__name__)
-        return True
-
-    def _set(self, networks: Iterable[Network]) -> None:
-        held = tuple(networks)
-        self._exact = frozenset(n.network_address for n in held if n.num_addresses == 1)
-        self._wide = tuple(n for n in held if n.num_addresses > 1)
+    def _hold(self, entries: tuple[Network, ...]) -> None:
+        super()._hold(entries)
+        self._exact = frozenset(n.network_address for n in entries if n.num_addresses == 1)
+        self._wide = tuple(n for n in entries if n.num_addresses > 1)
         self._verdicts.clear()
 
     def _judge(self, text: str | None) -> bool:
@@ -202,10 +139,24 @@ class Addresses:
             return False
         return address.is_loopback or address in self._exact or any(address in network for network in self._wide)
 
+    def _parse(self, body: bytes) -> tuple[Network, ...]:
+        try:
+            document = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            return ()
+        return parse_ranges(document.get("webhook_ip_ranges") if isinstance(document, dict) else None)
 
-def _ranges_of(body: bytes) -> tuple[Network, ...]:
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return ()
-    return parse_ranges(document.get("webhook_ip_ranges") if isinstance(document, dict) else None)
+    def _written(self, entries: Iterable[Network]) -> dict[str, Any]:
+        return {"webhook_ip_ranges": [str(network) for network in entries]}
+
+    def _log_refreshed(self, host: str | None, entries: int, *, changed: bool) -> None:  # noqa: ARG002  the base's signature
+        _log.info("addresses.refreshed", host=host, ranges=entries)
+
+    def _log_refresh_failed(self, host: str | None, why: str, status: int | None) -> None:
+        _log.warning("addresses.refresh_failed", host=host, why=why, status=status)
+
+    def _log_copy_ignored(self, why: str) -> None:
+        _log.warning("addresses.copy_ignored", why=why)
+
+    def _log_copy_not_written(self, why: str) -> None:
+        _log.warning("addresses.copy_not_written", why=why)

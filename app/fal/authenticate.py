@@ -1,5 +1,6 @@
 """Who may deliver: fal, from fal's addresses, for our account, now."""
 
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -8,10 +9,10 @@ from enum import StrEnum
 import structlog
 
 from app.domain.errors import DeliveryRefused, KeysUnavailable
+from app.domain.quotas import SignatureQuota
 from app.fal.addresses import Addresses
 from app.fal.keys import MIN_INTERVAL, Keys
 from app.fal.signature import CLOCK_TOLERANCE, SignedHeaders, check_clock, matching_key, read_headers
-from app.fal.strikes import Strikes
 
 RELUCTANT = timedelta(minutes=2)  # between two fetches for an address that floods us; fal retries for longer
 
@@ -35,7 +36,7 @@ class Authenticator:
     ip_filter: IpFilter
     account: str | None
     clock: Callable[[], datetime]
-    strikes: Strikes = field(default_factory=Strikes)
+    failures: SignatureQuota = field(default_factory=lambda: SignatureQuota(time.monotonic))
     _foreign_accounts: int = field(default=0, init=False)
 
     def foreign_accounts(self) -> int:
@@ -82,13 +83,13 @@ class Authenticator:
 
     async def _look_again(self, signed: SignedHeaders, body_sha256: str, address: str | None) -> None:
         """Fetch fal's keys in case they changed; refuse what still fits none."""
-        interval = RELUCTANT if self.strikes.are_many(address) else MIN_INTERVAL
+        interval = RELUCTANT if self.failures.are_many(address) else MIN_INTERVAL
         if await self.keys.refresh_after_failure(interval) and self._fits(signed, body_sha256):
             return
         if self.keys.may_be_outdated():
             # Perhaps fal's new key: called a forgery, and then rationed as one, a genuine delivery could be lost.
             raise KeysUnavailable("no key at hand made this signature, and fal cannot be asked for newer ones")
-        if self.strikes.add(address):
+        if self.failures.add(address):
             raise DeliveryRefused(401, "signature_invalid", "no key of fal's made this signature")
         raise DeliveryRefused(
             429, "signatures_failing", "too many signatures from this address were wrong, this one, too"

@@ -1,73 +1,25 @@
-"""What a delivery says: fal's JSON in, `Reading` out. The only place that knows the fields of fal's answers.
+"""What a delivery says: fal's JSON in, `Reading` out. The fields of fal's answers are known here and in `error_types`.
 
 Source: fal webhooks docs and real bodies (docs/fal.md).
 """
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
 
-from app.domain.errors import PayloadUnreadable
-from app.domain.notification import Cause
+from app.domain.errors import PayloadUnreadable, ResultUnavailable
 from app.domain.training import Artifacts, Completed, Failed, Reading
+from app.fal.error_types import failure
 
 ID_LIMIT = 255  # characters
-DETAIL_LIMIT = 1000  # characters
 ANSWER_LIMIT = 64 * 1024  # bytes
 DEPTH_LIMIT = 32
 CUTS = ((4000, 1000), (400, 50))  # (characters of a string, entries of a list or object), ever tighter until it fits
-
-_CAUSES = {
-    "content_policy_violation": Cause.CONTENT_POLICY,
-    "face_detection_error": Cause.NO_FACE,
-    "image_load_error": Cause.BAD_IMAGE,
-    "unsupported_image_format": Cause.BAD_IMAGE,
-    "image_too_small": Cause.IMAGE_SIZE,
-    "image_too_large": Cause.IMAGE_SIZE,
-    "invalid_archive": Cause.BAD_ARCHIVE,
-    "file_too_large": Cause.BAD_ARCHIVE,
-    "archive_file_count_below_minimum": Cause.TOO_FEW_IMAGES,
-    "archive_file_count_exceeds_maximum": Cause.TOO_MANY_IMAGES,
-    "file_download_error": Cause.DOWNLOAD,
-    "request_timeout": Cause.TIMEOUT,
-    "startup_timeout": Cause.TIMEOUT,
-    "generation_timeout": Cause.TIMEOUT,
-    "client_cancelled": Cause.CANCELLED,
-    "client_disconnected": Cause.FAL_TROUBLE,
-    "runner_scheduling_failure": Cause.FAL_TROUBLE,
-    "runner_connection_timeout": Cause.FAL_TROUBLE,
-    "runner_disconnected": Cause.FAL_TROUBLE,
-    "runner_connection_refused": Cause.FAL_TROUBLE,
-    "runner_connection_error": Cause.FAL_TROUBLE,
-    "runner_incomplete_response": Cause.FAL_TROUBLE,
-    "runner_server_error": Cause.FAL_TROUBLE,
-    "internal_error": Cause.FAL_TROUBLE,
-    "internal_server_error": Cause.FAL_TROUBLE,
-    "downstream_service_error": Cause.FAL_TROUBLE,
-    "downstream_service_unavailable": Cause.FAL_TROUBLE,
-}
-# Only for an error that no type explains: several endpoints still answer with a bare sentence.
-_PHRASES = tuple(
-    (re.compile(pattern, re.IGNORECASE), cause)
-    for pattern, cause in (
-        (r"content policy|nsfw|safety (?:checker|filter)", Cause.CONTENT_POLICY),
-        (r"\b(?:no|not|detect\w*|find) (?:\w+ ){0,3}faces?\b|\bfaces? (?:was |were |is )?not ", Cause.NO_FACE),
-        (r"timed? ?out\b", Cause.TIMEOUT),
-        (r"cancell?ed", Cause.CANCELLED),
-        (r"(?:too few|not enough|at least \d+) (?:\w+ )?(?:image|file|photo)", Cause.TOO_FEW_IMAGES),
-        (r"(?:too many|at most \d+) (?:\w+ )?(?:image|file|photo)", Cause.TOO_MANY_IMAGES),
-        (r"image (?:\w+ )?too (?:small|large)", Cause.IMAGE_SIZE),
-        (r"\barchive|\bzip\b", Cause.BAD_ARCHIVE),
-        (r"\bdownload", Cause.DOWNLOAD),
-        (r"cannot identify image|(?:load|open|read|decode) (?:the )?image", Cause.BAD_IMAGE),
-        (r"internal (?:server )?error|user is locked|exhausted balance", Cause.FAL_TROUBLE),
-    )
-)
-_COMPLAINTS_READ = 20  # entries; more than an owner or operator would read
-_READ_OF_A_SENTENCE = 4000  # characters; what is longer is no sentence
-_URL = re.compile(r"\b(?:[a-z][a-z0-9+.-]{1,20}://|data:[a-z]+/|www\.)\S*", re.IGNORECASE)
 
 _LONG_DIGITS = re.compile(rb"[0-9]{19}")
 # Linear on any bytes: nothing in it gives back what it took, an open string runs to the end, and a number is only
@@ -75,6 +27,15 @@ _LONG_DIGITS = re.compile(rb"[0-9]{19}")
 _TOKEN = re.compile(
     rb'"(?:[^"\\]++|\\.?)*+"?|(?<![0-9.eE+-])-?[1-9][0-9]{18,}+(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+', re.DOTALL
 )
+
+
+@dataclass(frozen=True, slots=True)
+class FalAnswer:
+    """What fal answered a request of ours, as it came: HTTP status, headers with lower-case names, raw body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
 
 
 def read(body: bytes) -> Reading:
@@ -121,6 +82,36 @@ def understand(document: dict[str, Any]) -> Reading:
     return Reading(request_id, _identifier(document.get("gateway_request_id")), outcome, answer(document))
 
 
+def read_result(request_id: str, answered: FalAnswer) -> Reading:
+    """Understand an answer of the result endpoint: it replays the model's own status code and body, errors too.
+
+    Raises ResultUnavailable: `fal_key_refused` (401, 403) · `not_ready` · `result_gone` (404, 410) · `fal_down`
+    (408, 429, 5xx) · `result_unreadable` (an answer that makes no sense).
+    """
+    status = answered.status
+    if status in (401, 403):
+        raise ResultUnavailable("fal_key_refused", f"fal's queue answered {status}: key revoked, or account locked")
+    try:
+        payload = parse(answered.body)
+    except PayloadUnreadable:
+        payload = None
+    detail = payload.get("detail") if isinstance(payload, dict) else None
+    is_success = HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
+    if status == HTTPStatus.ACCEPTED or _is_unfinished(payload, status, detail, is_success=is_success):
+        raise ResultUnavailable("not_ready", "the request is not finished yet")
+    if is_success:
+        if payload is None:
+            raise ResultUnavailable("result_unreadable", "fal's queue answered without JSON")
+        return _reading(request_id, "OK", payload, None)
+    if _is_model_error(status, detail):
+        return _reading(request_id, "ERROR", payload, f"fal's queue answered {status}")
+    if status in (404, 410):
+        raise ResultUnavailable("result_gone", f"fal's queue answered {status}: expired or unknown there")
+    if status in (408, 429) or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise ResultUnavailable("fal_down", f"fal's queue answered {status}")
+    raise ResultUnavailable("result_unreadable", f"fal's queue answered {status}")
+
+
 def artifacts(payload: object) -> Artifacts:
     """Collect what is proven to be there: https URLs and a finetune id, from the shapes of all known trainers."""
     if not isinstance(payload, dict):
@@ -131,22 +122,6 @@ def artifacts(payload: object) -> Artifacts:
         config_url=_url(payload, "config_file"),
         finetune_id=_printable(payload.get("finetune_id")),
     )
-
-
-def failure(payload: object, error: object = None, payload_error: object = None) -> Failed:
-    """Say why a training failed, from the body of an error; `error` and `payload_error` only when it says nothing.
-
-    `detail` is at most 1000 characters without URLs, control characters or anything from `input` and `ctx`.
-    """
-    complaints = _complaints(payload)
-    cause = next((_CAUSES[kind] for kind, _ in complaints if kind in _CAUSES), None)
-    sentences = [sentence for _, sentence in complaints if sentence]
-    if cause is None:
-        cause = next((c for pattern, c in _PHRASES for s in sentences if pattern.search(s)), Cause.UNKNOWN)
-    sentences = sentences or [_sentence(text) for text in (error, payload_error) if isinstance(text, str)]
-    kinds = [_sentence(kind) for kind, _ in complaints if kind]
-    detail = "; ".join(dict.fromkeys(filter(None, sentences or kinds))) or "fal gave no reason"
-    return Failed(cause, detail if len(detail) <= DETAIL_LIMIT else detail[: DETAIL_LIMIT - 1] + "…")
 
 
 def answer(document: dict[str, Any]) -> str:
@@ -160,6 +135,26 @@ def answer(document: dict[str, Any]) -> str:
             return text.decode()
     ids = {name: document.get(name) for name in ("request_id", "status")}
     return orjson.dumps({**_kept(ids, ID_LIMIT, len(ids), 1), "note": "too large to be kept here"}).decode()
+
+
+def _is_unfinished(payload: Any, status: int, detail: object, *, is_success: bool) -> bool:
+    if status == HTTPStatus.BAD_REQUEST:
+        return isinstance(detail, str) and "in progress" in detail.lower()
+    return is_success and isinstance(payload, dict) and payload.get("status") in ("IN_QUEUE", "IN_PROGRESS")
+
+
+def _is_model_error(status: int, detail: object) -> bool:
+    """Tell a verdict on the training from trouble of the queue itself, which speaks in bare sentences too."""
+    if status in (422, 499):  # the queue has no other use for these
+        return isinstance(detail, list | str)
+    return status >= HTTPStatus.BAD_REQUEST and isinstance(detail, list)
+
+
+def _reading(request_id: str, status: str, payload: object, error: str | None) -> Reading:
+    try:
+        return understand({"request_id": request_id, "status": status, "error": error, "payload": payload})
+    except PayloadUnreadable as reason:
+        raise ResultUnavailable("result_unreadable", str(reason)) from None
 
 
 def _is_huge(token: bytes) -> bool:
@@ -187,37 +182,6 @@ def _url(payload: dict[str, Any], name: str) -> str | None:
         return url if urlsplit(url).hostname else None
     except ValueError:
         return None
-
-
-def _complaints(payload: object) -> list[tuple[str, str]]:
-    """List (error type, sentence) of an error body; either may be empty."""
-    kind: object = None
-    detail = payload
-    if isinstance(payload, dict):
-        kind, detail = payload.get("error_type"), payload.get("detail")
-    entries = detail if isinstance(detail, list) else [detail]
-    found = [_complaint(entry) for entry in entries[:_COMPLAINTS_READ]]
-    if isinstance(kind, str):
-        found.append((kind, ""))
-    return found
-
-
-def _complaint(entry: object) -> tuple[str, str]:
-    if isinstance(entry, str):
-        return "", _sentence(entry)
-    if not isinstance(entry, dict):
-        return "", ""
-    kind, sentence, echo = entry.get("type"), entry.get("msg"), entry.get("input")
-    if not isinstance(sentence, str):
-        sentence = ""
-    elif isinstance(echo, str) and len(echo) > 2:  # noqa: PLR2004 shorter ones would tear holes into words
-        sentence = sentence.replace(echo, "…")
-    return kind if isinstance(kind, str) else "", _sentence(sentence)
-
-
-def _sentence(text: str) -> str:
-    cut = _URL.sub("[url]", text[:_READ_OF_A_SENTENCE])
-    return " ".join("".join(c if c.isprintable() else " " for c in cut).split())
 
 
 def _kept(value: Any, text_limit: int, entry_limit: int, depth: int) -> Any:

@@ -1,4 +1,4 @@
-"""The account that the server runs under, and which files it may read."""
+"""Which files an account, that of the server, may read."""
 
 import stat
 from dataclasses import dataclass

@@ -5,13 +5,14 @@ import os
 import tempfile
 from pathlib import Path
 
-UNPROMISED = (errno.EINVAL, errno.ENOTSUP, errno.EACCES)  # folders of such a filesystem, or that we may not read
+# fsync of a folder refused: by the filesystem, or for want of read permission
+UNPROMISED = (errno.EINVAL, errno.ENOTSUP, errno.EACCES)
 
 
 def put(path: Path, content: bytes, *, mode: int = 0o600, owner: tuple[int, int] | None = None) -> None:
-    """Put `content` at `path`, whatever stood there: a reader or a crash meets the old file or the new one, whole.
+    """Put `content` at `path` by a rename: a reader, or a crash, finds the whole old file or the whole new one.
 
-    `owner` is (uid, gid), else whoever runs this. On return the file outlasts a power cut, where the filesystem can
+    `owner` is (uid, gid), else whoever runs this. On return the file survives a power cut, where the filesystem can
     promise that of a folder. Raises OSError, and then nothing is left beside `path`, which holds what it held, unless
     the disk failed at the very end.
     """
@@ -34,7 +35,7 @@ def put(path: Path, content: bytes, *, mode: int = 0o600, owner: tuple[int, int]
 
 
 def _sync(folder: Path) -> None:
-    """Make the new name outlast a power cut."""
+    """Write the folder to disk, so that the new name survives a power cut."""
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:

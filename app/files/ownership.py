@@ -1,4 +1,4 @@
-"""Whose a file is that we may not touch: the remedy for root's differs from the remedy for another account's.
+"""The owner of a file that is closed to this process: what to do differs between root's files and another account's.
 
 Whoever runs the doctor need not be the account that the server runs under, so what belongs to a third account is never
 taken from it.
@@ -27,9 +27,9 @@ class Entry(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ownership:
-    """Whose something is (`owner`), who we are (`us`), and who should have what is root's (`heir`).
+    """The owner of a path, the account of this process (`us`), and the account to give root's files to (`heir`).
 
-    The heir is the owner of the nearest folder above that is not root's, or else we. All are as `chown` takes them: a
+    `heir` owns the nearest folder above that is not root's; without one it is `us`. All are as `chown` takes them: a
     name, or the number where there is no name.
     """
 
@@ -63,7 +63,7 @@ class Ownership:
 
     @property
     def is_foreign(self) -> bool:
-        """Whether it belongs to an account that is neither ours nor root."""
+        """Whether the owner is neither this process's account nor root."""
         return not self.is_ours and not self.is_roots
 
     @property

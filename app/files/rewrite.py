@@ -12,8 +12,8 @@ from app.files.atomic_write import put
 def rewrite(path: Path, content: bytes) -> Path:
     """Put `content` in place of what `path` (or what it links to) holds; return the copy of the previous content.
 
-    Owner and mode stay, in the copy too: a key's copy is as closed as the key. The copy is named after the time its
-    content was written, `<file>.<UTC>.bak`; a reader or a crash never meets half a file. Raises OSError naming
+    Owner and mode stay, in the copy too: the copy of a key is as private as the key. It is named after the time its
+    content was written, `<file>.<UTC>.bak`; neither a reader nor a crash leaves half a file. Raises OSError naming
     `path`, and then `path` holds what it held.
     """
     try:
@@ -22,7 +22,7 @@ def rewrite(path: Path, content: bytes) -> Path:
         previous = target.read_bytes()
         backup = _backup_of(target, previous, status)
         _put(target, content, status)
-    except OSError as error:  # which scratch file it was helps nobody
+    except OSError as error:  # name the target, not the temporary file
         raise OSError(error.errno, error.strerror, str(path)) from error
     return backup
 
@@ -36,7 +36,7 @@ def _backup_of(target: Path, previous: bytes, status: os.stat_result) -> Path:
             return backup
         if backup.read_bytes() == previous:
             return backup
-    raise AssertionError  # pragma: no cover  the names never end
+    raise AssertionError  # pragma: no cover  count() is endless
 
 
 def _put(path: Path, content: bytes, status: os.stat_result) -> None:

@@ -224,7 +224,8 @@ class Apply:
         async def fetch(item: _Item, training: Training) -> _Item:
             try:
                 async with asyncio.timeout(FETCH_DEADLINE), turns:
-                    reading = await self._fal_queue.result(training.request_id, training.trainer)
+                    answered = await self._fal_queue.result(training.request_id, training.trainer)
+                reading = self._kinds[item.claimed.kind].read_result(training.request_id, answered)
             except ResultUnavailable as error:
                 return self._give_up_fetching(item, error.code, str(error))
             except TimeoutError:

@@ -18,14 +18,16 @@ class Kind:
     """One kind of job.
 
     `path` is where its webhook arrives, `authenticator` holds the keys that may sign it, `read` understands a stored
-    body (raises PayloadUnreadable), `subjects` are the bot's rows that it is about, and `decide` turns what fal says of
-    one of them into a plan.
+    body (raises PayloadUnreadable), `read_result` the answer of fal's queue about a request id (raises
+    ResultUnavailable), `subjects` are the bot's rows that it is about, and `decide` turns what fal says of one of them
+    into a plan.
     """
 
     name: JobKind
     path: str
     authenticator: Authenticator
     read: Callable[[bytes], Reading]
+    read_result: Callable[[str, payload.FalAnswer], Reading]
     subjects: BotTables
     decide: Callable[[Training, Outcome, datetime], Plan]
     raw_path: bytes = field(init=False)
@@ -37,4 +39,4 @@ class Kind:
 
 def training(authenticator: Authenticator, subjects: BotTables) -> Kind:
     """Describe the training of an avatar."""
-    return Kind(JobKind.TRAINING, TRAINING_PATH, authenticator, payload.read, subjects, decide)
+    return Kind(JobKind.TRAINING, TRAINING_PATH, authenticator, payload.read, payload.read_result, subjects, decide)

@@ -5,7 +5,8 @@ from typing import Protocol
 
 from app.domain.notification import Notification
 from app.domain.send_outcome import SendOutcome
-from app.domain.training import Reading, Trainer
+from app.domain.training import Trainer
+from app.fal.payload import FalAnswer
 
 
 class Clock(Protocol):
@@ -19,10 +20,10 @@ class Clock(Protocol):
 class FalQueue(Protocol):
     """fal's queue API."""
 
-    async def result(self, request_id: str, trainer: Trainer | None) -> Reading:
-        """Fetch the result of a finished request.
+    async def result(self, request_id: str, trainer: Trainer | None) -> FalAnswer:
+        """Fetch what fal says of a finished request, whatever that is.
 
-        Raises ResultUnavailable when fal does not give it now (or no longer).
+        Raises ResultUnavailable when there is no answer.
         """
         ...
 

@@ -4,7 +4,7 @@ Every process looks at its own machine; what is shared is looked at by one of th
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
@@ -59,8 +59,8 @@ class Watch:
     async def __call__(self) -> int:
         """Look once; return how many alerts took a turn. One transaction. Raises DatabaseUnavailable."""
         now = self._clock.now()
-        facts = replace(self._look(), foreign_before=self._foreign_seen)
-        own = list(machine_alarms(facts, self._machine, now))
+        facts = self._look()
+        own = list(machine_alarms(facts, self._machine, now, foreign_before=self._foreign_seen))
         steps, told, pulled_back = await self._database.write(self._take, own, now)
         self._foreign_seen = facts.foreign
         if pulled_back:

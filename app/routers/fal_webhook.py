@@ -1,6 +1,8 @@
 """The webhook: raw body in, one plain answer out. JSON is read only for unsigned probes."""
 
+import asyncio
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -14,19 +16,27 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.core.text import quiet_json
 from app.domain.delivery import Delivery
 from app.domain.errors import AishaError, DeliveryRefused, Unavailable
+from app.domain.quotas import FULL_AGAIN, LineQuota, MemoryQuota
 from app.fal.signature import SignedHeaders
-from app.fal.strikes import FULL_AGAIN
 from app.flows.accept import Accept
 from app.flows.kinds import TRAINING_PATH, Kind
 from app.flows.ports import Clock
-from app.routers.body import PROBE, Bodies, BodiesCrowded
+from app.routers.body import PROBE, BodiesCrowded, HeldBody
 from app.routers.problems import problem
-from app.routers.quiet import Quiet
 
 log = structlog.get_logger("app.webhook")
 
 PATH = TRAINING_PATH
 CLOSE = {"Connection": "close"}
+
+
+def _on_the_loop(seconds: float, act: Callable[[], None]) -> object:
+    return asyncio.get_running_loop().call_later(seconds, act)
+
+
+def tell_muted(name: str, muted: Counter[str]) -> None:
+    """Say how many lines about one address were left out of the log in its minute."""
+    log.warning("delivery.muted", address=name or None, lines=muted.total(), codes=dict(muted))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +46,8 @@ class WebhookParts:
     kinds: Mapping[str, Kind]
     accept: Accept
     clock: Clock
-    bodies: Bodies
-    quiet: Quiet = field(default_factory=Quiet)
+    memory: MemoryQuota
+    lines: LineQuota = field(default_factory=lambda: LineQuota(_on_the_loop, tell_muted))
 
 
 class WebhookLane:
@@ -79,16 +89,16 @@ class WebhookLane:
 
     async def refuse(self, error: AishaError, address: str | None, send: Send) -> None:
         """Word, log and send what one POST is refused with."""
-        quiet = self._parts().quiet
+        lines = self._parts().lines
         if isinstance(error, DeliveryRefused):
-            if quiet.admits(address, error.code):
+            if lines.admits(address, error.code):
                 log.warning(
                     "delivery.refused", code=error.code, status=error.status, address=address, detail=error.detail
                 )
             await _send(_refusal(error), send)
             return
         assert isinstance(error, Unavailable), "nothing else is expected of a delivery"
-        if quiet.admits(address, error.code):
+        if lines.admits(address, error.code):
             log.error("delivery.not_stored", code=error.code, address=address, cause=str(error))
         more = CLOSE if isinstance(error, BodiesCrowded) else {}
         await _send(_unavailable(error.code, error.retry_after, more), send)
@@ -101,10 +111,10 @@ class WebhookLane:
         signed = await kind.authenticator.identify(headers, address)
         received_at = parts.clock.now()
         is_expected = signed is not None and kind.authenticator.addresses.allows(address)
-        with parts.bodies.of(address, is_expected=is_expected) as held:
+        with HeldBody(parts.memory, address, is_expected=is_expected) as held:
             if signed is None:
                 return _probe(parts, kind, scope, await held.read(headers, receive, PROBE), address)
-            body = await held.read(headers, receive, parts.bodies.limit)
+            body = await held.read(headers, receive, parts.memory.limit)
             body_sha256 = hashlib.sha256(body).hexdigest()
             await kind.authenticator.prove(signed, body_sha256, address)
             delivery = Delivery(
@@ -152,7 +162,7 @@ def _probe(parts: WebhookParts, kind: Kind, scope: Scope, body: bytes, address: 
         "ip_filter": kind.authenticator.ip_filter,
         "tls": scope.get("extensions", {}).get("tls", {}).get("version", "none"),
     }
-    if parts.quiet.admits(address, "probed"):
+    if parts.lines.admits(address, "probed"):
         log.info("delivery.probed", address=address)
     told = {"status": "received", "test": True, "request_id": request_id if named_test else None, "checks": checks}
     # Whoever asks by curl reads this in a terminal.

@@ -73,7 +73,7 @@ class LeanLane:
         delivery = None
         if message["type"] == "http.request" and not message.get("more_body"):
             delivery = _proven(parts, kind, headers, message["body"])
-        if delivery is None or not parts.bodies.hold(len(delivery.body)):
+        if delivery is None or parts.memory.take(address, len(delivery.body), is_expected=True):
             await self._full(scope, _again(message, receive), send)
             return
         try:
@@ -82,7 +82,7 @@ class LeanLane:
             await self._refuse(error, address, send)
             return
         finally:
-            parts.bodies.release(len(delivery.body))
+            parts.memory.give_back(address, len(delivery.body))
         if not receipt.new:
             log.info("delivery.repeated", request_id=delivery.request_id, delivery=receipt.id)
         answer = b'{"status":"received","request_id":"%b"}' % headers[REQUEST_ID]
@@ -114,7 +114,7 @@ def _proven(parts: WebhookParts, kind: Kind, headers: dict[bytes, bytes], body: 
     received_at = parts.clock.now()
     if (
         len(signature) != SIGNATURE_DIGITS
-        or len(body) > parts.bodies.limit
+        or len(body) > parts.memory.limit
         or PLAIN_ID.fullmatch(request_id) is None
         or not authenticator.takes_account(account)
         or not (timestamp.isdigit() and len(timestamp) <= 12)  # noqa: PLR2004  fal/signature.py

@@ -1,1 +1,1 @@
-"""uvicorn and what guards it."""
+"""uvicorn with this server's own limits, timeouts, signals and middleware."""

@@ -1,4 +1,4 @@
-"""Takes connections: judges each by its address before a byte of it is read, and outlives a lack of descriptors."""
+"""Accepts connections, by the limits per address, and recovers when the system had run out of descriptors."""
 
 import asyncio
 import socket
@@ -10,36 +10,36 @@ from typing import Any
 
 import structlog
 
-from app.server.connection_limits import ConnectionLimits
+from app.domain.quotas import ConnectionQuota
 
 log = structlog.get_logger(__name__)
 
-AT_ONCE = 64  # connections taken before the loop looks after the others again
-PAUSE = 0.25  # s without taking any, when there is nothing to hold them with
-FAREWELL = 3.0  # s for handshakes under way when the door is closed
-SILENCE = 60.0  # s between two lines about the same trouble
-AT_ONCE_AND_SILENTLY = struct.pack("ii", 1, 0)  # SO_LINGER: reset, which leaves nothing behind in the kernel
+AT_ONCE = 64  # connections accepted before the event loop gets its turn again
+PAUSE = 0.25  # s without accepting, after the system had no descriptor or memory for a connection
+HANDSHAKES_END = 3.0  # s for handshakes under way when accepting ends
+SILENCE = 60.0  # s between two log lines about the same trouble
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: close by a reset, which leaves no state in the kernel
 
 
 class Acceptor:
-    """A listening socket; it has of asyncio's server what uvicorn asks of it.
+    """A listening socket with those methods of asyncio.Server that uvicorn calls.
 
-    A place is held as long as its socket object lives: however a connection ends, its place is free again.
+    A connection counts against the limits as long as its socket object lives, so however it ends its place is freed.
     """
 
     def __init__(
         self,
         bound: socket.socket,
-        limits: ConnectionLimits,
+        quota: ConnectionQuota,
         make_protocol: Callable[[], asyncio.Protocol],
         tls: dict[str, Any],
     ) -> None:
         self._bound = bound
-        self._limits = limits
+        self._quota = quota
         self._make_protocol = make_protocol
         self._tls = tls  # keyword arguments of connect_accepted_socket
         self._loop = asyncio.get_running_loop()
-        self._introductions: set[asyncio.Task[None]] = set()
+        self._handshakes: set[asyncio.Task[None]] = set()
         self._refused: Counter[str] = Counter()
         self._last_refused = ""
         self._told: dict[str, float] = {}
@@ -47,30 +47,30 @@ class Acceptor:
         self._closed = False
 
     def open(self, backlog: int) -> None:
-        """Listen; raises OSError when somebody else does already."""
+        """Listen; raises OSError when another process listens on the port already."""
         self._bound.setblocking(False)
         self._bound.listen(backlog)
         self._loop.add_reader(self._bound, self._take)
 
     def close(self) -> None:
-        """Take who has connected by now, and then nobody."""
+        """Accept the connections that wait in the backlog, then stop accepting."""
         if self._closed:
             return
         if self._pausing is None:
-            self._take(self._limits.room)
+            self._take(self._quota.room)
         self._closed = True
         self._rest()
         self._bound.close()
 
     async def wait_closed(self) -> None:
-        """Let handshakes under way come to their end, but not for ever."""
-        if self._introductions:
-            _, late = await asyncio.wait(self._introductions, timeout=FAREWELL)
+        """Wait for handshakes under way, HANDSHAKES_END at most, then cancel them."""
+        if self._handshakes:
+            _, late = await asyncio.wait(self._handshakes, timeout=HANDSHAKES_END)
             for task in late:
                 task.cancel()
 
     def report(self) -> None:
-        """Log whom there was no place for: at once the first time, then once a minute."""
+        """Log the connections that were refused by the limits: the first at once, then once a minute."""
         if self._refused and self._is_news("refused"):
             full, share = self._refused["full"], self._refused["share"]
             log.warning("server.connections_refused", full=full, share=share, latest=self._last_refused)
@@ -89,38 +89,38 @@ class Acceptor:
                 connection, address = self._bound.accept()
             except BlockingIOError:
                 return
-            except ConnectionAbortedError:  # gone again
+            except ConnectionAbortedError:  # the client gave up while waiting in the backlog
                 continue
             except OSError as error:
                 self._pause(error)
                 return
             host = address[0] if isinstance(address, tuple) else ""
-            refusal = self._limits.enter(host)
+            refusal = self._quota.enter(host)
             if refusal is None:
-                self._seat(connection, host)
+                self._admit(connection, host)
             else:
                 self._refused[refusal] += 1
                 self._last_refused = host
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE_AND_SILENTLY)
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
                 connection.close()
 
-    def _seat(self, connection: socket.socket, host: str) -> None:
-        weakref.finalize(connection, self._limits.leave, host).atexit = False
+    def _admit(self, connection: socket.socket, host: str) -> None:
+        weakref.finalize(connection, self._quota.leave, host).atexit = False
         connection.setblocking(False)
-        task = self._loop.create_task(self._introduce(connection))
-        self._introductions.add(task)
-        task.add_done_callback(self._introductions.discard)
+        task = self._loop.create_task(self._shake_hands(connection))
+        self._handshakes.add(task)
+        task.add_done_callback(self._handshakes.discard)
 
-    async def _introduce(self, connection: socket.socket) -> None:
+    async def _shake_hands(self, connection: socket.socket) -> None:
         try:
             await self._loop.connect_accepted_socket(self._make_protocol, connection, **self._tls)
-        except OSError:  # no handshake, or none in time: the peer's affair
+        except OSError:  # the handshake failed or took too long: the client's fault, not logged
             connection.close()
 
     def _pause(self, error: OSError) -> None:
-        # Out of descriptors or memory: whoever waits in the kernel's queue is taken as soon as there are some again.
+        # Out of descriptors or memory: connections stay in the kernel's queue and are accepted after a pause.
         if self._is_news("no_descriptors"):
-            log.error("server.connections_wait", cause=error.strerror, present=self._limits.present)
+            log.error("server.connections_wait", cause=error.strerror, present=self._quota.present)
         self._loop.remove_reader(self._bound)
         self._pausing = self._loop.call_later(PAUSE, self._resume)
 

@@ -1,4 +1,4 @@
-"""What an operator reads on the console once the server listens."""
+"""The text that is printed to the console once the server listens."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ WORDS: dict[Language, dict[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Banner:
-    """What to say. `fingerprint` is None on plain HTTP; `missing` holds keys of WORDS, most important first."""
+    """The facts to print. `fingerprint` is None on plain HTTP; `missing` holds keys of WORDS, most important first."""
 
     local_url: str
     webhook_url: str
@@ -49,7 +49,7 @@ class Banner:
     missing: Sequence[str]
 
     def text(self, language: Language) -> str:
-        """Word it, a line per fact."""
+        """Return the text, one line per fact."""
         words = WORDS[language]
         certificate = words["plain"] if self.fingerprint is None else f"{words['fingerprint']}: {self.fingerprint}"
         steps = [f"    {number}. {words[step]}" for number, step in enumerate(self.missing, 1)]

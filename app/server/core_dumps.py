@@ -4,5 +4,5 @@ import resource
 
 
 def forbid_core_dumps() -> None:
-    """Let a crash leave no image of the memory, for this process and whatever it starts."""
+    """Set the core size limit to zero, for this process and its children."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -12,8 +12,8 @@ from app.server.timeouts import Timeouts, acknowledged, unsent
 
 MOST_HEADERS = 100
 MOST_HEADER_BYTES = 64 * 1024
-MOST_WAITING = 32  # requests sent ahead of their answers; a read has room for ten thousand, of 4 KiB each in memory
-ONE_READ = 256 * 1024  # bytes; uvloop hands over no more at a time
+MOST_WAITING = 32  # requests sent ahead of their answers; one read can hold ten thousand, of 4 KiB each in memory
+ONE_READ = 256 * 1024  # bytes; the most that uvloop passes on at once
 BODY_HEADERS = frozenset((b"content-length", b"transfer-encoding"))
 LEAST_TAKEN = 16 * 1024  # bytes of an answer in the time that `Timeouts.unread` gives
 
@@ -39,10 +39,10 @@ class Refused(Exception):
 
 
 class _Ignored(list[tuple[bytes, bytes]]):
-    """Where trailers go: uvicorn would append them to headers that the application has already judged."""
+    """Drops trailers: uvicorn would append them to headers that the application has already checked."""
 
     def append(self, item: tuple[bytes, bytes]) -> None:
-        """Forget `item`."""
+        """Drop `item`."""
 
 
 IGNORED = _Ignored()
@@ -51,19 +51,19 @@ IGNORED = _Ignored()
 class GuardedProtocol(HttpToolsProtocol):
     """One connection.
 
-    A request may have 100 headers of 64 KiB together and `most_bytes` after them; its target is a path. Time is not
-    kept here: `sweep` looks at all connections now and then, so a quick request pays nothing for the slow ones.
+    A request may have 100 headers of 64 KiB together and `most_bytes` after them; its target is a path. There are
+    no timers per connection: `sweep` checks all of them regularly, so a fast request costs nothing extra.
     """
 
     most_bytes: ClassVar[int] = 4 * 1024 * 1024
-    leaving: ClassVar[bool] = False  # the server stops: every answer is the last of its connection
+    leaving: ClassVar[bool] = False  # the server stops: each connection is closed after its answer
 
     # Beyond thirty attributes CPython gives up the fast layout of an instance; slots do not count. For the same reason
     # the parser's callbacks name their base class: super() costs a tenth of a microsecond in each.
     __slots__ = ("chunk", "fd", "fed", "refusal", "stuck", "stuck_since", "tls")
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn narrows it
-        """Note the TLS version once: it does not change."""
+        """Store the TLS version, which does not change during a connection."""
         self.refusal: HttpRefusal | None = None
         self.fed = self.chunk = 0  # bytes since the request, or its header, began; at worst one read too many
         self.fd: int = transport.get_extra_info("socket").fileno()
@@ -74,7 +74,7 @@ class GuardedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        """Count, parse, and look closer only at what is large."""
+        """Count and parse; only a large read is inspected further."""
         self.chunk = len(data)
         self.fed += self.chunk
         HttpToolsProtocol.data_received(self, data)
@@ -91,16 +91,16 @@ class GuardedProtocol(HttpToolsProtocol):
             self._refuse(TOO_LARGE)
 
     def on_message_begin(self) -> None:
-        """Start counting anew."""
+        """Reset the byte count for the next request."""
         HttpToolsProtocol.on_message_begin(self)
         self.fed = self.chunk
         if self.tls is not None:
             self.scope["extensions"] = {"tls": self.tls}
 
     def on_headers_complete(self) -> None:
-        """Judge the header as a whole before the application sees any of it."""
+        """Check the complete header before the application is called."""
         if len(self.pipeline) >= MOST_WAITING:
-            raise Refused  # those before are answered, the last of them closes
+            raise Refused  # the requests before it are answered, then the connection is closed
         if len(self.headers) > MOST_HEADERS or (self.fed > MOST_HEADER_BYTES < self._header_bytes()):
             self.refusal = TOO_LARGE
             raise Refused
@@ -109,7 +109,7 @@ class GuardedProtocol(HttpToolsProtocol):
             raise Refused
         upgrade = self.parser.should_upgrade()
         if upgrade and any(name in BODY_HEADERS for name, _ in self.headers):
-            # httptools skips the body of such a request, and would take it for the next request.
+            # httptools does not parse the body of an upgrade request: its bytes would be read as the next request.
             self.refusal = UPGRADE
             raise Refused
         self.fed = 0
@@ -119,7 +119,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
 
     def shutdown(self) -> None:
-        """Finish what is under way; one who has connected and not asked yet is heard: nobody is refused for nothing."""
+        """Close after the request under way; a connection without a request yet may still send one and is answered."""
         if self.cycle is not None:
             HttpToolsProtocol.shutdown(self)
 
@@ -144,22 +144,22 @@ class GuardedProtocol(HttpToolsProtocol):
             )
         self.transport.close()
         if self.cycle is not None:
-            # The application waiting for the rest of the body learns at once that it will not come.
+            # Wakes an application that waits for the rest of the body: it sees a disconnect.
             self.cycle.disconnected = True
             self.cycle.message_event.set()
 
     def _our_turn(self) -> bool:
-        """Whether the next bytes sent will be taken for the answer to the request being refused."""
+        """Whether the client would read the next bytes as the answer to the request being refused."""
         cycle = self.cycle
         if cycle is None or self.pipeline:
             return not self.pipeline
         return not cycle.more_body if cycle.response_complete else cycle.more_body and not cycle.response_started
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Stay silent: the request is answered as it is, and anybody can send a million of them."""
+        """Log nothing: any client could fill the log with such requests, which are answered without an upgrade."""
 
     def stuck_at(self) -> Stuck | None:
-        """Name what the server waits for the client to do, and on which request; None while the turn is ours."""
+        """Name what the client is waited for to do, and on which request; None while it is not waited for."""
         cycle = self.cycle
         if self.transport.is_closing():
             if self.refusal is not None:
@@ -168,19 +168,19 @@ class GuardedProtocol(HttpToolsProtocol):
         if cycle is None:
             return "asking", None, 0
         if cycle.response_complete and self.timeout_keep_alive_task is None:
-            # The stock keep-alive clock stops at any byte, a lone line feed included.
+            # uvicorn's keep-alive timer is cancelled by any byte, even a lone line feed, so time is measured here.
             return "leftover" if cycle.more_body else "asking", cycle, cycle.more_body
         if cycle.more_body and not cycle.response_complete and not self.flow.read_paused:
             return "asking", cycle, cycle.more_body
         return self._unread()
 
     def _unread(self) -> Stuck | None:
-        """Ask the kernel whether the client takes its answer: under TLS uvloop hides what it still holds itself."""
+        """Ask the kernel whether the client reads its answer: under TLS uvloop does not show its own buffer."""
         try:
             if not unsent(self.fd):
                 return None
             return "unread", self.cycle, acknowledged(self.fd) // LEAST_TAKEN
-        except OSError:  # closed this very moment
+        except OSError:  # the connection was closed meanwhile
             return None
 
     def overdue(self, now: float, timeouts: Timeouts) -> str | None:
@@ -194,7 +194,7 @@ class GuardedProtocol(HttpToolsProtocol):
         return kind if now - self.stuck_since >= allowed else None
 
     def cut(self, kind: str) -> None:
-        """End the connection; a request that was begun is told why."""
+        """End the connection; an incomplete request is answered 408 first."""
         in_header = self.headers is not None and self.headers is not IGNORED
         in_body = self.cycle is not None and not self.cycle.response_complete
         if kind == "leftover":

@@ -1,4 +1,4 @@
-"""Which names this server answers to."""
+"""Checks the Host header."""
 
 import re
 from collections.abc import Sequence
@@ -49,7 +49,7 @@ class HostGuard:
 
 
 def _plain_target(scope: Scope) -> bool:
-    """`GET http://other/` names a second host, and frameworks differ in which one they believe."""
+    """Whether the target is a path: `GET http://other/` names a second host, and frameworks may use either."""
     target = scope.get("raw_path") or scope["path"].encode()
     return bool(target.startswith(b"/"))
 

@@ -1,4 +1,4 @@
-"""The application's start and farewell, and how long the farewell may take."""
+"""The application's startup and shutdown, with a limit on how long the shutdown may take."""
 
 import asyncio
 import sys
@@ -12,8 +12,8 @@ from app.domain.errors import StartRefused
 
 log = structlog.get_logger(__name__)
 
-LIFESPAN_END = 3.0  # seconds for the application's own farewell, and more where requests left some:
-FAREWELL_BY = 8.5  # seconds after the stop began by which the application has said goodbye
+LIFESPAN_END = 3.0  # seconds that the application's shutdown has at least, however long requests took
+SHUTDOWN_BY = 8.5  # seconds after the stop began, until which it may take longer than LIFESPAN_END
 
 
 HOOKS = "hooks"  # where the lifespan's state holds them
@@ -38,10 +38,10 @@ class Hooks:
 
 
 class Lifespan(LifespanOn):
-    """The application's start and farewell; `refused` is why it would not start, when that was deliberate."""
+    """uvicorn's lifespan with a limited shutdown; `refused` is the StartRefused that the application raised, if any."""
 
     refused: StartRefused | None = None
-    stop_began: float | None = None  # on the loop's clock
+    stop_began: float | None = None  # by the loop's clock
 
     @property
     def hooks(self) -> Hooks:
@@ -50,7 +50,7 @@ class Lifespan(LifespanOn):
         return hooks
 
     async def send(self, message: LifespanSendMessage) -> None:
-        """Take the application's word; Starlette reports a failed start from inside its except clause."""
+        """Keep a StartRefused: Starlette sends startup.failed while it handles the exception."""
         cause = sys.exc_info()[1]
         if message["type"] == "lifespan.startup.failed" and isinstance(cause, StartRefused):
             self.refused = cause
@@ -58,10 +58,10 @@ class Lifespan(LifespanOn):
         await super().send(message)
 
     async def shutdown(self) -> None:
-        """Let the application say goodbye, but not for ever."""
+        """Shut the application down; log and go on when that takes too long."""
         now = asyncio.get_running_loop().time()
         began = now if self.stop_began is None else self.stop_began
-        left = max(LIFESPAN_END, began + FAREWELL_BY - now)
+        left = max(LIFESPAN_END, began + SHUTDOWN_BY - now)
         try:
             async with asyncio.timeout(left):
                 await super().shutdown()

@@ -1,4 +1,4 @@
-"""Where and how to listen, and what to say when that is not possible."""
+"""The address to listen on, its socket, and the messages for when that fails."""
 
 import errno
 import os
@@ -11,8 +11,9 @@ from app.tls.live import LiveContext
 
 LOOPBACK = ("127.0.0.1", "::1")
 READ_AHEAD = 64 * 1024  # bytes; so 1 MiB comes in 3 s from 200 ms away
-USUAL_BODY = 1 << 20  # larger ones would not come in time like that,
-USUAL_PATIENCE = 15.0  # nor these in less time, CLIENT_TIMEOUT
+# The largest body, in bytes, and the CLIENT_TIMEOUT, in seconds, for which so small a receive buffer is fast enough.
+USUAL_BODY = 1 << 20
+USUAL_PATIENCE = 15.0
 
 BUSY = {
     "ru": "API_PORT={port}: порт {port} на {host} уже занят. Узнать, кем: {who}",
@@ -28,8 +29,8 @@ BARRED = {
 class Listener:
     """Where and how to listen: `port` 0 takes a free one, `tls` is loaded already or None for plain HTTP, times in s.
 
-    `client_timeout` bounds the handshake, the header, the body, the silence before them and the taking of an answer.
-    `max_connections` are held at once, of them one address its share, unless it is of `spared`: addresses and networks.
+    `client_timeout` bounds the handshake, the header, the body, the idle time before them and the reading of an answer.
+    At most `max_connections` at once, and a share of them per address, but for `spared`: addresses and networks.
     """
 
     host: str
@@ -45,10 +46,10 @@ class Listener:
 
 
 def narrow(bound: socket.socket, listener: Listener) -> socket.socket:
-    """Have the kernel take in little of each connection ahead of us, and return the socket.
+    """Set a small receive buffer for the connections of this socket, and return it.
 
-    A client that sends without pause is read 256 KiB at a time otherwise, and TLS keeps room for three times that as
-    long as the connection lives.
+    Otherwise a client that sends without pause is read 256 KiB at a time, and TLS then holds three times that in memory
+    for the rest of the connection.
     """
     if listener.max_body_bytes <= USUAL_BODY * min(1.0, listener.client_timeout / USUAL_PATIENCE):
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, READ_AHEAD)
@@ -56,7 +57,7 @@ def narrow(bound: socket.socket, listener: Listener) -> socket.socket:
 
 
 def bind(listener: Listener) -> socket.socket:
-    """Take the port without listening on it yet; raises StartRefused naming the port and who may have it."""
+    """Bind the port without listening yet; raises StartRefused naming the port and how to find who has it."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             listener.host or None, listener.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -74,7 +75,7 @@ def bind(listener: Listener) -> socket.socket:
 
 
 def busy(listener: Listener, error: OSError) -> StartRefused:
-    """Word why the port could not be taken."""
+    """Build the error for a port that could not be bound."""
     reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
     words = (BUSY if error.errno == errno.EADDRINUSE else BARRED)[listener.language]
     who = f"ss -ltnp 'sport = :{listener.port}'"
@@ -82,7 +83,7 @@ def busy(listener: Listener, error: OSError) -> StartRefused:
 
 
 def url(listener: Listener, bound: socket.socket) -> str:
-    """Return where it can be tried from this machine."""
+    """Return the URL under which the server is reached from this machine."""
     host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(listener.host, listener.host)  # noqa: S104 shown  # nosec B104
     scheme = "http" if listener.tls is None else "https"
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{bound.getsockname()[1]}"

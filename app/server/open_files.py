@@ -1,4 +1,4 @@
-"""Room for connections: each is an open file, and a process may have so many."""
+"""The limit of open files, of which each connection is one."""
 
 import resource
 
@@ -10,7 +10,7 @@ OWN = 128  # files beside connections: databases, logs, calls to fal and Telegra
 
 
 def make_room(connections: int) -> int:
-    """Raise the limit of open files as far as needed and allowed; return how many connections fit beside our own."""
+    """Raise the limit of open files as far as needed and allowed; return how many connections fit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = connections + OWN
     if resource.RLIM_INFINITY != soft < needed:

@@ -1,4 +1,4 @@
-"""Who is really calling: forwarded addresses are believed only from proxies we know."""
+"""The client's address: forwarded addresses are accepted only from trusted proxies."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -33,7 +33,7 @@ class ClientAddress:
         self._behind = lru_cache(KNOWN_PEERS)(self._client_behind)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Settle the caller's address, then pass the request on."""
+        """Set the client's address, then pass the request on."""
         if scope["type"] != "lifespan":
             self._settle(scope)
         await self.app(scope, receive, send)
@@ -68,7 +68,7 @@ class ClientAddress:
         return None if scope["client"] is None else str(scope["client"][0])
 
     def _walk(self, scope: Scope, hops: list[str]) -> None:
-        # A chain of nothing but trusted hops began on one of the proxies themselves: the peer stands for it.
+        # Where all hops are trusted the request came from one of the proxies itself: the peer is the client.
         for hop in reversed(hops):
             address = read_address(hop.strip(" \t"))
             if address is None:

@@ -21,8 +21,8 @@ from app.core.clock import SystemClock
 from app.core.exit_codes import Exit
 from app.core.setting_sources import environment
 from app.domain.errors import StartRefused
+from app.domain.quotas import ConnectionQuota
 from app.server.acceptor import Acceptor
-from app.server.connection_limits import ConnectionLimits
 from app.server.guard import GuardedProtocol, sweep
 from app.server.lifespan import Lifespan
 from app.server.listener import Listener, bind, busy, url
@@ -34,17 +34,17 @@ from app.tls.live import LiveContext
 log = structlog.get_logger(__name__)
 
 WATCH_EVERY = 2.0  # seconds; a pair is served at the second look that finds it unchanged
-FLUSH_END = 300.0  # seconds; the sweep ends a TLS goodbye far sooner, unless an answer still flows
-# With `lifespan.FAREWELL_BY` below the 10 s in which SIGTERM must be obeyed.
+FLUSH_END = 300.0  # seconds; the sweep ends a TLS close much sooner, unless an answer is still being sent
+# These and `lifespan.SHUTDOWN_BY` stay below the 10 s in which the process must end after SIGTERM.
 REQUESTS_END = 5  # seconds for requests under way
 CEILING = 9.0  # seconds after which the exit is forced
 BODIES_OVER = 4  # times the largest body: chunk framing, and what a client sends before it reads our 413
 NO_GUESSING = ("x-content-type-options", "nosniff")
-ALWAYS_TLS = ("strict-transport-security", "max-age=63072000")  # two years, as Mozilla has it
+ALWAYS_TLS = ("strict-transport-security", "max-age=63072000")  # two years, as Mozilla recommends
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server with our socket, our signals and tasks of its own: sweep, certificate watch, signs of life.
+    """uvicorn's server on a given socket, with its own signal handling and tasks: sweep, certificate watch, watchdog.
 
     What the application tells it stands in the Hooks that its lifespan yields.
     """
@@ -68,7 +68,7 @@ class Server(uvicorn.Server):
         self._ceiling.daemon = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 uvicorn's signature
-        """Start the application, then listen. uvicorn's own version cannot set the TLS timeouts."""
+        """Start the application, then listen. uvicorn's own method cannot set the TLS timeouts."""
         await self.lifespan.startup()
         if self.lifespan.should_exit:
             self.refused, self.should_exit = self.lifespan.refused, True
@@ -82,11 +82,11 @@ class Server(uvicorn.Server):
                 "ssl_shutdown_timeout": FLUSH_END,
             }
         hooks = self.lifespan.hooks
-        limits = ConnectionLimits(self.listener.max_connections, self.listener.spared, hooks.is_expected)
-        acceptor = Acceptor(self._bound, limits, self._protocol, options)
+        quota = ConnectionQuota(self.listener.max_connections, self.listener.spared, hooks.is_expected)
+        acceptor = Acceptor(self._bound, quota, self._protocol, options)
         try:
             acceptor.open(self.config.backlog)
-        except OSError as error:  # somebody bound the same port without listening yet, and was quicker
+        except OSError as error:  # another process had bound the same port and listened first
             self.refused, self.should_exit = busy(self.listener, error), True
             await self.lifespan.shutdown()
             return
@@ -133,7 +133,7 @@ class Server(uvicorn.Server):
             await asyncio.sleep(WATCH_EVERY)
             try:
                 await asyncio.to_thread(tls.refresh, self._clock.now())
-            except Exception:  # whatever one look meets, the next renewal must still be seen
+            except Exception:  # after any error the watch must go on, or later renewals would be missed
                 if was_well:
                     log.exception("certificate.look_broke")
                 was_well = False
@@ -141,7 +141,7 @@ class Server(uvicorn.Server):
                 was_well = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Finish what is under way, let go of what is idle, say goodbye to the application."""
+        """Finish requests under way, close idle connections, shut the application down, cancel the tasks."""
         self._timeouts = self._timeouts.at_shutdown()
         cast("type[GuardedProtocol]", self.config.http_protocol_class).leaving = True
         await super().shutdown(sockets)
@@ -150,7 +150,7 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Stop on SIGTERM and SIGINT, reload on SIGHUP. uvicorn's own version raises the signal again at the end."""
+        """Stop on SIGTERM and SIGINT, reload on SIGHUP. uvicorn's own method raises the signal again at the end."""
         if threading.current_thread() is threading.main_thread():
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
@@ -159,7 +159,7 @@ class Server(uvicorn.Server):
         yield
 
     def stop(self) -> None:
-        """Leave in good order; asked a second time, without waiting for anybody."""
+        """Stop in good order; when called again, stop without waiting for connections."""
         if self.should_exit:
             self.force_exit = True
             return
@@ -175,11 +175,11 @@ class Server(uvicorn.Server):
         try:
             if self.listener.tls is not None:
                 self.listener.tls.reload(self._clock.now())
-        finally:  # a supervisor that is left waiting kills us
+        finally:  # systemd ends a process that never reports the end of a reload
             self._supervisor.reloaded()
 
     def rest(self) -> None:
-        """Call off the forced exit: the orderly one is done."""
+        """Cancel the timer of the forced exit: the orderly stop is done."""
         self._ceiling.cancel()
 
 
@@ -192,7 +192,7 @@ def serve(
     """Serve until SIGTERM or SIGINT and return the exit code: 0 after an orderly end, 78 refused to start, 1 failed to.
 
     Why it refused stands on stderr, a line per cause. `on_ready` is called once with the URL, when connections are
-    taken; a wildcard host is shown as loopback there. An `inherited` socket is listened on instead of host and port.
+    accepted; a wildcard host is shown as loopback there. An `inherited` socket is listened on instead of host and port.
     """
     try:
         bound = bind(listener) if inherited is None else inherited

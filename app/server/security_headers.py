@@ -1,4 +1,4 @@
-"""Pages say what is true now: nobody keeps a copy, and no page frames another."""
+"""Response headers that forbid browsers to cache or frame any answer."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -10,7 +10,7 @@ DEFAULTS = (
 
 
 class SecurityHeaders:
-    """Adds what a browser must be told of every answer that does not say it itself: keep, show and frame nothing."""
+    """Adds headers against caching, content sniffing and framing to every answer that does not set them itself."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

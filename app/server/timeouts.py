@@ -1,4 +1,4 @@
-"""How long we wait for a client, and what the kernel knows of its reading."""
+"""How long the server waits for a client, and how far the kernel says it has read its answer."""
 
 import fcntl
 import socket
@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 
 SWEEPS = 30  # in one client_timeout
-SIOCOUTQNSD = 0x894B  # linux/sockios.h; elsewhere it is an OSError, and nobody is cut for not reading
+SIOCOUTQNSD = 0x894B  # linux/sockios.h; on other systems an OSError: there a client that does not read is not cut
 TCP_INFO_BYTES_ACKED = 120  # offset in linux/tcp.h's tcp_info
 
 
@@ -15,8 +15,8 @@ class Timeouts:
     """How long the server waits for a client, in seconds; `every` is the time between two sweeps.
 
     `asking`: for the rest of a header or body, or for the first byte; `unread`: for 16 KiB of an answer to be taken;
-    `leftover`: for a body that was answered before its end; `closing`: for the goodbye of one who has taken it all;
-    `refused`: for the goodbye of one who was refused.
+    `leftover`: for the rest of a body that was answered before its end; `closing`: for the client to close after its
+    answer; `refused`: for the client to close after a refusal.
     """
 
     every: float
@@ -28,14 +28,14 @@ class Timeouts:
 
     @classmethod
     def of(cls, client_timeout: float) -> "Timeouts":
-        """Divide `client_timeout` so that, sweeps and farewell included, nobody exceeds it."""
-        every, farewell = min(0.5, client_timeout / SWEEPS), min(1.0, client_timeout / 15)
-        asking = client_timeout - 2 * every - farewell
+        """Divide `client_timeout` so that, with sweeps and closing, no client takes longer."""
+        every, refused = min(0.5, client_timeout / SWEEPS), min(1.0, client_timeout / 15)
+        asking = client_timeout - 2 * every - refused
         brief = min(2.0, asking)
-        return cls(every, asking, asking, leftover=brief, closing=brief, refused=farewell)
+        return cls(every, asking, asking, leftover=brief, closing=brief, refused=refused)
 
     def at_shutdown(self) -> "Timeouts":
-        """Let requests under way finish; let nobody hold up the exit by not saying goodbye."""
+        """Return shorter times for the stop: requests under way finish, and a client that does not close is cut."""
         return Timeouts(
             every=min(self.every, 0.1),
             asking=min(self.asking, 3.0),

@@ -1,4 +1,4 @@
-"""One certificate and its key: what it says, what is wrong with its files, how to make a pair where there is none."""
+"""One certificate and its key: its facts, the errors of its files, and a self-signed pair where there is none."""
 
 import fcntl
 import ipaddress
@@ -26,9 +26,9 @@ from app.tls.causes import ANEW, CAUSES, MENDED_BY
 
 SELF_SIGNED_LIFETIME = timedelta(days=365)  # Mozilla: at most 366
 CLOCK_SLACK = timedelta(hours=1)
-LONGEST_COMMON_NAME = 64  # X.520; the names that count stand in the alternative names
+LONGEST_COMMON_NAME = 64  # X.520; clients read the alternative names instead
 CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
-# A certificate is read piece by piece, so a piece may turn out to be nonsense after the whole was accepted.
+# cryptography decodes a field when it is read, so one may prove invalid after the certificate itself was loaded.
 ODD = (
     ValueError,
     TypeError,
@@ -65,7 +65,8 @@ class PairPaths:
 def broken(cause: str, file: Path, paths: PairPaths, language: Language, reason: str = "") -> PairBroken:
     """Word one finding: the file, the cause and the command that mends it.
 
-    A folder of another account's is never given away. A file is given to us: whoever says so needs it to serve.
+    The command never changes the owner of another account's folder. A file may be given to the account of this process:
+    the code that asks is about to serve it.
     """
     whose = ownership_of(file.parent if cause == "unwritable" else file)
     if cause == "unwritable" and whose.is_foreign and file.parent.is_dir():
@@ -92,7 +93,7 @@ def broken(cause: str, file: Path, paths: PairPaths, language: Language, reason:
 
 @dataclass(frozen=True, slots=True)
 class CertificateFacts:
-    """What one certificate says of itself.
+    """The facts of one certificate.
 
     `days_left` is whole days until `not_after`, negative once it has passed; `fingerprint` is SHA-256 as `AA:BB:…`.
     """
@@ -125,7 +126,7 @@ def facts_of(certificate: x509.Certificate, now: datetime) -> CertificateFacts:
 
 
 def read_through(certificate: x509.Certificate) -> None:
-    """Read what every chain is judged by, names and dates; raises one of ODD where they make no sense."""
+    """Decode subject, issuer and dates, which every chain is judged by; raises one of ODD where they are invalid."""
     certificate.subject.rfc4514_string()
     certificate.issuer.rfc4514_string()
     is_in_season(certificate, certificate.not_valid_before_utc)
@@ -247,7 +248,7 @@ def _pair_present(paths: PairPaths, language: Language) -> bool:
 
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
-    """Two servers starting at once on one folder must not mix one's key with the other's certificate."""
+    """Lock the folder: two servers that start at once must not mix one's key with the other's certificate."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

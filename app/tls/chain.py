@@ -24,7 +24,7 @@ CERTIFICATE_BEGIN = b"-----BEGIN CERTIFICATE-----"
 KEY_BLOCK = re.compile(rb"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----")
 UTF8_MARK = b"\xef\xbb\xbf"
 DER_SEQUENCE = b"\x30"
-SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # they pass, and say nothing of the file
+SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # of the system: they pass, and are no fault of the file
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,9 @@ class PairContent:
 class ServedPair:
     """What the server sends and signs with.
 
-    `chain_pem` is leaf + intermediates, `key_pem` unencrypted PKCS #8. `unrelated` names the subjects in the files
-    that lead nowhere. `missing_issuer` names who signed the last certificate when the files do not hold it and the
-    leaf stands alone: an intermediate is probably missing (or the leaf comes straight from a root).
+    `chain_pem` is leaf + intermediates, `key_pem` unencrypted PKCS #8. `unrelated` names the subjects in the files that
+    are not part of the chain. `missing_issuer` names who signed the last certificate when the files do not hold it and
+    the leaf stands alone: an intermediate is probably missing (or the leaf comes straight from a root).
     """
 
     chain: tuple[x509.Certificate, ...]
@@ -72,7 +72,7 @@ def read_content(paths: PairPaths, language: Language) -> PairContent:
 
 
 def assemble(content: PairContent, paths: PairPaths, language: Language) -> ServedPair:
-    """Put the chain together and log what the files lack or hold needlessly; raises CertificateBroken."""
+    """Build the chain and log which certificates are missing or superfluous; raises CertificateBroken."""
     pair = put_together(content, paths, language)
     if pair.unrelated:
         log.warning("certificate.unrelated", bundle=str(paths.ca_bundle), subjects=pair.unrelated)
@@ -82,9 +82,9 @@ def assemble(content: PairContent, paths: PairPaths, language: Language) -> Serv
 
 
 def put_together(content: PairContent, paths: PairPaths, language: Language) -> ServedPair:
-    """Find the leaf that belongs to the key, climb to the root, and leave out what is not on the way.
+    """Find the leaf that belongs to the key and its issuers up to the root; leave out all other certificates.
 
-    Raises CertificateBroken, also where a field that is read only now makes no sense.
+    Raises CertificateBroken, also for a field that proves invalid only now.
     """
     try:
         return _put_together(content, paths, language)
@@ -100,7 +100,7 @@ def _put_together(content: PairContent, paths: PairPaths, language: Language) ->
     if leaf is None:
         raise broken("mismatch", paths.key, paths, language)
     pool = [certificate for certificate in dict.fromkeys([*own, *others]) if certificate != leaf]
-    _ = leaf.extensions  # read now, so that whoever asks for its names later is answered
+    _ = leaf.extensions  # decoded now, so that reading the names later cannot fail
     chain, root = _climb(leaf, pool)
     unrelated = tuple(c.subject.rfc4514_string() for c in pool if c not in chain and c != root and not is_root(c))
     alone = len(chain) == 1 and root is None and not is_root(leaf)
@@ -122,7 +122,7 @@ def _climb(
         issuers = [c for c in pool if c not in chain and issued_by(chain[-1], c)]
         if not issuers:
             return chain, None
-        # A cross-signed twin of a root helps old clients and hurts none; of two twins the longer-lived one lasts.
+        # A cross-signed certificate in place of a root helps old clients; of two take the one that is valid longer.
         best = max(issuers, key=lambda c: (not is_root(c), c.not_valid_after_utc))
         if is_root(best):
             return chain, best
@@ -136,7 +136,7 @@ def is_root(certificate: x509.Certificate) -> bool:
 
 
 def issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    """Whether `issuer` bears the issuer's name and its key made the signature; dates and trust are not looked at."""
+    """Whether `issuer` has the issuer's name and its key made the signature; dates and trust are not checked."""
     try:
         certificate.verify_directly_issued_by(issuer)
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
@@ -185,7 +185,7 @@ def read_file(path: Path, paths: PairPaths, language: Language, *, optional: boo
 def plain(data: bytes) -> bytes:
     """Return `data` without a byte order mark and with Unix line ends."""
     data = data.removeprefix(UTF8_MARK)
-    # Rewriting the bytes of a binary file would turn "it is DER" into "it is damaged".
+    # A binary file is left as it is: changing its bytes would turn the error "it is DER" into "it is damaged".
     return data if is_der(data) else data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
@@ -226,7 +226,7 @@ def key_in(data: bytes, path: Path, paths: PairPaths, language: Language) -> Pri
         cause = "certificate_not_key" if CERTIFICATE_BLOCK.search(data) else "no_key"
         raise broken(cause, path, paths, language)
     try:
-        # What stands before the key (EC PARAMETERS, bag attributes) is not ours to judge.
+        # Blocks before the key (EC PARAMETERS, bag attributes) are ignored.
         return serialization.load_pem_private_key(data[block.start() :], password=None)
     except TypeError as error:
         raise broken("encrypted", path, paths, language) from error

@@ -1,6 +1,6 @@
-"""Key exchange groups: Python learns to choose them in 3.15, OpenSSL has always been able to.
+"""Key exchange groups: Python can set them from 3.15 on; until then OpenSSL is called directly.
 
-Why this way and not another: docs/adr/0009-groups-through-openssl.md.
+For the choice see docs/adr/0009-groups-through-openssl.md.
 """
 
 import _ssl
@@ -16,7 +16,7 @@ LOW_BITS = (1 << 32) - 1  # Python 3.11 shows the options signed
 
 
 class GroupsUnset(Exception):
-    """Raised when this Python offers no safe way to choose groups; says why."""
+    """This Python offers no safe way to set groups; the message says why."""
 
 
 def restrict_groups(context: ssl.SSLContext, groups: Sequence[str]) -> None:
@@ -28,7 +28,7 @@ def restrict_groups(context: ssl.SSLContext, groups: Sequence[str]) -> None:
             raise GroupsUnset(f"OpenSSL does not know one of {', '.join(groups)}") from error
         return
     library, pointer = _openssl(), _pointer(context)
-    # Reading the options through the pointer proves that both are what we take them for, before anything is written.
+    # Check the pointer before writing: the options read through it must equal those that Python reports.
     if library.SSL_CTX_get_options(pointer) & LOW_BITS != context.options & LOW_BITS:
         raise GroupsUnset("the context is laid out in another way than in CPython 3.11 to 3.14")
     if library.SSL_CTX_ctrl(pointer, SET_GROUPS_LIST, 0, ":".join(groups).encode()) != 1:
@@ -36,7 +36,7 @@ def restrict_groups(context: ssl.SSLContext, groups: Sequence[str]) -> None:
 
 
 def _openssl() -> ctypes.CDLL:
-    """Return the very OpenSSL that the ssl module runs on: another copy would not know its objects."""
+    """Return the very OpenSSL that the ssl module runs on: another copy of the library must not touch its objects."""
     first, last = KNOWN_LAYOUT
     if sys.implementation.name != "cpython" or not first <= sys.version_info[:2] <= last:
         raise GroupsUnset(f"not tried with {sys.implementation.name} {sys.version_info[0]}.{sys.version_info[1]}")

@@ -1,4 +1,4 @@
-"""The TLS context that outlives its certificate: a new pair needs no restart and costs no handshake."""
+"""A TLS context whose certificate is replaced at run time: no restart, and no handshake fails meanwhile."""
 
 import os
 import ssl
@@ -22,14 +22,14 @@ log = structlog.get_logger(__name__)
 
 HANDSHAKE_FLIGHTS = 6
 OTHERS_MAY = 0o007
-SHORTAGE = timedelta(seconds=10)  # what the system lacks for a moment is asked for again after this
+SHORTAGE = timedelta(seconds=10)  # after an error that passes (descriptors, memory) the pair is tried again
 
 FilesSeen = PairContent | tuple[str, ...]  # what the files hold, or why they cannot be read
 
 
 @dataclass(frozen=True, slots=True)
 class PairRefusal:
-    """What was seen at `since` and is not served, and why; `until` is when to try it again as it is, None for never."""
+    """A pair read at `since` that is not served, and why; `until` is when to try it again unchanged, None for never."""
 
     seen: FilesSeen
     findings: tuple[str, ...]
@@ -37,16 +37,16 @@ class PairRefusal:
     until: datetime | None = None
 
     def stands(self, now: datetime) -> bool:
-        """Whether nothing has changed at `now`; a clock that was put back has changed everything."""
+        """Whether the refusal still holds at `now`; a clock that was set back ends it."""
         return self.until is None or self.since <= now < self.until
 
 
 class LiveContext:
     """The certificate now served.
 
-    uvicorn holds one outer context for ever; each handshake is moved to the inner context of the moment. Loading a
-    pair into a context in use would break it for good when the pair is bad, so an inner context is never touched again.
-    A pair whose time has not come, or is over, does not take the place of one that is valid.
+    uvicorn keeps one outer context; each handshake is switched to the current inner context. Loading a bad pair into a
+    context in use would break it, so an inner context is never changed once it is used. A pair that is not valid yet,
+    or has expired, does not replace a valid one.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class LiveContext:
         self._language = language
         self._lock = Lock()
         self._profile = PROFILES[profile]
-        # Of the outer context OpenSSL reads versions, options and groups, of the inner ciphers and ALPN.
+        # OpenSSL takes versions, options and groups from the outer context, ciphers and ALPN from the inner one.
         self._outer = hardened(self._profile)
         choose_groups(self._outer, self._profile)
         self._outer.sni_callback = self._move
@@ -105,10 +105,10 @@ class LiveContext:
             return self._try(self._look(), now, told=())
 
     def refresh(self, now: datetime) -> bool:
-        """Serve what the files hold if they changed and lie still since the last call; return whether it did.
+        """Serve what the files hold if they changed but not since the last call; return whether it did.
 
-        A pair is several files and is written one after the other: what is seen twice has been written to the end.
-        One refused for its dates is tried again when they may suit, without a change of the files.
+        The files of a pair are written one after the other: what is read twice alike is complete. A pair refused
+        for its dates is tried again once they may be right, without a change of the files.
         """
         with self._lock:
             before, seen = self._looked, self._look()
@@ -128,7 +128,7 @@ class LiveContext:
             return error.findings
 
     def _try(self, seen: FilesSeen, now: datetime, told: tuple[str, ...]) -> bool:
-        """Serve what was seen, or keep the refusal; log it unless it was `told` already."""
+        """Serve what was read, or keep the refusal; log it unless it was `told` already."""
         refusal = self._judge(seen, now)
         if refusal is not None and refusal.findings != told:
             log.error("certificate.refused", findings=refusal.findings)
@@ -186,13 +186,13 @@ class LiveContext:
 def _open_to_all(path: Path) -> bool:
     try:
         return bool(path.stat().st_mode & OTHERS_MAY)
-    except OSError:  # replaced this very moment: the next look sees the new one
+    except OSError:  # replaced while being read: the next call reads the new files
         return False
 
 
 @contextmanager
 def _memory_file(content: bytes) -> Iterator[str]:
-    """OpenSSL loads from a path only; anonymous memory has one, and leaves the key on no disk."""
+    """Return a file in memory: OpenSSL loads from a path only, and so the key is not written to a disk."""
     if not hasattr(os, "memfd_create"):  # pragma: no cover  macOS, for development
         with NamedTemporaryFile() as file:
             file.write(content)
@@ -209,7 +209,7 @@ def _memory_file(content: bytes) -> Iterator[str]:
 
 
 def _shake_hands(context: ssl.SSLContext) -> None:
-    """Prove in memory that a client gets through: a key that loads may still suit no signature scheme."""
+    """Shake hands with a client in memory: a key that loads may still support no signature scheme of TLS."""
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client.check_hostname = False
     client.verify_mode = ssl.CERT_NONE

@@ -35,19 +35,19 @@ PROFILES: dict[ProfileName, Profile] = {
 
 
 def hardened(profile: Profile) -> ssl.SSLContext:
-    """Make a server's context of `profile`, its groups apart."""
+    """Make a server's context of `profile`, without its groups."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = profile.oldest
     context.set_ciphers(profile.ciphers)
     context.set_alpn_protocols(["http/1.1"])
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
-    # All six are strong: the client knows better which of them its hardware is fast at.
+    # All six are strong, so the client chooses: it knows which is fastest on its hardware.
     context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
     return context
 
 
 def choose_groups(context: ssl.SSLContext, profile: Profile) -> None:
-    """Offer the groups of `profile` only; where that cannot be done OpenSSL's own stay, and the log says so."""
+    """Offer the groups of `profile` only; where that is impossible OpenSSL's defaults stay, which is logged."""
     try:
         restrict_groups(context, profile.groups)
     except GroupsUnset as reason:

@@ -147,8 +147,8 @@ def fill_old(url: str, request_id: str) -> None:
     with psycopg.connect(url) as connection:
         connection.execute(
             "INSERT INTO webhook_deliveries (state, due_at, request_id, body_sha256, body, headers, source,"
-            " received_at, stored_at, last_received_at) VALUES ('pending', %(at)s, %(id)s, 'x', %(body)s, '{}', 'webhook', %(at)s,"
-            " %(at)s, %(at)s)",
+            " received_at, stored_at, last_received_at)"
+            " VALUES ('pending', %(at)s, %(id)s, 'x', %(body)s, '{}', 'webhook', %(at)s, %(at)s, %(at)s)",
             {"at": START, "id": request_id, "body": ok_body(request_id)},
         )
 

@@ -13,10 +13,10 @@ import pytest
 
 from app.core.config import Settings
 from app.core.setting_loader import load_settings
-from app.doctor.checks import site_of
 from app.doctor.host.nginx import look_at_nginx
 from app.doctor.host.nginx_syntax import expand, read
 from app.doctor.host.webhook_url import Place, compare
+from app.doctor.installation import site_of
 from app.routers.fal_webhook import PATH
 from app.twins.sender import FIRST_TIMEOUT
 from tests.docs.project import ROOT, page, program

@@ -7,9 +7,9 @@ import pytest
 from app.db.trainings import BotTables
 from app.domain.errors import ResultUnavailable
 from app.domain.verdict import DOWN_PATIENCE, DOWN_TRIES
-from app.fal import payload
+from app.fal.payload import FalAnswer
 from app.flows import apply
-from tests.factories import LORA, Bot, empty_ok_body, error_body, ok_body
+from tests.factories import LORA, Bot, empty_ok_body, error_body, ok_body, result_answer
 from tests.fakes import no_jitter
 from tests.flows.conftest import House, kinds_of
 
@@ -142,7 +142,7 @@ async def test_what_cannot_be_understood_is_buried_with_its_bytes(house: House, 
 async def test_a_missing_payload_is_fetched(house: House, bot: Bot) -> None:
     """OK without a payload is a success whose result fal still holds (fault 27)."""
     avatar_id = await bot.train("r1")
-    house.fal.results["r1"] = payload.read(ok_body("r1"))
+    house.fal.results["r1"] = result_answer(ok_body("r1"))
     await house.deliver("r1", empty_ok_body("r1"))
     await house.apply()
     row = await bot.avatar(avatar_id)
@@ -165,10 +165,20 @@ async def test_a_result_that_cannot_be_fetched_is_retried_then_buried(house: Hou
     assert await house.messages() == []
 
 
+async def test_an_answer_that_is_no_result_waits_with_its_reason(house: House, bot: Bot) -> None:
+    """fal answers that the result is gone: the delivery is tried again, and says why (fault 28)."""
+    await bot.train("r1")
+    house.fal.results["r1"] = FalAnswer(404, {}, b'{"detail": "Not found"}')
+    await house.deliver("r1", empty_ok_body("r1"))
+    await house.apply()
+    [row] = await house.rows()
+    assert (row["state"], row["reason"], row["failures"]) == ("pending", "result_gone", 1)
+
+
 async def test_a_fetched_result_without_artifacts_is_not_fetched_in_a_loop(house: House, bot: Bot) -> None:
     """Asked once per try; still nothing usable means another try later."""
     await bot.train("r1")
-    house.fal.results["r1"] = payload.read(ok_body("r1", lora=None))
+    house.fal.results["r1"] = result_answer(ok_body("r1", lora=None))
     await house.deliver("r1", empty_ok_body("r1"))
     await house.apply()
     [row] = await house.rows()

@@ -12,10 +12,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.domain.errors import DeliveryRefused, KeysUnavailable
+from app.domain.quotas import BURST, SignatureQuota
 from app.fal.addresses import BUILT_IN, Addresses
 from app.fal.authenticate import RELUCTANT, Authenticator, IpFilter
 from app.fal.keys import FRESH, MIN_INTERVAL, Keys
-from app.fal.strikes import BURST, Strikes
 from app.twins import jwks
 from app.twins.forgeries import Forgery, forge
 from app.twins.signing import ACCOUNT, FOREIGN_ACCOUNT, FalKey, sign
@@ -49,7 +49,7 @@ class Door:
             ip_filter,
             ACCOUNT,
             self.clock.now,
-            Strikes(self._seconds),
+            SignatureQuota(self._seconds),
         )
 
     def _seconds(self) -> float:
@@ -314,6 +314,19 @@ async def test_an_unreachable_list_refuses_as_before(door: Door) -> None:
     assert await door.knock(OLD) == "ok"
     door.is_down = False
     door.clock.move(60)
+    assert await door.knock(OLD, NEWCOMER) == "ok"
+
+
+async def test_after_a_failed_hourly_fetch_nobody_waits_for_another(door: Door) -> None:
+    """A list that could not be fetched is not asked for again within a minute, whoever wanted it (fault 16)."""
+    door.ranges.append(f"{NEWCOMER}/32")
+    door.is_down = True
+    assert not await door.authenticator.addresses.refresh()
+    door.is_down = False
+    door.clock.move(59)
+    assert await door.knock(OLD, NEWCOMER) == "address_not_listed"
+    assert door.looks == 1
+    door.clock.move(1)
     assert await door.knock(OLD, NEWCOMER) == "ok"
 
 

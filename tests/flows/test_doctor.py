@@ -139,7 +139,6 @@ async def patient(tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPat
             env_file=tmp_path / ".env",
             hosts_file=tmp_path / "hosts",
             nginx_folder=tmp_path / "nginx",
-            ufw_settings=tmp_path / "ufw.conf",
         )
         yield patient
 
@@ -302,12 +301,6 @@ TABLE: dict[str, tuple[Callable[[Patient], Any], str, Level]] = {
         with_setting(fal_webhook_url=f"https://elsewhere.example.org{PATH}"),
         "webhook_url.host",
         Level.FAIL,
-    ),
-    "firewall": (lambda p: p.commands.__setitem__("ufw", Answer(0, "Status: active\n")), "firewall.closed", Level.FAIL),
-    "firewall for some": (
-        lambda p: p.commands.__setitem__("iptables", Answer(0, "-P INPUT DROP\n-A INPUT -s 8.8.4.4/32 -j ACCEPT\n")),
-        "firewall.restricted",
-        Level.WARN,
     ),
     "firewall unseen": (
         lambda p: p.commands.__setitem__("nft", Answer(1, "Operation not permitted")),

@@ -30,12 +30,11 @@ from app.db.tables import deliveries, metadata, notifications
 from app.domain.errors import ResultUnavailable
 from app.domain.notification import Notification
 from app.domain.send_outcome import Down, Rejected, SendOutcome, Sent, SlowDown, TokenRefused, Uncertain, Unreachable
-from app.fal import payload
 from app.flows.apply import Apply, RetryLimits
 from app.flows.notify import Notify, write_records
 from app.flows.operate import Operation, operate
 from app.flows.prune import Prune
-from tests.factories import Bot, delivery, empty_ok_body, error_body, ok_body
+from tests.factories import Bot, delivery, empty_ok_body, error_body, ok_body, result_answer
 from tests.fakes import FakeFalQueue, FrozenClock, moving_sleep, no_jitter
 from tests.flows.conftest import House, kinds_of
 
@@ -192,7 +191,7 @@ class Life(RuleBasedStateMachine):
                 self.run(self.cancel(request_id))
             case "fal has the result" | "fal has nothing in it":
                 body = (ok_body if event == "fal has the result" else empty_ok_body)(request_id)
-                fal.results[request_id] = payload.read(body)
+                fal.results[request_id] = result_answer(body)
             case _:
                 fal.results.pop(request_id, None)
                 fal.trouble = ResultUnavailable(FAL[event], event)
@@ -343,7 +342,7 @@ class Life(RuleBasedStateMachine):
     async def settle(self) -> None:
         self.telegram.mode = "ok"
         for request_id in self.trained:
-            self.house.fal.results[request_id] = payload.read(ok_body(request_id))
+            self.house.fal.results[request_id] = result_answer(ok_body(request_id))
         for _ in range(8):
             self.clock.move(3601)
             while await self.house.apply():

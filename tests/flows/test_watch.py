@@ -30,6 +30,7 @@ WELL = MachineFacts(
     keys_usable=True,
     clock_offset=timedelta(seconds=1),
     foreign=0,
+    addresses_age=None,
 )
 REFUSED = replace(
     WELL, certificate=Certificate(START - timedelta(days=1), START + timedelta(days=44), ("ssl/a.crt: not its key",))

@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from app.routers.quiet import LINES
+from app.domain.quotas import LINES
 from app.twins import bodies, jwks
 from app.twins.clock import wall_clock
 from app.twins.fal import FalTwin
@@ -29,7 +29,7 @@ UNUSABLE = ("down", "slow", "hang")
 
 def give_up_early(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait less for keys that do not come: the deadline itself is not what is tried here."""
-    monkeypatch.setattr("app.fal.keys.FETCH_SECONDS", 0.3)
+    monkeypatch.setattr("app.fal.keys.Keys.fetch_seconds", 0.3)
 
 
 def twin() -> FalTwin:

@@ -169,7 +169,7 @@ async def test_a_body_without_a_length_is_counted(served: Served) -> None:
 
 async def test_a_crowd_of_bodies_is_a_503(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the share of an address: 503, when to come again, closed; then the same delivery is taken (fault 30)."""
-    monkeypatch.setattr("app.routers.body.ALL", 4096)
+    monkeypatch.setattr("app.domain.quotas.MEMORY", 4096)
     async with serve(max_body_bytes=1024) as served:
         begun, go_on = asyncio.Event(), asyncio.Event()
 

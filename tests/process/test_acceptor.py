@@ -15,8 +15,8 @@ import pytest
 from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
+from app.domain.quotas import ConnectionQuota
 from app.server import run
-from app.server.connection_limits import ConnectionLimits
 from app.server.lifespan import HOOKS, Hooks
 from app.server.listener import READ_AHEAD, USUAL_BODY, Listener, narrow
 from tests.process.listening import GET, Files, Running, answer, drain, echo, running, take, wait_until
@@ -36,7 +36,7 @@ def _door(tmp_path: Path) -> Iterator[Running]:
 
 
 def present(server: Running) -> int:
-    return server.server._acceptor._limits.present
+    return server.server._acceptor._quota.present
 
 
 def is_refused(connection: socket.socket) -> bool:
@@ -84,7 +84,7 @@ def test_beyond_the_total_nobody_is_let_in(door: Running) -> None:
 def test_silent_strangers_leave_the_last_place_to_fal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With every other place taken by silent peers of several addresses, fal's is answered (fault 31)."""
     fal, strangers = "127.0.0.3", ["127.0.0.4", "127.0.0.5", "127.0.0.6", "127.0.0.7"]
-    monkeypatch.setattr(run, "Admission", lambda most, spared, *_: ConnectionLimits(most, spared, fal.__eq__))
+    monkeypatch.setattr(run, "ConnectionQuota", lambda most, spared, *_: ConnectionQuota(most, spared, fal.__eq__))
     files = Files(tmp_path)
     listener = Listener("127.0.0.1", 0, files.live(), max_connections=PLACES)
     with running(listener, client=files.client()) as server, contextlib.ExitStack() as held:
@@ -250,4 +250,4 @@ def test_the_application_says_whom_it_expects(tmp_path: Path) -> None:
     files = Files(tmp_path)
     listener = Listener("127.0.0.1", 0, files.live(), max_connections=PLACES)
     with running(listener, expecting, files.client()) as server:
-        assert [server.server._acceptor._limits._expects(host) for host in (fal, "127.0.0.4")] == [True, False]
+        assert [server.server._acceptor._quota._expects(host) for host in (fal, "127.0.0.4")] == [True, False]

@@ -90,7 +90,6 @@ async def test_a_healthy_installation_has_no_fail(
             env_file=tmp_path / ".env",
             hosts_file=tmp_path / "hosts",
             nginx_folder=tmp_path / "nginx",
-            ufw_settings=tmp_path / "ufw.conf",
         )
         _, found = await visit(settings, machine, only_tls=False, fix=False)
     assert {one.level for one in found} == {Level.OK}, [str(one) for one in found if one.level is not Level.OK]

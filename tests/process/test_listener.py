@@ -475,7 +475,7 @@ def test_an_application_that_cannot_start_is_a_failure() -> None:
 def test_an_application_that_does_not_leave_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     """An application that hangs in its farewell does not hold up the exit (fault 51)."""
     monkeypatch.setattr(lifespan, "LIFESPAN_END", 0.1)
-    monkeypatch.setattr(lifespan, "FAREWELL_BY", 0.1)
+    monkeypatch.setattr(lifespan, "SHUTDOWN_BY", 0.1)
 
     async def clinging(_scope: Scope, receive: Receive, send: Send) -> None:
         await receive()

@@ -26,13 +26,17 @@ WELL = MachineFacts(
     keys_usable=True,
     clock_offset=None,
     foreign=0,
+    addresses_age=None,
 )
 QUIET = QueueFacts(buried_deliveries=0, buried_notifications=0, oldest_due=None, refused_since=None, oldest_owed=None)
 MOMENT = timedelta(seconds=1)
 
 
-def found(facts: MachineFacts) -> list[tuple[Condition, AlertLevel, str]]:
-    return [(alarm.condition, alarm.level, alarm.detail) for alarm in machine_alarms(facts, "web-1", NOW)]
+def found(facts: MachineFacts, *, foreign_before: int = 0) -> list[tuple[Condition, AlertLevel, str]]:
+    return [
+        (alarm.condition, alarm.level, alarm.detail)
+        for alarm in machine_alarms(facts, "web-1", NOW, foreign_before=foreign_before)
+    ]
 
 
 def found_in_queues(facts: QueueFacts) -> list[tuple[Condition, AlertLevel, str]]:
@@ -137,7 +141,7 @@ def test_a_clock_that_is_off(seconds: int, expected: list[tuple[Condition, Alert
 @pytest.mark.parametrize(("before", "expected"), [(0, ["5"]), (3, ["2"]), (5, [])])
 def test_foreign_deliveries_count_since_the_last_look(before: int, expected: list[str]) -> None:
     """Only what came since the last look is alarming (fault 20)."""
-    assert [detail for _, _, detail in found(replace(WELL, foreign=5, foreign_before=before))] == expected
+    assert [detail for _, _, detail in found(replace(WELL, foreign=5), foreign_before=before)] == expected
 
 
 @pytest.mark.parametrize(

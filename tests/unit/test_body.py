@@ -7,10 +7,12 @@ import pytest
 from starlette.types import Message
 
 from app.domain.errors import DeliveryRefused
-from app.routers.body import ALL, BLOCK, MIB, PROBE, SHARES, Bodies, BodiesCrowded
+from app.domain.quotas import MEMORY, MEMORY_SHARES, MemoryQuota
+from app.routers.body import BLOCK, PROBE, BodiesCrowded, HeldBody
 
 pytestmark = pytest.mark.anyio
 
+MIB = 1 << 20
 ONE, OTHER, FAL = "203.0.113.7", "203.0.113.8", "34.123.59.101"
 PIECES = {
     "none": [b""],
@@ -30,23 +32,23 @@ async def arriving(pieces: Sequence[bytes]) -> AsyncIterator[Message]:
     yield {"type": "http.disconnect"}
 
 
-async def read(bodies: Bodies, pieces: Sequence[bytes], kept: int | None = None, address: str = ONE) -> bytes:
-    with bodies.of(address, is_expected=False) as held:
-        return await held.read([], arriving(pieces).__anext__, bodies.limit if kept is None else kept)
+async def read(memory: MemoryQuota, pieces: Sequence[bytes], kept: int | None = None, address: str = ONE) -> bytes:
+    with HeldBody(memory, address, is_expected=False) as held:
+        return await held.read([], arriving(pieces).__anext__, memory.limit if kept is None else kept)
 
 
 @pytest.mark.parametrize("pieces", PIECES.values(), ids=list(PIECES))
 async def test_a_body_is_what_its_pieces_are(pieces: list[bytes]) -> None:
     """However it is cut on the way, the bytes are the same, and their memory is given back."""
-    bodies = Bodies(MIB)
-    assert await read(bodies, pieces) == b"".join(pieces)
-    assert (bodies.present, bodies.of_strangers, len(bodies._held)) == (0, 0, 0)
+    memory = MemoryQuota(MIB)
+    assert await read(memory, pieces) == b"".join(pieces)
+    assert (memory.present, len(memory._held)) == (0, 0)
 
 
 @pytest.mark.parametrize("piece", [1000, 65_536, MIB])
 async def test_of_an_unsigned_body_the_beginning_is_kept(piece: int) -> None:
     """A mebibyte that can be no delivery takes 8 KiB of memory (fault 30)."""
-    bodies = Bodies(MIB)
+    memory = MemoryQuota(MIB)
     whole = bytes(range(256)) * (MIB // 256)
     pieces = [whole[at : at + piece] for at in range(0, MIB, piece)]
     highest = 0
@@ -54,90 +56,93 @@ async def test_of_an_unsigned_body_the_beginning_is_kept(piece: int) -> None:
     async def watched() -> AsyncIterator[Message]:
         nonlocal highest
         async for message in arriving(pieces):
-            highest = max(highest, bodies.present)
+            highest = max(highest, memory.present)
             yield message
 
-    with bodies.of(ONE, is_expected=False) as held:
+    with HeldBody(memory, ONE, is_expected=False) as held:
         assert await held.read([], watched().__anext__, PROBE) == whole[:PROBE]
-        assert max(highest, bodies.present) == PROBE
+        assert max(highest, memory.present) == PROBE
 
 
 async def test_what_is_not_kept_counts_towards_the_limit() -> None:
     """An endless unsigned body is too large like any other (fault 30)."""
     with pytest.raises(DeliveryRefused, match="larger than 1000 bytes") as caught:
-        await read(Bodies(1000), [b"x" * 600, b"y" * 600], kept=10)
+        await read(MemoryQuota(1000), [b"x" * 600, b"y" * 600], kept=10)
     assert caught.value.code == "body_too_large"
 
 
 @pytest.mark.parametrize("declared", [b"1001", b"9" * 400])
 async def test_a_declared_length_is_refused_before_a_byte_is_read(declared: bytes) -> None:
     """A Content-Length over the limit needs no body to be refused (fault 30)."""
-    with pytest.raises(DeliveryRefused, match="larger than"), Bodies(1000).of(ONE, is_expected=True) as held:
+    with (
+        pytest.raises(DeliveryRefused, match="larger than"),
+        HeldBody(MemoryQuota(1000), ONE, is_expected=True) as held,
+    ):
         await held.read([(b"content-length", declared)], arriving([b""]).__anext__, 1000)
 
 
 async def test_a_broken_off_body_gives_its_memory_back() -> None:
     """Whoever hangs up in the middle leaves nothing behind."""
-    bodies = Bodies(MIB)
+    memory = MemoryQuota(MIB)
 
     async def breaking() -> AsyncIterator[Message]:
         yield {"type": "http.request", "body": b"half", "more_body": True}
         yield {"type": "http.disconnect"}
 
-    with pytest.raises(DeliveryRefused, match="connection ended"), bodies.of(ONE, is_expected=False) as held:
+    with pytest.raises(DeliveryRefused, match="connection ended"), HeldBody(memory, ONE, is_expected=False) as held:
         await held.read([], breaking().__anext__, MIB)
-    assert (bodies.present, bodies.of_strangers, len(bodies._held)) == (0, 0, 0)
+    assert (memory.present, len(memory._held)) == (0, 0)
 
 
-def crowd(bodies: Bodies, addresses: Sequence[str], *, is_expected: bool = False) -> int:
+def crowd(memory: MemoryQuota, addresses: Sequence[str], *, is_expected: bool = False) -> int:
     """Let each address take all that it is given, a mebibyte at a time; return how much that was."""
-    before = bodies.present
+    before = memory.present
     for address in addresses:
-        held = bodies.of(address, is_expected=is_expected)
+        held = HeldBody(memory, address, is_expected=is_expected)
         with suppress(BodiesCrowded):
             while True:
                 held._count(MIB)
-    return bodies.present - before
+    return memory.present - before
 
 
 def test_one_address_has_its_share() -> None:
     """A sixteenth of the memory for one address, an IPv6 /64 included; the next one is not affected (fault 30)."""
-    bodies = Bodies(MIB)
-    assert crowd(bodies, [ONE]) == ALL // SHARES == 4 * MIB
-    assert crowd(bodies, [OTHER]) == 4 * MIB
-    assert crowd(bodies, ["2001:db8::1", "2001:db8::2"]) == 4 * MIB
+    memory = MemoryQuota(MIB)
+    assert crowd(memory, [ONE]) == MEMORY // MEMORY_SHARES == 4 * MIB
+    assert crowd(memory, [OTHER]) == 4 * MIB
+    assert crowd(memory, ["2001:db8::1", "2001:db8::2"]) == 4 * MIB
 
 
 def test_an_address_of_fal_s_has_a_larger_share() -> None:
     """What one of fal's addresses may send at once is a quarter of the memory: sixteen of the largest bodies."""
-    assert crowd(Bodies(MIB), [FAL], is_expected=True) == ALL // 4 == 16 * MIB
+    assert crowd(MemoryQuota(MIB), [FAL], is_expected=True) == MEMORY // 4 == 16 * MIB
 
 
 def test_strangers_leave_half_to_fal() -> None:
     """However many strangers there are, half of the memory is for signed bodies from fal's addresses (fault 30)."""
-    bodies = Bodies(MIB)
-    assert crowd(bodies, [f"203.0.113.{n}" for n in range(100)]) == ALL // 2
-    assert crowd(bodies, [FAL], is_expected=True) == 16 * MIB
-    assert crowd(bodies, [f"198.51.100.{n}" for n in range(100)], is_expected=True) == ALL // 2 - 16 * MIB
-    assert bodies.present == ALL
+    memory = MemoryQuota(MIB)
+    assert crowd(memory, [f"203.0.113.{n}" for n in range(100)]) == MEMORY // 2
+    assert crowd(memory, [FAL], is_expected=True) == 16 * MIB
+    assert crowd(memory, [f"198.51.100.{n}" for n in range(100)], is_expected=True) == MEMORY // 2 - 16 * MIB
+    assert memory.present == MEMORY
 
 
 async def test_a_refused_body_gives_back_what_it_had() -> None:
     """A body that is refused half-way frees its half, so that the crowd ends by itself."""
-    bodies = Bodies(MIB)
-    with bodies.of(ONE, is_expected=False) as other:
-        other._count(bodies.share - 10)
+    memory = MemoryQuota(MIB)
+    with HeldBody(memory, ONE, is_expected=False) as other:
+        other._count(memory.share - 10)
         with pytest.raises(BodiesCrowded):
-            await read(bodies, [b"x" * 10, b"y"])
-        assert bodies.present == bodies.share - 10
-        assert await read(bodies, [b"x" * 10]) == b"x" * 10
-    assert bodies.present == 0
+            await read(memory, [b"x" * 10, b"y"])
+        assert memory.present == memory.share - 10
+        assert await read(memory, [b"x" * 10]) == b"x" * 10
+    assert memory.present == 0
 
 
 @pytest.mark.parametrize("limit", [1024, MIB, 64 * MIB])
 def test_the_largest_body_always_fits(limit: int) -> None:
     """Whatever MAX_BODY_BYTES says, a body of that size is within the share of one stranger."""
-    bodies = Bodies(limit)
-    with bodies.of(ONE, is_expected=False) as held:
+    memory = MemoryQuota(limit)
+    with HeldBody(memory, ONE, is_expected=False) as held:
         held._count(limit)
-    assert bodies.limit <= bodies.share <= bodies.for_strangers < bodies.all
+    assert memory.limit <= memory.share <= memory.for_strangers < memory.most

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nacl.signing import SigningKey, VerifyKey
 
-from app.fal.keys import BODY_LIMIT, KEY_LIMIT, parse_jwks
+from app.fal.keys import KEY_LIMIT, parse_jwks
+from app.fal.published import BODY_LIMIT
 from app.fal.signature import matching_key, read_headers
 
 GOOD = SigningKey(b"g" * 32).verify_key

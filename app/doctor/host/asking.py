@@ -1,4 +1,4 @@
-"""One HTTP request to ourselves: whoever's certificate is shown, redirects are seen and not followed."""
+"""One HTTP request to this server: the certificate is not verified, and redirects are returned, not followed."""
 
 import http.client
 import ssl
@@ -35,7 +35,7 @@ class Reply:
 
 
 def reachable(host: str) -> str:
-    """Return where a listener on `host` is reached from this machine: every address is not one to call."""
+    """Return the address at which a listener on `host` is reached from this machine: loopback for a wildcard."""
     return LOOPBACK.get(host, host)
 
 
@@ -71,10 +71,10 @@ def _plain(target: Target) -> http.client.HTTPConnection:
 
 
 class _Connection(http.client.HTTPSConnection):
-    """Connects to one address under another name."""
+    """Connects to one address, with another name as TLS server name."""
 
     def __init__(self, target: Target) -> None:
-        # Asked is who answers and how; whether the certificate is to be trusted is looked at on its own.
+        # Not verified: the request tells who answers and how; trust is judged by app.doctor.tls.
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # as said above
         super().__init__(target.address, target.port, timeout=SECONDS, context=context)

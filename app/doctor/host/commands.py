@@ -1,4 +1,4 @@
-"""Programs of the machine, asked and never told: by argument list, with a deadline, in a language we can read."""
+"""Runs programs of the machine for their output only: by argument list, with a deadline and LC_ALL=C."""
 
 import shutil
 import subprocess
@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 SECONDS = 4.0
-SYSTEM_FOLDERS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # a plain login lacks the sbin ones
+SYSTEM_FOLDERS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # PATH may lack the sbin folders
 KEPT = 1 << 20  # characters of an answer
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a program said: its exit code and both streams together. `code` is None where it took too long."""
+    """The result of a program: exit code (None after the deadline), and stdout with stderr."""
 
     code: int | None
     text: str
@@ -22,7 +22,7 @@ Run = Callable[[Sequence[str]], Answer | None]
 
 
 def run(words: Sequence[str]) -> Answer | None:
-    """Run `words` and return what it said; None where there is no such program, or we may not start it."""
+    """Run `words`; return None where there is no such program, or it may not be started."""
     program = shutil.which(words[0], path=SYSTEM_FOLDERS)
     if program is None:
         return None

@@ -1,4 +1,4 @@
-"""Room on the disks, and whether we may write there."""
+"""Free space of the disks, and whether this process may write there."""
 
 import os
 import shlex
@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from app.doctor.finding import Catalogue, Finding, Level, Wording, finding
+from app.doctor.finding import AS_ITS_OWNER, ASK_ITS_OWNER, Catalogue, Finding, Level, Wording, finding
 from app.domain.language import Language
 from app.files.ownership import ownership_of
 
@@ -18,13 +18,16 @@ FULL = 100 * MIB  # below this the next burst of deliveries may not fit
 LOW = 1024 * MIB
 LOW_SHARE = 0.10
 
+MAKE_ROOM = ("Освободите место: вот что занимает больше всего.", "Make room; this shows what takes most of it.")
+SHOW_LARGEST = "sudo du -xh --max-depth=2 {folder} | sort -h | tail"
+
 WORDS: Catalogue = {
     "disk.ok": Wording(Level.OK, ("{folder}: свободно {free} МиБ", "{folder}: {free} MiB free")),
     "disk.low": Wording(
         Level.WARN,
         ("{folder}: свободно {free} МиБ, {percent} % диска", "{folder}: {free} MiB free, {percent} % of the disk"),
-        ("Освободите место: вот что занимает больше всего.", "Make room; this shows what takes most of it."),
-        "sudo du -xh --max-depth=2 {folder} | sort -h | tail",
+        MAKE_ROOM,
+        SHOW_LARGEST,
     ),
     "disk.full": Wording(
         Level.FAIL,
@@ -32,8 +35,8 @@ WORDS: Catalogue = {
             "{folder}: свободно {free} МиБ; когда место кончится, доставки встретит 503",
             "{folder}: {free} MiB free; once it is used up, deliveries meet 503",
         ),
-        ("Освободите место: вот что занимает больше всего.", "Make room; this shows what takes most of it."),
-        "sudo du -xh --max-depth=2 {folder} | sort -h | tail",
+        MAKE_ROOM,
+        SHOW_LARGEST,
     ),
     "disk.unwritable": Wording(
         Level.FAIL,
@@ -50,8 +53,8 @@ WORDS: Catalogue = {
             "{folder}: принадлежит {account} и для нас закрыта; может ли писать сервер, отсюда не видно",
             "{folder}: belongs to {account} and is closed to us; whether the server may write cannot be told from here",
         ),
-        ("Спросите от имени {account}.", "Ask as {account}."),
-        "sudo -u {sudo_name} {python} -m app.cli doctor",
+        ASK_ITS_OWNER,
+        AS_ITS_OWNER,
     ),
 }
 
@@ -66,16 +69,16 @@ class Usage(Protocol):
 
     @property
     def free(self) -> int:
-        """What is free for us, bytes."""
+        """Free space for this process, bytes."""
         ...
 
 
 def look_at_folders(
     folders: Iterable[Path], language: Language, *, usage: Callable[[Path], Usage] = shutil.disk_usage
 ) -> list[Finding]:
-    """Judge each folder; one that is not there yet is judged by where it would be made."""
+    """Judge each folder; for one that does not exist yet, the nearest existing folder above it."""
     there = [
-        # os.path.exists takes what is behind a closed folder for absent, where Path.exists raises.
+        # os.path.exists returns False for a path below a closed folder, where Path.exists raises.
         next(path for path in (folder, *folder.parents) if os.path.exists(path))  # noqa: PTH110  as said above
         for folder in map(Path.absolute, folders)
     ]

@@ -1,4 +1,4 @@
-"""The `.env` file: who may read it, and what systemd and docker would read in it instead of us."""
+"""The `.env` file: who may read it, and where systemd and docker would read other values than the server."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-from app.doctor.finding import Catalogue, Finding, Level, Wording, finding
+from app.doctor.finding import AS_ITS_OWNER, ASK_ITS_OWNER, Catalogue, Finding, Level, Wording, finding
 from app.doctor.host.unit import FOLDER as UNITS
 from app.doctor.host.unit import reader_of
 from app.domain.language import Language, pick
@@ -48,8 +48,8 @@ WORDS: Catalogue = {
             "{file} принадлежит {account} и для нас закрыт; читает ли его сервер, отсюда не видно",
             "{file} belongs to {account} and is closed to us; whether the server reads it cannot be told from here",
         ),
-        ("Спросите от имени {account}.", "Ask as {account}."),
-        "sudo -u {sudo_name} {python} -m app.cli doctor",
+        ASK_ITS_OWNER,
+        AS_ITS_OWNER,
     ),
     "envfile.world_readable": Wording(
         Level.WARN,
@@ -115,7 +115,7 @@ class _Line:
 def look_at_env_file(path: Path, language: Language, units: Path = UNITS) -> list[Finding]:
     """Judge permissions and spelling of `.env`; no value is ever part of a finding.
 
-    The unit in the folder `units` tells who reads the file; without one the owner of its folder is taken for that.
+    The unit in the folder `units` tells who reads the file; without one the owner of the folder is assumed.
     """
     try:
         facts = path.stat()
@@ -153,9 +153,9 @@ def _open_to_all(path: Path, facts: os.stat_result, reader: Reader | None, langu
 
 
 def _locks_out(facts: os.stat_result, path: Path, reader: Reader | None) -> bool:
-    """Tell whether, once closed, the server could not read it.
+    """Tell whether the server could no longer read the file once it is closed to others.
 
-    Where its account is not known: whether only root could, while the folder (likely the server's) is another's.
+    Where the server's account is unknown: whether the file is root's alone, and the folder belongs to another account.
     """
     if reader is not None:
         closed = facts.st_mode & ~ALL_OF_OTHERS
@@ -174,10 +174,9 @@ def _unreadable(path: Path, error: OSError, language: Language) -> Finding:
 def mend_env_file(path: Path, now: datetime, language: Language, units: Path = UNITS) -> list[Finding]:
     """Close the file to others, and take quotes off where every reader then reads the same; tell what was done.
 
-    The group may read what it could: the server may be reading the file through it. One that the server of the unit in
-    `units` reads as one of the others is left alone, and the look says what to run. The former file stays beside it as
-    `.env.<moment>.bak` with the same owner and mode. A file that is a link
-    belongs to somebody else and is left alone. Raises OSError.
+    The group keeps its right to read, through which the server may be reading the file. A file that the account of the
+    unit in `units` could then no longer read is left alone, and the look says what to run. The former file is kept as
+    `.env.<moment>.bak` with the same owner and mode. A link is left alone: its target may be shared. Raises OSError.
     """
     if path.is_symlink() or not path.is_file():
         return []
@@ -186,7 +185,7 @@ def mend_env_file(path: Path, now: datetime, language: Language, units: Path = U
 
 
 def _mended(path: Path, now: datetime, reader: Reader | None, language: Language) -> Iterator[str]:
-    # Started by root in a folder of somebody else's, a path may turn into a link meanwhile; a descriptor cannot.
+    # In a folder of another account the path may be replaced by a link after the check; a descriptor cannot be.
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         facts = os.fstat(descriptor)
@@ -221,7 +220,7 @@ def _unquoted(line: bytes) -> bytes:
 
 
 def _values(content: bytes) -> dict[str, str | None]:
-    """Read the values as the server does: a line may turn out to stand inside a longer value."""
+    """Read the values as the server does: a line may be part of a value of several lines."""
     return dotenv_values(stream=StringIO(content.decode("utf-8-sig", errors="replace")), interpolate=False)
 
 

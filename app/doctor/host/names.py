@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
-from app.doctor.finding import Catalogue, Finding, Level, Wording, finding
+from app.doctor.finding import Catalogue, Finding, Level, Wording, finding, reason_of
 from app.domain.language import Language
 
 HOSTS_FILE = Path("/etc/hosts")
@@ -63,8 +63,7 @@ def look_up(
     try:
         addresses = resolve(name)
     except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or type(error).__name__
-        return [finding(WORDS, "dns.unresolvable", language, name=name, reason=reason)]
+        return [finding(WORDS, "dns.unresolvable", language, name=name, reason=reason_of(error))]
     shown = ", ".join(addresses)
     if _stands_in(hosts_file, name):
         return [finding(WORDS, "dns.hosts_file", language, name=name, file=hosts_file, addresses=shown)]

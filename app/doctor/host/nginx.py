@@ -20,6 +20,12 @@ SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 DEFAULT_BODY = "1m"
 _REDIRECTING = re.compile(r"30[12378]\Z|https?://|\$scheme://")
 
+AS_ROOT: Bilingual = ("Повторите с правами root.", "Repeat as root.")
+OWN_LOCATION: Bilingual = (
+    "Дайте пути свой location с proxy_pass на порт {port}.",
+    "Give the path a location of its own with proxy_pass to port {port}.",
+)
+
 WORDS: Catalogue = {
     "nginx.absent": Wording(Level.OK, ("nginx на этой машине нет", "there is no nginx on this machine")),
     "nginx.elsewhere": Wording(
@@ -37,7 +43,7 @@ WORDS: Catalogue = {
     "nginx.unreadable": Wording(
         Level.WARN,
         ("конфигурация nginx не читается", "nginx's configuration cannot be read"),
-        ("Повторите с правами root.", "Repeat as root."),
+        AS_ROOT,
         "sudo {python} -m app.cli doctor",
     ),
     "nginx.redirects": Wording(
@@ -46,19 +52,13 @@ WORDS: Catalogue = {
             "nginx перенаправляет {path} ({why}); после 3xx fal больше не пробует",
             "nginx redirects {path} ({why}); after a 3xx fal never tries again",
         ),
-        (
-            "Дайте пути свой location с proxy_pass на порт {port}.",
-            "Give the path a location of its own with proxy_pass to port {port}.",
-        ),
+        OWN_LOCATION,
         "sudo nginx -T | grep -nE 'return 30|rewrite|location'",
     ),
     "nginx.not_passed_on": Wording(
         Level.FAIL,
         ("nginx принимает {name}, но {path} никуда не передаёт", "nginx serves {name} but passes {path} on to nobody"),
-        (
-            "Дайте пути свой location с proxy_pass на порт {port}.",
-            "Give the path a location of its own with proxy_pass to port {port}.",
-        ),
+        OWN_LOCATION,
         "sudo nginx -T | grep -nE 'server_name|location|proxy_pass'",
     ),
     "nginx.body_too_small": Wording(
@@ -79,12 +79,12 @@ WORDS: Catalogue = {
             "сертификат nginx {file} отсюда не прочитать, он не проверен",
             "nginx's certificate {file} cannot be read from here and was not looked at",
         ),
-        ("Повторите с правами root.", "Repeat as root."),
+        AS_ROOT,
         "sudo {python} -m app.cli doctor tls",
     ),
 }
 
-# What is said of our own port is not what mends nginx's. What its file itself lacks is told by the look at the file.
+# The remedies of `served.*` are for the server's own port; for a port of nginx's these take their place.
 READ_AGAIN: Bilingual = ("Пусть nginx перечитает свои файлы.", "Let nginx read its files again.")
 RELOAD = "sudo nginx -t && sudo systemctl reload nginx"
 MENDED_BY: dict[str, tuple[Level, Bilingual, str]] = {
@@ -97,7 +97,7 @@ MENDED_BY: dict[str, tuple[Level, Bilingual, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What our webhook's server is in nginx's words, and where its request ends up."""
+    """The webhook as nginx should know it: name, ports, path and largest body."""
 
     name: str
     port: int
@@ -108,17 +108,17 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Front:
-    """A `server` of nginx that stands before us: its TLS ports and its pair, where it names one."""
+    """A `server` block of nginx that proxies to this server: its TLS ports, and its certificate where it names one."""
 
     ports: tuple[int, ...]
-    addresses: tuple[tuple[str, int], ...]  # where we may shake hands ourselves: not behind PROXY protocol
+    addresses: tuple[tuple[str, int], ...]  # for a handshake: listeners that expect PROXY protocol are left out
     certificate: Path | None = None
     key: Path | None = None
-    passes_tls: bool = False  # unread: the certificate is ours
+    passes_tls: bool = False  # TCP passthrough: the certificate is the server's own
 
 
 def look_at_nginx(root: Directive | None, site: Site, language: Language) -> tuple[list[Finding], Front | None]:
-    """Judge what nginx does with the webhook; return with it the server in front of us, if there is one."""
+    """Judge what nginx does with the webhook; return with it the `server` block that proxies to us, if any."""
     if root is None:
         return [finding(WORDS, "nginx.absent", language)], None
     if not root.block:
@@ -141,7 +141,7 @@ def look_at_nginx(root: Directive | None, site: Site, language: Language) -> tup
 
 
 def unreadable_certificate(front: Front, language: Language) -> list[Finding]:
-    """Name the file of nginx's pair that we may not read."""
+    """Return a finding for the file of nginx's pair that this process may not read."""
     files = [path for path in (front.certificate, front.key) if path is not None and not os.access(path, os.R_OK)]
     return [
         finding(WORDS, "nginx.certificate_unreadable", language, file=path, python=sys.executable) for path in files[:1]
@@ -189,7 +189,7 @@ def _target_ports(block: Directive, target: str | None) -> set[int]:
 
 
 def _passing(root: Directive, site: Site) -> list[Directive]:
-    """Return where a `stream` listens that hands TLS on to us unread."""
+    """Return the listeners of a `stream` that passes TLS on to us without ending it."""
     return [
         listen
         for stream in root.all("stream")
@@ -210,7 +210,7 @@ def _tls_listens(server: Directive) -> list[Directive]:
 
 
 def _reached(listens: list[Directive]) -> tuple[tuple[int, ...], tuple[tuple[str, int], ...]]:
-    """Return every port, and one address for each that takes us as we are, IPv4 before IPv6."""
+    """Return every port, and for each that needs no PROXY protocol one address, IPv4 before IPv6."""
     ports: set[int] = set()
     hosts: dict[int, str] = {}
     for listen in sorted(listens, key=lambda listen: listen.arguments[0].startswith("[")):

@@ -1,4 +1,4 @@
-"""Where nginx's configuration is read: from nginx itself where we may, else from its files."""
+"""Where nginx's configuration is read: from `nginx -T` where that is permitted, else from its files."""
 
 import re
 from pathlib import Path, PurePath
@@ -14,7 +14,7 @@ _HEADING = re.compile(r"^# configuration file (.+):$", re.MULTILINE)
 def configuration(*, run: Run = run, folder: Path = FOLDER) -> Directive | None:
     """Read the whole configuration, includes in their places; None without nginx.
 
-    A configuration that nobody lets us read is an empty one.
+    A configuration that may not be read is returned without directives.
     """
     answer = run(["nginx", "-T"])
     if answer is not None and answer.code == 0:
@@ -25,7 +25,7 @@ def configuration(*, run: Run = run, folder: Path = FOLDER) -> Directive | None:
 
 
 def _of_printout(text: str, folder: Path) -> Directive:
-    """Take the printout of `nginx -T` apart: the main file first, each other one under its path, once."""
+    """Split the output of `nginx -T`: the main file first, each other one under its path, once."""
     _, *parts = _HEADING.split(text)
     files = dict(zip(parts[::2], parts[1::2], strict=True))
 

@@ -1,4 +1,4 @@
-"""nginx's configuration language, as far as blocks and directives go.
+"""A parser of nginx's configuration into blocks and directives.
 
 Source: nginx "Beginner's Guide", section "Configuration File's Structure".
 """
@@ -35,7 +35,7 @@ class Directive:
 
 
 def read(text: str) -> Directive:
-    """Read a configuration into a root without a name. Whatever is broken is skipped; nginx itself says what it is."""
+    """Read a configuration into a root without a name. Syntax errors are skipped: `nginx -t` reports them."""
     root = Directive("", [])
     open_blocks = [root]
     words: list[str] = []

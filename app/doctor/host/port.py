@@ -1,4 +1,4 @@
-"""Who answers on our port, and that nobody on the way redirects.
+"""Which server answers on the port, and whether the webhook is redirected.
 
 Source: a 3xx ends fal's delivery for good (docs/fal.md).
 """
@@ -9,11 +9,13 @@ import socket
 from ipaddress import ip_address
 from typing import Any
 
-from app.doctor.finding import EDIT_SETTINGS, Catalogue, Finding, Level, Wording, finding
+from app.doctor.finding import EDIT_SETTINGS, WHO_LISTENS, Catalogue, Finding, Level, Wording, finding, reason_of
 from app.doctor.host.asking import SECONDS, Ask, Reply, Target, ask
 from app.domain.language import Language
 
-PROBE = b'{"test": true}'  # stored nowhere, answered 200 by the webhook
+PROBE = b'{"test": true}'  # the webhook answers it with 200 and stores nothing
+
+PROBING = "curl -k -X POST {url} -H 'Content-Type: application/json' -d '{{\"test\": true}}'"
 
 WORDS: Catalogue = {
     "port.ours": Wording(Level.OK, ("порт {port}: отвечает наш сервер", "port {port}: our server answers")),
@@ -30,7 +32,7 @@ WORDS: Catalogue = {
             "Посмотрите, кто занял порт, остановите его или смените API_PORT.",
             "See who holds the port; stop it or change API_PORT.",
         ),
-        "sudo ss -ltnp sport = :{port}",
+        WHO_LISTENS,
     ),
     "port.any": Wording(
         Level.WARN,
@@ -81,7 +83,7 @@ WORDS: Catalogue = {
             "{where}: a probing POST is answered {status} instead of 200: {hint}",
         ),
         ("Посмотрите ответ целиком.", "Look at the whole answer."),
-        "curl -k -X POST {url} -H 'Content-Type: application/json' -d '{{\"test\": true}}'",
+        PROBING,
     ),
     "webhook.unreachable": Wording(
         Level.WARN,
@@ -90,13 +92,13 @@ WORDS: Catalogue = {
             "{where}: not reached from here ({reason}); some networks keep a machine from its own public address",
         ),
         ("Проверьте с другой машины.", "Try from another machine."),
-        "curl -k -X POST {url} -H 'Content-Type: application/json' -d '{{\"test\": true}}'",
+        PROBING,
     ),
 }
 
 
 def is_open(address: str, port: int) -> bool:
-    """Tell whether anybody listens."""
+    """Tell whether a connection to the port is accepted."""
     try:
         with socket.create_connection((address, port), timeout=SECONDS):
             return True
@@ -113,7 +115,7 @@ def look_at_port(target: Target, service_name: str, language: Language, *, ask: 
     try:
         reply = ask(target, "GET", "/health", None)
     except (OSError, http.client.HTTPException) as error:
-        return [finding(WORDS, "port.foreign", language, port=target.port, reason=_reason(error))]
+        return [finding(WORDS, "port.foreign", language, port=target.port, reason=reason_of(error))]
     document = _document(reply)
     if document.get("service") == service_name and document.get("status") == "healthy":
         return [finding(WORDS, "port.ours", language, port=target.port)]
@@ -122,7 +124,7 @@ def look_at_port(target: Target, service_name: str, language: Language, *, ask: 
 
 
 def look_at_exposure(api_host: str, *, tls: bool, is_fronted: bool, language: Language) -> list[Finding]:
-    """Judge API_HOST and SSL_ENABLED: what is hidden or plain needs a proxy in front."""
+    """Judge API_HOST and SSL_ENABLED: a loopback address or plain HTTP needs a proxy in front."""
     if is_fronted:
         return []
     try:
@@ -134,7 +136,7 @@ def look_at_exposure(api_host: str, *, tls: bool, is_fronted: bool, language: La
 
 
 def look_for_redirects(target: Target, path: str, language: Language, *, ask: Ask = ask) -> list[Finding]:
-    """Call the webhook as fal would (POST) and as a browser does (GET): neither may be sent elsewhere."""
+    """Call the webhook as fal would (POST) and as a browser does (GET): neither may be redirected."""
     scheme = "https" if target.tls else "http"
     url = f"{scheme}://{target.host_header}{path}"
     where = url if target.address == target.name else f"{url} ({target.address}:{target.port})"
@@ -146,7 +148,7 @@ def look_for_redirects(target: Target, path: str, language: Language, *, ask: As
                 facts = {"method": method, "status": reply.status, "location": reply.location or "?"}
                 return [finding(WORDS, "webhook.redirected", language, where=where, **facts)]
     except (OSError, http.client.HTTPException) as error:
-        return [finding(WORDS, "webhook.unreachable", language, where=where, url=url, reason=_reason(error))]
+        return [finding(WORDS, "webhook.unreachable", language, where=where, url=url, reason=reason_of(error))]
     probed = replies["POST"]
     if probed.status != http.client.OK or _document(probed).get("test") is not True:
         hint = str(_document(probed).get("code", "?"))
@@ -160,7 +162,3 @@ def _document(reply: Reply) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or getattr(error, "reason", None) or type(error).__name__

@@ -7,7 +7,7 @@ from app.doctor.finding import Catalogue, Finding, Level, Wording, finding
 from app.doctor.host.commands import Run, run
 from app.domain.language import Language
 
-# Another's repository may name programs for git to start; as root that would be their program under our name.
+# A repository's own configuration may name programs that git starts, and so run another account's program as root.
 HARMLESS = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "safe.directory=*")
 
 WORDS: Catalogue = {

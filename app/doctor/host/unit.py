@@ -1,4 +1,4 @@
-"""What systemd's unit says of the account that the server runs under."""
+"""The account that the server runs under, read from its systemd unit."""
 
 import grp
 import os
@@ -41,7 +41,7 @@ def _service(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _account(user: str, group: str) -> Reader:
-    """Look the account up; systemd takes names and numbers, and root where nothing is said. Raises KeyError."""
+    """Look the account up; a name or a number, as systemd accepts, and root without User=. Raises KeyError."""
     entry = pwd.getpwuid(int(user or ROOT)) if user.isdecimal() or not user else pwd.getpwnam(user)
     if group:
         its_group = grp.getgrgid(int(group)) if group.isdecimal() else grp.getgrnam(group)

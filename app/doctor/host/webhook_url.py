@@ -9,6 +9,8 @@ from app.domain.language import Language
 
 HTTPS_PORT = 443
 
+WRITE_WANTED = ("Напишите в .env: FAL_WEBHOOK_URL={wanted}", "Write into .env: FAL_WEBHOOK_URL={wanted}")
+
 WORDS: Catalogue = {
     "webhook_url.ok": Wording(Level.OK, ("FAL_WEBHOOK_URL ведёт сюда: {url}", "FAL_WEBHOOK_URL leads here: {url}")),
     "webhook_url.absent": Wording(
@@ -21,7 +23,7 @@ WORDS: Catalogue = {
     "webhook_url.plain": Wording(
         Level.FAIL,
         ("FAL_WEBHOOK_URL начинается с http://, fal нужен https://", "FAL_WEBHOOK_URL is http://, fal needs https://"),
-        ("Напишите в .env: FAL_WEBHOOK_URL={wanted}", "Write into .env: FAL_WEBHOOK_URL={wanted}"),
+        WRITE_WANTED,
         EDIT_SETTINGS,
     ),
     "webhook_url.host": Wording(
@@ -30,7 +32,7 @@ WORDS: Catalogue = {
             "FAL_WEBHOOK_URL называет {host}: это не API_DOMAIN ({domain}), и в ALLOWED_HOSTS его нет",
             "FAL_WEBHOOK_URL names {host}: that is not API_DOMAIN ({domain}) and not among ALLOWED_HOSTS",
         ),
-        ("Напишите в .env: FAL_WEBHOOK_URL={wanted}", "Write into .env: FAL_WEBHOOK_URL={wanted}"),
+        WRITE_WANTED,
         EDIT_SETTINGS,
     ),
     "webhook_url.refused_host": Wording(
@@ -48,7 +50,7 @@ WORDS: Catalogue = {
             "FAL_WEBHOOK_URL называет порт {port}, а принимают {ports}",
             "FAL_WEBHOOK_URL names port {port}, while {ports} are listened on",
         ),
-        ("Напишите в .env: FAL_WEBHOOK_URL={wanted}", "Write into .env: FAL_WEBHOOK_URL={wanted}"),
+        WRITE_WANTED,
         EDIT_SETTINGS,
     ),
     "webhook_url.path": Wording(
@@ -57,7 +59,7 @@ WORDS: Catalogue = {
             "FAL_WEBHOOK_URL называет путь {path}, а вебхук живёт по {right}",
             "FAL_WEBHOOK_URL names the path {path}, while the webhook lives at {right}",
         ),
-        ("Напишите в .env: FAL_WEBHOOK_URL={wanted}", "Write into .env: FAL_WEBHOOK_URL={wanted}"),
+        WRITE_WANTED,
         EDIT_SETTINGS,
     ),
 }
@@ -67,7 +69,8 @@ WORDS: Catalogue = {
 class Place:
     """Where this server is to be found: its name, the webhook's path, the hosts it answers to, its ports for HTTPS.
 
-    `ports` are those of a proxy that passes the webhook on, and our own where it speaks TLS; the best one stands first.
+    `ports` are those of a proxy that passes the webhook on, and the server's own where it speaks TLS. The first is the
+    one to publish.
     """
 
     domain: str
@@ -82,7 +85,7 @@ class Place:
         return f"https://{self.domain}{port}{self.path}"
 
     def answers_to(self, host: str) -> bool:
-        """Tell whether a Host header with this name is let in."""
+        """Tell whether ALLOWED_HOSTS admits this name."""
         return any(
             pattern in ("*", host) or (pattern.startswith("*.") and host.endswith(pattern[1:]))
             for pattern in self.allowed_hosts
@@ -90,7 +93,7 @@ class Place:
 
 
 def compare(url: str | None, place: Place, language: Language) -> list[Finding]:
-    """Compare FAL_WEBHOOK_URL with where we are."""
+    """Compare FAL_WEBHOOK_URL with the name, ports and path of this server."""
     if url is None:
         found = [finding(WORDS, "webhook_url.absent", language, wanted=place.url)]
         return found if place.answers_to(place.domain) else [*found, _refused(place.domain, language)]

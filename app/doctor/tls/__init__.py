@@ -1,1 +1,1 @@
-"""The doctor of certificates: each module judges one side of a pair, `examination` asks them all."""
+"""The doctor's checks of certificates: one aspect per module; `examination` calls them all."""

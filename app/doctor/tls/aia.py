@@ -23,7 +23,7 @@ Issuers = list[x509.Certificate]  # nearest first
 
 
 class NotFetched(AishaError):
-    """An address gave no certificate. `why` is one word, free of what was answered."""
+    """An address gave no certificate. `why` is one word and holds nothing of the answer."""
 
     def __init__(self, why: str) -> None:
         super().__init__(why)
@@ -31,12 +31,12 @@ class NotFetched(AishaError):
 
 
 def fetch_issuers(leaf: x509.Certificate, get: Get, roots: Sequence[x509.Certificate], now: datetime) -> Issuers:
-    """Climb from `leaf`, which may be any certificate below a root; return its issuers, nearest first.
+    """Fetch the issuers of `leaf`, which may be any certificate below a root; return them, nearest first.
 
-    The climb ends below the first of `roots`: above it some authorities publish older cross-signatures, of use to
-    nobody. A root that is not among them is included where the way leads to it. The climb ends, without an error,
-    where no address answers with a certificate that signed the one below and is valid at `now`: nothing is adopted on
-    its name alone. Four hops at most.
+    Ends at the first certificate that one of `roots` signed: above it some authorities publish only superfluous
+    cross-signatures. A root that is not among `roots` is included if it is reached. Ends, without an error, where no
+    address answers with a certificate that signed the one below and is valid at `now`; a matching name alone is not
+    enough. At most four issuers.
 
     The addresses come from a certificate, so from whoever made it: `get` must bound size, time and redirects. What
     it fetches is never shown, and never used unless it signs; so the most a forged certificate gains is one blind GET
@@ -73,7 +73,7 @@ def _fetched(url: str, get: Get) -> Iterator[x509.Certificate]:
     try:
         body = get(url)
     except NotFetched:
-        return  # another address, or another hand, may still find it
+        return  # another address may still have it
     if len(body) <= LARGEST_ANSWER:
         yield from _read(body)
 

@@ -1,4 +1,4 @@
-"""One examination of files that make a pair: everything the judges look at."""
+"""One examination of files that make a pair: the common input of all judge_* functions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from app.tls.chain import ServedPair
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """The pair, the certificates of both files in their order, and by whom and when they are to be believed.
+    """The pair, the certificates of both files in their order, and the roots and the time to judge them by.
 
-    `names` are those the world calls the server by, `renewal` is the command that gets a new certificate,
+    `names` are the names and addresses that clients use, `renewal` is the command that gets a new certificate,
     `rewritable` whether the certificate's file may be put in order by us.
     """
 

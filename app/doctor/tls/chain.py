@@ -1,4 +1,4 @@
-"""The chain: how it lies in the files, and whether it climbs to a root."""
+"""The chain: its order in the files, and whether it reaches a root."""
 
 import shlex
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ SHOWN_KEY = 8  # bytes of a key identifier: enough to tell two keys of one name 
 
 
 def judge_order(case: Case) -> Iterator[Finding]:
-    """Name what is out of order, twice there, needless or foreign: we serve it right all the same, nginx would not."""
+    """Name certificates out of order, duplicate or superfluous: this server corrects that, nginx does not."""
     paths, chain, language = case.paths, case.pair.chain, case.language
     command = _by_hand(case)
 
@@ -38,24 +38,24 @@ def judge_order(case: Case) -> Iterator[Finding]:
     if paths.ca_bundle != paths.cert:
         look = f"openssl storeutl -noout -text -certs {shlex.quote(str(paths.ca_bundle))}"
         for certificate in _astray(case.bundle, chain):
-            if not is_root(certificate):  # authorities give it with the bundle; we leave it out
+            if not is_root(certificate):  # authorities put it into the bundle; it is left out when serving
                 subject = subject_of(certificate)
                 yield say("chain.unrelated", language, command=look, file=paths.ca_bundle, subject=subject)
 
 
 def _astray(lying: Sequence[x509.Certificate], chain: Sequence[x509.Certificate]) -> list[x509.Certificate]:
-    """Return those not of the chain, once each; of a namesake of the missing issuer judge_climb speaks."""
+    """Return those not of the chain, once each; without namesakes of the missing issuer, which judge_climb names."""
     return [c for c in dict.fromkeys(lying) if c not in chain and (c.subject != chain[-1].issuer or is_root(c))]
 
 
 def _in_order(lying: Sequence[x509.Certificate], chain: Sequence[x509.Certificate]) -> bool:
-    """Whether those that belong to the chain lie in its order, none left out between them."""
+    """Whether those that belong to the chain are in its order, without a gap."""
     found = [certificate for certificate in dict.fromkeys(lying) if certificate in chain]
     return found == list(chain[: len(found)])
 
 
 def _by_hand(case: Case) -> str | None:
-    """Return what to run where the file is not ours to write; None where the finding's own command does."""
+    """Return what to run where --fix may not write the file; None where the command of the finding applies."""
     if case.rewritable:
         return None
     lineage = lineage_of(case.paths.cert)
@@ -63,7 +63,7 @@ def _by_hand(case: Case) -> str | None:
 
 
 def judge_climb(case: Case) -> Finding:
-    """Say why the chain, known to reach none of the roots, ends where it does."""
+    """Say why the chain, which reaches none of the roots, is incomplete."""
     paths, language, top = case.paths, case.language, case.pair.chain[-1]
     issuer, key, urls = top.issuer.rfc4514_string(), issuer_key_of(top), issuer_urls(top)
     lineage = lineage_of(paths.cert)

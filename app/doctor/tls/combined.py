@@ -1,4 +1,4 @@
-"""A certificate's file that holds more than certificates: rewritten, it would lose the rest, often the key."""
+"""A certificate's file that holds more than certificates: rewriting would lose the rest, often the key."""
 
 import re
 import shlex

@@ -7,6 +7,7 @@ from typing import Any
 from cryptography import x509
 
 from app.doctor.finding import Finding
+from app.doctor.tls.chain import subject_of
 from app.doctor.tls.voice import say
 from app.domain.alert_rules import CRITICAL_LEFT, WARN_LEFT
 from app.domain.language import Language
@@ -36,7 +37,7 @@ def judge_dates(
             "dates.issuer_expired",
             language,
             command=renewal,
-            subject=issuer.subject.rfc4514_string(),
+            subject=subject_of(issuer),
             until=_day(issuer.not_valid_after_utc),
         )
         for issuer in chain[1:]

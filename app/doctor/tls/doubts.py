@@ -1,4 +1,4 @@
-"""What clients will hold against a pair that OpenSSL serves without a word."""
+"""Why clients will refuse a pair that OpenSSL loads without an error."""
 
 from datetime import datetime
 
@@ -14,7 +14,7 @@ from app.tls.chain import ServedPair
 def doubts_about(pair: ServedPair, name: str, now: datetime, language: Language) -> list[Finding]:
     """Return what the doctor would fail of dates, names, keys and signatures, as they stand at `now` for `name`.
 
-    Whether the chain is trusted is not asked: reading every root takes a second, and a start should not.
+    Trust is not judged: reading every root takes a second, too long for a start.
     """
     facts = facts_of(pair.leaf, now)
     judged = (

@@ -1,4 +1,4 @@
-"""One bounded GET of a certificate; plain http is as good as https here, for the signature is what counts."""
+"""One bounded GET of a certificate; plain http is enough, for the signature of the certificate is checked."""
 
 import urllib.error
 import urllib.request
@@ -21,10 +21,10 @@ class FewRedirects(urllib.request.HTTPRedirectHandler):
 
     max_redirections = MOST_REDIRECTS
 
-    def redirect_request(  # noqa: PLR0917  the library calls it so
+    def redirect_request(  # noqa: PLR0917  the signature is urllib's
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> urllib.request.Request | None:
-        """Follow what leads to HTTP; anything else stays the status it is."""
+        """Follow a redirect to http or https; any other is returned as its status."""
         if not _is_http(newurl):
             return None
         return super().redirect_request(req, fp, code, msg, headers, newurl)
@@ -38,7 +38,7 @@ def download(url: str, deadline_seconds: float = DEADLINE_SECONDS) -> bytes:
     if not _is_http(url):
         raise NotFetched("scheme")
     answers: SimpleQueue[bytes | NotFetched] = SimpleQueue()
-    # A name server or a server that drips outlasts every timeout of a socket; a thread can be left behind.
+    # A slow name server, or an answer byte by byte, exceeds the timeouts of the socket; the thread is then abandoned.
     Thread(target=lambda: answers.put(_answer_of(url)), daemon=True).start()
     try:
         answer = answers.get(timeout=deadline_seconds)

@@ -1,4 +1,4 @@
-"""What the doctor says of TLS: the files, the chain they make, who trusts it, and what the port really serves."""
+"""Examines the certificate's files: form, chain, dates, names, keys and trust."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -28,7 +28,7 @@ from app.tls.chain import ServedPair, certificates_in, is_root
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """What the files were found to be; `pair` is None when they cannot be served."""
+    """The findings about the files, and the pair they hold; None when they cannot be served."""
 
     findings: tuple[Finding, ...]
     pair: ServedPair | None
@@ -43,11 +43,11 @@ def examine_files(
 ) -> Examined:
     """Look at the three files as they stand at `now`; raises nothing, whatever they hold.
 
-    `names` are those the world calls the server by (DNS names, addresses); `roots` defaults to the system's. The
-    network is not asked: what is said of the port is examine_served's.
+    `names` are the DNS names and addresses that clients use; `roots` defaults to the system's. No connection is made:
+    the port is examined by examine_served.
     """
     with warnings.catch_warnings():
-        # What a coming release will no longer decode (a serial number below one) is judged here like anything else.
+        # A serial number below one, which a later release of cryptography will reject, must not print a warning.
         warnings.simplefilter("ignore", CryptographyDeprecationWarning)
         try:
             read = read_pair(paths, language)

@@ -1,4 +1,4 @@
-"""The three files as files: there, readable, in the right form, open to nobody else."""
+"""The three files: whether they exist, are readable, PEM, and closed to other accounts."""
 
 import stat
 from collections.abc import Callable, Iterator
@@ -23,9 +23,8 @@ from app.tls.chain import (
     read_file,
 )
 
-OTHERS_MAY = (
-    stat.S_IRWXO | stat.S_IWGRP
-)  # a group may read (a server that is given the key that way), nobody else may anything
+# The group may read: the server may be given the key that way.
+OTHERS_MAY = stat.S_IRWXO | stat.S_IWGRP
 
 
 def read_pair(paths: PairPaths, language: Language) -> tuple[PairContent, ServedPair] | list[Finding]:
@@ -62,10 +61,10 @@ def _bundle(paths: PairPaths, language: Language) -> None:
 
 
 def _seen_from_here(error: PairBroken, file: Path, paths: PairPaths, language: Language) -> PairBroken:
-    """Word anew what the server, which meets one file at a time and is its reader, words differently.
+    """Replace an error that is worded for the server by the one for whoever runs the doctor.
 
-    A new pair is made only where both files are gone, so the twin of one that is gone must be moved first. And the
-    doctor may be run by somebody else than the server: the server's file must not be taken from it.
+    A new pair is made only where both files are missing, so the remaining one must be moved first. And the doctor may
+    run under another account than the server: a file that the server can read must not be given away.
     """
     if error.cause == "unreadable" and ownership_of(file).is_foreign:
         return broken("foreign", file, paths, language, error.reason)
@@ -76,12 +75,12 @@ def _seen_from_here(error: PairBroken, file: Path, paths: PairPaths, language: L
 
 
 def judge_text(paths: PairPaths, language: Language) -> Iterator[Finding]:
-    """Name what Windows editors left in PEM files: they are read all the same, by us."""
+    """Name what Windows editors left in PEM files: this server reads them all the same."""
     for path in dict.fromkeys((paths.cert, paths.key, paths.ca_bundle)):
         try:
             with path.open("rb") as file:
                 content = file.read(LARGEST_FILE)
-        except OSError:  # told by whoever needs the file
+        except OSError:  # reported by the check that needs the file
             continue
         if is_der(content):
             continue

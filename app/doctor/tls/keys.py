@@ -7,6 +7,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from app.doctor.finding import Finding
+from app.doctor.tls.chain import subject_of
 from app.doctor.tls.voice import say
 from app.domain.language import Language
 from app.tls.certificates import CURVES
@@ -17,13 +18,13 @@ BROKEN_DIGESTS = ("md5", "sha1")
 
 
 def judge_keys(chain: Sequence[x509.Certificate], key_type: str, language: Language, renewal: str) -> list[Finding]:
-    """Name weak keys and digests of the chain; the signature of a certificate by itself proves nothing anyway."""
+    """Name weak keys and digests of the chain; the digest of a self-signature does not matter."""
     found = [finding for certificate in chain for finding in _judge(certificate, language, renewal)]
     return found or [say("keys.ok", language, key_type=key_type, digest=digest_of(chain[0]))]
 
 
 def _judge(certificate: x509.Certificate, language: Language, renewal: str) -> Iterator[Finding]:
-    subject = certificate.subject.rfc4514_string()
+    subject = subject_of(certificate)
     try:
         key = certificate.public_key()
     except (ValueError, UnsupportedAlgorithm):

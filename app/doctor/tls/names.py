@@ -1,4 +1,4 @@
-"""The names a certificate is for, against those the world calls us by."""
+"""Compares the names of a certificate with those that clients use."""
 
 import ipaddress
 from collections.abc import Iterator, Sequence

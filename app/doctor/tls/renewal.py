@@ -3,6 +3,7 @@
 import shlex
 from pathlib import Path
 
+from app.doctor.tls.words_chain import CERTBOT_NEW
 from app.tls.causes import ANEW
 from app.tls.certificates import PairPaths
 
@@ -37,7 +38,7 @@ def renews(paths: PairPaths, name: str, *, self_signed: bool) -> str:
         return certbot_renews(lineage)
     if self_signed:
         return ANEW.format(cert=shlex.quote(str(paths.cert)), key=shlex.quote(str(paths.key)))
-    return f"sudo certbot certonly --manual --preferred-challenges dns -d {shlex.quote(name)}"
+    return CERTBOT_NEW.format(name=shlex.quote(name))
 
 
 def is_there(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Safe repairs of the certificate's files: nothing is lost, nothing is written that would not be served."""
+"""Repairs of the certificate's files that lose nothing and write only what can be served."""
 
 import os
 import stat
@@ -123,23 +123,23 @@ def mend_chain(
         if backup is not None:
             yield say("repair.chain", language, file=paths.cert, count=len(pair.chain), backup=backup)
         elif codes & CLIMB_CODES and issuers:
-            # The climb ended at a root that the examination did not find among those it trusts.
+            # The fetched chain ends at a root that this system does not trust.
             yield say("repair.root_untrusted", language, root=subject_of(issuers[-1]))
 
     return _tried(mend, paths.cert, paths, seen, language)
 
 
 def needs_issuers(seen: Examined) -> bool:
-    """Whether the chain ends too early and the certificate says where to go on: then fetch_issuers is worth asking."""
+    """Whether the chain is incomplete and its last certificate names an address for fetch_issuers."""
     return seen.pair is not None and any(finding.fixable and finding.code in CLIMB_CODES for finding in seen.findings)
 
 
 def _close_key(paths: PairPaths, seen: Examined, language: Language, reader: Reader | None) -> Iterator[Finding]:
-    # Only what has just been read as the key of this certificate: root must not change the mode of any other file.
+    # Only a file that was just read as the key of this certificate: root must not change the mode of any other.
     if seen.pair is None or not any(finding.code == "files.key_open" for finding in seen.findings):
         return
     target = paths.key.resolve(strict=True)
-    # In a folder of somebody else's a path may turn into a link meanwhile; a descriptor cannot.
+    # In a folder of another account the path may be replaced by a link after the check; a descriptor cannot be.
     descriptor = os.open(target, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         status, folder = os.fstat(descriptor), target.parent.stat()
@@ -186,7 +186,7 @@ def _tried(
     seen: Examined,
     language: Language,
 ) -> list[Finding]:
-    """Make one repair; what keeps it from being made is a finding, too."""
+    """Make one repair; a refusal or an error becomes a finding."""
     done: list[Finding] = []
     try:
         done.extend(repair(paths, seen, language))

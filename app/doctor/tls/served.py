@@ -1,4 +1,4 @@
-"""What the port really serves, against what the files hold."""
+"""Compares what a port serves with what the files hold."""
 
 import socket
 import ssl
@@ -6,14 +6,14 @@ from typing import Any
 
 from cryptography import x509
 
-from app.doctor.finding import Finding
+from app.doctor.finding import Finding, reason_of
 from app.doctor.tls.chain import subject_of
 from app.doctor.tls.names import address_of, ascii_name
 from app.doctor.tls.voice import say
 from app.domain.language import Language
 from app.tls.chain import ServedPair
 
-CONNECT_SECONDS = 5.0  # for the connection, and again for each flight of the handshake
+CONNECT_SECONDS = 5.0  # for connecting, and for each read of the handshake
 DER = 2  # _ssl.ENCODING_DER
 
 
@@ -22,7 +22,7 @@ def examine_served(
 ) -> list[Finding]:
     """Shake hands with `address` as a client of `server_name`, and compare the chain with `expected`; blocks.
 
-    Nothing is verified on the way: a chain that nobody trusts must be seen, too.
+    The certificate is not verified: an untrusted chain must be seen, too.
     """
     port, place = address[1], _place(address)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -41,8 +41,7 @@ def examine_served(
         reason = (error.reason if isinstance(error, ssl.SSLError) else error.strerror) or type(error).__name__
         return [say("served.no_tls", language, address=place, reason=reason, port=port)]
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or type(error).__name__
-        return [say("served.unreachable", language, address=place, reason=reason, port=port)]
+        return [say("served.unreachable", language, address=place, reason=reason_of(error), port=port)]
     return [_compared(address, str(version), chain, expected, language)]
 
 

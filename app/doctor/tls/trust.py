@@ -15,12 +15,12 @@ from app.tls.certificates import facts_of
 from app.tls.chain import anchor_of, is_root
 
 AHEAD = timedelta(days=14)
-UNVERIFIABLE = "keys.digest"  # such a signature is not even computed any more: who made it cannot be told
-NEVER_VERIFIES = "keys.ed25519"  # the web's rules know no such key, though OpenSSL serves it
+UNVERIFIABLE = "keys.digest"  # cryptography no longer verifies such a signature, so the issuer cannot be found
+NEVER_VERIFIES = "keys.ed25519"  # the Baseline Requirements allow no such key, though OpenSSL serves it
 
 
 def judge_trust(case: Case, told: Sequence[Finding]) -> Iterator[Finding]:
-    """Judge the chain by the roots; what `told` already explains (an expired date, a weak key) is not said twice."""
+    """Judge the chain by the roots; what `told` explains (an expired date, a weak key) is not reported twice."""
     pair, roots, language = case.pair, case.roots, case.language
     if is_root(pair.leaf) and pair.leaf not in roots:
         yield say("trust.self_signed", language, name=case.names[0] if case.names else "localhost")

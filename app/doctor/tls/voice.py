@@ -1,4 +1,4 @@
-"""One finding of the doctor of TLS from its code, in the operator's language."""
+"""Builds findings about certificates from their codes, in the operator's language."""
 
 from dataclasses import replace
 
@@ -23,13 +23,13 @@ CATALOGUE: Catalogue = {
 def say(
     code: str, language: Language, *, command: str | None = None, fixable: bool = False, **facts: object
 ) -> Finding:
-    """Word the finding `code`; `command` takes the place of the catalogue's where given."""
+    """Word the finding `code`; `command` replaces the catalogue's where given."""
     worded = finding(CATALOGUE, code, language, **facts)
     return replace(worded, command=worded.command if command is None else command, fixable=fixable)
 
 
 def say_broken(error: PairBroken, language: Language) -> Finding:
-    """Word a file that cannot be served: code `files.<cause>`; one that only we may not read warns."""
+    """Word a file that cannot be served: code `files.<cause>`; one that is closed only to this process warns."""
     remedy = pick(REMEDIES[error.cause], language)
     level = Level.WARN if error.cause == "foreign" else Level.FAIL
     return Finding(f"files.{error.cause}", level, error.told, remedy, error.command)

@@ -1,15 +1,21 @@
-"""What the doctor says of the certificate's files, dates, names and keys."""
+"""The wording of findings about the certificate's files, dates, names and keys."""
 
 from app.doctor.finding import Catalogue, Level, Wording
 from app.domain.language import Bilingual
 
+RESTORE: Bilingual = (
+    "Верните файл из копии или создайте новую пару.",
+    "Restore the file from a copy or make a new pair.",
+)
+SWAPPED: Bilingual = ("Похоже, файлы перепутаны местами.", "The two files were probably swapped.")
+TO_PEM: Bilingual = ("Переведите файл в PEM.", "Convert the file to PEM.")
+AS_TEXT: Bilingual = ("Перепишите файл обычным текстом.", "Rewrite the file as plain text.")
+ORDER_NEW: Bilingual = ("Закажите новый сертификат.", "Order a new certificate.")
+
 # What to do about each cause in CAUSES, beside the command that stands there.
 REMEDIES: dict[str, Bilingual] = {
-    "missing": ("Верните файл из копии или создайте новую пару.", "Restore the file from a copy or make a new pair."),
-    "twin_missing": (
-        "Верните файл из копии или создайте новую пару.",
-        "Restore the file from a copy or make a new pair.",
-    ),
+    "missing": RESTORE,
+    "twin_missing": RESTORE,
     "dangling": (
         "Верните файл, на который ведёт ссылка, или создайте новую пару.",
         "Put back the file that the link leads to, or make a new pair.",
@@ -18,25 +24,22 @@ REMEDIES: dict[str, Bilingual] = {
     "foreign": ("Спросите от имени владельца файла.", "Ask as the owner of the file."),
     "foreign_folder": ("Создайте пару от имени владельца папки.", "Make the pair as the owner of the folder."),
     "unwritable": ("Дайте серверу писать в папку.", "Let the server write into the folder."),
-    "too_large": ("Верните файл из копии или создайте новую пару.", "Restore the file from a copy or make a new pair."),
-    "empty": ("Верните файл из копии или создайте новую пару.", "Restore the file from a copy or make a new pair."),
-    "der_certificate": ("Переведите файл в PEM.", "Convert the file to PEM."),
-    "der_key": ("Переведите файл в PEM.", "Convert the file to PEM."),
+    "too_large": RESTORE,
+    "empty": RESTORE,
+    "der_certificate": TO_PEM,
+    "der_key": TO_PEM,
     "encrypted": ("Снимите пароль с ключа.", "Take the password off the key."),
-    "no_certificate": (
-        "Верните файл из копии или создайте новую пару.",
-        "Restore the file from a copy or make a new pair.",
-    ),
-    "no_key": ("Верните файл из копии или создайте новую пару.", "Restore the file from a copy or make a new pair."),
-    "key_not_certificate": ("Похоже, файлы перепутаны местами.", "The two files were probably swapped."),
-    "certificate_not_key": ("Похоже, файлы перепутаны местами.", "The two files were probably swapped."),
+    "no_certificate": RESTORE,
+    "no_key": RESTORE,
+    "key_not_certificate": SWAPPED,
+    "certificate_not_key": SWAPPED,
     "cut_short": ("Скопируйте файл заново, целиком.", "Copy the file again, to its end."),
-    "damaged": ("Верните файл из копии или создайте новую пару.", "Restore the file from a copy or make a new pair."),
+    "damaged": RESTORE,
     "mismatch": (
         "Найдите ключ, с которым запрашивали сертификат, или создайте новую пару.",
         "Find the key the certificate was requested with, or make a new pair.",
     ),
-    "odd": ("Закажите новый сертификат.", "Order a new certificate."),
+    "odd": ORDER_NEW,
     "early": (
         "Проверьте часы этой машины; если они верны, подождите: сервер возьмёт его сам.",
         "Look at the clock of this machine; if it is right, wait: the server will take it by itself.",
@@ -49,7 +52,7 @@ REMEDIES: dict[str, Bilingual] = {
         "Если само не пройдёт, поднимите LimitNOFILE= службы или освободите память.",
         "If it does not pass by itself, raise LimitNOFILE= of the service or free some memory.",
     ),
-    "refused": ("Верните файл из копии или создайте новую пару.", "Restore the file from a copy or make a new pair."),
+    "refused": RESTORE,
 }
 FILE_WORDS: Catalogue = {
     "files.ok": Wording(
@@ -61,7 +64,7 @@ FILE_WORDS: Catalogue = {
             "{file} начинается с метки BOM: мы читаем его и так, nginx и openssl — нет",
             "{file} begins with a byte order mark: it is read all the same, but not by nginx and openssl",
         ),
-        ("Перепишите файл обычным текстом.", "Rewrite the file as plain text."),
+        AS_TEXT,
         command="sed -i '1s/^\\xEF\\xBB\\xBF//' {file}",
     ),
     "files.windows_lines": Wording(
@@ -70,7 +73,7 @@ FILE_WORDS: Catalogue = {
             "{file} записан с концами строк Windows (CRLF): он читается и так",
             "{file} has the line ends of Windows (CRLF): it is read all the same",
         ),
-        ("Перепишите файл обычным текстом.", "Rewrite the file as plain text."),
+        AS_TEXT,
         command="sed -i 's/\\r$//' {file}",
     ),
     "files.key_open": Wording(
@@ -157,7 +160,7 @@ KEY_WORDS: Catalogue = {
             "«{subject}»: ключ RSA {bits} бит, клиенты и сам OpenSSL требуют 2048",
             '"{subject}": the RSA key has {bits} bits, clients and OpenSSL itself ask for 2048',
         ),
-        ("Закажите новый сертификат.", "Order a new certificate."),
+        ORDER_NEW,
     ),
     "keys.curve": Wording(
         Level.FAIL,
@@ -165,7 +168,7 @@ KEY_WORDS: Catalogue = {
             "«{subject}»: кривая {curve}; клиенты знают P-256, P-384, P-521",
             '"{subject}": the curve is {curve}; clients know P-256, P-384, P-521',
         ),
-        ("Закажите новый сертификат.", "Order a new certificate."),
+        ORDER_NEW,
     ),
     "keys.ed25519": Wording(
         Level.WARN,
@@ -178,7 +181,7 @@ KEY_WORDS: Catalogue = {
     "keys.unknown": Wording(
         Level.FAIL,
         ("«{subject}»: ключ вида {kind} для TLS не годится", '"{subject}": a {kind} key is of no use for TLS'),
-        ("Закажите новый сертификат.", "Order a new certificate."),
+        ORDER_NEW,
     ),
     "keys.digest": Wording(
         Level.FAIL,
@@ -186,6 +189,6 @@ KEY_WORDS: Catalogue = {
             "«{subject}»: подписан через {digest}, такой подписи больше не верят",
             '"{subject}": signed with {digest}, which nobody believes any more',
         ),
-        ("Закажите новый сертификат.", "Order a new certificate."),
+        ORDER_NEW,
     ),
 }

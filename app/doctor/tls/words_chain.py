@@ -1,8 +1,9 @@
-"""What the doctor says of the chain, of those who trust it, and of what the port serves."""
+"""The wording of findings about the chain, its trust, and what the port serves."""
 
-from app.doctor.finding import Catalogue, Level, Wording
+from app.doctor.finding import WHO_LISTENS, Catalogue, Level, Wording
 
 FIX_CHAIN = "aisha-webhook cert fix-chain"
+CERTBOT_NEW = "sudo certbot certonly --manual --preferred-challenges dns -d {name}"
 TIDY = (
     "Перепишите файл: сертификат, затем промежуточные по порядку.",
     "Rewrite the file: the certificate, then the intermediates in order.",
@@ -131,7 +132,7 @@ CHAIN_WORDS: Catalogue = {
             ),
         ),
         ("Возьмите сертификат Let's Encrypt.", "Take one from Let's Encrypt."),
-        command="sudo certbot certonly --manual --preferred-challenges dns -d {name}",
+        command=CERTBOT_NEW,
     ),
     "trust.refused": Wording(
         Level.FAIL,
@@ -185,7 +186,7 @@ SERVED_WORDS: Catalogue = {
         Level.FAIL,
         ("{address} не отвечает ({reason})", "{address} does not answer ({reason})"),
         ("Посмотрите, кто слушает порт и что говорит журнал.", "See who listens on the port and what the log says."),
-        command="sudo ss -ltnp 'sport = :{port}'",
+        command=WHO_LISTENS,
     ),
     "served.no_tls": Wording(
         Level.FAIL,
@@ -194,7 +195,7 @@ SERVED_WORDS: Catalogue = {
             "Проверьте SSL_ENABLED и что порт занят нашим сервером.",
             "Look at SSL_ENABLED, and whether it is our server that has the port.",
         ),
-        command="sudo ss -ltnp 'sport = :{port}'",
+        command=WHO_LISTENS,
     ),
     "served.other_certificate": Wording(
         Level.FAIL,
@@ -209,7 +210,7 @@ SERVED_WORDS: Catalogue = {
             ),
             "Files are read again within seconds. If that is no help, another has the port, or the log says why not.",
         ),
-        command="sudo ss -ltnp 'sport = :{port}'",
+        command=WHO_LISTENS,
     ),
     "served.other_chain": Wording(
         Level.FAIL,
@@ -221,6 +222,6 @@ SERVED_WORDS: Catalogue = {
             "Если порт держит nginx, укажите ему в ssl_certificate файл с полной цепочкой.",
             "Where nginx has the port, give its ssl_certificate the file with the full chain.",
         ),
-        command="sudo ss -ltnp 'sport = :{port}'",
+        command=WHO_LISTENS,
     ),
 }

@@ -1,4 +1,4 @@
-"""What the doctor says of its own repairs of the certificate's files."""
+"""The wording of findings about repairs of the certificate's files."""
 
 from app.doctor.finding import Catalogue, Level, Wording
 

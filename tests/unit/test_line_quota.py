@@ -3,7 +3,8 @@ from collections.abc import Callable
 import pytest
 from structlog.testing import capture_logs
 
-from app.routers.quiet import ADDRESSES, LINES, TURN_SECONDS, Quiet
+from app.domain.quotas import LINES, TURN_SECONDS, TURNS, LineQuota
+from app.routers.fal_webhook import tell_muted
 
 
 class Later:
@@ -27,15 +28,15 @@ def later() -> Later:
 
 
 @pytest.fixture
-def quiet(later: Later) -> Quiet:
-    return Quiet(later)
+def lines(later: Later) -> LineQuota:
+    return LineQuota(later, tell_muted)
 
 
-def test_ten_lines_pass_and_the_rest_is_counted(quiet: Quiet, later: Later) -> None:
+def test_ten_lines_pass_and_the_rest_is_counted(lines: LineQuota, later: Later) -> None:
     """An address has ten lines a minute; after it one line tells how many were left out, by their codes."""
-    assert [quiet.admits("203.0.113.7", "a") for _ in range(LINES)] == [True] * LINES
+    assert [lines.admits("203.0.113.7", "a") for _ in range(LINES)] == [True] * LINES
     for code in ("a", "a", "b"):
-        assert not quiet.admits("203.0.113.7", code)
+        assert not lines.admits("203.0.113.7", code)
     with capture_logs() as logs:
         later.pass_by()
     assert logs == [
@@ -49,28 +50,28 @@ def test_ten_lines_pass_and_the_rest_is_counted(quiet: Quiet, later: Later) -> N
     ]
 
 
-def test_a_quiet_address_costs_no_line(quiet: Quiet, later: Later) -> None:
+def test_a_quiet_address_costs_no_line(lines: LineQuota, later: Later) -> None:
     """Where nothing was left out, nothing is told; the turn lasts a minute and is then forgotten."""
-    quiet.admits("203.0.113.7", "a")
+    lines.admits("203.0.113.7", "a")
     assert [seconds for seconds, _ in later.waiting] == [TURN_SECONDS]
     with capture_logs() as logs:
         later.pass_by()
     assert logs == []
-    assert quiet._turns == {}
+    assert lines._turns == {}
 
 
-def test_a_new_minute_has_ten_lines_again(quiet: Quiet, later: Later) -> None:
+def test_a_new_minute_has_ten_lines_again(lines: LineQuota, later: Later) -> None:
     """What was left out is over with its minute."""
     for _ in range(2):
-        assert sum(quiet.admits(None, "a") for _ in range(LINES * 3)) == LINES
+        assert sum(lines.admits(None, "a") for _ in range(LINES * 3)) == LINES
         later.pass_by()
 
 
-def test_a_crowd_shares_one_turn(quiet: Quiet, later: Later) -> None:
+def test_a_crowd_shares_one_turn(lines: LineQuota, later: Later) -> None:
     """However many addresses come, 257 turns are remembered: lines, timers and memory are bounded."""
-    admitted = sum(quiet.admits(f"10.{n >> 8}.{n & 255}.1", "a") for n in range(10_000))
-    assert admitted == ADDRESSES + LINES
-    assert len(quiet._turns) == len(later.waiting) == ADDRESSES + 1
+    admitted = sum(lines.admits(f"10.{n >> 8}.{n & 255}.1", "a") for n in range(10_000))
+    assert admitted == TURNS + LINES
+    assert len(lines._turns) == len(later.waiting) == TURNS + 1
     with capture_logs() as logs:
         later.pass_by()
-    assert [(entry["address"], entry["lines"]) for entry in logs] == [("others", 10_000 - ADDRESSES - LINES)]
+    assert [(entry["address"], entry["lines"]) for entry in logs] == [("others", 10_000 - TURNS - LINES)]

@@ -6,7 +6,7 @@ from email.utils import format_datetime
 import httpx2
 import pytest
 
-from app.doctor.fal.reach import Reach
+from app.doctor.fal import look_at_keys
 from app.doctor.finding import Level
 from app.domain.alert import AlertLevel
 from app.domain.alert_rules import MachineFacts, machine_alarms
@@ -34,8 +34,8 @@ async def test_the_doctor_and_the_alerts_judge_the_clock_alike(seconds: int, cod
     headers = {"Date": format_datetime(NOW.replace(microsecond=0), usegmt=True)}
     fal = httpx2.MockTransport(lambda _: httpx2.Response(200, headers=headers, json={"keys": []}))
     async with httpx2.AsyncClient(transport=fal) as client:
-        reach = Reach(client, lambda: NOW + timedelta(seconds=seconds), "en")
-        *_, clock = await reach.look_at_keys(["https://fal.example/jwks"])
+        here = NOW + timedelta(seconds=seconds)
+        *_, clock = await look_at_keys(client, ["https://fal.example/jwks"], lambda: here, "en")
     assert (clock.code, clock.level) == (code, level)
     facts = MachineFacts(
         running_for=timedelta(hours=1),
@@ -44,5 +44,6 @@ async def test_the_doctor_and_the_alerts_judge_the_clock_alike(seconds: int, cod
         keys_usable=True,
         clock_offset=timedelta(seconds=seconds),
         foreign=0,
+        addresses_age=None,
     )
-    assert [alarm.level for alarm in machine_alarms(facts, "web-1", NOW)] == ALARMS[level]
+    assert [alarm.level for alarm in machine_alarms(facts, "web-1", NOW, foreign_before=0)] == ALARMS[level]

@@ -7,8 +7,9 @@ import pytest
 
 from app.domain.errors import ResultUnavailable
 from app.domain.notification import Cause
-from app.domain.training import Artifacts, Completed, Failed, Trainer
-from app.fal.queue import BODY_LIMIT, FalQueueApi
+from app.domain.training import Artifacts, Completed, Failed, Reading, Trainer
+from app.fal.api import BODY_LIMIT, FalQueueApi
+from app.fal.payload import read_result
 from app.flows.ports import FalQueue
 
 pytestmark = pytest.mark.anyio
@@ -38,9 +39,13 @@ class Queue:
         return FalQueueApi("https://queue.fal.run/", key, client)
 
 
+async def fetch(queue: Queue, trainer: Trainer | None, request_id: str = ID) -> Reading:
+    return read_result(request_id, await queue.api().result(request_id, trainer))
+
+
 async def refused(queue: Queue, request_id: str = ID) -> str:
     with pytest.raises(ResultUnavailable) as caught:
-        await queue.api().result(request_id, Trainer.PORTRAIT)
+        await fetch(queue, Trainer.PORTRAIT, request_id)
     assert "CANARY" not in "".join(traceback.format_exception(caught.value))
     return caught.value.code
 
@@ -64,10 +69,16 @@ async def test_request(trainer: Trainer | None, endpoint: str) -> None:
     assert request.headers["Accept-Encoding"] == "identity"
 
 
+async def test_the_answer_is_handed_on_as_it_came() -> None:
+    """Status, headers and bytes are not judged where they are fetched."""
+    answer = await Queue(404, b"\xffgone").api().result(ID, None)
+    assert (answer.status, answer.headers["location"], answer.body) == (404, "https://evil.example/", b"\xffgone")
+
+
 async def test_success() -> None:
     """Fault 27: a 2xx body is the payload that the webhook did not bring."""
     payload = {"diffusers_lora_file": {"url": LORA}, "seed": 17454220438242315174}
-    reading = await Queue(body=payload).api().result(ID, Trainer.PORTRAIT)
+    reading = await fetch(Queue(body=payload), Trainer.PORTRAIT)
     assert reading.request_id == ID
     assert reading.gateway_request_id is None
     assert reading.outcome == Completed(Artifacts(lora_url=LORA))
@@ -76,14 +87,14 @@ async def test_success() -> None:
 
 async def test_success_without_artifact() -> None:
     """A 2xx body without an artifact is completed with nothing in hand."""
-    reading = await Queue(body={"images": []}).api().result(ID, None)
+    reading = await fetch(Queue(body={"images": []}), None)
     assert reading.outcome == Completed(Artifacts())
 
 
 async def test_model_error() -> None:
     """A replayed 422 with its list of details is a failed training, not trouble of the queue."""
     detail = [{"loc": ["body"], "msg": "No face found", "type": "face_detection_error", "input": "CANARY"}]
-    reading = await Queue(422, {"detail": detail}).api().result(ID, Trainer.PORTRAIT)
+    reading = await fetch(Queue(422, {"detail": detail}), Trainer.PORTRAIT)
     assert reading.outcome == Failed(Cause.NO_FACE, "No face found")
     assert "CANARY" not in reading.answer
 
@@ -100,7 +111,7 @@ async def test_model_error() -> None:
 )
 async def test_other_model_errors(status: int, body: object, expected: Failed) -> None:
     """Whatever speaks about the training and not about the queue is a failed training."""
-    assert (await Queue(status, body).api().result(ID, None)).outcome == expected
+    assert (await fetch(Queue(status, body), None)).outcome == expected
 
 
 @pytest.mark.parametrize(

@@ -2,36 +2,36 @@
 
 import pytest
 
-from app.server.connection_limits import ConnectionLimits
+from app.domain.quotas import ConnectionQuota
 
 FAL = "34.123.59.101"
 
 
-def entered(admission: ConnectionLimits, host: str, times: int) -> int:
-    return sum(admission.enter(host) is None for _ in range(times))
+def entered(quota: ConnectionQuota, host: str, times: int) -> int:
+    return sum(quota.enter(host) is None for _ in range(times))
 
 
 def test_one_address_holds_its_share_and_no_more() -> None:
     """An eighth of the places for one address; the others stay free for everybody else (fault 31)."""
-    admission = ConnectionLimits(800)
-    assert entered(admission, "203.0.113.1", 1000) == admission.share == 100
-    assert admission.enter("203.0.113.1") == "share"
-    assert entered(admission, "203.0.113.2", 5) == 5
+    quota = ConnectionQuota(800)
+    assert entered(quota, "203.0.113.1", 1000) == quota.share == 100
+    assert quota.enter("203.0.113.1") == "share"
+    assert entered(quota, "203.0.113.2", 5) == 5
 
 
 def test_nobody_enters_a_full_house() -> None:
     """Beyond the total even a spared address is refused, until somebody leaves."""
-    admission = ConnectionLimits(16, ["127.0.0.1"])
-    assert entered(admission, "127.0.0.1", 20) == 16
-    assert admission.enter("203.0.113.1") == "full"
-    admission.leave("127.0.0.1")
-    assert admission.enter("203.0.113.1") is None
+    quota = ConnectionQuota(16, ["127.0.0.1"])
+    assert entered(quota, "127.0.0.1", 20) == 16
+    assert quota.enter("203.0.113.1") == "full"
+    quota.leave("127.0.0.1")
+    assert quota.enter("203.0.113.1") is None
 
 
 @pytest.mark.parametrize(("most", "share"), [(16, 8), (64, 8), (1000, 125), (4, 4)])
 def test_a_share_is_an_eighth_but_not_too_small(most: int, share: int) -> None:
     """Eight connections are granted to an address even in a small house, and never more than there are."""
-    assert ConnectionLimits(most).share == share
+    assert ConnectionQuota(most).share == share
 
 
 @pytest.mark.parametrize(
@@ -47,27 +47,27 @@ def test_a_share_is_an_eighth_but_not_too_small(most: int, share: int) -> None:
 )
 def test_an_address_is_counted_under_one_name(host: str, another: str, *, together: bool) -> None:
     """A mapped address is the IPv4 address, and one network of IPv6 counts as one: its owner has 2^64 addresses."""
-    admission = ConnectionLimits(16)
-    assert entered(admission, host, 8) == 8
-    assert (admission.enter(another) == "share") is together
+    quota = ConnectionQuota(16)
+    assert entered(quota, host, 8) == 8
+    assert (quota.enter(another) == "share") is together
 
 
 @pytest.mark.parametrize("host", ["10.1.2.3", "::1", "::ffff:10.0.0.7", ""])
 def test_a_proxy_may_fill_the_house(host: str) -> None:
     """Who stands for everybody has no share to keep to, and neither has a peer without an address."""
-    admission = ConnectionLimits(64, ["10.0.0.0/8", "::1", "unix"])
-    assert entered(admission, host, 70) == 64
+    quota = ConnectionQuota(64, ["10.0.0.0/8", "::1", "unix"])
+    assert entered(quota, host, 70) == 64
 
 
 @pytest.mark.parametrize("host", ["203.0.113.1", "127.0.0.1"])
 def test_a_place_that_is_left_is_free_again(host: str) -> None:
     """Nothing is kept of who has left, so that a busy year does not fill the memory."""
-    admission = ConnectionLimits(8, ["127.0.0.1"])
+    quota = ConnectionQuota(8, ["127.0.0.1"])
     for _ in range(100):
-        assert entered(admission, host, 9) == 8
+        assert entered(quota, host, 9) == 8
         for _ in range(8):
-            admission.leave(host)
-    assert (admission.present, admission.room, len(admission._held)) == (0, 8, 0)
+            quota.leave(host)
+    assert (quota.present, quota.room, len(quota._held)) == (0, 8, 0)
 
 
 def fal_only(host: str) -> bool:
@@ -76,48 +76,48 @@ def fal_only(host: str) -> bool:
 
 def test_the_last_places_are_for_those_who_are_expected() -> None:
     """Eight addresses with whole shares leave fal a sixteenth of the places, as often as they come (fault 31)."""
-    admission = ConnectionLimits(160, expects=fal_only)
+    quota = ConnectionQuota(160, expects=fal_only)
     for round_ in range(3):
         for stranger in range(9):
-            entered(admission, f"203.0.113.{stranger}", 50)
-        assert admission.present == 150
-        assert admission.enter(f"198.51.100.{round_}") == "full"
-        assert admission.enter(FAL) is None
-        admission.leave(FAL)
-        admission.leave("203.0.113.0")
+            entered(quota, f"203.0.113.{stranger}", 50)
+        assert quota.present == 150
+        assert quota.enter(f"198.51.100.{round_}") == "full"
+        assert quota.enter(FAL) is None
+        quota.leave(FAL)
+        quota.leave("203.0.113.0")
 
 
 def test_whoever_is_expected_keeps_to_a_share_and_to_the_total() -> None:
     """The kept places are no way around the share of one address, nor around the total."""
-    admission = ConnectionLimits(160, ["10.0.0.0/8"], expects=fal_only)
-    assert entered(admission, FAL, 50) == admission.share == 20
-    assert admission.enter(FAL) == "share"
-    assert entered(admission, "10.0.0.1", 200) == 140
-    assert admission.enter(FAL) == "full"
-    admission.leave(FAL)
-    assert admission.enter("203.0.113.1") == "full"
-    assert admission.enter(FAL) is None
+    quota = ConnectionQuota(160, ["10.0.0.0/8"], expects=fal_only)
+    assert entered(quota, FAL, 50) == quota.share == 20
+    assert quota.enter(FAL) == "share"
+    assert entered(quota, "10.0.0.1", 200) == 140
+    assert quota.enter(FAL) == "full"
+    quota.leave(FAL)
+    assert quota.enter("203.0.113.1") == "full"
+    assert quota.enter(FAL) is None
 
 
 @pytest.mark.parametrize("host", ["10.1.2.3", "::1", ""])
 def test_the_last_places_are_for_a_proxy_too(host: str) -> None:
     """Behind a proxy every delivery comes from it: it is not kept out of the last places, whoever is expected."""
-    admission = ConnectionLimits(160, ["10.0.0.0/8", "::1"], expects=fal_only)
-    assert entered(admission, host, 200) == 160
+    quota = ConnectionQuota(160, ["10.0.0.0/8", "::1"], expects=fal_only)
+    assert entered(quota, host, 200) == 160
 
 
 def test_a_small_house_keeps_no_place() -> None:
     """With fewer than sixteen places there is none to spare: strangers, an operator among them, may take all."""
-    admission = ConnectionLimits(15, expects=fal_only)
-    assert entered(admission, "203.0.113.1", 20) + entered(admission, "203.0.113.2", 20) == 15
+    quota = ConnectionQuota(15, expects=fal_only)
+    assert entered(quota, "203.0.113.1", 20) + entered(quota, "203.0.113.2", 20) == 15
 
 
 def test_a_list_that_changes_counts_at_once() -> None:
     """Whoever is listed meanwhile is let in, though the address was refused a moment before."""
     listed: set[str] = set()
-    admission = ConnectionLimits(160, expects=listed.__contains__)
+    quota = ConnectionQuota(160, expects=listed.__contains__)
     for stranger in range(8):
-        entered(admission, f"203.0.113.{stranger}", 20)
-    assert admission.enter(FAL) == "full"
+        entered(quota, f"203.0.113.{stranger}", 20)
+    assert quota.enter(FAL) == "full"
     listed.add(FAL)
-    assert admission.enter(FAL) is None
+    assert quota.enter(FAL) is None

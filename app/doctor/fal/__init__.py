@@ -1,1 +1,0 @@
-"""What can be said about fal from here: reachable, keys, addresses, our account."""
