@@ -7,6 +7,7 @@ from telegram import Bot, InlineKeyboardButton, InlineKeyboardMarkup, LinkPrevie
 from telegram.constants import ParseMode
 from telegram.error import NetworkError
 
+from app.domain.message import Keyboard
 from app.domain.notification import Notification
 from app.domain.send_outcome import (
     Down,
@@ -22,7 +23,7 @@ from app.domain.send_outcome import (
 from app.telegram.answers import Answer, Delivered, Migrated, Misparsed
 from app.telegram.catalogs import Catalogs
 from app.telegram.wire import AnswerError, Wire, read_breakdown
-from app.telegram.wording import Keyboard, word
+from app.telegram.wording import word
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
