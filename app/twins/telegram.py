@@ -36,6 +36,12 @@ class Message:
     reply_markup: Any
     at: float
 
+    @property
+    def buttons(self) -> list[str]:
+        """The labels of an inline keyboard."""
+        rows = (self.reply_markup or {}).get("inline_keyboard", ())
+        return [str(button["text"]) for row in rows for button in row]
+
 
 @dataclass(slots=True)
 class Call:
