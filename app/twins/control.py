@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.twins.fal import JOB_STATES, JWKS_MODES, FalTwin, Job
+from app.twins.fal import JOB_STATES, JWKS_MODES, FalJob, FalTwin
 from app.twins.faults import Fault, Hang, Instead, Slow
 from app.twins.telegram import TelegramTwin
 from app.twins.telegram_faults import FAULTS
@@ -24,7 +24,7 @@ def fal_routes(twin: FalTwin) -> list[Route]:
     - POST /_twin/meta, /_twin/queue `{"fault": fault}`; a fault is null, "hang", `{"slow": s}` or `{"status": n}`
     - POST /_twin/job `{"request_id", "state"?, "status_code"?, "body"?: any JSON, "fault"?}`, or `{"request_id",
       "gone": true}`
-    - GET /_twin/log → `{"calls": [Call…], "jwks_fetches": n}`
+    - GET /_twin/log → `{"calls": [call…], "jwks_fetches": n}`
     """
 
     def jwks(order: Order) -> None:
@@ -43,7 +43,7 @@ def fal_routes(twin: FalTwin) -> list[Route]:
         if order.get("gone"):
             twin.forget(order["request_id"])
             return
-        twin.jobs[order["request_id"]] = Job(
+        twin.jobs[order["request_id"]] = FalJob(
             _one_of(JOB_STATES, order.get("state", "COMPLETED")),
             int(order.get("status_code", 200)),
             orjson.dumps(order.get("body", {})),
@@ -68,7 +68,7 @@ def telegram_routes(twin: TelegramTwin) -> list[Route]:
 
     - POST /_twin/fail `{"fault": a name of FAULTS, "with"?: its arguments, "chat_id"?, "standing"?, "times"?: 1}`
     - POST /_twin/mend `{}`
-    - GET /_twin/log → `{"messages": [Message…], "calls": [Call…]}`
+    - GET /_twin/log → `{"messages": [message…], "calls": [call…]}`
     """
 
     def fail(order: Order) -> None:

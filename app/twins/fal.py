@@ -1,6 +1,7 @@
 """The fal twin: JWKS, address list and queue, as far as our server asks for them."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -13,8 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.twins import bodies, jwks
-from app.twins.clock import Clock, wall_clock
-from app.twins.faults import Fault, Gate, Hang, Instead, Sleep, Slow, answer
+from app.twins.faults import Fault, Hang, Instead, Latch, Sleep, Slow, answer
 from app.twins.serving import serve
 from app.twins.signing import FalKey
 
@@ -46,7 +46,7 @@ JOB_STATES: Final[tuple[JobState, ...]] = get_args(JobState)
 
 
 @dataclass(slots=True)
-class Job:
+class FalJob:
     """What the queue knows of one request.
 
     `status_code` and `body` are the model's own answer, replayed by the result route once COMPLETED; fal has no state
@@ -62,7 +62,7 @@ class Job:
 
 
 @dataclass(slots=True)
-class Call:
+class FalCall:
     """One request that reached the twin. `at` is in Unix seconds, `status` None until (unless) it is answered."""
 
     at: float
@@ -78,7 +78,7 @@ class FalTwin:
     `api_key`, when given, is what the queue demands in `Authorization: Key …`. `clock` also sets the Date header of
     every answer, so a twin with another clock shows a skew.
     Public state, to be changed at any time: `keys`, `jwks_body`, `jwks_fault`, `meta_fault`, `queue_fault`, `ranges`,
-    `jobs` (request id → Job), `running_status`; `calls` is the log.
+    `jobs` (request id → FalJob), `running_status`; `calls` is the log.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class FalTwin:
         keys: list[FalKey] | None = None,
         *,
         api_key: str | None = None,
-        clock: Clock = wall_clock,
+        clock: Callable[[], float] = time.time,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         """Start healthy and with an empty queue."""
@@ -96,13 +96,13 @@ class FalTwin:
         self.meta_fault: Fault | None = None
         self.queue_fault: Fault | None = None
         self.ranges: list[str] = list(WEBHOOK_RANGES)
-        self.jobs: dict[str, Job] = {}
+        self.jobs: dict[str, FalJob] = {}
         self.running_status = 202  # of a result asked for too early; undocumented, so a test may choose another
-        self.calls: list[Call] = []
+        self.calls: list[FalCall] = []
         self._api_key = api_key
         self._clock = clock
         self._sleep = sleep
-        self._gate = Gate()
+        self._latch = Latch()
         self.routes: list[Route] = [
             Route("/.well-known/jwks.json", self._jwks),
             Route(MOVED_JWKS, self._jwks),
@@ -128,7 +128,7 @@ class FalTwin:
 
     def release(self) -> None:
         """Let every hung request end with 503."""
-        self._gate.open()
+        self._latch.open()
 
     def set_jwks(self, mode: str) -> None:
         """Switch the JWKS to one of JWKS_MODES: healthy, failing, or poisoned with the present keys.
@@ -152,17 +152,17 @@ class FalTwin:
 
     def succeed(self, request_id: str, payload: bodies.Payload | None = None) -> None:
         """Let the queue hold a finished request with this output (a portrait's by default)."""
-        self.jobs[request_id] = Job(body=bodies.dumps(payload or bodies.portrait(request_id)))
+        self.jobs[request_id] = FalJob(body=bodies.dumps(payload or bodies.portrait(request_id)))
 
     def fail(self, request_id: str, status_code: int = 422, detail: bodies.Payload | None = None) -> None:
         """Let the queue hold a failed request: COMPLETED with no `error`, as a real 422 was; only the result tells."""
-        self.jobs[request_id] = Job(
+        self.jobs[request_id] = FalJob(
             status_code=status_code, body=bodies.dumps(detail or bodies.validation_detail("face_detection_error"))
         )
 
     def start(self, request_id: str, state: JobState = "IN_PROGRESS") -> None:
         """Let the queue hold an unfinished request."""
-        self.jobs[request_id] = Job(state)
+        self.jobs[request_id] = FalJob(state)
 
     def forget(self, request_id: str) -> None:
         """Let the queue have lost the request: both routes answer 404, as for an unknown id."""
@@ -186,7 +186,7 @@ class FalTwin:
         return await self._answer_job("result", request, self._result_of)
 
     async def _answer_job(
-        self, name: CallName, request: Request, right: Callable[[Request, Job], Response]
+        self, name: CallName, request: Request, right: Callable[[Request, FalJob], Response]
     ) -> Response:
         job = self.jobs.get(request.path_params["request_id"])
 
@@ -200,7 +200,7 @@ class FalTwin:
         fault = self.queue_fault or (job.fault if job else None)
         return await self._answer(self._log(name, request), fault, unless_refused)
 
-    def _status_of(self, request: Request, job: Job) -> Response:
+    def _status_of(self, request: Request, job: FalJob) -> Response:
         url = str(request.url.replace(query="")).removesuffix("/status")
         fields: dict[str, Any] = {
             "status": job.state,
@@ -218,18 +218,18 @@ class FalTwin:
             fields |= {name: value for name, value in errors.items() if value is not None}
         return _json(200 if job.state == "COMPLETED" else 202, bodies.dumps(fields))
 
-    def _result_of(self, _: Request, job: Job) -> Response:
+    def _result_of(self, _: Request, job: FalJob) -> Response:
         if job.state != "COMPLETED":
             return _json(self.running_status, b'{"detail": "Request is still in progress"}')
         return _json(job.status_code, job.body)
 
-    def _log(self, name: CallName, request: Request) -> Call:
-        call = Call(self._clock(), name, request.url.path, request.path_params.get("request_id"))
+    def _log(self, name: CallName, request: Request) -> FalCall:
+        call = FalCall(self._clock(), name, request.url.path, request.path_params.get("request_id"))
         self.calls.append(call)
         return call
 
-    async def _answer(self, call: Call, fault: Fault | None, right: Callable[[], Response]) -> Response:
-        response = await answer(fault, right, self._gate, self._sleep)
+    async def _answer(self, call: FalCall, fault: Fault | None, right: Callable[[], Response]) -> Response:
+        response = await answer(fault, right, self._latch, self._sleep)
         response.headers["date"] = formatdate(self._clock(), usegmt=True)
         call.status = response.status_code
         return response

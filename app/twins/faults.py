@@ -41,7 +41,7 @@ class Hang:
 Fault = Instead | Slow | Hang
 
 
-class Gate:
+class Latch:
     """Where hung requests wait. Opening it lets them end with a 503, so that a server can stop without killing them."""
 
     def __init__(self) -> None:
@@ -54,12 +54,12 @@ class Gate:
         self._event = asyncio.Event()
 
     async def wait(self) -> Response:
-        """Wait until somebody opens the gate."""
+        """Wait until somebody opens the latch."""
         await self._event.wait()
         return Response(status_code=503)
 
 
-async def answer(fault: Fault | None, right: Callable[[], Response], gate: Gate, sleep: Sleep) -> Response:
+async def answer(fault: Fault | None, right: Callable[[], Response], latch: Latch, sleep: Sleep) -> Response:
     """Return what `fault` makes of the right answer; `right` has its effect only where the fault lets it."""
     match fault:
         case None:
@@ -72,4 +72,4 @@ async def answer(fault: Fault | None, right: Callable[[], Response], gate: Gate,
         case Hang(effective):
             if effective:
                 right()
-            return await gate.wait()
+            return await latch.wait()

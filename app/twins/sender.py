@@ -5,7 +5,8 @@ import hashlib
 import ipaddress
 import itertools
 import ssl
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +14,6 @@ from typing import Final, Self
 
 import httpx2
 
-from app.twins.clock import Clock, wall_clock
 from app.twins.faults import Sleep
 from app.twins.forgeries import Forgery, forge
 from app.twins.signing import ACCOUNT, FalKey, sign
@@ -65,7 +65,7 @@ class Attempt:
 
 
 @dataclass(slots=True)
-class Record:
+class FalDelivery:
     """What was sent under one request id and what came back. `kind` is "delivery" or the forgery's name."""
 
     request_id: str
@@ -90,7 +90,7 @@ class FalSender:
     `speed` divides every wait between attempts (timeouts keep their length, see `first_timeout`); `sleep` and `clock`
     replace time altogether. TLS is verified against `ca_file` (PEM), or not at all with `verify_tls=False`.
     `server_name` is the Host header and TLS name when the URL's own host is only the loopback address.
-    `transport` replaces the network, e.g. by httpx2.ASGITransport. `log` keeps every Record in order.
+    `transport` replaces the network, e.g. by httpx2.ASGITransport. `log` keeps every FalDelivery in order.
     Raises ValueError for a target beyond loopback: the twin never signs for the world.
     """
 
@@ -105,7 +105,7 @@ class FalSender:
         server_name: str | None = None,
         speed: float = 1.0,
         sleep: Sleep = asyncio.sleep,
-        clock: Clock = wall_clock,
+        clock: Callable[[], float] = time.time,
         first_timeout: float = FIRST_TIMEOUT,
         retry_timeout: float = RETRY_TIMEOUT,
         connections: int = 100,
@@ -116,7 +116,7 @@ class FalSender:
         if transport is None and not _is_loopback(self._target.host):
             raise ValueError(f"the fal twin delivers to loopback only, not to {self._target.host}")
         self.key = key
-        self.log: list[Record] = []
+        self.log: list[FalDelivery] = []
         self._user_id = user_id
         self._server_name = server_name
         self._speed = speed
@@ -142,7 +142,7 @@ class FalSender:
         """Close every connection."""
         await self._client.__aexit__(kind, error, trace)
 
-    async def deliver(self, request_id: str, body: bytes, *, delay: float = 0.0) -> Record:
+    async def deliver(self, request_id: str, body: bytes, *, delay: float = 0.0) -> FalDelivery:
         """Deliver as fal does: until a 2xx or 3xx, or until the retries are used up. Every attempt is signed afresh.
 
         `delay` (seconds, divided by `speed`) lets the delivery arrive late. Never raises for what the receiver does.
@@ -155,11 +155,11 @@ class FalSender:
                 break
         return record
 
-    async def deliver_all(self, jobs: Iterable[tuple[str, bytes]], *, at_once: int = 50) -> list[Record]:
+    async def deliver_all(self, jobs: Iterable[tuple[str, bytes]], *, at_once: int = 50) -> list[FalDelivery]:
         """Deliver many `(request_id, body)` pairs, at most `at_once` of them at a time, and return them in order."""
         slots = asyncio.Semaphore(at_once)
 
-        async def one(request_id: str, body: bytes) -> Record:
+        async def one(request_id: str, body: bytes) -> FalDelivery:
             async with slots:
                 return await self.deliver(request_id, body)
 
@@ -169,7 +169,7 @@ class FalSender:
         """Send one signed first attempt without retries: a duplicate, when the same was sent before."""
         return await self._attempt(self._record(request_id, body), 0)
 
-    async def replay(self, record: Record) -> Attempt:
+    async def replay(self, record: FalDelivery) -> Attempt:
         """Send the last attempt of `record` again, byte for byte and with its old timestamp."""
         again = self._record(record.request_id, record.body, "replay")
         return await self._send(again, record.attempts[-1].headers, record.body, self._timeouts[0])
@@ -181,21 +181,21 @@ class FalSender:
         )
         return await self._send(self._record(request_id, sent, forgery), headers, sent, self._timeouts[0])
 
-    def _record(self, request_id: str, body: bytes, kind: str = "delivery") -> Record:
-        record = Record(request_id, body, kind)
+    def _record(self, request_id: str, body: bytes, kind: str = "delivery") -> FalDelivery:
+        record = FalDelivery(request_id, body, kind)
         self.log.append(record)
         return record
 
     def _now(self) -> int:
         return int(self._clock())
 
-    async def _attempt(self, record: Record, number: int) -> Attempt:
+    async def _attempt(self, record: FalDelivery, number: int) -> Attempt:
         headers = sign(self.key, record.request_id, self._user_id, self._now(), record.body)
         if number:
             headers |= _retry_headers(record.request_id, number)
         return await self._send(record, headers, record.body, self._timeouts[min(number, 1)])
 
-    async def _send(self, record: Record, headers: dict[str, str], body: bytes, deadline: float) -> Attempt:
+    async def _send(self, record: FalDelivery, headers: dict[str, str], body: bytes, deadline: float) -> Attempt:
         at = self._clock()
         request = self._request(headers, body)
         try:

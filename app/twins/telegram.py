@@ -1,8 +1,9 @@
 """The Telegram twin: getMe and sendMessage of the Bot API, with its refusals."""
 
 import asyncio
+import time
 from collections import defaultdict, deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,8 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.twins.clock import Clock, wall_clock
-from app.twins.faults import Fault, Gate, Sleep, answer
+from app.twins.faults import Fault, Latch, Sleep, answer
 from app.twins.markup import MarkupRefused, visible_text
 from app.twins.serving import serve
 from app.twins.telegram_faults import NOT_FOUND, UNAUTHORIZED, refusal
@@ -26,7 +26,7 @@ BOT: Final = {"id": 1, "is_bot": True, "first_name": "Aisha", "username": "aisha
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class TelegramMessage:
     """A message that reached a chat. `text` is as sent, `shown` without markup; `at` in Unix seconds."""
 
     message_id: int
@@ -44,7 +44,7 @@ class Message:
 
 
 @dataclass(slots=True)
-class Call:
+class TelegramCall:
     """One request to the Bot API, without its token. `status` is None until (unless) it is answered."""
 
     at: float
@@ -63,19 +63,19 @@ class TelegramTwin:
         self,
         *,
         tokens: Collection[str] | None = None,
-        clock: Clock = wall_clock,
+        clock: Callable[[], float] = time.time,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         """Start healthy and silent."""
         self.tokens = tokens
-        self.messages: list[Message] = []
-        self.calls: list[Call] = []
+        self.messages: list[TelegramMessage] = []
+        self.calls: list[TelegramCall] = []
         self._once: defaultdict[int | None, deque[Fault]] = defaultdict(deque)
         self._standing: dict[int | None, Fault] = {}
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._clock = clock
         self._sleep = sleep
-        self._gate = Gate()
+        self._latch = Latch()
         self.routes: list[Route] = [Route("/bot{token}/{method}", self._api, methods=["GET", "POST"])]
         self.app = Starlette(routes=self.routes)
 
@@ -85,7 +85,7 @@ class TelegramTwin:
 
     def release(self) -> None:
         """Let every hung request end with 503."""
-        self._gate.open()
+        self._latch.open()
 
     def fail(self, *faults: Fault, chat_id: int | None = None, standing: bool = False) -> None:
         """Meet the next sendMessage calls to `chat_id` (None: to anybody) with these faults, one each, in order.
@@ -108,7 +108,7 @@ class TelegramTwin:
         """Return what one chat was shown, in order."""
         return [message.shown for message in self.messages if message.chat_id == chat_id]
 
-    async def heard(self, count: int, *, within: float = 10.0) -> list[Message]:
+    async def heard(self, count: int, *, within: float = 10.0) -> list[TelegramMessage]:
         """Wait until `count` messages have arrived since the start and return all.
 
         Raises TimeoutError after `within` seconds.
@@ -121,30 +121,30 @@ class TelegramTwin:
         return list(self.messages)
 
     async def _api(self, request: Request) -> Response:
-        call = Call(self._clock(), request.path_params["method"])
+        call = TelegramCall(self._clock(), request.path_params["method"])
         self.calls.append(call)
         response = await self._dispatch(request, call)
         call.status = response.status_code
         return response
 
-    async def _dispatch(self, request: Request, call: Call) -> Response:
+    async def _dispatch(self, request: Request, call: TelegramCall) -> Response:
         if self.tokens is not None and request.path_params["token"] not in self.tokens:
             return UNAUTHORIZED.response()
         match call.method.lower():
             case "sendmessage":
                 return await self._send_message(await _fields(request), call)
             case "getme":
-                return await answer(self._standing.get(None), lambda: _ok(BOT), self._gate, self._sleep)
+                return await answer(self._standing.get(None), lambda: _ok(BOT), self._latch, self._sleep)
             case _:
                 return NOT_FOUND.response()
 
-    async def _send_message(self, fields: dict[str, Any], call: Call) -> Response:
+    async def _send_message(self, fields: dict[str, Any], call: TelegramCall) -> Response:
         try:
             chat_id = int(fields.get("chat_id", ""))
         except (TypeError, ValueError):
             return refusal(400, "Bad Request: chat not found").response()
         call.chat_id = chat_id
-        return await answer(self._next_fault(chat_id), lambda: self._take(chat_id, fields), self._gate, self._sleep)
+        return await answer(self._next_fault(chat_id), lambda: self._take(chat_id, fields), self._latch, self._sleep)
 
     def _next_fault(self, chat_id: int) -> Fault | None:
         for whom in (chat_id, None):
@@ -171,7 +171,7 @@ class TelegramTwin:
             return refusal(400, "Bad Request: can't parse reply keyboard markup JSON object").response()
         if not fits:
             return refusal(400, "Bad Request: BUTTON_DATA_INVALID").response()
-        message = Message(len(self.messages) + 1, chat_id, text, shown, reply_markup, self._clock())
+        message = TelegramMessage(len(self.messages) + 1, chat_id, text, shown, reply_markup, self._clock())
         self.messages.append(message)
         self._wake()
         return _ok(
