@@ -30,7 +30,7 @@ async def test_a_429_is_obeyed_to_the_second_and_over_a_restart(sqlite_rig: Rig)
     await sqlite_rig.start(TELEGRAM_RATE=str(RATE))
     back = time.time()
     await sqlite_rig.settled(pause + 15)
-    sends = [call for call in sqlite_rig.outside.telegram.calls if call.method.lower() == "sendmessage"]
+    sends = [call for call in sqlite_rig.outside.telegram.calls if call.name.lower() == "sendmessage"]
     waited = sends[1].at - sends[0].at
     figures = sqlite_rig.check()
     tell("429", retry_after=pause, waited=round(waited, 3), sends=len(sends), figures=figures)

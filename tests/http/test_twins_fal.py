@@ -89,8 +89,8 @@ async def test_the_queue_replays_success_failure_and_absence(client: httpx2.Asyn
     twin = FalTwin(api_key="secret")
     done, failed, running = (bodies.job_id(number) for number in range(3))
     twin.succeed(done)
-    twin.fail(failed)
-    twin.start(running, "IN_QUEUE")
+    twin.jobs[failed] = FalJob(status_code=422, body=b'{"detail": []}')
+    twin.jobs[running] = FalJob("IN_QUEUE")
     base = "fal-ai/flux-lora-portrait-trainer"
     client.headers["authorization"] = "Key secret"
     async with twin.serve() as url:
@@ -107,7 +107,7 @@ async def test_the_queue_replays_success_failure_and_absence(client: httpx2.Asyn
                 f"{base}/fast/requests/{done}",
             )
         }
-        twin.forget(done)
+        del twin.jobs[done]
         gone = await client.get(f"{url}/{base}/requests/{done}")
         refused = await client.get(f"{url}/{base}/requests/{done}", headers={"authorization": "Bearer secret"})
     got = list(answers.values())
