@@ -13,10 +13,19 @@ from typing import Any
 
 import pytest
 
+from app.cli.demo.command import ALL_SECONDS
 from app.cli.demo.scenes import SCENES
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 60  # s; the demo bounds itself to less than 30, a busy machine's imports come on top
+PATIENCE = 120  # s; a machine that runs other tests beside this one is slow
+UNHURRIED = """
+from app.cli.demo import command, stage
+command.PLAY_SECONDS, command.ALL_SECONDS, stage.WAIT_SECONDS = 100, 110, 60
+"""
+HURRIED = """
+from app.cli.demo import command
+command.PLAY_SECONDS = 0
+"""
 STEPS = ("portrait", "failure", "duplicate", "late", "fetched", "style", "forged", "telegram", "closing")
 RUN = "from app.cli.main import main; main()"
 LYING = """
@@ -56,7 +65,7 @@ def run(folder: Path, *arguments: str, before: str = "") -> subprocess.Completed
 
 def test_the_whole_way_is_as_it_should_be(tmp_path: Path) -> None:
     """The demo ends with 0, names every step in its summary, and leaves nothing behind nor reads the user's .env."""
-    done = run(tmp_path)
+    done = run(tmp_path, before=UNHURRIED)
     summary = done.stdout[done.stdout.rindex("HTTP") :]
     assert (done.returncode, done.stderr) == (0, "")
     assert tuple(scene.name for scene in SCENES) == STEPS
@@ -69,12 +78,12 @@ def test_the_whole_way_is_as_it_should_be(tmp_path: Path) -> None:
 
 def test_a_machine_reads_the_same_as_one_document(tmp_path: Path) -> None:
     """--json prints one document with every answer, row and message; --keep leaves the logs where it says."""
-    done = run(tmp_path, "--json", "--language", "en", "--keep")
+    done = run(tmp_path, "--json", "--language", "en", "--keep", before=UNHURRIED)
     told = json.loads(done.stdout)
     steps = {step["name"]: step for step in told["steps"]}
     assert [check for step in told["steps"] for check in step["checks"] if not check["holds"]] == []
     assert (done.returncode, told["right"], tuple(steps)) == (0, True, STEPS)
-    assert told["seconds"] < 30
+    assert told["seconds"] > 0
     assert [event["answer"].get("code") for event in steps["forged"]["events"] if "answer" in event] == [
         "signature_invalid",
         "signature_invalid",
@@ -109,6 +118,16 @@ def test_a_server_that_does_not_start_is_told(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "exit code 78" in done.stdout
     assert "API_DOMAIN" in done.stdout
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_a_demo_that_takes_too_long_ends_itself(tmp_path: Path) -> None:
+    """It is over in less than 30 s: what is not played by then is not right, and its server is gone with its folder."""
+    assert ALL_SECONDS < 30
+    done = run(tmp_path, "--language", "en", before=HURRIED)
+    assert done.returncode == 1
+    assert "did not end within 0 s" in done.stdout
+    assert "Not as it should be: 9 of 9." in done.stdout
     assert list((tmp_path / "scratch").iterdir()) == []
 
 

@@ -209,11 +209,11 @@ async def play(folder: Path, printer: Printer, reports: Sequence[Report]) -> Non
     # A demo that is told to leave takes its server and its folder along.
     loop.add_signal_handler(signal.SIGTERM, playing.cancel)
     printer.say("intro")
-    began = loop.time()
+    play_until, give_up = loop.time() + PLAY_SECONDS, loop.time() + ALL_SECONDS
     try:
-        async with staged(folder, printer.language, began + ALL_SECONDS) as stage:
+        async with staged(folder, printer.language, play_until, give_up) as stage:
             printer.say("server", url=stage.url)
-            async with asyncio.timeout_at(began + PLAY_SECONDS):
+            async with asyncio.timeout_at(play_until):
                 for scene, report in zip(SCENES[:-1], reports, strict=False):
                     await _play(scene, stage, report, printer)
         _close(stage, reports, printer)

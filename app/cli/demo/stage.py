@@ -199,12 +199,12 @@ def check(name: str, expected: Any, seen: Any) -> Event:
 
 @asynccontextmanager
 async def running(
-    folder: Path, settings: Mapping[str, str], give_up: float
+    folder: Path, settings: Mapping[str, str], start_by: float, give_up: float
 ) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
     """Run `python -m app.main` in `folder`, where no .env lies, with these settings and none of the user's.
 
-    Yields the process and its URL; what it prints goes to CONSOLE. `give_up` is when (in the loop's time) a server that
-    does not leave is killed. Raises ServerNotStarted.
+    Yields the process and its URL; what it prints goes to CONSOLE. In the loop's time, `start_by` is when it must take
+    connections, and `give_up` when it is killed if it has not left. Raises ServerNotStarted and TimeoutError.
     """
     inherited = {name: value for name, value in environment().items() if name in INHERITED}
     # It finds what this very program finds, wherever that was installed.
@@ -221,10 +221,11 @@ async def running(
         )
     try:
         # It prints its URL once it takes connections.
-        while not (address := ADDRESS.search(console.read_text(encoding="utf-8", errors="replace"))):
-            if server.returncode is not None:
-                raise ServerNotStarted(server.returncode)
-            await asyncio.sleep(LOOK_EVERY)
+        async with asyncio.timeout_at(start_by):
+            while not (address := ADDRESS.search(console.read_text(encoding="utf-8", errors="replace"))):
+                if server.returncode is not None:
+                    raise ServerNotStarted(server.returncode)
+                await asyncio.sleep(LOOK_EVERY)
         yield server, address[0]
     finally:
         with suppress(ProcessLookupError):
@@ -238,10 +239,10 @@ async def running(
 
 
 @asynccontextmanager
-async def staged(folder: Path, language: Language, give_up: float) -> AsyncIterator[Stage]:
-    """Set the stage up in `folder` and clear it away, the server first; `give_up` is that of `running`.
+async def staged(folder: Path, language: Language, start_by: float, give_up: float) -> AsyncIterator[Stage]:
+    """Set the stage up in `folder` and clear it away, the server first; the times are those of `running`.
 
-    Raises ServerNotStarted.
+    Raises ServerNotStarted and TimeoutError.
     """
     token, api_key = f"{secrets.randbelow(10**9)}:{secrets.token_urlsafe(26)}", secrets.token_urlsafe(24)
     fal, telegram = FalTwin(api_key=api_key), TelegramTwin(tokens=[token])
@@ -262,7 +263,7 @@ async def staged(folder: Path, language: Language, give_up: float) -> AsyncItera
             "DEFAULT_LANGUAGE": language,
             "POLL_INTERVAL": "0.1",  # nobody wants to watch a second pass
         }
-        server, url = await stack.enter_async_context(running(folder, settings, give_up))
+        server, url = await stack.enter_async_context(running(folder, settings, start_by, give_up))
         senders = {}
         for trainer in Trainer:
             target = f"{url}{PATH}?training_type={trainer}"
