@@ -26,7 +26,7 @@ import pytest
 
 from app.routers.fal_webhook import PATH
 from app.twins import bodies
-from app.twins.sender import FalSender, Record
+from app.twins.sender import FalDelivery, FalSender
 from app.twins.signing import ACCOUNT
 from tests import canaries
 from tests.factories import NEW_AVATAR
@@ -105,7 +105,7 @@ class Rig:
     database_url: str
     outside: Outside
     port: int = field(default_factory=free_port)
-    records: list[Record] = field(default_factory=list)
+    records: list[FalDelivery] = field(default_factory=list)
     crashes: int = 0
     settings: dict[str, str] = field(default_factory=dict)
     root: Path = ROOT  # of the version that is started
