@@ -73,6 +73,11 @@ def tell(name: str, **figures: Any) -> None:
     sys.stdout.write(f"[{name}] " + " ".join(f"{key}={value}" for key, value in figures.items()) + "\n")
 
 
+def interpreter(root: Path) -> str:
+    """The Python that a version runs on: this one, or that of the version's own environment."""
+    return sys.executable if root == ROOT else str(root / ".venv" / "bin" / "python")
+
+
 @dataclass
 class Server:
     """One running server process; `stderr` is kept for the look after secrets."""
@@ -132,7 +137,7 @@ class Rig:
         with (self.folder / "stderr.log").open("ab") as stderr:
             process = await asyncio.create_subprocess_exec(
                 *prefix,
-                sys.executable,
+                interpreter(self.root),
                 str(self.root / "run_api_server.py"),
                 cwd=self.folder,
                 env=environment,
