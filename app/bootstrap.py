@@ -33,12 +33,16 @@ from app.flows.apply import Apply, RetryLimits
 from app.flows.kinds import Kind, training
 from app.flows.notify import Notify, write_records
 from app.flows.poll import Poll
-from app.flows.ports import Clock
+from app.flows.ports import Clock, Messenger
 from app.flows.prune import Prune
+from app.flows.tell import Tell
 from app.flows.totals import Totals
 from app.flows.watch import OperatorChat, Watch
 from app.flows.write_check import WriteCheck
-from app.telegram.messenger import LogMessenger, TelegramMessenger
+from app.telegram.catalogs import Catalogs
+from app.telegram.client import TelegramClient
+from app.telegram.sender import TelegramMessenger, TokenlessMessenger
+from app.telegram.wording import word
 from app.tls.live import LiveContext
 
 log = structlog.get_logger(__name__)
@@ -143,9 +147,8 @@ async def running(settings: Settings, tls: LiveContext | None = None) -> AsyncIt
         )
         await keys.load()
         await addresses.load()
-        messenger = _messenger(settings)
-        await messenger.start()
-        stack.push_async_callback(messenger.close)
+        catalogs = Catalogs(settings.default_language)
+        messenger = await _messenger(settings, stack)
 
         apply_wake, notify_wake = asyncio.Event(), asyncio.Event()
         accept = Accept(database, clock, apply_wake.set)
@@ -159,7 +162,7 @@ async def running(settings: Settings, tls: LiveContext | None = None) -> AsyncIt
         notify = Notify(
             database,
             records,
-            messenger,
+            Tell(messenger, partial(word, catalogs=catalogs)),
             clock,
             lease=lease,
             limit=settings.retry_max_attempts,
@@ -247,11 +250,11 @@ def _secret(value: SecretStr | None) -> str | None:
     return None if value is None else value.get_secret_value()
 
 
-def _messenger(settings: Settings) -> TelegramMessenger | LogMessenger:
+async def _messenger(settings: Settings, stack: AsyncExitStack) -> Messenger:
     if settings.telegram_token is None:
-        return LogMessenger(settings.default_language)
+        return TokenlessMessenger()
     token = settings.telegram_token.get_secret_value()
-    return TelegramMessenger(token, settings.telegram_api_url, settings.default_language)
+    return TelegramMessenger(await stack.enter_async_context(TelegramClient(token, settings.telegram_api_url)))
 
 
 @asynccontextmanager

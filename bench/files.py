@@ -11,7 +11,7 @@ from pathlib import Path
 
 from app.db.migrate import migrate
 from app.twins.bodies import job_id, success
-from app.twins.signing import ACCOUNT, FalKey, sign_many
+from app.twins.signing import ACCOUNT, FalKey, sign
 from bench.serving import PATH
 
 HEAD = (
@@ -36,9 +36,11 @@ def write_deliveries(path: Path, key: FalKey, amount: int) -> Deliveries:
     """Sign `amount` deliveries of ids never used before, now: they are good for 300 s."""
     started = time.monotonic()
     request_ids = [job_id(number) for number in islice(_numbers, amount)]
-    jobs = ((request_id, success(request_id)) for request_id in request_ids)
+    at = int(time.time())
     with path.open("wb") as file:
-        for headers, body in sign_many(key, jobs, ACCOUNT, int(time.time())):
+        for request_id in request_ids:
+            body = success(request_id)
+            headers = sign(key, request_id, ACCOUNT, at, body)
             signed = "\r\n".join(f"{name}: {value}" for name, value in headers.items())
             request = HEAD.format(path=PATH, length=len(body), signed=signed).encode() + body
             file.write(b"%06d%b" % (len(request), request))

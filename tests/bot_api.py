@@ -4,8 +4,9 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from email.parser import BytesParser
+from email.policy import HTTP
 from typing import Any
-from urllib.parse import parse_qs
 
 HANG = (0, b"")  # take the request and say nothing
 CUT = (-1, b"")  # take the request and hang up
@@ -25,11 +26,12 @@ class BotApi:
 
     def __init__(self, *answers: tuple[int, bytes]) -> None:
         self.answers = list(answers)
-        self.asked: list[tuple[str, dict[str, str]]] = []
+        self.asked: list[tuple[str, dict[str, Any]]] = []
         self.heard = asyncio.Event()
         self.release = asyncio.Event()
         self.open = self.most_open = 0
         self.url = ""
+        self.headers = ""  # of every answer, each line with its end
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.open += 1
@@ -45,18 +47,31 @@ class BotApi:
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-        headers = dict(line.lower().split(": ", 1) for line in head[1:] if line)
+        headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in head[1:] if line)}
         body = await reader.readexactly(int(headers["content-length"]))
-        self.asked.append((head[0], {key: values[0] for key, values in parse_qs(body.decode()).items()}))
+        self.asked.append((head[0], _fields(headers["content-type"], body)))
         self.heard.set()
         status, answer = self.answers.pop(0) if self.answers else ok()
         if (status, answer) == HANG:
             await self.release.wait()
         if status <= 0:
             return False
-        writer.write(f"HTTP/1.1 {status} X\r\nContent-Length: {len(answer)}\r\n\r\n".encode() + answer)
+        head_of_answer = f"HTTP/1.1 {status} X\r\n{self.headers}Content-Length: {len(answer)}\r\n\r\n"
+        writer.write(head_of_answer.encode() + answer)
         await writer.drain()
         return True
+
+
+def _fields(content_type: str, body: bytes) -> dict[str, Any]:
+    """Read a body of JSON, or a multipart one: its parts as bytes, by name."""
+    if content_type == "application/json":
+        fields: dict[str, Any] = json.loads(body)
+        return fields
+    form = BytesParser(policy=HTTP).parsebytes(f"Content-Type: {content_type}\r\n\r\n".encode() + body)
+    return {
+        str(part.get_param("name", header="content-disposition")): part.get_payload(decode=True)
+        for part in form.iter_parts()
+    }
 
 
 @asynccontextmanager

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from app.domain.errors import ResultUnavailable
+from app.domain.message import Message
 from app.domain.notification import Notification
 from app.domain.send_outcome import SendOutcome, Sent
 from app.domain.training import Trainer
@@ -47,19 +48,32 @@ class FakeFalQueue:
 
 @dataclass
 class FakeMessenger:
-    """Answers with the outcomes it was given, then with Sent; remembers what it was asked to send."""
+    """Answers with the outcomes it was given, then with Sent; remembers which notifications it was asked to send.
+
+    `word` gives it the words of a notification just before they are sent.
+    """
 
     outcomes: list[SendOutcome | Exception] = field(default_factory=list)
     sent: list[Notification] = field(default_factory=list)
+    worded: list[Notification] = field(default_factory=list)
 
-    async def send(self, notification: Notification) -> SendOutcome:
+    def word(self, notification: Notification) -> Message:
+        self.worded.append(notification)
+        return Message(notification.request_id, notification.request_id)
+
+    async def send(self, chat_id: int, message: Message) -> SendOutcome:
+        notification = self.worded.pop()
+        assert message.plain == notification.request_id
         self.sent.append(notification)
         if not self.outcomes:
-            return Sent(len(self.sent), notification.owner.chat_id or 0)
+            return Sent(len(self.sent), chat_id)
         outcome = self.outcomes.pop(0)
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
+
+    async def edit(self, chat_id: int, message_id: int, message: Message) -> SendOutcome:
+        raise NotImplementedError
 
 
 def no_jitter() -> float:

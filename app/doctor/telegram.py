@@ -1,17 +1,12 @@
-"""Whether Telegram accepts the bot's token: one getMe.
-
-The token is part of the URL and of python-telegram-bot's messages, so an exception's text is never passed on.
-"""
+"""Whether Telegram accepts the bot's token: one getMe, judged as a send would be."""
 
 import asyncio
-import logging
-
-from telegram import Bot
-from telegram.error import InvalidToken, NetworkError, TelegramError
-from telegram.request import HTTPXRequest
 
 from app.doctor.finding import CURL_STATUS, EDIT_SETTINGS, SEE_ANSWER, Catalogue, Finding, Level, Wording, finding
 from app.domain.language import Language
+from app.domain.send_outcome import Down, Rejected, SlowDown, TokenRefused, Uncertain, Unreachable
+from app.telegram.answers import Answer, Facts, Misparsed, NoAddress, Unreadable
+from app.telegram.client import NOT_REACHED, TelegramClient
 
 SECONDS = 4.0
 
@@ -79,20 +74,25 @@ async def look_at_telegram(
 
 
 async def _get_me(token: str, api_url: str) -> tuple[str, dict[str, str]]:
-    for name in ("httpx", "httpcore", "telegram"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # their records hold the URL, and so the token
-    request = HTTPXRequest(connect_timeout=SECONDS, read_timeout=SECONDS, write_timeout=SECONDS, pool_timeout=SECONDS)
-    bot = Bot(token, base_url=f"{api_url.rstrip('/')}/bot", request=request, get_updates_request=request)
-    try:
-        async with asyncio.timeout(SECONDS):
-            await request.initialize()
-            me = await bot.get_me()
-    except InvalidToken:
-        return "telegram.token_refused", {}
-    except (NetworkError, TimeoutError) as error:
-        return "telegram.unreachable", {"why": type(error.__cause__ or error).__name__}
-    except TelegramError as error:
-        return "telegram.odd", {"why": type(error).__name__}
-    finally:
-        await request.shutdown()
-    return "telegram.ok", {"bot": me.username or me.first_name}
+    async with TelegramClient(token, api_url, timeout=SECONDS, connections=1) as client:
+        try:
+            async with asyncio.timeout(SECONDS):
+                answer = await client.get_me()
+        except TimeoutError:
+            answer = Uncertain("no whole answer in time")
+    return _judge(answer)
+
+
+def _judge(answer: Answer) -> tuple[str, dict[str, str]]:
+    match answer:
+        case Facts(fields) if name := fields.get("username") or fields.get("first_name"):
+            return "telegram.ok", {"bot": str(name)}
+        case TokenRefused():
+            return "telegram.token_refused", {}
+        case Down(why) | Uncertain(why) | NoAddress(why):
+            return "telegram.unreachable", {"why": why.removeprefix(NOT_REACHED)}
+        case Rejected(why) | Unreachable(why) | Misparsed(why) | Unreadable(why):
+            return "telegram.odd", {"why": why}
+        case SlowDown(seconds):
+            return "telegram.odd", {"why": f"429, {seconds:g} s"}
+    return "telegram.odd", {"why": type(answer).__name__}

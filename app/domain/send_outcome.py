@@ -1,4 +1,4 @@
-"""What became of one try to tell an owner."""
+"""What became of one try to show a message in a chat."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -6,16 +6,23 @@ from datetime import timedelta
 LONGEST_WAIT = timedelta(days=1)  # Telegram asks for minutes, so a longer wait is damage: of its answer or of our clock
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """What every outcome holds: `misparsed` is why Telegram could not read our HTML, where it then got plain text."""
+
+    misparsed: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
-class Sent:
-    """Telegram accepted the message. `chat_id` differs from the one asked for when the group migrated."""
+class Sent(Tried):
+    """The message stands in the chat. `chat_id` differs from the one asked for when the group migrated."""
 
     message_id: int
     chat_id: int
 
 
 @dataclass(frozen=True, slots=True)
-class Unreachable:
+class Unreachable(Tried):
     """The owner cannot be reached until they come back. `blocked` when it is they who left (403)."""
 
     why: str
@@ -23,45 +30,52 @@ class Unreachable:
 
 
 @dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(Tried):
     """Telegram will never take this message."""
 
     why: str
 
 
 @dataclass(frozen=True, slots=True)
-class SlowDown:
+class NotEditable(Tried):
+    """The message that was to be edited is gone, or no longer ours to edit."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class SlowDown(Tried):
     """429: wait exactly `seconds`; not a failure."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
-class Uncertain:
+class Uncertain(Tried):
     """The request left and no answer came: the message may have been delivered."""
 
     why: str
 
 
 @dataclass(frozen=True, slots=True)
-class Down:
+class Down(Tried):
     """Nothing was delivered and a later try may succeed."""
 
     why: str
 
 
 @dataclass(frozen=True, slots=True)
-class TokenRefused:
+class TokenRefused(Tried):
     """401 or 404: the bot token is wrong or revoked; sending stops until the operator mends it."""
 
     why: str
 
 
 @dataclass(frozen=True, slots=True)
-class NoToken:
-    """No token is configured: the message was written to the log instead."""
+class NoToken(Tried):
+    """No token is configured: nothing can be sent, and `text` is what would have been."""
 
     text: str
 
 
-SendOutcome = Sent | Unreachable | Rejected | SlowDown | Uncertain | Down | TokenRefused | NoToken
+SendOutcome = Sent | Unreachable | Rejected | NotEditable | SlowDown | Uncertain | Down | TokenRefused | NoToken

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from app.domain.notification import NotificationState
 from app.domain.send_outcome import (
     Down,
+    NotEditable,
     NoToken,
     Rejected,
     SendOutcome,
@@ -67,7 +68,7 @@ def judge(
         case Unreachable(why, blocked):
             # The words are Telegram's own and hold nothing of ours.
             return Judgement(Bury("owner_unreachable", why), uncertain=uncertain, blocked=True if blocked else None)
-        case Rejected(why):
+        case Rejected(why) | NotEditable(why):
             return Judgement(Bury("rejected", why), uncertain=uncertain)
         case SlowDown(seconds):
             until = now + timedelta(seconds=seconds)

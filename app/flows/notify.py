@@ -1,4 +1,4 @@
-"""Claimed notifications → Messenger → verdict, each in its slot."""
+"""Claimed notifications → Tell → verdict, each in its slot."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -16,11 +16,11 @@ from app.db.outbox import Told
 from app.db.trainings import BotTables
 from app.domain.delivery import milliseconds
 from app.domain.errors import ClaimLost, DatabaseUnavailable
-from app.domain.notification import ClaimedNotification, NotificationState
+from app.domain.notification import ClaimedNotification, Notification, NotificationState
 from app.domain.send_outcome import SendOutcome, Uncertain
 from app.domain.send_policy import Judgement, Rests, judge
 from app.domain.verdict import Bury, Done, Retry, last_words, retry_or_bury
-from app.flows.ports import Clock, Messenger
+from app.flows.ports import Clock
 
 log = structlog.get_logger("app.webhook")
 
@@ -71,7 +71,7 @@ class Notify:
         self,
         database: Database,
         records: GroupCommit[Record, None],
-        messenger: Messenger,
+        tell: Callable[[Notification], Awaitable[SendOutcome]],
         clock: Clock,
         *,
         lease: timedelta,
@@ -82,7 +82,7 @@ class Notify:
     ) -> None:
         self._database = database
         self._records = records
-        self._messenger = messenger
+        self._tell_owner = tell
         self._clock = clock
         self._lease = lease
         self._limit = limit
@@ -208,7 +208,7 @@ class Notify:
         """Send within the lease, so that nobody else takes the message over while it is on its way."""
         try:
             async with asyncio.timeout((self._lease - MARGIN - outbox.HORIZON).total_seconds()):
-                return await self._messenger.send(item.notification)
+                return await self._tell_owner(item.notification)
         except TimeoutError:
             return Uncertain("no answer within the lease")
 

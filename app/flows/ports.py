@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Protocol
 
-from app.domain.notification import Notification
+from app.domain.message import Message
 from app.domain.send_outcome import SendOutcome
 from app.domain.training import Trainer
 from app.fal.payload import FalAnswer
@@ -29,8 +29,12 @@ class FalQueue(Protocol):
 
 
 class Messenger(Protocol):
-    """Telegram's Bot API, as far as we speak it."""
+    """Telegram's chats, as far as we write to them. Raises nothing that Telegram causes."""
 
-    async def send(self, notification: Notification) -> SendOutcome:
-        """Word and send one notification. Raises nothing that Telegram causes."""
+    async def send(self, chat_id: int, message: Message) -> SendOutcome:
+        """Send one message."""
+        ...
+
+    async def edit(self, chat_id: int, message_id: int, message: Message) -> SendOutcome:
+        """Put `message` in the place of one that was sent; Sent, too, where it reads so already."""
         ...

@@ -1,11 +1,12 @@
-"""Read what the Bot API answered to one sendMessage. No I/O.
+"""Read what the Bot API answered to one request. No I/O.
 
 Only Telegram's own envelope (`{"ok": false, "error_code": …}`) may condemn a message, an owner or the token: a proxy
 that answers 403 or 404 in HTML says nothing about any of them.
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
 
@@ -14,8 +15,10 @@ import orjson
 from app.domain.send_outcome import (
     LONGEST_WAIT,
     Down,
+    NotEditable,
     Rejected,
     SendOutcome,
+    Sent,
     SlowDown,
     TokenRefused,
     Uncertain,
@@ -35,6 +38,8 @@ _NOT_THERE = (
     "group chat was deleted",
 )
 _MISPARSED = ("can't parse entities", "can't parse message text")
+_UNCHANGED = ("message is not modified",)
+_NOT_EDITABLE = ("message to edit not found", "message can't be edited", "message_id_invalid")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,20 @@ class Delivered:
     """Telegram took the message under this id."""
 
     message_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Album:
+    """Telegram took the images as these messages, in their order."""
+
+    message_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What Telegram says of a bot or a chat, by the Bot API's names."""
+
+    fields: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +77,50 @@ class Misparsed:
     why: str
 
 
-Answer = Delivered | Migrated | Misparsed | SendOutcome
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A success in which what was asked for cannot be found."""
+
+    why: str = "an answer that cannot be read"
 
 
-def read_answer(status: int, body: bytes) -> Answer:
-    """Judge one HTTP answer: its status and its body as it came."""
+@dataclass(frozen=True, slots=True)
+class NoAddress:
+    """There is nothing at which Telegram could be asked."""
+
+    why: str
+
+
+Answer = Delivered | Album | Facts | Migrated | Misparsed | Unreadable | NoAddress | SendOutcome
+
+
+def read_sent(result: Any) -> Answer | None:
+    """Read the one message that Telegram took; None where there is none."""
+    match result:
+        case {"message_id": int(message_id)}:
+            return Delivered(message_id)
+    return None
+
+
+def read_album(result: Any) -> Answer | None:
+    """Read the messages of an album; None where one of them cannot be read."""
+    messages = [read_sent(each) for each in result] if isinstance(result, list) else []
+    taken = tuple(each.message_id for each in messages if isinstance(each, Delivered))
+    return Album(taken) if taken and len(taken) == len(messages) else None
+
+
+def read_facts(result: Any) -> Answer | None:
+    """Read what was asked about; None where it is no object, or an empty one."""
+    return Facts(result) if isinstance(result, dict) and result else None
+
+
+def read_answer(status: int, body: bytes, read_result: Callable[[Any], Answer | None] = read_sent) -> Answer:
+    """Judge one HTTP answer: its status and its body as it came. `read_result` reads what a success holds."""
     envelope = _envelope(body)
     success = HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
     match envelope:
-        case {"ok": True, "result": {"message_id": int(message_id)}} if success:
-            return Delivered(message_id)
+        case {"ok": True, "result": result} if success and (answer := read_result(result)) is not None:
+            return answer
         case {"ok": False}:
             code = envelope.get("error_code") if success else status
             parameters = envelope.get("parameters")
@@ -77,7 +130,7 @@ def read_answer(status: int, body: bytes) -> Answer:
                 parameters if isinstance(parameters, dict) else {},
             )
     if success:
-        return Uncertain("an answer that cannot be read")
+        return Unreadable()
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         return Rejected(_why(status, "request too large"))
     if status == HTTPStatus.TOO_MANY_REQUESTS:
@@ -85,6 +138,38 @@ def read_answer(status: int, body: bytes) -> Answer:
     if status == HTTPStatus.GATEWAY_TIMEOUT:
         return Uncertain(_why(status, "a proxy waited in vain for Telegram"))
     return Down(_why(status, "not from Telegram itself"))
+
+
+def read_edit(answer: Answer, message_id: int) -> Answer:
+    """Read the answer to an edit of a message: what reads so already was edited, and some can be edited no more."""
+    match answer:
+        case Rejected(why) if _holds(why.lower(), _UNCHANGED):
+            return Delivered(message_id)
+        case Rejected(why) if _holds(why.lower(), _NOT_EDITABLE):
+            return NotEditable(why)
+        case Migrated():
+            return NotEditable("the chat migrated, and its messages got other ids")
+    return answer
+
+
+def outcome_of(answer: Answer, chat_id: int, misparsed: str | None) -> SendOutcome:
+    """Turn the last answer to one try in `chat_id` into its outcome; `misparsed` is why our HTML was not read."""
+    match answer:
+        case Delivered(message_id):
+            outcome: SendOutcome = Sent(message_id, chat_id)
+        case Migrated():
+            outcome = Rejected("the chat migrates again and again")
+        case Misparsed(why):
+            outcome = Rejected(why)
+        case NoAddress(why):
+            outcome = TokenRefused(why)
+        case Unreadable(why):
+            outcome = Uncertain(why)
+        case Album() | Facts():
+            outcome = Uncertain("an answer to something else")
+        case _:
+            outcome = answer
+    return replace(outcome, misparsed=misparsed)
 
 
 def _refusal(code: int, why: str, parameters: dict[str, Any]) -> Answer:

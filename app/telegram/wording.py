@@ -2,10 +2,10 @@
 
 import unicodedata
 from collections.abc import Callable
-from dataclasses import dataclass
 from html import escape
 
 from app.domain.alert import REMEDY, AlertLevel
+from app.domain.message import Keyboard, Message
 from app.domain.notification import AlertMessage, Cause, Notification, OwnerMessage, Topic
 from app.telegram.catalogs import Catalogs
 
@@ -17,23 +17,9 @@ GENERATE = "avatar_generate:"
 MARKS = {AlertLevel.WARN: "⚠️", AlertLevel.CRITICAL: "🚨"}
 OVER = "✅"
 
-Keyboard = tuple[tuple[tuple[str, str], ...], ...]
-
 _BREAKS = {"Cc", "Zl", "Zp", "Zs"}  # controls, line ends, odd spaces: shown as one space
 _DROPPED = {"Cf", "Cs", "Co"}  # bidi and other invisible marks, lone surrogates (not UTF-8), private use
 _JOINER = "\N{ZERO WIDTH JOINER}"  # the one invisible mark that people need: it makes families of emoji
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One message twice: as Bot API HTML, and as the plain text that the HTML shows.
-
-    `keyboard` is rows of (label, callback_data).
-    """
-
-    html: str
-    plain: str
-    keyboard: Keyboard
 
 
 def word(notification: Notification, catalogs: Catalogs) -> Message:

@@ -5,6 +5,7 @@ import json
 import uuid
 from typing import Any, Final
 
+UNSERIALISED: Final = "Response payload is not JSON serializable. Either return a JSON object."
 LORA_BYTES: Final = 89_745_224  # size of a real portrait LoRA (docs/fal.md).
 
 Payload = dict[str, Any]
@@ -27,16 +28,8 @@ def body_for(
     **more: Any,
 ) -> bytes:
     """Return one webhook body. `error` is present as null on success; `more` adds keys such as `payload_error`."""
-    return dumps(
-        {
-            "request_id": request_id,
-            "gateway_request_id": gateway_request_id or request_id,
-            "status": status,
-            "payload": payload,
-            "error": error,
-            **more,
-        }
-    )
+    ids = {"request_id": request_id, "gateway_request_id": gateway_request_id or request_id}
+    return dumps({**ids, "status": status, "payload": payload, "error": error, **more})
 
 
 def dumps(value: Any) -> bytes:
@@ -52,40 +45,25 @@ def portrait(seed: str) -> Payload:
     }
 
 
-def style(seed: str) -> Payload:
-    """Return the output of fal-ai/flux-lora-fast-training, which adds a null-able debug file."""
-    return {**portrait(seed), "debug_preprocessed_output": None}
-
-
-def wan(seed: str) -> Payload:
-    """Return the output of fal-ai/wan-22-image-trainer: two LoRAs, one of them for high noise."""
-    return {**portrait(seed), "high_noise_lora": _file(seed, "high_noise_lora.safetensors", LORA_BYTES)}
-
-
 def success(request_id: str, payload: Payload | None = None, *, gateway_request_id: str | None = None) -> bytes:
     """Return shape 1 of docs/fal.md: OK with a payload, `portrait(request_id)` by default."""
     return body_for(request_id, payload=payload or portrait(request_id), gateway_request_id=gateway_request_id)
 
 
-def validation_detail(kind: str = "content_policy_violation") -> Payload:
-    """Return the model's own 422 answer; `kind` is an error type of docs/fal.md. `input` echoes what a person typed."""
-    return {
-        "detail": [
-            {
-                "loc": ["body", "images_data_url"],
-                "msg": f"The training images were refused ({kind}).",
-                "type": kind,
-                "url": f"https://docs.fal.ai/errors#{kind}",
-                "ctx": {"extra_info": {}},
-                "input": "https://v3.fal.media/files/owner/private-photos.zip",
-            }
-        ]
-    }
-
-
 def validation_failure(request_id: str, kind: str = "content_policy_violation") -> bytes:
-    """Return shape 2: ERROR with `payload.detail` as a list."""
-    return body_for(request_id, status="ERROR", payload=validation_detail(kind), error="Invalid status code: 422")
+    """Return shape 2: ERROR with `payload.detail` as a list; `input` echoes what a person typed.
+
+    `kind` is an error type of docs/fal.md.
+    """
+    detail = {
+        "loc": ["body", "images_data_url"],
+        "msg": f"The training images were refused ({kind}).",
+        "type": kind,
+        "url": f"https://docs.fal.ai/errors#{kind}",
+        "ctx": {"extra_info": {}},
+        "input": "https://v3.fal.media/files/owner/private-photos.zip",
+    }
+    return body_for(request_id, status="ERROR", payload={"detail": [detail]}, error="Invalid status code: 422")
 
 
 def infra_failure(request_id: str, error_type: str = "runner_disconnected", status: int = 503) -> bytes:
@@ -96,24 +74,15 @@ def infra_failure(request_id: str, error_type: str = "runner_disconnected", stat
 
 def unserialised_success(request_id: str) -> bytes:
     """Return shape 4: the training succeeded, but its payload must be fetched from the queue."""
-    return body_for(request_id, payload_error="Response payload is not JSON serializable. Either return a JSON object.")
+    return body_for(request_id, payload_error=UNSERIALISED)
 
 
 def unserialised_failure(request_id: str) -> bytes:
     """Return shape 5: ERROR without a payload, as in fal-js#153."""
-    return body_for(
-        request_id,
-        status="ERROR",
-        error="Invalid status code: 404",
-        payload_error="Response payload is not JSON serializable. Either return a JSON object.",
-    )
+    return body_for(request_id, status="ERROR", error="Invalid status code: 404", payload_error=UNSERIALISED)
 
 
 def _file(seed: str, name: str, size: int, content_type: str = "application/octet-stream") -> Payload:
     folder = hashlib.sha256(seed.encode()).hexdigest()[:20]
-    return {
-        "url": f"https://v3.fal.media/files/penguin/{folder}_{name}",
-        "content_type": content_type,
-        "file_name": name,
-        "file_size": size,
-    }
+    url = f"https://v3.fal.media/files/penguin/{folder}_{name}"
+    return {"url": url, "content_type": content_type, "file_name": name, "file_size": size}

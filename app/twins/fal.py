@@ -1,59 +1,47 @@
 """The fal twin: JWKS, address list and queue, as far as our server asks for them."""
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from email.utils import formatdate
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal
 
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from app.twins import bodies, jwks
-from app.twins.clock import Clock, wall_clock
-from app.twins.faults import Fault, Gate, Hang, Instead, Sleep, Slow, answer
-from app.twins.serving import serve
+from app.twins.faults import Fault, Hang, Instead, Slow, Twin, json_response
 from app.twins.signing import FalKey
 
-WEBHOOK_RANGES: Final = (  # fal's documented sample, docs/fal.md
-    "34.123.59.101/32",
-    "34.135.41.243/32",
-    "35.239.83.87/32",
-    "104.198.204.37/32",
-    "34.56.20.205/32",
-    "34.170.94.127/32",
-    "35.224.184.236/32",
-    "136.114.56.197/32",
-    "34.29.37.237/32",
-    "35.225.160.28/32",
-    "34.56.205.145/32",
-    "34.59.170.72/32",
-    "34.10.147.45/32",
-    "104.198.64.245/32",
-    "34.9.1.255/32",
-)
+_SENDERS: Final = """
+34.123.59.101 34.135.41.243 35.239.83.87 104.198.204.37 34.56.20.205
+34.170.94.127 35.224.184.236 136.114.56.197 34.29.37.237 35.225.160.28
+34.56.205.145 34.59.170.72 34.10.147.45 104.198.64.245 34.9.1.255
+"""
+WEBHOOK_RANGES: Final = [f"{address}/32" for address in _SENDERS.split()]  # fal's documented sample, docs/fal.md
 MOVED_JWKS: Final = "/moved/jwks.json"
 THREE_SEGMENT_OWNERS: Final = ("workflows", "comfy")
-JWKS_MODES: Final = ("ok", "down", "slow", "hang", "redirect", *jwks.POISONS)
 SLOW_SECONDS: Final = 5.0
-
-CallName = Literal["jwks", "moved_jwks", "meta", "status", "result"]
-JobState = Literal["IN_QUEUE", "IN_PROGRESS", "COMPLETED"]
-JOB_STATES: Final[tuple[JobState, ...]] = get_args(JobState)
+JWKS_FAULTS: Final[dict[str, Fault | None]] = {
+    "ok": None,
+    "down": Instead(500, b'{"error": {"type": "internal_error", "message": "down"}}'),
+    "slow": Slow(SLOW_SECONDS),
+    "hang": Hang(),
+    "redirect": Instead(302, headers={"location": MOVED_JWKS}),
+}
+JWKS_MODES: Final = (*JWKS_FAULTS, *jwks.POISONS)
 
 
 @dataclass(slots=True)
-class Job:
+class FalJob:
     """What the queue knows of one request.
 
     `status_code` and `body` are the model's own answer, replayed by the result route once COMPLETED; fal has no state
     for failed or cancelled requests (docs/fal.md). `fault` hits both routes of this job.
     """
 
-    state: JobState = "COMPLETED"
+    state: Literal["IN_QUEUE", "IN_PROGRESS", "COMPLETED"] = "COMPLETED"
     status_code: int = 200
     body: bytes = b"{}"
     error: str | None = None
@@ -61,24 +49,11 @@ class Job:
     fault: Fault | None = None
 
 
-@dataclass(slots=True)
-class Call:
-    """One request that reached the twin. `at` is in Unix seconds, `status` None until (unless) it is answered."""
-
-    at: float
-    name: CallName
-    path: str
-    request_id: str | None = None
-    status: int | None = None
-
-
-class FalTwin:
+class FalTwin(Twin):
     """A local fal. `keys` sign and are published (two fresh ones by default, as fal keeps two).
 
-    `api_key`, when given, is what the queue demands in `Authorization: Key …`. `clock` also sets the Date header of
-    every answer, so a twin with another clock shows a skew.
-    Public state, to be changed at any time: `keys`, `jwks_body`, `jwks_fault`, `meta_fault`, `queue_fault`, `ranges`,
-    `jobs` (request id → Job), `running_status`; `calls` is the log.
+    `api_key`, when given, is what the queue demands in `Authorization: Key …`. A `clock` of its own shows a skew.
+    To be changed at any time: `keys`, `jwks_body`, the faults, and `jobs` (request id → FalJob).
     """
 
     def __init__(
@@ -86,8 +61,8 @@ class FalTwin:
         keys: list[FalKey] | None = None,
         *,
         api_key: str | None = None,
-        clock: Clock = wall_clock,
-        sleep: Sleep = asyncio.sleep,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """Start healthy and with an empty queue."""
         self.keys = keys or [FalKey.generate(), FalKey.generate()]
@@ -95,22 +70,16 @@ class FalTwin:
         self.jwks_fault: Fault | None = None
         self.meta_fault: Fault | None = None
         self.queue_fault: Fault | None = None
-        self.ranges: list[str] = list(WEBHOOK_RANGES)
-        self.jobs: dict[str, Job] = {}
-        self.running_status = 202  # of a result asked for too early; undocumented, so a test may choose another
-        self.calls: list[Call] = []
+        self.jobs: dict[str, FalJob] = {}
         self._api_key = api_key
-        self._clock = clock
-        self._sleep = sleep
-        self._gate = Gate()
-        self.routes: list[Route] = [
+        routes = [
             Route("/.well-known/jwks.json", self._jwks),
             Route(MOVED_JWKS, self._jwks),
             Route("/v1/meta", self._meta),
-            Route("/{app:path}/requests/{request_id}/status", self._status),
-            Route("/{app:path}/requests/{request_id}", self._result),
+            Route("/{app:path}/requests/{request_id}/status", self._queue),
+            Route("/{app:path}/requests/{request_id}", self._queue),
         ]
-        self.app = Starlette(routes=self.routes)
+        super().__init__(routes, clock, sleep)
 
     @property
     def key(self) -> FalKey:
@@ -122,124 +91,77 @@ class FalTwin:
         """How often the JWKS was asked for (a followed redirect counts twice)."""
         return sum(call.name in {"jwks", "moved_jwks"} for call in self.calls)
 
-    def serve(self, port: int = 0) -> AbstractAsyncContextManager[str]:
-        """Serve on loopback; `async with twin.serve() as base_url`."""
-        return serve(self.app, port=port, before_stop=self.release)
-
-    def release(self) -> None:
-        """Let every hung request end with 503."""
-        self._gate.open()
-
     def set_jwks(self, mode: str) -> None:
         """Switch the JWKS to one of JWKS_MODES: healthy, failing, or poisoned with the present keys.
 
         Raises KeyError for another mode.
         """
-        faults: dict[str, Fault | None] = {
-            "ok": None,
-            "down": Instead(500, b'{"error": {"type": "internal_error", "message": "down"}}'),
-            "slow": Slow(SLOW_SECONDS),
-            "hang": Hang(),
-            "redirect": Instead(302, headers={"location": MOVED_JWKS}),
-        }
-        self.jwks_body = None if mode in faults else jwks.poisoned(mode, self.keys)
-        self.jwks_fault = faults.get(mode)
+        self.jwks_body = None if mode in JWKS_FAULTS else jwks.poisoned(mode, self.keys)
+        self.jwks_fault = JWKS_FAULTS.get(mode)
 
     def rotate(self) -> FalKey:
         """Put a fresh key in front and drop the oldest; return the fresh one."""
         self.keys = [FalKey.generate(), *self.keys[:-1]]
         return self.key
 
-    def succeed(self, request_id: str, payload: bodies.Payload | None = None) -> None:
-        """Let the queue hold a finished request with this output (a portrait's by default)."""
-        self.jobs[request_id] = Job(body=bodies.dumps(payload or bodies.portrait(request_id)))
-
-    def fail(self, request_id: str, status_code: int = 422, detail: bodies.Payload | None = None) -> None:
-        """Let the queue hold a failed request: COMPLETED with no `error`, as a real 422 was; only the result tells."""
-        self.jobs[request_id] = Job(
-            status_code=status_code, body=bodies.dumps(detail or bodies.validation_detail("face_detection_error"))
-        )
-
-    def start(self, request_id: str, state: JobState = "IN_PROGRESS") -> None:
-        """Let the queue hold an unfinished request."""
-        self.jobs[request_id] = Job(state)
-
-    def forget(self, request_id: str) -> None:
-        """Let the queue have lost the request: both routes answer 404, as for an unknown id."""
-        self.jobs.pop(request_id, None)
+    def succeed(self, request_id: str) -> None:
+        """Let the queue hold a finished request with a portrait's output."""
+        self.jobs[request_id] = FalJob(body=bodies.dumps(bodies.portrait(request_id)))
 
     async def _jwks(self, request: Request) -> Response:
         moved = request.url.path == MOVED_JWKS
-        call = self._log("moved_jwks" if moved else "jwks", request)
+        call = self._note("moved_jwks" if moved else "jwks", path=request.url.path)
         fault = None if moved else self.jwks_fault
-        return await self._answer(call, fault, lambda: _json(200, self.jwks_body or jwks.document(self.keys)))
+        return await self._answer(call, fault, lambda: json_response(200, self.jwks_body or jwks.document(self.keys)))
 
     async def _meta(self, request: Request) -> Response:
-        call = self._log("meta", request)
-        body = bodies.dumps({"webhook_ip_ranges": self.ranges})
-        return await self._answer(call, self.meta_fault, lambda: _json(200, body))
+        call = self._note("meta", path=request.url.path)
+        body = bodies.dumps({"webhook_ip_ranges": WEBHOOK_RANGES})
+        return await self._answer(call, self.meta_fault, lambda: json_response(200, body))
 
-    async def _status(self, request: Request) -> Response:
-        return await self._answer_job("status", request, self._status_of)
+    async def _queue(self, request: Request) -> Response:
+        request_id, path = request.path_params["request_id"], request.url.path
+        job = self.jobs.get(request_id)
+        asks_status = path.endswith(f"{request_id}/status")
 
-    async def _result(self, request: Request) -> Response:
-        return await self._answer_job("result", request, self._result_of)
-
-    async def _answer_job(
-        self, name: CallName, request: Request, right: Callable[[Request, Job], Response]
-    ) -> Response:
-        job = self.jobs.get(request.path_params["request_id"])
-
-        def unless_refused() -> Response:
+        def right() -> Response:
             if self._api_key is not None and request.headers.get("authorization") != f"Key {self._api_key}":
-                return _json(401, b'{"detail": "Cannot access application"}')
+                return json_response(401, b'{"detail": "Cannot access application"}')
             if job is None or not _names_an_app(request.path_params["app"]):
-                return _json(404, b'{"detail": "Request not found"}')
-            return right(request, job)
+                return json_response(404, b'{"detail": "Request not found"}')
+            return _status(request, job) if asks_status else _result(job)
 
         fault = self.queue_fault or (job.fault if job else None)
-        return await self._answer(self._log(name, request), fault, unless_refused)
+        call = self._note("status" if asks_status else "result", path=path, request_id=request_id)
+        return await self._answer(call, fault, right)
 
-    def _status_of(self, request: Request, job: Job) -> Response:
-        url = str(request.url.replace(query="")).removesuffix("/status")
-        fields: dict[str, Any] = {
-            "status": job.state,
-            "request_id": request.path_params["request_id"],
-            "response_url": url,
-            "status_url": f"{url}/status",
-            "cancel_url": f"{url}/cancel",
-            "logs": [] if request.query_params.get("logs") == "1" else None,
-        }
-        if job.state == "IN_QUEUE":
-            fields["queue_position"] = 0
-        if job.state == "COMPLETED":
-            fields["metrics"] = {"inference_time": 7.58}
-            errors = {"error": job.error, "error_type": job.error_type}
-            fields |= {name: value for name, value in errors.items() if value is not None}
-        return _json(200 if job.state == "COMPLETED" else 202, bodies.dumps(fields))
 
-    def _result_of(self, _: Request, job: Job) -> Response:
-        if job.state != "COMPLETED":
-            return _json(self.running_status, b'{"detail": "Request is still in progress"}')
-        return _json(job.status_code, job.body)
+def _status(request: Request, job: FalJob) -> Response:
+    url = str(request.url.replace(query="")).removesuffix("/status")
+    fields: dict[str, Any] = {
+        "status": job.state,
+        "request_id": request.path_params["request_id"],
+        "response_url": url,
+        "status_url": f"{url}/status",
+        "cancel_url": f"{url}/cancel",
+        "logs": [] if request.query_params.get("logs") == "1" else None,
+    }
+    if job.state == "IN_QUEUE":
+        fields["queue_position"] = 0
+    if job.state == "COMPLETED":
+        fields["metrics"] = {"inference_time": 7.58}
+        errors = {"error": job.error, "error_type": job.error_type}
+        fields |= {name: value for name, value in errors.items() if value is not None}
+    return json_response(200 if job.state == "COMPLETED" else 202, bodies.dumps(fields))
 
-    def _log(self, name: CallName, request: Request) -> Call:
-        call = Call(self._clock(), name, request.url.path, request.path_params.get("request_id"))
-        self.calls.append(call)
-        return call
 
-    async def _answer(self, call: Call, fault: Fault | None, right: Callable[[], Response]) -> Response:
-        response = await answer(fault, right, self._gate, self._sleep)
-        response.headers["date"] = formatdate(self._clock(), usegmt=True)
-        call.status = response.status_code
-        return response
+def _result(job: FalJob) -> Response:
+    if job.state != "COMPLETED":
+        return json_response(202, b'{"detail": "Request is still in progress"}')  # the status is undocumented
+    return json_response(job.status_code, job.body)
 
 
 def _names_an_app(path: str) -> bool:
     # Status and result drop a model's subpath; asking with it is the mistake a client makes first.
     segments = path.split("/")
     return len(segments) == (3 if segments[0] in THREE_SEGMENT_OWNERS else 2)
-
-
-def _json(status: int, body: bytes) -> Response:
-    return Response(body, status, media_type="application/json")

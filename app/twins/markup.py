@@ -9,6 +9,7 @@ TAGS: Final = frozenset(
 )
 
 _TOKEN: Final = re.compile(r"<(?P<end>/?)(?P<tag>[a-zA-Z][a-zA-Z0-9-]*)?(?P<rest>[^<>]*)(?P<close>>?)")
+_BETWEEN: Final = re.compile(r"<[^<>]*>")
 _ENTITY: Final = re.compile(r"&(?:#[0-9]+|#[xX][0-9a-fA-F]+|lt|gt|amp|quot);")
 
 
@@ -21,41 +22,17 @@ def visible_text(text: str) -> str:
 
     Raises MarkupRefused for an unsupported, unclosed or crossed tag.
     """
-    if "<" not in text:
-        return _unescape(text)
     open_tags: list[str] = []
-    parts: list[str] = []
-    position = 0
     for token in _TOKEN.finditer(text):
-        parts.append(_unescape(text[position : token.start()]))
-        position = token.end()
-        _step(token, open_tags, text)
+        tag, offset = (token["tag"] or "").lower(), len(text[: token.start()].encode("utf-8", "surrogatepass"))
+        if not token["close"]:
+            raise MarkupRefused(f"Unclosed {'end' if token['end'] else 'start'} tag at byte offset {offset}")
+        if not token["end"]:
+            if tag not in TAGS or (tag == "span" and "tg-spoiler" not in token["rest"]):
+                raise MarkupRefused(f'Unsupported start tag "{tag}" at byte offset {offset}')
+            open_tags.append(tag)
+        elif not open_tags or tag not in {open_tags.pop(), ""}:
+            raise MarkupRefused(f"Unmatched end tag at byte offset {offset}")
     if open_tags:
         raise MarkupRefused(f'Can\'t find end tag corresponding to start tag "{open_tags[-1]}"')
-    parts.append(_unescape(text[position:]))
-    return "".join(parts)
-
-
-def _step(token: re.Match[str], open_tags: list[str], text: str) -> None:
-    offset = len(text[: token.start()].encode("utf-8", "surrogatepass"))
-    tag = (token["tag"] or "").lower()
-    if not token["close"]:
-        raise MarkupRefused(f"Unclosed {'end' if token['end'] else 'start'} tag at byte offset {offset}")
-    if token["end"]:
-        if not open_tags:
-            raise MarkupRefused(f"Unexpected end tag at byte offset {offset}")
-        expected = open_tags.pop()
-        if tag not in {expected, ""}:
-            raise MarkupRefused(
-                f'Unmatched end tag at byte offset {offset}, expected "</{expected}>", found "</{tag}>"'
-            )
-        return
-    if tag not in TAGS:
-        raise MarkupRefused(f'Unsupported start tag "{tag}" at byte offset {offset}')
-    if tag == "span" and "tg-spoiler" not in token["rest"]:
-        raise MarkupRefused(f'Tag "span" must have class "tg-spoiler" at byte offset {offset}')
-    open_tags.append(tag)
-
-
-def _unescape(text: str) -> str:
-    return _ENTITY.sub(lambda entity: html.unescape(entity[0]), text)
+    return "".join(_ENTITY.sub(lambda entity: html.unescape(entity[0]), part) for part in _BETWEEN.split(text))

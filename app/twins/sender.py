@@ -5,16 +5,15 @@ import hashlib
 import ipaddress
 import itertools
 import ssl
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self
 
 import httpx2
 
-from app.twins.clock import Clock, wall_clock
-from app.twins.faults import Sleep
 from app.twins.forgeries import Forgery, forge
 from app.twins.signing import ACCOUNT, FalKey, sign
 
@@ -26,6 +25,7 @@ LARGE_WINDOW: Final = 360.0
 LARGE_BYTES: Final = 10 * 1024
 FIRST_TIMEOUT: Final = 15.0  # seconds
 RETRY_TIMEOUT: Final = 120.0
+FIXED_HEADERS: Final = {"Accept": "*/*", "Accept-Encoding": "gzip", "Content-Type": "application/json"}
 RETRY_USER_AGENT: Final = "python-httpx/0.27.0"
 
 
@@ -35,17 +35,9 @@ def retry_gaps(body_length: int) -> tuple[float, ...]:
     They add up to at most an hour, or 6 minutes for a body of 10 KB and more; there are at most 31.
     """
     window = WINDOW if body_length < LARGE_BYTES else LARGE_WINDOW
-    elapsed = itertools.accumulate(_endless_gaps())
-    fitting = itertools.takewhile(lambda pair: pair[1] <= window, zip(_endless_gaps(), elapsed, strict=False))
-    return tuple(gap for gap, _ in itertools.islice(fitting, MAX_RETRIES))
-
-
-def _endless_gaps() -> Iterator[float]:
-    yield from OBSERVED_GAPS
-    gap = OBSERVED_GAPS[-1]
-    while True:
-        gap *= GROWTH
-        yield gap
+    gaps = [*OBSERVED_GAPS, *(OBSERVED_GAPS[-1] * GROWTH**number for number in range(1, MAX_RETRIES))]
+    fitting = sum(elapsed <= window for elapsed in itertools.accumulate(gaps))
+    return tuple(gaps[: min(fitting, MAX_RETRIES)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +57,7 @@ class Attempt:
 
 
 @dataclass(slots=True)
-class Record:
+class FalDelivery:
     """What was sent under one request id and what came back. `kind` is "delivery" or the forgery's name."""
 
     request_id: str
@@ -90,7 +82,7 @@ class FalSender:
     `speed` divides every wait between attempts (timeouts keep their length, see `first_timeout`); `sleep` and `clock`
     replace time altogether. TLS is verified against `ca_file` (PEM), or not at all with `verify_tls=False`.
     `server_name` is the Host header and TLS name when the URL's own host is only the loopback address.
-    `transport` replaces the network, e.g. by httpx2.ASGITransport. `log` keeps every Record in order.
+    `transport` replaces the network, e.g. by httpx2.ASGITransport. `log` keeps every FalDelivery in order.
     Raises ValueError for a target beyond loopback: the twin never signs for the world.
     """
 
@@ -104,8 +96,8 @@ class FalSender:
         verify_tls: bool = True,
         server_name: str | None = None,
         speed: float = 1.0,
-        sleep: Sleep = asyncio.sleep,
-        clock: Clock = wall_clock,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Callable[[], float] = time.time,
         first_timeout: float = FIRST_TIMEOUT,
         retry_timeout: float = RETRY_TIMEOUT,
         connections: int = 100,
@@ -116,9 +108,9 @@ class FalSender:
         if transport is None and not _is_loopback(self._target.host):
             raise ValueError(f"the fal twin delivers to loopback only, not to {self._target.host}")
         self.key = key
-        self.log: list[Record] = []
+        self.log: list[FalDelivery] = []
         self._user_id = user_id
-        self._server_name = server_name
+        self._host = {} if server_name is None else {"Host": server_name}
         self._speed = speed
         self._sleep = sleep
         self._clock = clock
@@ -136,30 +128,28 @@ class FalSender:
         await self._client.__aenter__()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Close every connection."""
-        await self._client.__aexit__(kind, error, trace)
+        await self._client.aclose()
 
-    async def deliver(self, request_id: str, body: bytes, *, delay: float = 0.0) -> Record:
+    async def deliver(self, request_id: str, body: bytes) -> FalDelivery:
         """Deliver as fal does: until a 2xx or 3xx, or until the retries are used up. Every attempt is signed afresh.
 
-        `delay` (seconds, divided by `speed`) lets the delivery arrive late. Never raises for what the receiver does.
+        Never raises for what the receiver does.
         """
         record = self._record(request_id, body)
-        for number, gap in enumerate((delay, *retry_gaps(len(body)))):
+        for number, gap in enumerate((0.0, *retry_gaps(len(body)))):
             if gap:
                 await self._sleep(gap / self._speed)
             if (await self._attempt(record, number)).final:
                 break
         return record
 
-    async def deliver_all(self, jobs: Iterable[tuple[str, bytes]], *, at_once: int = 50) -> list[Record]:
+    async def deliver_all(self, jobs: Iterable[tuple[str, bytes]], *, at_once: int = 50) -> list[FalDelivery]:
         """Deliver many `(request_id, body)` pairs, at most `at_once` of them at a time, and return them in order."""
         slots = asyncio.Semaphore(at_once)
 
-        async def one(request_id: str, body: bytes) -> Record:
+        async def one(request_id: str, body: bytes) -> FalDelivery:
             async with slots:
                 return await self.deliver(request_id, body)
 
@@ -169,35 +159,38 @@ class FalSender:
         """Send one signed first attempt without retries: a duplicate, when the same was sent before."""
         return await self._attempt(self._record(request_id, body), 0)
 
-    async def replay(self, record: Record) -> Attempt:
+    async def replay(self, record: FalDelivery) -> Attempt:
         """Send the last attempt of `record` again, byte for byte and with its old timestamp."""
         again = self._record(record.request_id, record.body, "replay")
-        return await self._send(again, record.attempts[-1].headers, record.body, self._timeouts[0])
+        return await self._send(again, record.attempts[-1].headers, self._timeouts[0])
 
     async def forged(self, forgery: Forgery, request_id: str, body: bytes) -> Attempt:
         """Send one delivery that must be refused."""
-        headers, sent = forge(
-            forgery, self.key, request_id=request_id, user_id=self._user_id, timestamp=self._now(), body=body
-        )
-        return await self._send(self._record(request_id, sent, forgery), headers, sent, self._timeouts[0])
+        now = int(self._clock())
+        headers, sent = forge(forgery, self.key, request_id=request_id, user_id=self._user_id, timestamp=now, body=body)
+        return await self._send(self._record(request_id, sent, forgery), headers, self._timeouts[0])
 
-    def _record(self, request_id: str, body: bytes, kind: str = "delivery") -> Record:
-        record = Record(request_id, body, kind)
+    def _record(self, request_id: str, body: bytes, kind: str = "delivery") -> FalDelivery:
+        record = FalDelivery(request_id, body, kind)
         self.log.append(record)
         return record
 
-    def _now(self) -> int:
-        return int(self._clock())
-
-    async def _attempt(self, record: Record, number: int) -> Attempt:
-        headers = sign(self.key, record.request_id, self._user_id, self._now(), record.body)
+    async def _attempt(self, record: FalDelivery, number: int) -> Attempt:
+        headers = sign(self.key, record.request_id, self._user_id, int(self._clock()), record.body)
         if number:
             headers |= _retry_headers(record.request_id, number)
-        return await self._send(record, headers, record.body, self._timeouts[min(number, 1)])
+        return await self._send(record, headers, self._timeouts[min(number, 1)])
 
-    async def _send(self, record: Record, headers: dict[str, str], body: bytes, deadline: float) -> Attempt:
+    async def _send(self, record: FalDelivery, headers: dict[str, str], deadline: float) -> Attempt:
         at = self._clock()
-        request = self._request(headers, body)
+        # A Request of its own, because the client would add a User-Agent and fal's first attempt has none.
+        request = httpx2.Request(
+            "POST",
+            self._target,
+            headers={**self._host, **FIXED_HEADERS, **headers},
+            content=record.body,
+            extensions={"sni_hostname": self._host["Host"]} if self._host else {},
+        )
         try:
             async with asyncio.timeout(deadline):
                 response = await self._client.send(request)
@@ -209,19 +202,6 @@ class FalSender:
             attempt = Attempt(at, headers, response.status_code, response.content)
         record.attempts.append(attempt)
         return attempt
-
-    def _request(self, headers: dict[str, str], body: bytes) -> httpx2.Request:
-        # A Request of its own, because the client would add a User-Agent and fal's first attempt has none.
-        fixed = {"Accept": "*/*", "Accept-Encoding": "gzip", "Content-Type": "application/json"}
-        if self._server_name is None:
-            return httpx2.Request("POST", self._target, headers={**fixed, **headers}, content=body)
-        return httpx2.Request(
-            "POST",
-            self._target,
-            headers={"Host": self._server_name, **fixed, **headers},
-            content=body,
-            extensions={"sni_hostname": self._server_name},
-        )
 
 
 def _retry_headers(request_id: str, number: int) -> dict[str, str]:
@@ -237,12 +217,9 @@ def _retry_headers(request_id: str, number: int) -> dict[str, str]:
 
 
 def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
+    with suppress(ValueError):
         return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return host == "localhost"
 
 
 def _tls(ca_file: Path | None, *, verify: bool, needed: bool) -> ssl.SSLContext:

@@ -44,9 +44,8 @@ async def serve(
 ) -> AsyncGenerator[str, None]:
     """Serve `app` on 127.0.0.1 and yield its base URL without a trailing slash.
 
-    Port 0 takes a free one; `tls` makes it HTTPS. `before_stop` is called first on the way out: a twin opens its gate
-    there, so that hung requests end by themselves. Answers carry no Date or Server header of uvicorn's: a twin sets
-    its own where they matter. Raises OSError when the port is taken.
+    Port 0 takes a free one; `tls` makes it HTTPS. `before_stop` is called first on the way out: a twin releases its
+    hung requests there. Answers carry no Date or Server header of uvicorn's. Raises OSError when the port is taken.
     """
     listener = _listen(port)
     config = uvicorn.Config(

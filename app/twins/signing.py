@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import secrets
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -44,13 +43,7 @@ class FalKey:
         fal pads `x` with `=` (44 characters) against RFC 7517; `padded=False` gives the RFC's 43.
         """
         x = base64.urlsafe_b64encode(self.public).decode()
-        return {
-            "crv": "Ed25519",
-            "kid": self.kid,
-            "kty": "OKP",
-            "use": "sig",
-            "x": x if padded else x.rstrip("="),
-        }
+        return {"crv": "Ed25519", "kid": self.kid, "kty": "OKP", "use": "sig", "x": x if padded else x.rstrip("=")}
 
     def sign(self, message: bytes) -> bytes:
         """Return the 64-byte Ed25519 signature of `message`."""
@@ -72,14 +65,6 @@ def sign(key: FalKey, request_id: str, user_id: str, timestamp: int | str, body:
         TIMESTAMP_HEADER: str(timestamp),
         SIGNATURE_HEADER: key.sign(message).hex(),
     }
-
-
-def sign_many(
-    key: FalKey, jobs: Iterable[tuple[str, bytes]], user_id: str, timestamp: int
-) -> Iterator[tuple[dict[str, str], bytes]]:
-    """Sign `(request_id, body)` pairs lazily and yield `(headers, body)`: tens of thousands per second on one core."""
-    for request_id, body in jobs:
-        yield sign(key, request_id, user_id, timestamp, body), body
 
 
 def load_or_create_keys(path: Path, count: int = 2) -> list[FalKey]:

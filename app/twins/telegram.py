@@ -1,24 +1,21 @@
 """The Telegram twin: getMe and sendMessage of the Bot API, with its refusals."""
 
 import asyncio
+import time
 from collections import defaultdict, deque
-from collections.abc import Collection
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
 import orjson
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.twins.clock import Clock, wall_clock
-from app.twins.faults import Fault, Gate, Sleep, answer
+from app.twins.faults import Fault, Twin, json_response
 from app.twins.markup import MarkupRefused, visible_text
-from app.twins.serving import serve
-from app.twins.telegram_faults import NOT_FOUND, UNAUTHORIZED, refusal
+from app.twins.telegram_faults import CHAT_NOT_FOUND, NOT_FOUND, UNAUTHORIZED, refusal
 
 TEXT_LIMIT: Final = 4096  # characters, after entities are parsed
 CALLBACK_LIMIT: Final = 64  # bytes
@@ -26,7 +23,7 @@ BOT: Final = {"id": 1, "is_bot": True, "first_name": "Aisha", "username": "aisha
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class TelegramMessage:
     """A message that reached a chat. `text` is as sent, `shown` without markup; `at` in Unix seconds."""
 
     message_id: int
@@ -36,18 +33,14 @@ class Message:
     reply_markup: Any
     at: float
 
-
-@dataclass(slots=True)
-class Call:
-    """One request to the Bot API, without its token. `status` is None until (unless) it is answered."""
-
-    at: float
-    method: str
-    chat_id: int | None = None
-    status: int | None = None
+    @property
+    def buttons(self) -> list[str]:
+        """The labels of an inline keyboard."""
+        rows = (self.reply_markup or {}).get("inline_keyboard", ())
+        return [str(button["text"]) for row in rows for button in row]
 
 
-class TelegramTwin:
+class TelegramTwin(Twin):
     """A local Bot API. Any token is right unless `tokens` names the right ones.
 
     `messages` and `calls` are the log. Faults are programmed with `fail`: for one chat or for all, once or for ever.
@@ -57,29 +50,20 @@ class TelegramTwin:
         self,
         *,
         tokens: Collection[str] | None = None,
-        clock: Clock = wall_clock,
-        sleep: Sleep = asyncio.sleep,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """Start healthy and silent."""
+        super().__init__([Route("/bot{token}/{method}", self._api, methods=["GET", "POST"])], clock, sleep)
         self.tokens = tokens
-        self.messages: list[Message] = []
-        self.calls: list[Call] = []
+        self.messages: list[TelegramMessage] = []
         self._once: defaultdict[int | None, deque[Fault]] = defaultdict(deque)
         self._standing: dict[int | None, Fault] = {}
-        self._waiters: list[tuple[int, asyncio.Future[None]]] = []
-        self._clock = clock
-        self._sleep = sleep
-        self._gate = Gate()
-        self.routes: list[Route] = [Route("/bot{token}/{method}", self._api, methods=["GET", "POST"])]
-        self.app = Starlette(routes=self.routes)
+        self._arrived = asyncio.Event()  # one per message
 
-    def serve(self, port: int = 0) -> AbstractAsyncContextManager[str]:
-        """Serve on loopback; `async with twin.serve() as base_url` gives what TELEGRAM_API_URL takes."""
-        return serve(self.app, port=port, before_stop=self.release)
-
-    def release(self) -> None:
-        """Let every hung request end with 503."""
-        self._gate.open()
+    def log(self) -> dict[str, Any]:
+        """Return what the twin has seen, as /_twin/log tells it."""
+        return {"messages": self.messages, "calls": self.calls}
 
     def fail(self, *faults: Fault, chat_id: int | None = None, standing: bool = False) -> None:
         """Meet the next sendMessage calls to `chat_id` (None: to anybody) with these faults, one each, in order.
@@ -98,47 +82,32 @@ class TelegramTwin:
         self._standing.clear()
         self.release()
 
-    def texts(self, chat_id: int) -> list[str]:
-        """Return what one chat was shown, in order."""
-        return [message.shown for message in self.messages if message.chat_id == chat_id]
-
-    async def heard(self, count: int, *, within: float = 10.0) -> list[Message]:
+    async def heard(self, count: int, *, within: float = 10.0) -> list[TelegramMessage]:
         """Wait until `count` messages have arrived since the start and return all.
 
         Raises TimeoutError after `within` seconds.
         """
-        if len(self.messages) < count:
-            arrived: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiters.append((count, arrived))
-            async with asyncio.timeout(within):
-                await arrived
+        async with asyncio.timeout(within):
+            while len(self.messages) < count:
+                await self._arrived.wait()
         return list(self.messages)
 
     async def _api(self, request: Request) -> Response:
-        call = Call(self._clock(), request.path_params["method"])
-        self.calls.append(call)
-        response = await self._dispatch(request, call)
-        call.status = response.status_code
-        return response
-
-    async def _dispatch(self, request: Request, call: Call) -> Response:
+        method = request.path_params["method"]
+        call, fault, fields = self._note(method), None, await _fields(request)
+        right: Callable[[], Response]
         if self.tokens is not None and request.path_params["token"] not in self.tokens:
-            return UNAUTHORIZED.response()
-        match call.method.lower():
-            case "sendmessage":
-                return await self._send_message(await _fields(request), call)
-            case "getme":
-                return await answer(self._standing.get(None), lambda: _ok(BOT), self._gate, self._sleep)
-            case _:
-                return NOT_FOUND.response()
-
-    async def _send_message(self, fields: dict[str, Any], call: Call) -> Response:
-        try:
-            chat_id = int(fields.get("chat_id", ""))
-        except (TypeError, ValueError):
-            return refusal(400, "Bad Request: chat not found").response()
-        call.chat_id = chat_id
-        return await answer(self._next_fault(chat_id), lambda: self._take(chat_id, fields), self._gate, self._sleep)
+            right = UNAUTHORIZED.response
+        elif method.lower() == "getme":
+            fault, right = self._standing.get(None), lambda: _ok(BOT)
+        elif method.lower() != "sendmessage":
+            right = NOT_FOUND.response
+        elif (chat_id := _number(fields.get("chat_id"))) is None:
+            right = CHAT_NOT_FOUND.response
+        else:
+            call.chat_id = chat_id
+            fault, right = self._next_fault(chat_id), lambda: self._take(chat_id, fields)
+        return await self._answer(call, fault, right)
 
     def _next_fault(self, chat_id: int) -> Fault | None:
         for whom in (chat_id, None):
@@ -165,9 +134,10 @@ class TelegramTwin:
             return refusal(400, "Bad Request: can't parse reply keyboard markup JSON object").response()
         if not fits:
             return refusal(400, "Bad Request: BUTTON_DATA_INVALID").response()
-        message = Message(len(self.messages) + 1, chat_id, text, shown, reply_markup, self._clock())
+        message = TelegramMessage(len(self.messages) + 1, chat_id, text, shown, reply_markup, self._clock())
         self.messages.append(message)
-        self._wake()
+        self._arrived.set()
+        self._arrived = asyncio.Event()
         return _ok(
             {
                 "message_id": message.message_id,
@@ -177,12 +147,6 @@ class TelegramTwin:
                 "text": shown,
             }
         )
-
-    def _wake(self) -> None:
-        for count, arrived in self._waiters:
-            if count <= len(self.messages) and not arrived.done():
-                arrived.set_result(None)
-        self._waiters = [waiter for waiter in self._waiters if not waiter[1].done()]
 
 
 async def _fields(request: Request) -> dict[str, Any]:
@@ -196,6 +160,13 @@ async def _fields(request: Request) -> dict[str, Any]:
     return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
 
 
+def _number(said: object) -> int | None:
+    try:
+        return int(str(said))
+    except ValueError:
+        return None
+
+
 def _buttons_fit(reply_markup: dict[str, Any]) -> bool:
     lengths = (
         len(str(button["callback_data"]).encode())
@@ -207,4 +178,4 @@ def _buttons_fit(reply_markup: dict[str, Any]) -> bool:
 
 
 def _ok(result: dict[str, Any]) -> Response:
-    return Response(orjson.dumps({"ok": True, "result": result}), media_type="application/json")
+    return json_response(200, orjson.dumps({"ok": True, "result": result}))

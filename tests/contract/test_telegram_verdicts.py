@@ -4,7 +4,7 @@ The cases stand in telegram_verdicts.json, one a line and sorted; tests/telegram
 `send`: as many sends as there are `outcomes`; `calls` are the requests that reached Telegram, with the wording of the
 message that was their text (html, plain, or none for the question that comes before a send while Telegram is in doubt).
 `get_me`: the doctor's question, with the `code` and the `text` of what it finds, and how many `calls` it took;
-`look.broken` stands for an exception.
+it judges as a send does.
 A field that a case does not name is not compared.
 """
 
@@ -24,7 +24,8 @@ from app.doctor import telegram as identity
 from app.doctor.examine import Look, examine
 from app.domain.notification import Owner, OwnerMessage, Topic
 from app.telegram.catalogs import Catalogs
-from app.telegram.messenger import TelegramMessenger
+from app.telegram.client import TelegramClient
+from app.telegram.sender import TelegramMessenger
 from app.telegram.wording import word
 from tests.canaries import TELEGRAM_TOKEN, leaks
 from tests.telegram_server import Case, Server, telegram
@@ -32,7 +33,8 @@ from tests.telegram_server import Case, Server, telegram
 pytestmark = pytest.mark.anyio
 
 CASES: dict[str, list[Case]] = json.loads(Path(__file__).with_name("telegram_verdicts.json").read_bytes())
-NOTE = OwnerMessage("avatar-1", "Лето <1>", "request-1", Topic.READY, Owner("owner-1", 2**52 - 1, "ru"))
+CHAT = 2**52 - 1
+NOTE = OwnerMessage("avatar-1", "Лето <1>", "request-1", Topic.READY, Owner("owner-1", CHAT, "ru"))
 MESSAGE = word(NOTE, Catalogs("ru"))
 WORDINGS = {MESSAGE.html: "html", MESSAGE.plain: "plain", "": "none"}
 SHORT, LONG = 0.2, 10.0  # s for one read or write: where a case must run into it, and where it must not
@@ -49,12 +51,8 @@ class Play(Protocol):
 @asynccontextmanager
 async def messenger(url: str, seconds: float) -> AsyncIterator[TelegramMessenger]:
     """Build what sends: the one place that knows how."""
-    it = TelegramMessenger(TELEGRAM_TOKEN, url, "ru", timeout=seconds)
-    await it.start()
-    try:
-        yield it
-    finally:
-        await it.close()
+    async with TelegramClient(TELEGRAM_TOKEN, url, timeout=seconds) as client:
+        yield TelegramMessenger(client, 2 * seconds)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +77,7 @@ def patience(case: Case) -> float:
 
 async def send(case: Case, url: str, server: Server) -> Case:
     async with messenger(url, patience(case)) as sender:
-        outcomes = [await sender.send(NOTE) for _ in case["outcomes"]]
+        outcomes = [await sender.send(CHAT, MESSAGE) for _ in case["outcomes"]]
     calls = [
         {"chat_id": int(form["chat_id"]), "parse_mode": form.get("parse_mode"), "text": WORDINGS[form.get("text", "")]}
         for form in server.asked
@@ -105,7 +103,6 @@ def named(expected: Any, actual: Any) -> Any:
     return actual
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of a client library: no verdict
 @pytest.mark.parametrize("play", [send, get_me])
 async def test_every_answer_gets_its_verdict_and_the_token_is_never_said(
     play: Play, authority: trustme.CA, caplog: pytest.LogCaptureFixture

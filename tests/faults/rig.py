@@ -26,7 +26,7 @@ import pytest
 
 from app.routers.fal_webhook import PATH
 from app.twins import bodies
-from app.twins.sender import FalSender, Record
+from app.twins.sender import FalDelivery, FalSender
 from app.twins.signing import ACCOUNT
 from tests import canaries
 from tests.factories import NEW_AVATAR
@@ -73,6 +73,11 @@ def tell(name: str, **figures: Any) -> None:
     sys.stdout.write(f"[{name}] " + " ".join(f"{key}={value}" for key, value in figures.items()) + "\n")
 
 
+def interpreter(root: Path) -> str:
+    """The Python that a version runs on: this one, or that of the version's own environment."""
+    return sys.executable if root == ROOT else str(root / ".venv" / "bin" / "python")
+
+
 @dataclass
 class Server:
     """One running server process; `stderr` is kept for the look after secrets."""
@@ -105,7 +110,7 @@ class Rig:
     database_url: str
     outside: Outside
     port: int = field(default_factory=free_port)
-    records: list[Record] = field(default_factory=list)
+    records: list[FalDelivery] = field(default_factory=list)
     crashes: int = 0
     settings: dict[str, str] = field(default_factory=dict)
     root: Path = ROOT  # of the version that is started
@@ -132,7 +137,7 @@ class Rig:
         with (self.folder / "stderr.log").open("ab") as stderr:
             process = await asyncio.create_subprocess_exec(
                 *prefix,
-                sys.executable,
+                interpreter(self.root),
                 str(self.root / "run_api_server.py"),
                 cwd=self.folder,
                 env=environment,

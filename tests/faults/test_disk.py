@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from app.routers.fal_webhook import PATH
-from app.twins.clock import wall_clock
 from app.twins.signing import ACCOUNT, sign
 from tests.faults.rig import Rig, full_only, get, job, many, root_only, tell
 from tests.faults.tracing import STORE, needs_strace, traced
@@ -136,7 +135,7 @@ async def _retry_after(rig: Rig) -> str | None:
 
     def ask() -> str | None:
         connection = http.client.HTTPConnection("127.0.0.1", rig.port, timeout=15)
-        headers = sign(rig.outside.fal.key, request_id, ACCOUNT, int(wall_clock()), body)
+        headers = sign(rig.outside.fal.key, request_id, ACCOUNT, int(time.time()), body)
         with closing(connection):
             connection.request("POST", PATH, body, {**headers, "Content-Type": "application/json"})
             return connection.getresponse().getheader("Retry-After")

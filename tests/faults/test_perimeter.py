@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import suppress
@@ -18,9 +19,8 @@ import pytest
 from app.core.text import UNSAFE
 from app.routers.fal_webhook import PATH
 from app.twins import bodies
-from app.twins.clock import wall_clock
 from app.twins.fal import FalTwin
-from app.twins.sender import Attempt, Record
+from app.twins.sender import Attempt, FalDelivery
 from app.twins.signing import ACCOUNT, sign
 from app.twins.telegram import TelegramTwin
 from tests.faults.rig import Rig, full_only, job, until
@@ -110,7 +110,7 @@ def request(method: str, target: str | bytes, *lines: bytes, body: bytes = b"") 
 
 
 def signed_lines(rig: Rig, request_id: str, body: bytes, at: float | None = None) -> list[bytes]:
-    moment = int(wall_clock() if at is None else at)
+    moment = int(time.time() if at is None else at)
     headers = sign(rig.outside.fal.key, request_id, ACCOUNT, moment, body)
     return [f"{name}: {value}".encode() for name, value in headers.items()]
 
@@ -122,7 +122,7 @@ async def deliver(
     request_id, body = job
     raw = request("POST", PATH + query, OUR_HOST, JSON, *signed_lines(rig, request_id, body, at), *lines, body=body)
     answer = await say(rig, raw, source)
-    rig.records.append(Record(request_id, body, attempts=[Attempt(wall_clock(), {}, answer.status, answer.body)]))
+    rig.records.append(FalDelivery(request_id, body, attempts=[Attempt(time.time(), {}, answer.status, answer.body)]))
     return answer
 
 
@@ -354,7 +354,7 @@ async def test_a_body_signed_again_has_no_effect(rig: Rig) -> None:
     request_id, _ = job(5)
     rig.train([request_id])
     told = len(rig.outside.telegram.messages)
-    now = wall_clock()
+    now = time.time()
     answers = [await deliver(rig, job(5), at=now - 60)]
     await until(lambda: len(rig.outside.telegram.messages) > told, within=20, every=0.05)
     answers += [await deliver(rig, job(5), at=now), await deliver(rig, job(5), at=now + 60)]
@@ -367,7 +367,7 @@ async def test_a_body_signed_again_has_no_effect(rig: Rig) -> None:
 @pytest.mark.parametrize("seconds", [-302, -3600, 302, 3600])
 async def test_a_replay_is_refused_by_its_time(rig: Rig, seconds: int) -> None:
     """What was signed more than five minutes ago, or ahead, is refused and not stored (fault 22)."""
-    answer = await deliver(rig, job(6), at=wall_clock() + seconds)
+    answer = await deliver(rig, job(6), at=time.time() + seconds)
     assert (answer.status, answer.json()["code"]) == (401, "timestamp_outside_window")
     assert "clock" in answer.json()["detail"]
     assert rig.count("webhook_deliveries", f"request_id = '{job(6)[0]}'") == 0

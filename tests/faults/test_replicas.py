@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from app.twins import telegram_faults
+from app.twins.faults import Slow
 from tests.faults.rig import Rig, dice, full_only, job, many, tell, until
 from tests.ports import free_port
 
@@ -55,7 +55,7 @@ async def test_the_other_replica_finishes_what_a_killed_one_had_begun(postgres_r
         postgres_rig.train([request_id for request_id, _ in jobs])
         # Messages take their time, so that there is work to be in the middle of; and nobody else takes it.
         survivor.process.send_signal(signal.SIGSTOP)
-        postgres_rig.outside.telegram.fail(telegram_faults.slow(1.0), standing=True)
+        postgres_rig.outside.telegram.fail(Slow(1.0), standing=True)
         async with postgres_rig.sender(speed=60) as fal:
             delivering = asyncio.create_task(fal.deliver_all(jobs, at_once=16))
             await until(lambda: _under_way(postgres_rig) > 0, 10, every=0.01)

@@ -27,7 +27,7 @@ from psycopg.sql import SQL, Identifier, Literal
 from app.db.tables import metadata
 from app.routers.fal_webhook import PATH
 from app.twins import bodies
-from app.twins.fal import Job
+from app.twins.fal import FalJob
 from app.twins.faults import Fault, Hang, Instead
 from app.twins.sender import FalSender
 from app.twins.signing import ACCOUNT
@@ -195,7 +195,7 @@ async def misbehave(rig: Rig, fal: FalSender) -> None:
         rig.outside.telegram.fail(fault, chat_id=1000 + number)  # once: all sending rests while Telegram is silent
     rig.train(lost)
     for request_id, fault in zip(lost, RESULTS, strict=True):
-        rig.outside.fal.jobs[request_id] = Job("COMPLETED", fault=fault)
+        rig.outside.fal.jobs[request_id] = FalJob("COMPLETED", fault=fault)
         await fal.post(request_id, bodies.unserialised_success(request_id))
     for pair in told:
         await fal.post(*pair)

@@ -7,7 +7,6 @@ from itertools import pairwise
 import pytest
 
 from app.twins import telegram_faults
-from app.twins.clock import wall_clock
 from tests.faults.rig import FULL, Rig, full_only, job, many, tell, until
 
 pytestmark = pytest.mark.anyio
@@ -29,9 +28,9 @@ async def test_a_429_is_obeyed_to_the_second_and_over_a_restart(sqlite_rig: Rig)
     await until(lambda: bool(sqlite_rig.count("webhook_notifications", "reason = 'slow_down'")), 10)
     assert await server.stop() == 0
     await sqlite_rig.start(TELEGRAM_RATE=str(RATE))
-    back = wall_clock()
+    back = time.time()
     await sqlite_rig.settled(pause + 15)
-    sends = [call for call in sqlite_rig.outside.telegram.calls if call.method.lower() == "sendmessage"]
+    sends = [call for call in sqlite_rig.outside.telegram.calls if call.name.lower() == "sendmessage"]
     waited = sends[1].at - sends[0].at
     figures = sqlite_rig.check()
     tell("429", retry_after=pause, waited=round(waited, 3), sends=len(sends), figures=figures)

@@ -17,7 +17,7 @@ import pytest
 from app.db.migrate import migrate
 from tests.factories import BOT_TABLES
 from tests.faults.cluster import Cluster
-from tests.faults.rig import Rig, job, many, tell, until
+from tests.faults.rig import Rig, interpreter, job, many, tell, until
 from tests.ports import free_port
 from tests.postgres import with_database
 from tests.process.conftest import ROOT, Outside
@@ -25,7 +25,6 @@ from tests.process.conftest import ROOT, Outside
 pytestmark = pytest.mark.anyio
 
 CLIENTS = 8
-NEWEST = max((ROOT / "migrations" / "versions").glob("[0-9]*.py"))
 
 
 def git(*arguments: str) -> str:
@@ -38,16 +37,21 @@ def git(*arguments: str) -> str:
 
 
 def previous_version() -> str:
-    """Name the newest release, or else the last commit before the newest migration."""
+    """Name the newest release, or else the last commit before the first one with unreleased news in the changelog."""
     if tag := git("describe", "--tags", "--abbrev=0", "--match", "v[0-9]*", "HEAD^"):
         return tag
-    added = git("log", "--diff-filter=A", "--format=%H", "-1", "--", str(NEWEST))
-    return git("rev-parse", "--verify", "--quiet", f"{added}^") if added else ""
+    first_with_news = ""
+    for commit in git("log", "--format=%H", "--", "CHANGELOG.md").split():
+        news = git("show", f"{commit}:CHANGELOG.md").partition("## [Unreleased]")[2].partition("\n## [")[0]
+        if not news.strip():
+            break
+        first_with_news = commit
+    return git("rev-parse", "--verify", "--quiet", f"{first_with_news}^") if first_with_news else ""
 
 
 @pytest.fixture(scope="session")
 def previous(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tree of the previous version."""
+    """The tree of the previous version, with the environment that its own lock file names in .venv."""
     version = previous_version()
     if not version:
         pytest.skip("this checkout has no history to take the previous version from")
@@ -55,6 +59,16 @@ def previous(tmp_path_factory: pytest.TempPathFactory) -> Path:
     archive = tree.with_suffix(".zip")  # unpacked alike by every Python; a tar wants a filter that 3.11.2 has not
     git("archive", f"--output={archive}", version)
     shutil.unpack_archive(archive, tree)
+    made = subprocess.run(
+        [sys.executable, "-m", "uv", "sync", "--quiet", "--frozen", "--no-dev", "--python", sys.executable],
+        cwd=tree,
+        env={**os.environ, "PYTHONPATH": str(ROOT / ".tools"), "UV_PROJECT_ENVIRONMENT": str(tree / ".venv")},  # noqa: TID251  passed on
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    if made.returncode:
+        pytest.skip(f"no environment for the previous version: {made.stderr[-200:]}")
     sys.stdout.write(f"\n[upgrade] from {version}\n")
     return tree
 
@@ -62,7 +76,7 @@ def previous(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def migrate_with(tree: Path, database_url: str) -> None:
     """Run the migration command of that version."""
     subprocess.run(
-        [sys.executable, "-m", "app.cli", "migrate"],
+        [interpreter(tree), "-m", "app.cli", "migrate"],
         cwd=tree,
         env={"PATH": os.defpath, "PYTHONPATH": str(tree), "DATABASE_URL": database_url},
         check=True,

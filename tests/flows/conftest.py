@@ -19,6 +19,7 @@ from app.fal.authenticate import Authenticator
 from app.flows.apply import Apply, RetryLimits
 from app.flows.kinds import Kind, training
 from app.flows.notify import Notify, Record, write_records
+from app.flows.tell import Tell
 from tests.factories import delivery
 from tests.fakes import FakeFalQueue, FakeMessenger, FrozenClock, moving_sleep, no_jitter
 
@@ -76,7 +77,15 @@ async def house(database: Database, bot_tables: BotTables, clock: FrozenClock) -
     )
     records = GroupCommit(database, partial(write_records, bot_tables))
     notify = Notify(
-        database, records, messenger, clock, lease=lease, limit=3, rate=25, chance=no_jitter, sleep=moving_sleep(clock)
+        database,
+        records,
+        Tell(messenger, messenger.word),
+        clock,
+        lease=lease,
+        limit=3,
+        rate=25,
+        chance=no_jitter,
+        sleep=moving_sleep(clock),
     )
     writer = asyncio.create_task(records.run())
     yield House(database, clock, apply, notify, records, fal, messenger, woken)

@@ -112,7 +112,7 @@ class Mute:
         self.released = asyncio.Event()
         self.asked: list[Notification] = []
 
-    async def send(self, notification: Notification) -> SendOutcome:
+    async def __call__(self, notification: Notification) -> SendOutcome:
         self.asked.append(notification)
         await self.released.wait()
         return Down("late")

@@ -24,7 +24,7 @@ class Slow:
         self.heard = asyncio.Event()
         self.answer = asyncio.Event()
 
-    async def send(self, notification: Notification) -> SendOutcome:
+    async def __call__(self, notification: Notification) -> SendOutcome:
         self.asked.append(notification)
         self.heard.set()
         await self.answer.wait()

@@ -77,12 +77,12 @@ NEXT = st.sampled_from(["nothing", "apply", *SEEN, *SEEN, *SEEN, *MODES])  # wha
 
 @dataclass
 class Weather:
-    """A messenger that behaves as the weather is; remembers what owners really saw."""
+    """A way to tell that is as the weather is; remembers what owners really saw."""
 
     mode: str = "ok"
     seen: Counter[Told] = field(default_factory=Counter)
 
-    async def send(self, notification: Notification) -> SendOutcome:
+    async def __call__(self, notification: Notification) -> SendOutcome:
         if self.mode in TELEGRAM:
             return TELEGRAM[self.mode]
         if self.mode == "bug":
@@ -143,7 +143,7 @@ class Life(RuleBasedStateMachine):
             chance=no_jitter,
             wake_notify=lambda: None,
         )
-        self.house = House(database, self.clock, apply, notify, records, fal, self.telegram)  # type: ignore[arg-type]  # a messenger is a messenger
+        self.house = House(database, self.clock, apply, notify, records, fal, self.telegram)  # type: ignore[arg-type]  # no test of this file asks the house for its messenger
         self.bot_tables = bot_tables
         self.bot = Bot(database)
         self.writer = asyncio.create_task(records.run())

@@ -12,7 +12,6 @@ from structlog.testing import capture_logs
 
 from app.domain.quotas import LINES
 from app.twins import bodies, jwks
-from app.twins.clock import wall_clock
 from app.twins.fal import FalTwin
 from app.twins.forgeries import Forgery, forge
 from app.twins.signing import ACCOUNT, FalKey, sign
@@ -46,7 +45,7 @@ async def served_by(serve: Serve, fal: FalTwin) -> AsyncIterator[Served]:
 
 async def present(served: Served, forgery: Forgery) -> int:
     headers, body = forge(
-        forgery, served.key, request_id=REQUEST_ID, user_id=ACCOUNT, timestamp=int(wall_clock()), body=BODY
+        forgery, served.key, request_id=REQUEST_ID, user_id=ACCOUNT, timestamp=int(time.time()), body=BODY
     )
     return (await served.post(body, headers)).status_code
 
@@ -60,7 +59,7 @@ async def test_a_cold_start_without_keys_is_a_503(serve: Serve, mode: str, monke
     async with served_by(serve, fal) as served:
         began = time.monotonic()
         answers = [await served.deliver(REQUEST_ID, BODY)]
-        answers += [await served.post(BODY, sign(STRANGER, REQUEST_ID, ACCOUNT, int(wall_clock()), BODY))]
+        answers += [await served.post(BODY, sign(STRANGER, REQUEST_ID, ACCOUNT, int(time.time()), BODY))]
         assert time.monotonic() - began < ANSWER_WITHIN
         for answer in answers:
             assert (answer.status_code, answer.json()["code"]) == (503, "keys_unavailable")
@@ -78,7 +77,7 @@ async def test_cached_keys_outlast_their_source(
         give_up_early(monkeypatch)
         served.fal.set_jwks(mode)
         before, began = served.fal.jwks_fetches, time.monotonic()
-        bad = sign(STRANGER, REQUEST_ID, ACCOUNT, int(wall_clock()), BODY)
+        bad = sign(STRANGER, REQUEST_ID, ACCOUNT, int(time.time()), BODY)
 
         async def flood(count: int) -> Counter[int]:
             return Counter([(await served.post(BODY, bad)).status_code for _ in range(count)])
@@ -93,7 +92,7 @@ async def test_cached_keys_outlast_their_source(
 async def test_a_flood_is_told_when_to_come_again(serve: Serve) -> None:
     """Only the 429 has Retry-After; it and the 401 are small and constant, ten of them are logged (fault 19)."""
     async with served_by(serve, twin()) as served:
-        bad = sign(STRANGER, REQUEST_ID, ACCOUNT, int(wall_clock()), BODY)
+        bad = sign(STRANGER, REQUEST_ID, ACCOUNT, int(time.time()), BODY)
         with capture_logs() as logs:
             answers = [await served.post(BODY, bad) for _ in range(30)]
         assert [entry["event"] for entry in logs].count("delivery.refused") == LINES
@@ -113,7 +112,7 @@ async def test_a_rotation_costs_one_fetch(serve: Serve) -> None:
         served.fal.rotate()
         assert (await served.deliver(REQUEST_ID, BODY)).status_code == 200
         assert served.fal.jwks_fetches == before + 1
-        assert (await served.post(BODY, sign(old, REQUEST_ID, ACCOUNT, int(wall_clock()), BODY))).status_code == 200
+        assert (await served.post(BODY, sign(old, REQUEST_ID, ACCOUNT, int(time.time()), BODY))).status_code == 200
         assert served.fal.jwks_fetches == before + 1
 
 

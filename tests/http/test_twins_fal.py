@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from app.twins import bodies
-from app.twins.fal import JWKS_MODES, FalTwin, Job
+from app.twins.fal import JWKS_MODES, FalJob, FalTwin
 from app.twins.faults import Instead, Slow
 from app.twins.jwks import HUGE_BYTES, MANY_KEYS, POISONS
 
@@ -89,8 +89,8 @@ async def test_the_queue_replays_success_failure_and_absence(client: httpx2.Asyn
     twin = FalTwin(api_key="secret")
     done, failed, running = (bodies.job_id(number) for number in range(3))
     twin.succeed(done)
-    twin.fail(failed)
-    twin.start(running, "IN_QUEUE")
+    twin.jobs[failed] = FalJob(status_code=422, body=b'{"detail": []}')
+    twin.jobs[running] = FalJob("IN_QUEUE")
     base = "fal-ai/flux-lora-portrait-trainer"
     client.headers["authorization"] = "Key secret"
     async with twin.serve() as url:
@@ -107,7 +107,7 @@ async def test_the_queue_replays_success_failure_and_absence(client: httpx2.Asyn
                 f"{base}/fast/requests/{done}",
             )
         }
-        twin.forget(done)
+        del twin.jobs[done]
         gone = await client.get(f"{url}/{base}/requests/{done}")
         refused = await client.get(f"{url}/{base}/requests/{done}", headers={"authorization": "Bearer secret"})
     got = list(answers.values())
@@ -127,8 +127,8 @@ async def test_queue_faults_hit_one_job_or_all(client: httpx2.AsyncClient) -> No
     naps = Naps()
     twin = FalTwin(sleep=naps)
     one, other = bodies.job_id(1), bodies.job_id(2)
-    twin.jobs[one] = Job(fault=Instead(429, headers={"retry-after": "7"}))
-    twin.jobs[other] = Job(error="gone wrong", error_type="internal_error", fault=Slow(9))
+    twin.jobs[one] = FalJob(fault=Instead(429, headers={"retry-after": "7"}))
+    twin.jobs[other] = FalJob(error="gone wrong", error_type="internal_error", fault=Slow(9))
     async with twin.serve() as url:
         limited = await client.get(f"{url}/fal-ai/x/requests/{one}")
         slow = await client.get(f"{url}/fal-ai/x/requests/{other}/status")

@@ -129,10 +129,10 @@ async def test_fal_gives_up_within_the_hour() -> None:
     """Against an endpoint that always fails, the attempts end with the schedule; speed divides each wait."""
     receiver, time = Receiver(503), Time()
     async with sender(receiver, time, FalKey.generate(), speed=100) as fal:
-        record = await fal.deliver(ID, bodies.success(ID), delay=50)
+        record = await fal.deliver(ID, bodies.success(ID))
     gaps = retry_gaps(len(record.body))
     assert len(record.attempts) == len(gaps) + 1
-    assert time.slept == [pytest.approx(gap / 100) for gap in (50, *gaps)]
+    assert time.slept == [pytest.approx(gap / 100) for gap in gaps]
 
 
 async def test_an_answer_that_never_comes_is_a_timeout() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -10,7 +11,6 @@ from app.db.engine import Database
 from app.domain.errors import DatabaseUnavailable
 from app.routers.fal_webhook import PATH
 from app.twins import bodies
-from app.twins.clock import wall_clock
 from app.twins.forgeries import Forgery, forge
 from app.twins.signing import ACCOUNT, FOREIGN_ACCOUNT, sign
 from tests.http.conftest import FAL_ADDRESS, JSON, Serve, Served
@@ -41,7 +41,7 @@ async def test_a_repeat_answers_the_same(served: Served) -> None:
 
 async def test_a_body_signed_again_is_a_repeat(served: Served) -> None:
     """fal signs every retry anew; the same body later is no other delivery (fault 22)."""
-    now = int(wall_clock())
+    now = int(time.time())
     answers = [await served.deliver(REQUEST_ID, BODY, at) for at in (now - 290, now, now + 200)]
     assert [(answer.status_code, answer.content) for answer in answers] == [(200, answers[0].content)] * 3
     [row] = await served.rows()
@@ -68,7 +68,7 @@ async def test_a_forged_delivery_is_refused_and_not_stored(
 ) -> None:
     """Each forgery has its status and code, and leaves no row (faults 19, 20, 22)."""
     headers, body = forge(
-        forgery, served.key, request_id=REQUEST_ID, user_id=ACCOUNT, timestamp=int(wall_clock()), body=BODY
+        forgery, served.key, request_id=REQUEST_ID, user_id=ACCOUNT, timestamp=int(time.time()), body=BODY
     )
     answer = await served.post(body, headers)
     assert (answer.status_code, answer.json()["code"]) == expected
@@ -83,7 +83,7 @@ async def test_a_body_that_names_another_request_is_kept_and_applied_to_neither(
         served.key,
         request_id=REQUEST_ID,
         user_id=ACCOUNT,
-        timestamp=int(wall_clock()),
+        timestamp=int(time.time()),
         body=BODY,
     )
     assert (await served.post(body, headers)).status_code == 200
@@ -140,7 +140,7 @@ TIMESTAMPS = [
 @pytest.mark.parametrize("timestamp", TIMESTAMPS)
 async def test_an_absurd_timestamp_is_a_400(served: Served, timestamp: str) -> None:
     """What is no number of seconds is refused before anything is computed with it (fault 34)."""
-    headers = sign(served.key, REQUEST_ID, ACCOUNT, int(wall_clock()), BODY)
+    headers = sign(served.key, REQUEST_ID, ACCOUNT, int(time.time()), BODY)
     raw = [(name.encode(), value.encode()) for name, value in headers.items() if not name.lower().endswith("timestamp")]
     raw += [(b"Content-Type", b"application/json"), (b"X-Fal-Webhook-Timestamp", timestamp.encode())]
     answer = await served.http.post(PATH, content=BODY, headers=raw)
@@ -162,7 +162,7 @@ async def test_a_body_without_a_length_is_counted(served: Served) -> None:
         for _ in range(100):
             yield b"x" * 65_536
 
-    headers = sign(served.key, REQUEST_ID, ACCOUNT, int(wall_clock()), BODY)
+    headers = sign(served.key, REQUEST_ID, ACCOUNT, int(time.time()), BODY)
     answer = await served.http.post(PATH, content=endless(), headers={**headers, "Content-Type": "application/json"})
     assert answer.status_code == 413
 
@@ -178,7 +178,7 @@ async def test_a_crowd_of_bodies_is_a_503(serve: Serve, monkeypatch: pytest.Monk
             begun.set()
             await go_on.wait()
 
-        headers = {**JSON, **sign(served.key, REQUEST_ID, ACCOUNT, int(wall_clock()), b"x" * 900)}
+        headers = {**JSON, **sign(served.key, REQUEST_ID, ACCOUNT, int(time.time()), b"x" * 900)}
         first = asyncio.create_task(served.http.post(PATH, content=slow(), headers=headers))
         await begun.wait()
         crowded = await served.deliver(REQUEST_ID, b"{}" * 100)
@@ -281,7 +281,7 @@ async def test_allowed_ips_replace_fals_list(serve: Serve) -> None:
 async def test_without_a_pin_any_account_is_taken(serve: Serve) -> None:
     """FAL_USER_ID is what makes a foreign account foreign."""
     async with serve(fal_user_id=None) as served:
-        headers = sign(served.key, REQUEST_ID, FOREIGN_ACCOUNT, int(wall_clock()), BODY)
+        headers = sign(served.key, REQUEST_ID, FOREIGN_ACCOUNT, int(time.time()), BODY)
         assert (await served.post(BODY, headers)).status_code == 200
 
 

@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg.rows import dict_row
 
-from app.twins.sender import Record
-from app.twins.telegram import Message
+from app.twins.sender import FalDelivery
+from app.twins.telegram import TelegramMessage
 
 HEALED_WITHIN = 60.0  # s (I6)
 SIGNED = frozenset({"delivery", "replay"})  # every other kind of record is a forgery
@@ -49,8 +49,8 @@ class Evidence:
     """
 
     database_url: str
-    records: Sequence[Record]
-    messages: Sequence[Message]
+    records: Sequence[FalDelivery]
+    messages: Sequence[TelegramMessage]
     logs: Sequence[Path] = ()
     secrets: Sequence[str] = ()
     crashes: int = 0

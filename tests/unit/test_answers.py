@@ -1,7 +1,7 @@
 import pytest
 
 from app.domain.send_outcome import Down, Rejected, SlowDown, TokenRefused, Uncertain, Unreachable
-from app.telegram.answers import Answer, Delivered, Migrated, Misparsed, read_answer
+from app.telegram.answers import Answer, Delivered, Migrated, Misparsed, Unreadable, read_answer
 from tests.bot_api import no, ok
 
 ANSWERS: list[tuple[tuple[int, bytes], Answer]] = [
@@ -54,10 +54,10 @@ ANSWERS: list[tuple[tuple[int, bytes], Answer]] = [
     ((404, b"404 page not found"), Down("404 not from Telegram itself")),
     ((302, b""), Down("302 not from Telegram itself")),
     ((400, b"[]"), Down("400 not from Telegram itself")),
-    ((200, b'{"ok":true,"resu'), Uncertain("an answer that cannot be read")),
-    ((200, b""), Uncertain("an answer that cannot be read")),
-    ((200, b'{"ok":true,"result":{}}'), Uncertain("an answer that cannot be read")),
-    ((200, b"\xff\xfe"), Uncertain("an answer that cannot be read")),
+    ((200, b'{"ok":true,"resu'), Unreadable()),
+    ((200, b""), Unreadable()),
+    ((200, b'{"ok":true,"result":{}}'), Unreadable()),
+    ((200, b"\xff\xfe"), Unreadable()),
     ((200, no(400, "Bad Request: chat not found")[1]), Unreachable("400 Bad Request: chat not found", blocked=False)),
     ((200, b'{"ok":false}'), Down("None no description")),
     (no(400, "bad\r\n\x1b[31m\u202e" + "x" * 9999), Rejected("400 bad   [31m " + "x" * 185)),

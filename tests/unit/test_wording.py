@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.alert import REMEDY, Alert, AlertLevel, Condition
+from app.domain.message import Message
 from app.domain.notification import Cause, Notification, Owner, OwnerMessage, Topic, alert_message
 from app.telegram.catalogs import Catalogs
-from app.telegram.wording import DETAIL_LIMIT, NAME_LIMIT, Message, shown_name, word
+from app.telegram.wording import DETAIL_LIMIT, NAME_LIMIT, shown_name, word
 
 WORDS = Catalogs("ru")
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

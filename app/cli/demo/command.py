@@ -1,32 +1,91 @@
 """Show the whole way on a scratch database, against local twins of fal and of Telegram."""
 
 import asyncio
+import json
 import shutil
 import signal
 import tempfile
 import time
-from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
 
-from app.cli.demo.page import Page, document
-from app.cli.demo.report import Report
-from app.cli.demo.server import START_SECONDS, NotStarted
-from app.cli.demo.stage import Stage, staged
-from app.cli.demo.steps import MESSAGES, STEPS, Play
-from app.cli.demo.words import DemoWords
+from app.cli.demo.scenes import SCENES, Scene
+from app.cli.demo.stage import CONSOLE, Event, ServerNotStarted, Stage, check, staged
 from app.cli.output import print_json
 from app.core.exit_codes import Exit
 from app.core.setting_sources import environment
+from app.core.text import one_line
 from app.domain.errors import DatabaseUnavailable
+from app.domain.language import Bilingual, Language, pick
 
 PLAY_SECONDS = 25.0  # for starting and playing
 ALL_SECONDS = 29.0  # a server that has not left by then is killed
 TAIL_LINES = 30
+
+WORDS: dict[str, Bilingual] = {
+    "intro": (
+        "Настоящий сервер по HTTPS, временная база, двойники fal и Telegram; ваши .env и база не тронуты.",
+        "The real server over HTTPS, a scratch database, twins of fal and Telegram; your .env and database stay as is.",
+    ),
+    "server": (
+        "Сервер: {url}, сертификат самоподписанный, двойник fal его проверяет; наружу не уходит ничего.",
+        "Server: {url}, its certificate is self-signed, fal's twin verifies it; nothing leaves this machine.",
+    ),
+    "signed": ("вебхук с подписью fal", "a webhook signed by fal"),
+    "again": ("то же тело, подписано заново (так fal повторяет)", "the same body signed anew (fal's way to retry)"),
+    "replay": ("точная копия: те же байты и та же подпись", "an exact copy: the same bytes and signature"),
+    "wrong_key": ("подписано чужим ключом", "signed with a key that is not fal's"),
+    "tampered_body": ("подпись верна, но тело подменили в пути", "rightly signed, but the body was changed on the way"),
+    "stale_clock": ("настоящая подпись, но ей больше пяти минут", "rightly signed, but more than five minutes ago"),
+    "foreign_account": ("подписано fal, но для чужого аккаунта", "signed by fal, but for another account"),
+    "mismatched_id": ("подписано fal, но тело о другом запросе", "signed by fal, but the body names another request"),
+    "unsigned": ("без подписи", "not signed at all"),
+    "sent": ("→ {what}, {size} Б", "→ {what}, {size} bytes"),
+    "no_answer": ("← ответа нет: {error}", "← no answer: {error}"),
+    "message": ("сообщение {id} в чат {chat_id}", "message {id} to chat {chat_id}"),
+    "redrive": (
+        "когда владелец вернётся, повторит команда: aisha-webhook notifications redrive {id}",
+        "once the owner is back, this sends it again: aisha-webhook notifications redrive {id}",
+    ),
+    "avatar": ("аватар", "avatar"),
+    "delivery": ("доставка", "delivery"),
+    "repeats": ("повторов", "repeats"),
+    "notification": ("сообщение владельцу", "message to the owner"),
+    "cause": ("причина", "cause"),
+    "messages": ("сообщений в чате", "messages in the chat"),
+    "queue": ("очередь fal ответила серверу", "fal's queue answered the server"),
+    "telegram": ("Telegram ответил", "Telegram answered"),
+    "whole": ("имя дошло целым", "the name arrived whole"),
+    "hidden": ("ссылка на фото нигде не видна", "the link to the photos shows nowhere"),
+    "blocked": ("владелец отмечен как недоступный", "the owner is marked as unreachable"),
+    "exit_code": ("код выхода сервера", "the server's exit code"),
+    "altogether": ("сообщений всего", "messages altogether"),
+    "wrong": ("{name}: должно быть {expected}, а вышло {seen}", "{name}: should be {expected}, but is {seen}"),
+    "columns": ("№|шаг|HTTP|аватар|сообщений|", "#|step|HTTP|avatar|told|"),
+    "all_right": (
+        "Всё так, как должно быть: {count} из {count} за {seconds:.1f} с.",
+        "All as it should be: {count} of {count} in {seconds:.1f} s.",
+    ),
+    "not_right": ("Не так, как должно быть: {wrong} из {count}.", "Not as it should be: {wrong} of {count}."),
+    "out_of_time": ("Демонстрация не уложилась в {seconds} с.", "The demo did not end within {seconds} s."),
+    "not_started": ("Сервер не запустился: код выхода {code}", "The server did not start: exit code {code}"),
+    "tail": ("Последние строки журнала сервера:", "The last lines of the server's log:"),
+    "keep": (
+        "Сохранить журналы и базу: aisha-webhook demo --keep",
+        "To keep logs and database: aisha-webhook demo --keep",
+    ),
+    "kept": ("Временная папка оставлена: {folder}", "The scratch folder was kept: {folder}"),
+}
 
 
 class DemoLanguage(StrEnum):
@@ -36,61 +95,161 @@ class DemoLanguage(StrEnum):
     EN = "en"
 
 
-class Demo:
-    """One run: plays the steps one after another and keeps a report of each."""
+@dataclass(slots=True)
+class Report:
+    """One scene as it was played. `messages` counts those that Telegram showed meanwhile."""
 
-    def __init__(self, page: Page) -> None:
-        self.reports = [Report(number, step.__name__) for number, step in enumerate(STEPS, 1)]
-        self.reports.append(Report(len(STEPS) + 1, "closing"))
-        self.last_lines: deque[str] = deque(maxlen=TAIL_LINES)
-        self._page = page
+    number: int
+    name: str
+    title: str
+    right: bool = False
+    finished: bool = False
+    messages: int = 0
+    events: list[Event] = field(default_factory=list)
+    checks: list[Event] = field(default_factory=list)
 
-    @property
-    def right(self) -> bool:
-        """Whether everything was as it should be."""
-        return all(report.right for report in self.reports)
+    def add(self, event: Event) -> None:
+        """Keep what happened, or what was found of it."""
+        (self.checks if "holds" in event else self.events).append(event)
 
-    async def run(self, folder: Path, words: DemoWords) -> None:
-        """Play everything; what goes wrong is shown and stays in the reports."""
-        playing = asyncio.current_task()
-        assert playing is not None
-        # A demo that is told to leave takes its server and its folder along.
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, playing.cancel)
-        self._page.say("intro")
-        began = asyncio.get_running_loop().time()
-        try:
-            async with staged(folder, words.language, self.last_lines, began + ALL_SECONDS) as stage:
-                self._page.say("server", url=stage.program.url)
-                async with asyncio.timeout_at(began + PLAY_SECONDS):
-                    for step, report in zip(STEPS, self.reports, strict=False):
-                        await self._play(step, stage, report)
-            self._close(stage)
-        except NotStarted as failure:
-            late = failure.exit_code is None
-            why = words("not_started.late", seconds=START_SECONDS) if late else ""
-            self._page.say("not_started", why=why or words("not_started.exit", code=failure.exit_code))
-        except TimeoutError:
-            self._page.say("out_of_time", seconds=PLAY_SECONDS)
 
-    async def _play(self, step: Play, stage: Stage, report: Report) -> None:
-        told = len(stage.telegram.messages)
-        try:
-            await step(stage, report)
-            report.finished = True
-        except DatabaseUnavailable as error:
-            report.expect("database", "", str(error))
-        report.told = len(stage.telegram.messages) - told
-        self._page.show(report)
+class Printer:
+    """Prints as things happen. What a stranger wrote cannot steer the terminal."""
 
-    def _close(self, stage: Stage) -> None:
-        """Count once the server is gone: only then is it certain that nothing more was on its way."""
-        report, code, messages = self.reports[-1], stage.program.exit_code, len(stage.telegram.messages)
-        report.note("closing.counted", code=code, messages=messages)
-        report.expect("server.exit_code", 0, code)
-        report.expect("messages", MESSAGES, messages)
-        report.told = messages - sum(other.told for other in self.reports)
+    def __init__(self, language: Language, console: Console) -> None:
+        self.language: Language = language
+        self._console = console
+
+    def word(self, key: str, /, **values: object) -> str:
+        """Word one thing."""
+        return pick(WORDS[key], self.language).format(**values)
+
+    def line(self, text: str, style: str = "", indent: int = 0) -> None:
+        """Print one paragraph."""
+        self._console.print(Padding(Text(one_line(text), style), (0, 0, 0, indent), expand=False))
+
+    def say(self, key: str, **values: object) -> None:
+        """Print one sentence of WORDS."""
+        self.line(self.word(key, **values))
+
+    def open(self, scene: Scene, number: int) -> None:
+        """Begin a scene."""
+        self._console.print()
+        self.line(f"{number}. {pick(scene.title, self.language)}", "bold")
+        self.line(pick(scene.proves, self.language), "italic", 3)
+
+    def show(self, event: Event, *, show_body: bool = False) -> None:
+        """Print one event of a scene."""
+        if "holds" not in event:
+            for text in self._told(event, show_body=show_body):
+                self.line(text, indent=3)
+        elif not event["holds"]:
+            self.line(f"✗ {self.word('wrong', **event)}", "bold red", 3)
+        elif not event["name"].startswith("answer."):  # those are shown as the answer
+            name = pick(WORDS[event["name"]], self.language) if event["name"] in WORDS else event["name"]
+            self.line(f"✓ {name}{_plain(event['seen'])}", "green", 3)
+
+    def conclude(self, reports: Sequence[Report], seconds: float) -> None:
+        """Print the table of all scenes and the verdict."""
+        table = Table(*self.word("columns").split("|"), box=None, pad_edge=False)
+        table.columns[1].no_wrap = True
+        for report in reports:
+            statuses = (str(event["status"] or "-") for event in report.events if "sent" in event)
+            avatars = (one_line(event["avatar"]["status"]) for event in report.events if "avatar" in event)
+            mark = Text("✓", "green") if report.right else Text("✗", "bold red")
+            table.add_row(str(report.number), report.title, _runs(statuses), _runs(avatars), str(report.messages), mark)
+        self._console.print()
+        self._console.print(table)
+        self._console.print()
+        wrong = sum(not report.right for report in reports)
+        self.say("not_right" if wrong else "all_right", wrong=wrong, count=len(reports), seconds=seconds)
+
+    def _told(self, event: Event, *, show_body: bool) -> Iterator[str]:
+        if "note" in event:
+            yield event["note"]
+        if "sent" in event:
+            sent, answer = event["sent"], event["answer"]
+            yield self.word("sent", what=self.word(sent["what"]), size=len(sent["body"].encode()))
+            if show_body:
+                yield sent["body"]
+            said = f"{answer['code']}: {answer.get('detail')}" if "code" in answer else json.dumps(answer)
+            yield f"← {event['status']} {said}" if event["status"] else self.word("no_answer", error=event["error"])
+        for message in event.get("messages", ()):
+            yield self.word("message", **message)
+            yield from (f"│ {line}" for line in message["text"].splitlines())
+            yield from (f"│ [{button}]" for button in message["buttons"])
+        for row in (*event.get("deliveries", ()), *event.get("notifications", ())):
+            if row["detail"]:
+                yield f"{row['reason']}: {row['detail']}"
+            if row["reason"] == "owner_unreachable":
+                yield self.word("redrive", **row)
+
+
+def _plain(seen: object) -> str:
+    match seen:
+        case True:
+            return ""
+        case list():
+            return f": {', '.join(map(str, seen)) or '-'}"
+        case _:
+            return f": {'-' if seen is None else seen}"
+
+
+def _runs(words: Iterator[str]) -> str:
+    """Write runs of the same word once: `200 ×3, 403`."""
+    runs = ((word, len(list(same))) for word, same in groupby(words))
+    return ", ".join(word if count == 1 else f"{word} ×{count}" for word, count in runs)
+
+
+async def play(folder: Path, printer: Printer, reports: Sequence[Report]) -> None:
+    """Play every scene; what goes wrong is printed and stays in the reports."""
+    loop = asyncio.get_running_loop()
+    playing = asyncio.current_task()
+    assert playing is not None
+    # A demo that is told to leave takes its server and its folder along.
+    loop.add_signal_handler(signal.SIGTERM, playing.cancel)
+    printer.say("intro")
+    play_until, give_up = loop.time() + PLAY_SECONDS, loop.time() + ALL_SECONDS
+    try:
+        async with staged(folder, printer.language, play_until, give_up) as stage:
+            printer.say("server", url=stage.url)
+            async with asyncio.timeout_at(play_until):
+                for scene, report in zip(SCENES[:-1], reports, strict=False):
+                    await _play(scene, stage, report, printer)
+        _close(stage, reports, printer)
+    except ServerNotStarted as failure:
+        printer.say("not_started", code=failure.exit_code)
+    except TimeoutError:
+        printer.say("out_of_time", seconds=PLAY_SECONDS)
+
+
+async def _play(scene: Scene, stage: Stage, report: Report, printer: Printer) -> None:
+    told = len(stage.telegram.messages)
+    printer.open(scene, report.number)
+    try:
+        for act in scene.acts:
+            async for event in stage.play(act):
+                report.add(event)
+                printer.show(event, show_body=scene.show_body)
         report.finished = True
-        self._page.show(report)
+        report.right = all(one["holds"] for one in report.checks)
+    except DatabaseUnavailable as error:
+        report.add(check("database", "", str(error)))
+        printer.show(report.checks[-1])
+    report.messages = len(stage.telegram.messages) - told
+
+
+def _close(stage: Stage, reports: Sequence[Report], printer: Printer) -> None:
+    """Count once the server is gone: only then is it certain that nothing more was on its way."""
+    due = {act.owner: act.expected["messages"] for scene in SCENES for act in scene.acts}
+    *others, report = reports
+    printer.open(SCENES[-1], report.number)
+    count = len(stage.telegram.messages)
+    report.checks = [check("exit_code", 0, stage.server.returncode), check("altogether", sum(due.values()), count)]
+    for one in report.checks:
+        printer.show(one)
+    report.finished, report.right = True, all(one["holds"] for one in report.checks)
+    report.messages = count - sum(other.messages for other in others)
 
 
 app = typer.Typer(add_completion=False)
@@ -104,13 +263,18 @@ def demo(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show the whole way against local twins of fal and Telegram; exit 1 when anything is not as it should be."""
-    words = DemoWords("en" if (language or _preferred()) is DemoLanguage.EN else "ru")
-    page = Page(words, Console(highlight=False, markup=False, emoji=False, quiet=json))
-    playing = Demo(page)
+    # DEFAULT_LANGUAGE is taken from the environment alone: the demo reads nobody's .env.
+    wanted = language or environment().get("DEFAULT_LANGUAGE", "").strip().lower()
+    printer = Printer("en" if wanted == "en" else "ru", Console(highlight=False, markup=False, emoji=False, quiet=json))
+    reports = [Report(number, one.name, pick(one.title, printer.language)) for number, one in enumerate(SCENES, 1)]
     started = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="aisha-demo-"))
+    tail: list[str] = []
     try:
-        asyncio.run(playing.run(folder, words))
+        asyncio.run(play(folder, printer, reports))
+        right = all(report.right for report in reports)
+        if not right:
+            tail = (folder / CONSOLE).read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL_LINES:]
     except asyncio.CancelledError:
         raise typer.Exit(128 + signal.SIGTERM) from None
     finally:
@@ -118,23 +282,13 @@ def demo(
             shutil.rmtree(folder, ignore_errors=True)
     seconds = time.monotonic() - started
     if json:
-        kept = {"folder": str(folder) if keep else None, "log": [] if playing.right else list(playing.last_lines)}
-        print_json({**document(playing.reports, words, seconds), **kept})
-    _conclude(playing, page, folder if keep else None, seconds)
-    raise typer.Exit(Exit.OK if playing.right else Exit.CHECK_FAILED)
-
-
-def _conclude(playing: Demo, page: Page, kept: Path | None, seconds: float) -> None:
-    page.summarise(playing.reports, seconds)
-    if not playing.right:
-        page.quote(list(playing.last_lines))
-    if kept is not None:
-        page.say("kept", folder=kept)
-    elif not playing.right:
-        page.say("keep")
-
-
-def _preferred() -> DemoLanguage:
-    """Take DEFAULT_LANGUAGE from the environment alone: the demo reads nobody's .env."""
-    given = environment().get("DEFAULT_LANGUAGE", "").strip().lower()
-    return DemoLanguage.EN if given == DemoLanguage.EN else DemoLanguage.RU
+        told = {"right": right, "seconds": round(seconds, 1), "language": printer.language, "steps": reports}
+        print_json({**told, "folder": str(folder) if keep else None, "log": tail})
+    printer.conclude(reports, seconds)
+    if not right:
+        printer.say("tail")
+    for text in tail:
+        printer.line(text, indent=3)
+    if keep or not right:
+        printer.say("kept" if keep else "keep", folder=folder)
+    raise typer.Exit(Exit.OK if right else Exit.CHECK_FAILED)

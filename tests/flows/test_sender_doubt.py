@@ -4,7 +4,7 @@ import pytest
 
 from app.domain.send_outcome import Down, SendOutcome, Sent, SlowDown, TokenRefused, Uncertain
 from tests.bot_api import CUT, HANG, BotApi, bot_api, no, ok
-from tests.flows.test_messenger import CHAT, messenger, note
+from tests.flows.test_sender import CHAT, MESSAGE, messenger
 
 pytestmark = pytest.mark.anyio
 
@@ -13,12 +13,12 @@ NO_TEXT = no(400, "Bad Request: message text is empty")
 
 async def outcomes_of(*answers: tuple[int, bytes], sends: int) -> tuple[list[SendOutcome], BotApi]:
     async with bot_api(*answers) as api, messenger(api.url) as telegram:
-        return [await telegram.send(note()) for _ in range(sends)], api
+        return [await telegram.send(CHAT, MESSAGE) for _ in range(sends)], api
 
 
 def texts(api: BotApi) -> list[bool]:
     """Which requests carried a text."""
-    return ["text" in form for _, form in api.asked]
+    return [form["text"] != "" for _, form in api.asked]
 
 
 async def test_an_outage_without_a_word_costs_one_send_its_outcome() -> None:
@@ -33,9 +33,9 @@ async def test_an_outage_without_a_word_costs_one_send_its_outcome() -> None:
 async def test_a_question_that_hangs_is_no_send_of_unknown_outcome() -> None:
     """It carried no text, so whatever becomes of it nobody was told anything (fault 42)."""
     async with bot_api(CUT, HANG) as api, messenger(api.url) as telegram:
-        await telegram.send(note())
+        await telegram.send(CHAT, MESSAGE)
         telegram._deadline = 0.5
-        assert await telegram.send(note()) == Down("Telegram does not answer")
+        assert await telegram.send(CHAT, MESSAGE) == Down("Telegram does not answer")
 
 
 @pytest.mark.parametrize(
@@ -65,3 +65,12 @@ async def test_a_send_that_is_lost_again_brings_the_doubt_back() -> None:
     outcomes, api = await outcomes_of(CUT, NO_TEXT, CUT, NO_TEXT, ok(9), sends=3)
     assert [type(outcome) for outcome in outcomes] == [Uncertain, Uncertain, Sent]
     assert texts(api) == [True, False, True, False, True]
+
+
+async def test_an_edit_is_not_asked_about_and_its_loss_brings_the_doubt() -> None:
+    """An edit may be repeated without harm; the send after one that was lost asks first (fault 42)."""
+    async with bot_api(CUT, CUT, NO_TEXT, ok(9)) as api, messenger(api.url) as telegram:
+        assert isinstance(await telegram.edit(CHAT, 9, MESSAGE), Uncertain)
+        assert isinstance(await telegram.edit(CHAT, 9, MESSAGE), Uncertain)
+        assert await telegram.send(CHAT, MESSAGE) == Sent(9, CHAT)
+    assert texts(api) == [True, True, False, True]
