@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection as Connection  # noqa: PLC0414  flows name it, and know nothing else of SQLAlchemy
 from sqlalchemy.pool import NullPool
 
-from app.db.line import Age, Line
+from app.db.line import Age, Line, introduce
 from app.db.threads import Threads
 from app.db.url import parse_url, sqlite_file
 from app.domain.errors import DatabaseDamaged, DatabaseUnavailable
@@ -98,6 +98,7 @@ class Database:
         self.is_sqlite = engine.dialect.name == "sqlite"
         self._on_damage = on_damage
         self._age = Age()
+        introduce(engine)
         self._writers = Threads("database-write", 1 if self.is_sqlite else WRITERS, self._line(write=True))
         self._statements = self._writers
         if not self.is_sqlite:
@@ -155,6 +156,10 @@ class Database:
         except DatabaseDamaged:
             if self._on_damage is not None:
                 self._on_damage()
+            raise
+        except DatabaseUnavailable as error:
+            if line.is_cut:  # what the driver says of it is our own doing
+                raise TimeoutError from error
             raise
 
     def _begin_checkpoint(self) -> None:

@@ -3,16 +3,20 @@
 import os
 import select
 import socket
+import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
+from threading import Lock, local
 from typing import Any, TypeVar
 
-from sqlalchemy import Engine, exc
+from sqlalchemy import Engine, event, exc
 from sqlalchemy.engine import Connection
 
 from app.db.trouble import translated
 
 R = TypeVar("R")
+
+_opening = local()  # `line`, while this thread opens its connection
 
 
 class Age:
@@ -20,6 +24,16 @@ class Age:
 
     def __init__(self) -> None:
         self.now = 0
+
+
+def introduce(engine: Engine) -> None:
+    """Let each new connection meet its line before the dialect's first questions, which may hang as well."""
+
+    def meet(driver: Any, _record: object) -> None:
+        if (line := getattr(_opening, "line", None)) is not None:
+            line.meet(driver)
+
+    event.listen(engine, "connect", meet, insert=True)
 
 
 class Line:
@@ -32,8 +46,10 @@ class Line:
         self._is_autocommitted = is_autocommitted and engine.dialect.name != "sqlite"
         self._opened_at = 0
         self._connection: Connection | None = None
+        self._driver: Any = None
         self._socket: socket.socket | None = None
-        self._is_cut = self._is_committing = False
+        self._guard = Lock()  # neither descriptor nor driver is let go of while it is being cut
+        self.is_cut = self._is_committing = False
 
     def use(self, function: Callable[..., R], args: tuple[Any, ...], kwargs: dict[str, Any]) -> R:
         """Run one transaction. Raises DatabaseUnavailable for what the database causes, bugs as they are.
@@ -41,44 +57,64 @@ class Line:
         Where the connection was lost before the commit nothing was written, and a new one is tried: a restarted
         database leaves idle connections behind that only their next use finds dead.
         """
-        self._is_cut = False
         with translated():
             if self._opened_at != self._age.now or self._has_ended():
                 self.close()
             try:
                 return self._transact(function, args, kwargs)
             except exc.DBAPIError as error:
-                if not error.connection_invalidated or self._is_committing or self._is_cut:
+                if not error.connection_invalidated or self._is_committing or self.is_cut:
                     raise
             return self._transact(function, args, kwargs)
 
     def _transact(self, function: Callable[..., R], args: tuple[Any, ...], kwargs: dict[str, Any]) -> R:
+        self._is_committing = False
         connection = self._open()
-        self._is_committing = self._write and self._is_autocommitted
         try:
             with connection.begin() as transaction:
+                self._go_on()
                 result = function(connection, *args, **kwargs)
+                self._go_on()
                 self._is_committing = True
                 if self._write:
                     transaction.commit()
                 else:
                     transaction.rollback()
         except BaseException:
-            if connection.invalidated or self._is_cut:
+            if connection.invalidated or self.is_cut or getattr(self._driver, "in_transaction", False):
                 self.close()
             raise
         return result
 
+    def _go_on(self) -> None:
+        if self.is_cut:  # while it was connecting, or between two statements
+            raise TimeoutError
+
     def _open(self) -> Connection:
-        if self._connection is None:
-            self._opened_at = self._age.now
-            self._connection = self._engine.connect().execution_options(write=self._write)
+        if self._connection is not None:
+            return self._connection
+        self._opened_at = self._age.now
+        _opening.line = self
+        try:
+            connection = self._engine.connect().execution_options(write=self._write)
+            if self._engine.dialect.name != "sqlite" and not self._write:
+                # Each statement sees what is committed; no BEGIN and ROLLBACK around it.
+                connection.execution_options(isolation_level="AUTOCOMMIT")
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            _opening.line = None
+        self._connection = connection
+        return connection
+
+    def meet(self, driver: Any) -> None:
+        """Remember how to end what this connection will do."""
+        with self._guard:
+            self._driver = driver
             if self._engine.dialect.name != "sqlite":
-                if self._is_autocommitted:  # no BEGIN, COMMIT or ROLLBACK around each statement
-                    self._connection.execution_options(isolation_level="AUTOCOMMIT")
                 # A copy of the descriptor: by its number, a connection closed meanwhile would be somebody else's.
-                self._socket = socket.socket(fileno=os.dup(self._driver().fileno()))
-        return self._connection
+                self._socket = socket.socket(fileno=os.dup(driver.fileno()))
 
     def _has_ended(self) -> bool:
         """Tell whether the server closed the connection while it was idle: only then is there something to read."""
@@ -90,24 +126,20 @@ class Line:
 
     def cut(self) -> None:
         """End the call under way, from another thread: SQLite is interrupted, PostgreSQL's socket shut down."""
-        self._is_cut = True
-        self._age.now += 1
-        with suppress(OSError, AttributeError, exc.SQLAlchemyError):  # it ends this very moment
+        with self._guard, suppress(OSError, sqlite3.Error):  # it ends this very moment
+            self._age.now += 1
             if self._socket is not None:
                 self._socket.shutdown(socket.SHUT_RDWR)
-            elif self._connection is not None:
-                self._driver().interrupt()
+            elif self._driver is not None:
+                self._driver.interrupt()
 
     def close(self) -> None:
         """Close the connection; the next call opens another."""
-        connection, self._connection = self._connection, None
-        held, self._socket = self._socket, None
-        if held is not None:
-            held.close()
+        with self._guard:
+            connection, self._connection, self._driver = self._connection, None, None
+            held, self._socket = self._socket, None
+            if held is not None:
+                held.close()
         if connection is not None:
             with suppress(exc.SQLAlchemyError):  # it is broken already
                 connection.close()
-
-    def _driver(self) -> Any:
-        assert self._connection is not None
-        return self._connection.connection.driver_connection

@@ -5,12 +5,11 @@ one that the disk or the network holds does not hold up the exit.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import copy_context
 from queue import SimpleQueue
-from threading import Thread
+from threading import Lock, Thread
 from typing import Generic, Protocol, TypeVar
 
 GRACE = 0.5  # s for a call that was cut to tell how it ended
@@ -19,6 +18,8 @@ CLOSING_STEP = 0.005  # s between two looks whether the threads have ended
 
 class Cuttable(Protocol):
     """What a thread works with; `cut` is called from the loop's thread, the rest from its own."""
+
+    is_cut: bool  # whether the call under way was cut
 
     def cut(self) -> None:
         """End what hangs; the call under way fails soon after."""
@@ -41,19 +42,41 @@ class Call(Generic[Held, Result]):
         self.context = copy_context()
         self.loop = asyncio.get_running_loop()
         self.future: asyncio.Future[Result] = self.loop.create_future()
-        self.held: Held | None = None  # while it is under way
-        self._turn = [None]
+        self.timer: asyncio.TimerHandle | None = None
+        self._held: Held | None = None  # while it is under way
+        self._guard = Lock()
+        self._is_taken = False
 
-    def take(self) -> bool:
-        """Decide, once, who has the call: the thread that begins it, or whoever withdraws it before."""
-        try:
-            self._turn.pop()  # atomic
-        except IndexError:
-            return False
-        return True
+    def begin(self, held: Held) -> bool:
+        """Take the call for the thread that works with `held`. False where it was withdrawn."""
+        with self._guard:
+            if self._is_taken:
+                return False
+            self._is_taken, self._held, held.is_cut = True, held, False
+            return True
+
+    def withdraw(self) -> bool:
+        """Take the call so that it never begins. False where it has begun."""
+        with self._guard:
+            taken, self._is_taken = self._is_taken, True
+            return not taken
+
+    def cut(self) -> None:
+        """End what hangs, while it is under way: never the thread's next call."""
+        with self._guard:
+            if self._held is not None:
+                self._held.is_cut = True
+                self._held.cut()
+
+    def end(self) -> None:
+        """Leave what the thread works with to its next call."""
+        with self._guard:
+            self._held = None
 
     def settle(self, result: Result | None, error: BaseException | None) -> None:
         """Tell the waiter, if there still is one. Runs on the loop."""
+        if self.timer is not None:
+            self.timer.cancel()
         if self.future.done():
             return
         if error is None:
@@ -71,63 +94,69 @@ class Threads(Generic[Held]):
         self._make = make
         self._calls: SimpleQueue[Call[Held, object] | None] = SimpleQueue()
         self._threads: list[Thread] = []
-        self._idle: deque[None] = deque()
+        self._spare = 0  # threads that wait for a call, less the calls that wait for a thread
+        self._guard = Lock()
 
     async def run(self, work: Callable[[Held], Result], patience: float) -> Result:
         """Run `work` on a thread and return what it returned.
 
         Raises what it raised, and TimeoutError after `patience` seconds. Work that has not begun by then, or whose
-        caller was cancelled, never begins. Work under way is cut; where even that does not end it soon, how it ends is
-        unknown, and its thread takes nothing else until it has ended.
+        caller was cancelled before, never begins. Work under way is cut after `patience` seconds, whether its caller
+        still waits or not; where even that does not end it soon, how it ends is unknown, and its thread takes nothing
+        else until it has ended.
         """
         call = Call(work)
-        timer = call.loop.call_later(patience, self._expire, call)
-        self._calls.put(call)  # type: ignore[arg-type]  # a call of any result
-        self._hire()
+        call.timer = call.loop.call_later(patience, self._expire, call)
+        self._put(call)  # type: ignore[arg-type]  # a call of any result
         try:
             return await call.future
         finally:
-            timer.cancel()
-            call.take()
+            if call.withdraw():
+                call.timer.cancel()
 
     async def close(self, patience: float) -> None:
         """Let the threads end when what waits is done; return when they have, or after `patience` seconds."""
         for _ in self._threads:
-            self._calls.put(None)
+            self._put(None)
         loop = asyncio.get_running_loop()
         end = loop.time() + patience
         while any(thread.is_alive() for thread in self._threads) and loop.time() < end:  # noqa: ASYNC110  a thread ends without an event
             await asyncio.sleep(CLOSING_STEP)
         self._threads.clear()
 
+    def _put(self, call: "Call[Held, object] | None") -> None:
+        with self._guard:
+            self._spare -= 1
+            is_short = self._spare < 0
+        self._calls.put(call)
+        if is_short and call is not None and len(self._threads) < self._most:
+            self._hire()
+
     def _hire(self) -> None:
-        if not self._idle and len(self._threads) < self._most:
-            thread = Thread(target=self._serve, name=f"{self._name}-{len(self._threads)}", daemon=True)
-            self._threads.append(thread)
+        thread = Thread(target=self._serve, name=f"{self._name}-{len(self._threads)}", daemon=True)
+        with suppress(RuntimeError):  # the system has no thread for us now; the next call asks again
             thread.start()
+            self._threads.append(thread)
 
     def _expire(self, call: Call[Held, Result]) -> None:
-        if call.take():
+        if call.withdraw():
             call.settle(None, TimeoutError())
             return
-        if (held := call.held) is not None:
-            held.cut()
+        call.cut()
         call.loop.call_later(GRACE, call.settle, None, TimeoutError())
 
     def _serve(self) -> None:
         held = self._make()
         while (call := self._next()) is not None:
-            if call.take():
-                call.held = held
+            if call.begin(held):
                 call.context.run(_perform, held, call)
             del call  # what it carried need not live until the next one comes
         held.close()
 
     def _next(self) -> "Call[Held, object] | None":
-        self._idle.append(None)
-        call = self._calls.get()
-        self._idle.pop()
-        return call
+        with self._guard:
+            self._spare += 1
+        return self._calls.get()
 
 
 def _perform(held: Held, call: Call[Held, Result]) -> None:
@@ -135,6 +164,6 @@ def _perform(held: Held, call: Call[Held, Result]) -> None:
         result, error = call.work(held), None
     except BaseException as trouble:  # noqa: BLE001  whoever waits gets it
         result, error = None, trouble
-    call.held = None
+    call.end()
     with suppress(RuntimeError):  # the loop is closed, and nobody waits
         call.loop.call_soon_threadsafe(call.settle, result, error)

@@ -1,10 +1,10 @@
 """Group commit: one transaction for all that waits, and nobody pays for another's poison."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import threading
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 
 import pytest
 from sqlalchemy import select
@@ -13,15 +13,15 @@ from app.db import chores, inbox
 from app.db import group_commit as module
 from app.db.engine import Connection, Database
 from app.db.group_commit import GroupCommit
-from app.db.inbox import Receipt
 from app.db.tables import chores as table
 from app.db.tables import deliveries
-from app.domain.delivery import Delivery
 from app.domain.errors import DatabaseConflict, DatabaseUnavailable
 from tests.factories import delivery
 from tests.fakes import START
 
 pytestmark = pytest.mark.anyio
+
+PATIENCE = 5  # s that a thread of the test waits for another
 
 
 @dataclass
@@ -30,16 +30,16 @@ class Writer:
 
     groups: list[list[str]] = field(default_factory=list)
     troubles: list[Exception] = field(default_factory=list)
-    begun: asyncio.Event = field(default_factory=asyncio.Event)
-    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    begun: threading.Event = field(default_factory=threading.Event)
+    gate: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self.gate.set()
 
-    async def __call__(self, transaction: Connection, words: Sequence[str]) -> list[str]:
+    def __call__(self, transaction: Connection, words: Sequence[str]) -> list[str]:
         self.groups.append(list(words))
         self.begun.set()
-        await self.gate.wait()
+        self.gate.wait(PATIENCE)
         for word in words:
             chores.touch(transaction, word, START)
         if "poison" in words:
@@ -47,6 +47,10 @@ class Writer:
         if self.troubles:
             raise self.troubles.pop(0)
         return [word.upper() for word in words]
+
+
+async def begun(writer: Writer) -> None:
+    assert await asyncio.to_thread(writer.begun.wait, PATIENCE)
 
 
 @asynccontextmanager
@@ -86,7 +90,7 @@ async def test_the_next_group_gathers_while_one_is_written(database: Database) -
     group_commit = GroupCommit(database, writer)
     async with running(group_commit):
         first = asyncio.ensure_future(submit_all(group_commit, "a"))
-        await writer.begun.wait()
+        await begun(writer)
         rest = asyncio.ensure_future(submit_all(group_commit, "b", "c", "d"))
         await asyncio.sleep(0)
         writer.gate.set()
@@ -152,8 +156,7 @@ async def test_endless_conflicts_end(database: Database) -> None:
 
 async def test_what_is_answered_is_already_durable(database: Database, replica: Database) -> None:
     """When `submit` returns another process sees the row: commit, then answer (I1)."""
-    write: Callable[[Transaction, Sequence[tuple[Delivery, datetime]]], Awaitable[Sequence[Receipt]]] = inbox.put
-    group_commit = GroupCommit(database, write)
+    group_commit = GroupCommit(database, inbox.put)
     task = asyncio.create_task(group_commit.run())
     receipt = await group_commit.submit((delivery("r1"), START))
     with replica.engine.connect() as connection:
@@ -169,7 +172,7 @@ async def test_closing_writes_what_waits(database: Database) -> None:
     group_commit = GroupCommit(database, writer)
     task = asyncio.create_task(group_commit.run())
     first = asyncio.ensure_future(submit_all(group_commit, "a"))
-    await writer.begun.wait()
+    await begun(writer)
     rest = asyncio.ensure_future(submit_all(group_commit, "b"))
     await asyncio.sleep(0)
     group_commit.close()
@@ -185,7 +188,7 @@ async def test_whoever_gave_up_disturbs_nobody(database: Database) -> None:
     group_commit = GroupCommit(database, writer)
     gone, stays = (asyncio.ensure_future(group_commit.submit(word)) for word in ("gone", "stays"))
     async with running(group_commit):
-        await writer.begun.wait()
+        await begun(writer)
         gone.cancel()
         await asyncio.sleep(0)
         writer.gate.set()
@@ -201,7 +204,7 @@ async def test_whoever_gave_up_before_a_failure_disturbs_nobody(database: Databa
     group_commit = GroupCommit(database, writer)
     gone = asyncio.ensure_future(group_commit.submit("gone"))
     async with running(group_commit):
-        await writer.begun.wait()
+        await begun(writer)
         gone.cancel()
         await asyncio.sleep(0)
         writer.gate.set()
@@ -224,8 +227,9 @@ async def test_a_writer_that_is_cut_off_tells_whoever_waits(database: Database) 
     group_commit = GroupCommit(database, writer)
     task = asyncio.create_task(group_commit.run())
     waiting = asyncio.ensure_future(group_commit.submit("a"))
-    await writer.begun.wait()
+    await begun(writer)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     with pytest.raises(DatabaseUnavailable):
         await asyncio.wait_for(waiting, 0.1)
+    writer.gate.set()

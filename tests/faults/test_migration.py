@@ -82,7 +82,7 @@ async def killed_migration(url: str, *options: str) -> int:
 
 def schema(url: str) -> Schema:
     """Columns by table, each as its type, nullability and default; the indexes of a table count as columns of it."""
-    engine = create_engine(parse_url(url, driver=False), poolclass=NullPool)
+    engine = create_engine(parse_url(url), poolclass=NullPool)
     try:
         with engine.connect() as connection:
             seen = inspect(connection)

@@ -215,7 +215,7 @@ async def test_a_poison_row_costs_only_its_own(
         await house.deliver(name)
     real = bot_tables.change
 
-    async def change(transaction, changes):  # noqa: ANN001, ANN202  the signature is BotTables.change
+    def change(transaction, changes):  # noqa: ANN001, ANN202  the signature is BotTables.change
         if any(training.request_id == "poison" for training, _, _ in changes):
             raise ZeroDivisionError
         real(transaction, changes)
@@ -235,7 +235,7 @@ async def test_poison_is_buried_with_its_traceback(
     await bot.train("r1")
     await house.deliver("r1")
 
-    async def change(*_):  # noqa: ANN002, ANN202  never returns
+    def change(*_):  # noqa: ANN002, ANN202  never returns
         raise ZeroDivisionError
 
     monkeypatch.setattr(bot_tables, "change", change)

@@ -1,6 +1,7 @@
 """What applying does while something is in its way: the database away, rows that the bot holds."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -55,7 +56,7 @@ async def test_waiting_for_the_database_is_no_hang(
     flow = patient(house, bot_tables, clock)
     flow.on_progress = lambda: worker.note_life(routine)
 
-    async def lock(transaction: Any, ids: Sequence[str]) -> Any:
+    def lock(transaction: Any, ids: Sequence[str]) -> Any:
         alive.append(worker.is_alive())
         if clock.at < back:
             clock.move(9)  # as an attempt takes that a hung server leaves without an answer
@@ -80,20 +81,21 @@ async def test_a_real_hang_while_applying_is_still_found(
     worker = Worker([routine], house.clock.elapsed)
     flow = patient(house, bot_tables, house.clock)
     flow.on_progress = lambda: worker.note_life(routine)
-    begun = asyncio.Event()
+    begun, end = threading.Event(), threading.Event()
 
-    async def hang(*_: object) -> None:
+    def hang(*_: object) -> None:
         begun.set()
-        await asyncio.Event().wait()
+        end.wait()
 
     monkeypatch.setattr(bot_tables, "lock", hang)
     turn = asyncio.create_task(flow())
-    await begun.wait()
+    await asyncio.to_thread(begun.wait)
     assert worker.is_alive()
     house.clock.move(STUCK.total_seconds())
     assert not worker.is_alive()
     turn.cancel()
     await asyncio.gather(turn, return_exceptions=True)
+    end.set()
 
 
 async def _never() -> float:

@@ -88,7 +88,7 @@ async def test_a_tick_that_died_is_taken_over(house: House, forget: Prune, monke
     await end(house, 1)
     house.clock.move(31 * 24 * HOUR)
 
-    async def die(*_) -> int:  # noqa: ANN002  the signature is retention.prune
+    def die(*_) -> int:  # noqa: ANN002  the signature is retention.prune
         raise ZeroDivisionError
 
     with monkeypatch.context() as patch:

@@ -8,7 +8,7 @@ import hashlib
 import os
 import shutil
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -22,7 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from sqlalchemy import select, text
 
 from app.db import inbox, outbox
-from app.db.engine import Database, open_database
+from app.db.engine import Connection, Database, open_database
 from app.db.group_commit import GroupCommit
 from app.db.operator_queries import Queue
 from app.db.schema import find_bot_tables
@@ -30,6 +30,7 @@ from app.db.tables import deliveries, metadata, notifications
 from app.domain.errors import ResultUnavailable
 from app.domain.notification import Notification
 from app.domain.send_outcome import Down, Rejected, SendOutcome, Sent, SlowDown, TokenRefused, Uncertain, Unreachable
+from app.domain.training import Change, Training
 from app.flows.apply import Apply, RetryLimits
 from app.flows.notify import Notify, write_records
 from app.flows.operate import Operation, operate
@@ -253,9 +254,9 @@ class Life(RuleBasedStateMachine):
     async def apply_and_die(self, where: str) -> None:
         change = self.bot_tables.change
 
-        async def cut(transaction: Any, changes: Any) -> None:
+        def cut(connection: Connection, changes: Sequence[tuple[Training, Change, str]]) -> None:
             if where == "after the change":
-                change(transaction, changes)
+                change(connection, changes)
             raise asyncio.CancelledError
 
         self.bot_tables.change = cut  # type: ignore[method-assign]  # the process dies there

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.db import views
-from app.db.engine import Database
+from app.db.engine import Connection, Database
 from app.flows.totals import PRICE, Totals
 from tests.flows.conftest import House
 
@@ -24,9 +24,8 @@ class Watch:
     def now(self) -> float:
         return self.at
 
-    async def totals(self, _database: Database) -> dict[str, Any]:
+    def totals(self, _connection: Connection) -> dict[str, Any]:
         self.counts += 1
-        await asyncio.sleep(0)
         self.at += self.cost
         return {"deliveries": self.counts}
 

@@ -52,9 +52,9 @@ async def test_all_who_ask_at_once_share_one_write(
     writes: list[None] = []
     real = steps.touch
 
-    async def touch(*arguments) -> None:  # noqa: ANN002  the signature is chores.touch
+    def touch(*arguments) -> None:  # noqa: ANN002  the signature is chores.touch
         writes.append(None)
-        await real(*arguments)
+        real(*arguments)
 
     monkeypatch.setattr(steps, "touch", touch)
     await asyncio.gather(*(ask() for _ in range(20)))
@@ -67,7 +67,7 @@ async def test_a_lost_database_is_told_and_so_is_its_return(
     """No within a second of the loss, yes within a second of the return (I8)."""
     await ask()
 
-    async def down(*_) -> None:  # noqa: ANN002  the signature is chores.touch
+    def down(*_) -> None:  # noqa: ANN002  the signature is chores.touch
         raise DatabaseUnavailable("gone")
 
     with monkeypatch.context() as patch:

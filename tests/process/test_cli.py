@@ -1,12 +1,11 @@
 """The command line: what an operator sees, what a script gets, and how it ends."""
 
-import asyncio
 import json
 import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,7 +19,7 @@ from app.cli import main as command
 from app.cli.main import app
 from app.core.text import UNSAFE
 from app.db import inbox, outbox
-from app.db.engine import Connection, Database, open_database
+from app.db.engine import Connection, open_database
 from app.db.tables import HEAD, deliveries, notifications
 from app.domain.delivery import Claim, ClaimedDelivery
 from app.domain.notification import Owner, OwnerMessage, Topic
@@ -67,21 +66,16 @@ def call_main(monkeypatch: pytest.MonkeyPatch, *words: str) -> object:
     return left.value.code
 
 
-def within(url: str, work: Callable[[Transaction], Awaitable[T]]) -> T:
-    async def run(database: Database) -> T:
-        try:
-            with database.engine.begin() as transaction:
-                return work(transaction)
-        finally:
-            await database.close()
-
-    return asyncio.run(run(open_database(url)))
+def within(url: str, work: Callable[[Connection], T]) -> T:
+    engine = open_database(url).engine
+    with engine.begin() as transaction:
+        return work(transaction)
 
 
 def store(url: str, **states: str) -> None:
     """Deliveries by request id, in these states."""
 
-    async def work(transaction: Connection) -> None:
+    def work(transaction: Connection) -> None:
         for request_id, state in states.items():
             inbox.put(transaction, [(delivery(request_id), START)])
             transaction.execute(
@@ -92,7 +86,7 @@ def store(url: str, **states: str) -> None:
 
 
 def owe(url: str, **states: str) -> None:
-    async def work(transaction: Connection) -> None:
+    def work(transaction: Connection) -> None:
         for request_id, state in states.items():
             item = OwnerMessage("a1", "Айша", request_id, Topic.READY, Owner("o1", 42, "ru"))
             outbox.put(transaction, [(item, ClaimedDelivery(Claim(1, 1), 0, "r", b"", START, START))], START)
@@ -104,7 +98,7 @@ def owe(url: str, **states: str) -> None:
 
 
 def states(url: str, table: Any = deliveries) -> list[str]:
-    async def work(transaction: Connection) -> list[str]:
+    def work(transaction: Connection) -> list[str]:
         return list((transaction.execute(select(table.c.state).order_by(table.c.id))).scalars())
 
     return within(url, work)
@@ -113,7 +107,7 @@ def states(url: str, table: Any = deliveries) -> list[str]:
 def poison(url: str) -> None:
     """A row in which everything that a stranger can write is hostile (PostgreSQL's text takes no NUL)."""
 
-    async def work(transaction: Connection) -> None:
+    def work(transaction: Connection) -> None:
         text = HOSTILE if transaction.dialect.name == "sqlite" else HOSTILE.replace("\x00", "")
         inbox.put(transaction, [(delivery("r1", HOSTILE.encode()), START)])
         transaction.execute(

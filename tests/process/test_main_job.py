@@ -4,9 +4,8 @@ from collections import Counter
 
 import pytest
 from sqlalchemy import select, text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.db.engine import Database
+from app.db.engine import Connection, Database
 from app.db.tables import deliveries
 from app.routers.fal_webhook import PATH
 from app.twins import bodies
@@ -22,8 +21,8 @@ CONNECTIONS = 64
 HEARD_WITHIN = 90  # s on a slow and busy machine
 
 
-async def count(connection: AsyncConnection, statement: str) -> int:
-    return int((connection.execute(text(statement))).scalar_one())
+def count(connection: Connection, statement: str) -> int:
+    return int(connection.execute(text(statement)).scalar_one())
 
 
 async def test_a_thousand_deliveries_complete_a_thousand_avatars_and_tell_a_thousand_owners_once(
