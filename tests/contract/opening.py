@@ -1,8 +1,11 @@
 """A database opened for one test, and rows of its own."""
 
+import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import event, exc, select, text
@@ -13,6 +16,8 @@ from app.db.tables import chores as table
 from tests.fakes import START
 
 TOGETHER = 5  # s that threads of a test wait for each other
+SHORT = 0.2  # s of patience, where a test has no use for more
+NO_ANSWER = "no answer within"
 HANG_UP = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'aisha-webhook'"
 
 
@@ -59,3 +64,22 @@ def fail_on_disk(_connection: Connection, where: str = "FSYNC") -> None:
     trouble = sqlite3.OperationalError("disk I/O error")
     trouble.sqlite_errorname = f"SQLITE_IOERR_{where}"
     raise exc.OperationalError("COMMIT", {}, trouble)
+
+
+@dataclass
+class Hang:
+    """Work that is held up, as by a disk, until it is let go."""
+
+    begun: threading.Event = field(default_factory=threading.Event)
+    end: threading.Event = field(default_factory=threading.Event)
+
+    def hold(self, *_: object) -> None:
+        self.begun.set()
+        assert self.end.wait(TOGETHER)
+
+    def write(self, connection: Connection, name: str) -> None:
+        chores.touch(connection, name, START)
+        self.hold()
+
+    async def has_begun(self) -> None:
+        assert await asyncio.to_thread(self.begun.wait, TOGETHER)
