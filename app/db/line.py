@@ -81,7 +81,9 @@ class Line:
                 else:
                     transaction.rollback()
         except BaseException:
-            if connection.invalidated or self.is_cut or getattr(self._driver, "in_transaction", False):
+            # A commit or rollback that failed leaves the transaction open, for SQLAlchemy or for SQLite itself.
+            is_open = connection.get_transaction() is not None or getattr(self._driver, "in_transaction", False)
+            if connection.invalidated or self.is_cut or is_open:
                 self.close()
             raise
         return result

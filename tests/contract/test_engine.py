@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from sqlalchemy import event, select
+from sqlalchemy import event, exc, select
 
 from app.db import chores, engine
 from app.db.engine import Connection, Database
@@ -89,6 +89,22 @@ async def test_every_connection_of_sqlite_is_durable(sqlite_url: str) -> None:
     async with opened(sqlite_url) as database:
         readers = [database.read(look) for _ in range(engine.READERS)]
         assert set(await asyncio.gather(database.write(look), *readers)) == {("wal", 2, 1, engine.BUSY_TIMEOUT)}
+
+
+async def test_a_refused_commit_leaves_nothing_open(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a constraint refuses only at the end is undone, and the same thread writes on."""
+    monkeypatch.setattr(engine, "WRITERS", 1)
+
+    def write(connection: Connection) -> None:
+        chores.touch(connection, "refused", START)
+        connection.exec_driver_sql("CREATE TEMP TABLE one (n int UNIQUE DEFERRABLE INITIALLY DEFERRED) ON COMMIT DROP")
+        connection.exec_driver_sql("INSERT INTO one VALUES (1), (1)")
+
+    async with opened(postgres_url) as database:
+        with pytest.raises(exc.IntegrityError):
+            await database.write(write)
+        await touch(database, "next")
+        assert await names(database) == {"next"}
 
 
 # Lost connections
