@@ -1,18 +1,18 @@
 """Baseline: the plain design, answer first and store later. `DATABASE=file.db python -m bench.plain PORT`.
 
-FastAPI reads the JSON, a background task updates the avatar in a transaction of its own, through SQLAlchemy's async
-session and aiosqlite. Nothing of SQLite is tuned, as in the first tutorial: rollback journal (`journal_mode=DELETE`),
-`synchronous=FULL`, the driver's five seconds of patience for a lock, SQLAlchemy's pool of 5 + 10 connections.
+FastAPI reads the JSON, a background task updates the avatar in a transaction of its own, through SQLAlchemy's session
+on one of FastAPI's threads. Nothing of SQLite is tuned, as in the first tutorial: rollback journal
+(`journal_mode=DELETE`), `synchronous=FULL`, the driver's five seconds of patience for a lock, SQLAlchemy's pool of
+5 + 10 connections.
 """
 
 from contextlib import suppress
 from typing import Any
 
 from fastapi import BackgroundTasks, FastAPI, Request  # noqa: TID251  the design that is measured here
-from sqlalchemy import update
+from sqlalchemy import create_engine, update
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
 from app.core.setting_sources import environment
 from bench.serving import PATH, serve_by_argv
@@ -35,26 +35,25 @@ class Avatar(Base):
     training_progress: Mapped[int]
 
 
-engine = create_async_engine(f"sqlite+aiosqlite:///{environment()['DATABASE']}")
-sessions = async_sessionmaker(engine, class_=AsyncSession, expire_on_commit=False)
+engine = create_engine(f"sqlite:///{environment()['DATABASE']}")
+sessions = sessionmaker(engine, class_=Session, expire_on_commit=False)
 app = FastAPI(openapi_url=None)
 
 
-async def apply(request_id: str, payload: dict[str, Any]) -> None:
+def apply(request_id: str, payload: dict[str, Any]) -> None:
     """Write the result; what fails is lost, as it is with a background task."""
-    with suppress(SQLAlchemyError):
-        async with sessions() as session:
-            await session.execute(
-                update(Avatar)
-                .where(Avatar.fal_request_id == request_id)
-                .values(
-                    status="completed",
-                    training_progress=100,
-                    diffusers_lora_file_url=payload["diffusers_lora_file"]["url"],
-                    config_file_url=payload["config_file"]["url"],
-                )
+    with suppress(SQLAlchemyError), sessions() as session:
+        session.execute(
+            update(Avatar)
+            .where(Avatar.fal_request_id == request_id)
+            .values(
+                status="completed",
+                training_progress=100,
+                diffusers_lora_file_url=payload["diffusers_lora_file"]["url"],
+                config_file_url=payload["config_file"]["url"],
             )
-            await session.commit()
+        )
+        session.commit()
 
 
 @app.get("/readyz")

@@ -15,7 +15,7 @@ from bench.turns import Run, Starts
 
 OURS, ECHO, PLAIN = "ours, HTTP, trainings known", "FastAPI echo, HTTP", "plain design, HTTP"
 OURS_TLS, ECHO_TLS = "ours, TLS, trainings known", "FastAPI echo, TLS"
-LIBRARIES = ("fastapi", "starlette", "uvicorn", "httptools", "uvloop", "sqlalchemy", "aiosqlite", "pynacl", "orjson")
+LIBRARIES = ("fastapi", "starlette", "uvicorn", "httptools", "uvloop", "sqlalchemy", "pynacl", "orjson")
 
 
 @dataclass(frozen=True, slots=True)
