@@ -23,6 +23,7 @@ pytestmark = pytest.mark.anyio
 
 EXIT_TRY_AGAIN = 75
 NOTICED_WITHIN = 5.0  # s (I8)
+HEALED_WITHIN = 60.0  # s (I6)
 
 
 @contextmanager
@@ -75,6 +76,45 @@ async def test_a_failed_fsync_ends_the_process_without_a_2xx(sqlite_rig: Rig, fi
         await fal.deliver_all(pairs)
     await sqlite_rig.settled()
     tell("failed fsync", number=first, first_answer=first_answer.status, exit=code, figures=sqlite_rig.check())
+
+
+@needs_strace
+async def test_a_blocked_fsync_is_answered_for_in_time_and_heals(sqlite_rig: Rig) -> None:
+    """A disk that holds each fdatasync for 20 s: 503 in time and not ready, then all is stored (fault 3, I5, I6)."""
+    seconds = many(20, 12)
+    server = await sqlite_rig.start(LEASE_SECONDS="60")
+    pairs = [job(number) for number in range(12)]
+    sqlite_rig.train([request_id for request_id, _ in pairs])
+    inject = ("-f", "-e", "trace=fdatasync,fsync", "-e", f"inject=fdatasync,fsync:delay_enter={seconds}s")
+    async with sqlite_rig.sender(speed=60) as fal:
+        await fal.deliver_all(pairs[:2])
+        await sqlite_rig.settled()
+        async with traced(server.pid, *inject):
+            begun = time.monotonic()
+            posts = [asyncio.create_task(fal.post(*pair)) for pair in pairs[2:]]
+            not_ready = await sqlite_rig.ready(within=NOTICED_WITHIN, wanted=503)
+            answers = await asyncio.gather(*posts)
+            slowest = time.monotonic() - begun
+            alive, _, _ = await get(f"{sqlite_rig.url}/livez")
+            await asyncio.sleep(max(0.0, seconds - slowest))
+        freed = time.monotonic()
+        await fal.deliver_all(pairs)
+        healed = time.monotonic() - freed
+        ready = await sqlite_rig.ready(within=HEALED_WITHIN)
+    settled = await sqlite_rig.settled()
+    figures = sqlite_rig.check(healed_after=healed)
+    assert {answer.status for answer in answers} == {503}
+    assert alive == 200
+    assert server.process.returncode is None
+    tell(
+        "blocked fsync",
+        not_ready_after=round(not_ready, 1),
+        slowest=round(slowest, 1),
+        healed_after=round(healed, 1),
+        ready_after=round(ready, 1),
+        settled_after=round(settled, 1),
+        figures=figures,
+    )
 
 
 @root_only

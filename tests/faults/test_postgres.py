@@ -130,7 +130,6 @@ async def test_a_freeze_longer_than_the_lease_repeats_no_message(postgres_rig: R
     tell("freeze longer than the lease", figures=postgres_rig.check())
 
 
-@full_only
 async def test_a_frozen_postgresql_is_answered_for_in_time_and_heals(postgres_rig: Rig, cluster: Cluster) -> None:
     """It accepts and never answers: 503 within 10 s, not ready within 5 s; all is well once it moves (fault 9)."""
     await postgres_rig.start(LEASE_SECONDS=LEASE)
@@ -161,7 +160,6 @@ async def test_a_frozen_postgresql_is_answered_for_in_time_and_heals(postgres_ri
     assert returned <= NOTICED_WITHIN
 
 
-@full_only
 async def test_frozen_connections_that_never_thaw_do_not_hold_the_server(postgres_rig: Rig, cluster: Cluster) -> None:
     """Only the processes behind our connections hang, for ever; new ones would work: healed within 60 s (fault 9)."""
     await postgres_rig.start(LEASE_SECONDS=LEASE)

@@ -9,7 +9,8 @@ import pytest
 
 needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
 STORE = "pwrite64,pwritev,fdatasync,fsync,ftruncate"  # what SQLite changes its files with
-SPEAK = "write,writev,sendto,sendmsg"  # answers, log lines, Telegram, and every word to PostgreSQL
+SPEAK = "write,writev,sendto,sendmsg"  # answers, log lines, Telegram
+ASK = "sendto,recvfrom"  # every word to PostgreSQL and from it, COMMIT and its answer among them
 
 
 @asynccontextmanager
