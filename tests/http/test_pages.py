@@ -46,7 +46,7 @@ async def test_ready_means_that_deliveries_are_stored_and_applied(served: Served
 async def test_without_the_database_it_is_alive_but_not_ready(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """Liveness asks nobody; readiness says what is missing."""
 
-    def broken(_self: Database) -> None:
+    async def broken(_self: Database, *_: object) -> None:
         raise DatabaseUnavailable("gone")
 
     monkeypatch.setattr(Database, "read", broken)

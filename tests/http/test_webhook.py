@@ -296,7 +296,7 @@ async def test_without_keys_the_answer_is_503(serve: Serve) -> None:
 async def test_a_database_that_does_not_answer_is_503(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """What cannot be stored is not acknowledged."""
 
-    def broken(_self: Database) -> None:
+    async def broken(_self: Database, *_: object) -> None:
         raise DatabaseUnavailable("disk full")
 
     monkeypatch.setattr(Database, "write", broken)
