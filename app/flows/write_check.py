@@ -22,7 +22,7 @@ class WriteCheck:
         self._turn = asyncio.Lock()
         self._at: datetime | None = None
         self._trouble: str | None = None
-        self._late: asyncio.Task[None] | None = None  # a write that is being given up
+        self._late: asyncio.Task[str | None] | None = None  # a write that has not ended in time
 
     async def __call__(self) -> None:
         """Raise DatabaseUnavailable unless a write succeeded within the last second."""
@@ -35,19 +35,19 @@ class WriteCheck:
             raise DatabaseUnavailable(self._trouble)
 
     async def _try(self, now: datetime) -> str | None:
-        # The driver takes up to ten seconds to give up a write on a hung database: who asks need not wait for that.
+        # A write on a hung database takes up to ten seconds to be given up: who asks need not wait for that, and no
+        # other is begun meanwhile, for each would hold a thread.
         if self._late is not None and not (await asyncio.wait([self._late], timeout=DEADLINE))[0]:
             return f"no write within {DEADLINE:.0f} s"
         write = asyncio.create_task(self._write(now))
         if not (await asyncio.wait([write], timeout=DEADLINE))[0]:
-            write.cancel()
             self._late = write
             return f"no write within {DEADLINE:.0f} s"
+        return await write
+
+    async def _write(self, now: datetime) -> str | None:
         try:
-            await write
+            await self._database.write(chores.touch, NAME, now)
         except DatabaseUnavailable as error:
             return str(error)
         return None
-
-    async def _write(self, now: datetime) -> None:
-        await self._database.write(chores.touch, NAME, now)

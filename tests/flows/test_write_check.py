@@ -1,6 +1,7 @@
 """Readiness is a write that succeeded."""
 
 import asyncio
+import threading
 
 import pytest
 from sqlalchemy import select, update
@@ -95,3 +96,27 @@ async def test_a_database_that_hangs_is_not_ready(
                 await ask()
     clock.move(1)
     await ask()
+
+
+async def test_a_database_that_hangs_holds_one_thread_however_often_it_is_asked(
+    database: Database, ask: WriteCheck, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Deliveries need the others: no write is begun while a late one has not ended (faults 9 and 11)."""
+    end, real = threading.Event(), steps.touch
+    begun: list[None] = []
+
+    def touch(*arguments) -> None:  # noqa: ANN002  the signature is chores.touch
+        begun.append(None)
+        end.wait()
+        real(*arguments)
+
+    monkeypatch.setattr(steps, "touch", touch)
+    with monkeypatch.context() as patch:
+        patch.setattr(write_check, "DEADLINE", 0.05)
+        for _ in range(3):
+            with pytest.raises(DatabaseUnavailable, match="no write within"):
+                await ask()
+            clock.move(1)
+    end.set()
+    await ask()
+    assert len(begun) == 2
