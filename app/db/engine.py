@@ -154,7 +154,7 @@ class Database:
         try:
             return line.use(function, args, kwargs)
         except DatabaseDamaged:
-            if self._on_damage is not None:
+            if line.is_writer and self._on_damage is not None:
                 self._on_damage()
             raise
         except DatabaseUnavailable as error:

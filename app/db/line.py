@@ -42,8 +42,7 @@ class Line:
     def __init__(self, engine: Engine, age: Age, *, write: bool, is_autocommitted: bool) -> None:
         self._engine = engine
         self._age = age
-        self._write = write
-        self._is_autocommitted = is_autocommitted and engine.dialect.name != "sqlite"
+        self.is_writer = write
         self._opened_at = 0
         self._connection: Connection | None = None
         self._driver: Any = None
@@ -76,7 +75,7 @@ class Line:
                 result = function(connection, *args, **kwargs)
                 self._go_on()
                 self._is_committing = True
-                if self._write:
+                if self.is_writer:
                     transaction.commit()
                 else:
                     transaction.rollback()
@@ -98,8 +97,8 @@ class Line:
         self._opened_at = self._age.now
         _opening.line = self
         try:
-            connection = self._engine.connect().execution_options(write=self._write)
-            if self._engine.dialect.name != "sqlite" and not self._write:
+            connection = self._engine.connect().execution_options(write=self.is_writer)
+            if self._engine.dialect.name != "sqlite" and not self.is_writer:
                 # Each statement sees what is committed; no BEGIN and ROLLBACK around it.
                 connection.execution_options(isolation_level="AUTOCOMMIT")
         except BaseException:

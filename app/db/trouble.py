@@ -20,8 +20,6 @@ def translated() -> Iterator[None]:
         if (kind := _kind(error)) is None:
             raise
         raise kind(first_line(error)) from error
-    except exc.TimeoutError as error:
-        raise DatabaseUnavailable(first_line(error)) from error
     except OSError as error:
         raise DatabaseUnavailable(first_line(error)) from error
 

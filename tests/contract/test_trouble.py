@@ -104,7 +104,10 @@ async def test_a_failed_disk_calls_for_an_end(sqlite_url: str, where: str) -> No
     async with opened(sqlite_url, on_damage=lambda: damages.append("told")) as database:
         with pytest.raises(DatabaseDamaged, match="disk I/O error"):
             await database.write(fail_on_disk, where)
-    assert damages == ["told"]
+        assert damages == ["told"]
+        with pytest.raises(DatabaseDamaged):
+            await database.read(fail_on_disk, where)
+    assert damages == ["told"]  # what cannot be read now was safe when it was acknowledged
 
 
 # Trouble with PostgreSQL
