@@ -21,7 +21,7 @@ from app.worker import Worker
 async def work(settings: Settings, names: Collection[str]) -> None:
     """Run these jobs until SIGTERM."""
     async with running(settings) as services:
-        jobs = Worker.of(services, settings.poll_interval)._jobs  # noqa: SLF001  the same jobs, fewer of them
+        jobs = Worker.of(services.work, settings.poll_interval)._jobs  # noqa: SLF001  the same jobs, fewer of them
         worker = Worker([job for job in jobs if job.name in {*names, "poll"}])
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
         sys.stdout.write("ready\n")

@@ -8,7 +8,6 @@ from datetime import timedelta
 from app.core.clock import SystemClock
 from app.db import inbox
 from app.db.engine import open_database
-from app.db.group_commit import GroupCommit
 from app.db.migrate import migrate
 from app.db.wake import WakeTopic, listen
 from app.domain.delivery import Delivery
@@ -35,13 +34,12 @@ class Ours:
         self._body = body
         self._clock = SystemClock()
         self._database = open_database(url)
-        self._group = GroupCommit(self._database, inbox.put)
         wake = asyncio.Event()
-        self._accept = Accept(self._group, self._clock, wake.set)
+        self._accept = Accept(self._database, self._clock, wake.set)
         poll = Poll(self._database, self._clock, wake_apply=wake.set, wake_notify=wake.set)
         jobs = [Routine("poll", _polling(poll, POLL), STUCK), Routine("trivial", _draining(self._turn), STUCK, wake)]
         self._worker = Worker(jobs)
-        self._tasks = [asyncio.create_task(self._group.run())]
+        self._tasks = [asyncio.create_task(self._accept.run())]
         if not self._database.is_sqlite:
             self._tasks.append(asyncio.create_task(listen(url, {WakeTopic.INBOX: wake.set})))
 
@@ -56,7 +54,7 @@ class Ours:
 
     async def close(self) -> None:
         """Close every connection."""
-        self._group.close()
+        self._accept.close()
         await self._tasks[0]
         for task in self._tasks[1:]:
             task.cancel()

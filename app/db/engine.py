@@ -167,8 +167,13 @@ class Database:
 
     async def _move_log(self) -> None:
         """Move SQLite's log into the file beside the writer, which would do it between two commits."""
-        with suppress(DatabaseUnavailable):  # somebody else does it, or the next one
+        try:
             await self._run(self._checkpoints, _checkpoint, (), {})
+        except DatabaseDamaged:
+            if self._on_damage is not None:
+                self._on_damage()
+        except DatabaseUnavailable:
+            pass  # somebody else does it, or the next one
         self._checkpoint = None
 
     def _line(self, *, write: bool, is_one_statement: bool = False) -> Callable[[], Line]:

@@ -21,13 +21,12 @@ _KNOWN = deliveries.c.kind.in_(list(JobKind))  # what a newer version put in bes
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The row that holds a delivery, and whether this call made it (False: a repeat); `id` is None where not asked."""
+    """The row that holds a delivery, and whether this call made it (False: a repeat)."""
 
-    id: int | None
+    id: int
     new: bool
 
 
-_NEW = Receipt(None, new=True)
 _Row = tuple[Delivery, datetime, int]  # stored_at; how often it is repeated within the group
 _Found = tuple[int, bool, str, str]  # the row's id, whether it is new, its identity
 _COLUMNS = (
@@ -80,14 +79,12 @@ def put(connection: Connection, group: Sequence[tuple[Delivery, datetime]]) -> l
         found = _put_in_sqlite(connection, rows)
     else:
         found = _put_in_postgresql(connection, rows)
-    if found is None:
-        return [_NEW] * len(group)
     receipts = {(request_id, sha): Receipt(row_id, new=new) for row_id, new, request_id, sha in found}
     return [receipts[delivery.request_id, delivery.body_sha256] for delivery, _ in group]
 
 
-def _put_in_sqlite(connection: Connection, rows: Sequence[_Row]) -> list[_Found] | None:
-    """Store the rows at one go where all are new and stand once (None); else one by one."""
+def _put_in_sqlite(connection: Connection, rows: Sequence[_Row]) -> list[_Found]:
+    """Store the rows at one go where all are new and stand once, else one by one."""
     driver: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment]  # its driver
     values = [_sqlite_values(row) for row in rows]
     before = driver.total_changes
@@ -96,7 +93,13 @@ def _put_in_sqlite(connection: Connection, rows: Sequence[_Row]) -> list[_Found]
         driver.executemany(_INSERT, values)
         if driver.total_changes - before == len(rows):
             driver.execute("RELEASE at_one_go")
-            return None
+            [(last,)] = driver.execute(
+                "SELECT last_insert_rowid()"
+            ).fetchall()  # one writer: the ids follow one another
+            ids = range(last - len(rows) + 1, last + 1)
+            return [
+                (row_id, True, row[0].request_id, row[0].body_sha256) for row_id, row in zip(ids, rows, strict=True)
+            ]
         driver.execute("ROLLBACK TO at_one_go")
     found = []
     for row, value in zip(rows, values, strict=True):

@@ -43,6 +43,7 @@ class Line:
         self._engine = engine
         self._age = age
         self.is_writer = write
+        self._is_autocommitted = is_autocommitted and engine.dialect.name != "sqlite"
         self._opened_at = 0
         self._connection: Connection | None = None
         self._driver: Any = None
@@ -67,8 +68,8 @@ class Line:
             return self._transact(function, args, kwargs)
 
     def _transact(self, function: Callable[..., R], args: tuple[Any, ...], kwargs: dict[str, Any]) -> R:
-        self._is_committing = False
         connection = self._open()
+        self._is_committing = self.is_writer and self._is_autocommitted
         try:
             with connection.begin() as transaction:
                 self._go_on()
@@ -98,8 +99,7 @@ class Line:
         _opening.line = self
         try:
             connection = self._engine.connect().execution_options(write=self.is_writer)
-            if self._engine.dialect.name != "sqlite" and not self.is_writer:
-                # Each statement sees what is committed; no BEGIN and ROLLBACK around it.
+            if self._is_autocommitted:  # no BEGIN, COMMIT or ROLLBACK around each statement
                 connection.execution_options(isolation_level="AUTOCOMMIT")
         except BaseException:
             self.close()

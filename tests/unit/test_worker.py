@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from app import worker as module
-from app.bootstrap import Services
+from app.bootstrap import Work
 from app.domain.errors import DatabaseUnavailable
 from app.worker import BACKLOG, CHORES_EVERY, REFRESH_AGAIN, REFRESH_EVERY, STUCK, UNWOKEN, Routine, Worker
 from tests.fakes import FrozenClock
@@ -309,7 +309,7 @@ def jobs_of(poll_interval: float) -> tuple[Any, Worker]:
         notify_wake=asyncio.Event(),
         **dict.fromkeys(("poll", "notify", "prune", "watch", "is_crowded")),
     )
-    return services, Worker.of(cast("Services", services), poll_interval)
+    return services, Worker.of(cast("Work", services), poll_interval)
 
 
 def test_applying_shows_life_for_its_own_job() -> None:
