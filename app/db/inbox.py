@@ -43,15 +43,19 @@ _INSERT = f"{_VALUES} ON CONFLICT DO NOTHING"
 _UPSERT = f"{_VALUES} {_COUNT_UP}"
 # One statement with the announcement in it, so that it needs no transaction around it.
 _AT_ONCE = f"""
-WITH stored AS (
-  INSERT INTO webhook_deliveries (state, {_COLUMNS})
-  SELECT 'pending', given.stored_at, given.request_id, given.body_sha256, given.body, given.headers, given.source,
-    given.kind, given.repeats, given.received_at, given.stored_at, given.received_at
-  FROM unnest(%s::text[], %s::text[], %s::bytea[], %s::text[], %s::text[], %s::text[], %s::int[], %s::timestamptz[],
-    %s::timestamptz[])
+WITH given AS (
+  SELECT * FROM unnest(%s::text[], %s::text[], %s::bytea[], %s::text[], %s::text[], %s::text[], %s::int[],
+    %s::timestamptz[], %s::timestamptz[])
     AS given(request_id, body_sha256, body, headers, source, kind, repeats, received_at, stored_at)
-  {_COUNT_UP}
-), announced AS (SELECT pg_notify('{wake.CHANNEL}', '{wake.WakeTopic.INBOX}'))
+), stored AS (
+  INSERT INTO webhook_deliveries (state, {_COLUMNS})
+  SELECT 'pending', stored_at, request_id, body_sha256, body, headers, source, kind, repeats, received_at, stored_at,
+    received_at
+  FROM given {_COUNT_UP}
+), announced AS (
+  SELECT pg_notify('{wake.CHANNEL}', '{wake.WakeTopic.INBOX}') WHERE EXISTS (
+    SELECT 1 FROM stored JOIN given USING (request_id, body_sha256) WHERE stored.repeats = given.repeats)
+)
 SELECT stored.* FROM stored LEFT JOIN announced ON true
 """  # noqa: S608  constants only  # nosec B608
 
