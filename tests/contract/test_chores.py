@@ -23,8 +23,7 @@ EVERY = HOUR = timedelta(hours=1)
 
 
 async def claim(database: Database, seconds: float = 0, name: str = "prune") -> bool:
-    with database.engine.begin() as transaction:
-        return chores.claim(transaction, name, now=START + timedelta(seconds=seconds), lease=LEASE, every=EVERY)
+    return await database.write(chores.claim, name, now=START + timedelta(seconds=seconds), lease=LEASE, every=EVERY)
 
 
 async def finish(database: Database, seconds: float = 0) -> None:

@@ -19,14 +19,12 @@ LEASE = timedelta(seconds=60)
 
 
 async def put(database: Database, *request_ids: str) -> list[Receipt]:
-    with database.engine.begin() as transaction:
-        return inbox.put(transaction, [(delivery(request_id), START) for request_id in request_ids])
+    return list(await database.write(inbox.put, [(delivery(request_id), START) for request_id in request_ids]))
 
 
 async def claim(database: Database, seconds: float = 0, limit: int = 10) -> list[ClaimedDelivery]:
     now = START + timedelta(seconds=seconds)
-    with database.engine.begin() as transaction:
-        return inbox.claim(transaction, now=now, lease_until=now + LEASE, limit=limit)
+    return await database.write(inbox.claim, now=now, lease_until=now + LEASE, limit=limit)
 
 
 async def finish(database: Database, *finished: Finished) -> None:

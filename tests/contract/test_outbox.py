@@ -41,16 +41,14 @@ async def put(database: Database, *items: OwnerMessage, seconds: float = 0) -> N
     source = ClaimedDelivery(
         Claim(7, 1), 0, "r1", b"", START - timedelta(milliseconds=250), START - timedelta(milliseconds=125)
     )
-    with database.engine.begin() as transaction:
-        outbox.put(transaction, [(item, source) for item in items], START + timedelta(seconds=seconds))
+    await database.write(outbox.put, [(item, source) for item in items], START + timedelta(seconds=seconds))
 
 
 async def claim(
     database: Database, seconds: float = 0, limit: int = 10, rate: float = RATE
 ) -> list[ClaimedNotification]:
     now = START + timedelta(seconds=seconds)
-    with database.engine.begin() as transaction:
-        return outbox.claim(transaction, now=now, lease_until=now + LEASE, limit=limit, rate=rate)
+    return await database.write(outbox.claim, now=now, lease_until=now + LEASE, limit=limit, rate=rate)
 
 
 async def finish(

@@ -20,10 +20,9 @@ Slots = dict[int, float]
 
 async def take(database: Database, chats: Sequence[int], seconds: float = 0, rate: float = 10) -> tuple[Slots, Slots]:
     """Take slots; moments are seconds after START."""
-    with database.engine.begin() as transaction:
-        granted, put_back = pacing.take_slots(
-            transaction, chats, now=START + timedelta(seconds=seconds), horizon=HORIZON, rate=rate
-        )
+    granted, put_back = await database.write(
+        pacing.take_slots, chats, now=START + timedelta(seconds=seconds), horizon=HORIZON, rate=rate
+    )
     return (
         {position: (at - START).total_seconds() for position, at in granted.items()},
         {position: (at - START).total_seconds() for position, at in put_back.items()},
@@ -178,7 +177,6 @@ async def test_two_replicas_share_one_budget(database: Database, replica: Databa
 async def test_the_very_first_slots_are_shared_too(database: Database, replica: Database) -> None:
     """Two replicas that start on an empty table take turns as well."""
     for side in (database, replica):  # both are connected, so that both take at the same moment
-        with side.engine.connect() as connection:
-            connection.execute(select(slots))
+        await side.write(lambda connection: connection.execute(select(slots)).close())
     results = await asyncio.gather(take(database, [1]), take(replica, [2]))
     assert sorted(granted[0] for granted, _ in results) == [0, 0.1]

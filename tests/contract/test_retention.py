@@ -53,8 +53,7 @@ async def owe(database: Database, **states: str) -> None:
 
 
 async def prune(database: Database, limit: int = 100) -> int:
-    with database.engine.begin() as transaction:
-        return retention.prune(transaction, BEFORE, limit)
+    return await database.write(retention.prune, BEFORE, limit)
 
 
 async def rows(database: Database, table: Table) -> Sequence[Any]:

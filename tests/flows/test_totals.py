@@ -1,6 +1,7 @@
 """The totals that strangers may ask for."""
 
 import asyncio
+import threading
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from tests.flows.conftest import House
 
 pytestmark = pytest.mark.anyio
 
+WITHIN = 5  # s that a thread of the test waits for another
+
 
 class Watch:
     """A clock that a count takes time of."""
@@ -20,11 +23,14 @@ class Watch:
         self.at = 100.0
         self.counts = 0
         self.cost = 0.0
+        self.may_count = threading.Event()
+        self.may_count.set()
 
     def now(self) -> float:
         return self.at
 
     def totals(self, _connection: Connection) -> dict[str, Any]:
+        assert self.may_count.wait(WITHIN)
         self.counts += 1
         self.at += self.cost
         return {"deliveries": self.counts}
@@ -47,7 +53,11 @@ async def test_a_crowd_costs_two_counts(database: Database, watch: Watch) -> Non
     """Whoever asks during a count gets the next one, all together; none can spoil it for the others."""
     totals = Totals(database, watch.now)
     watch.cost = 0.001
-    answers = await asyncio.gather(*(totals() for _ in range(50)))
+    watch.may_count.clear()
+    asked = asyncio.gather(*(totals() for _ in range(50)))
+    await asyncio.sleep(0)
+    watch.may_count.set()
+    answers = await asked
     answers[0].clear()
     assert watch.counts <= 2
     assert answers[1] == {"deliveries": watch.counts}
