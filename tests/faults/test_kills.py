@@ -69,7 +69,7 @@ async def test_a_kill_at_every_word_to_postgresql_loses_and_repeats_nothing(post
 
     strace counts for each thread, and each writer has one of its own.
     """
-    await campaign("kill postgresql ask", postgres_rig, "-f", ASK, sample=12)
+    await campaign("kill postgresql ask", postgres_rig, "-f", ASK, sample=7)
 
 
 @full_only
