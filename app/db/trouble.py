@@ -1,5 +1,6 @@
 """What a driver's error means: the database is away, another transaction was in the way, the disk failed, or a bug."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,7 +17,7 @@ def translated() -> Iterator[None]:
     """Turn the driver's operational trouble into DatabaseUnavailable; bugs pass through as they are."""
     try:
         yield
-    except exc.DBAPIError as error:
+    except (exc.DBAPIError, sqlite3.Error) as error:  # the latter where a driver is spoken to by itself
         if (kind := _kind(error)) is None:
             raise
         raise kind(first_line(error)) from error
@@ -24,18 +25,19 @@ def translated() -> Iterator[None]:
         raise DatabaseUnavailable(first_line(error)) from error
 
 
-def _kind(error: exc.DBAPIError) -> type[DatabaseUnavailable] | None:
-    name, state = str(getattr(error.orig, "sqlite_errorname", "")), getattr(error.orig, "sqlstate", None)
+def _kind(error: exc.DBAPIError | sqlite3.Error) -> type[DatabaseUnavailable] | None:
+    cause = error.orig if isinstance(error, exc.DBAPIError) else error
+    name, state = str(getattr(cause, "sqlite_errorname", "")), getattr(cause, "sqlstate", None)
     match error:
-        case exc.OperationalError() if name.startswith("SQLITE_IOERR"):
+        case exc.OperationalError() | sqlite3.OperationalError() if name.startswith("SQLITE_IOERR"):
             return DatabaseDamaged  # after a failed fsync nobody knows what is on disk; only a fresh start reads it
         case exc.OperationalError() if state in CONFLICTS:
             return DatabaseConflict
-        case exc.OperationalError() | exc.InterfaceError():
+        case exc.OperationalError() | exc.InterfaceError() | sqlite3.OperationalError():
             return DatabaseUnavailable
         case exc.InternalError() if state == READ_ONLY:
             return DatabaseUnavailable
-        case _ if error.connection_invalidated or name in ("SQLITE_CORRUPT", "SQLITE_NOTADB"):
+        case _ if getattr(error, "connection_invalidated", False) or name in ("SQLITE_CORRUPT", "SQLITE_NOTADB"):
             return DatabaseUnavailable
     return None
 
