@@ -1,6 +1,6 @@
 """What becomes of a notification after one try: pure, from what Telegram said."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from app.domain.notification import NotificationState
@@ -25,7 +25,6 @@ UNCERTAIN_LIMIT = 2  # sends of unknown outcome per message: silence is worse th
 REPLICA_SKEW = timedelta(
     seconds=5
 )  # how far the clocks of replicas may differ, or one be put back, and a rest still hold
-SAME_FLOOD = timedelta(seconds=10)  # two chats slowed down within this time mean the whole bot
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,59 +89,3 @@ def judge(
             # Others need not find out one by one that Telegram is down, and so keep their order.
             silence = now + min(backoff(max(failures, silences - 1), jitter), DOWN_PAUSE)
             return Judgement(again, uncertain=uncertain, pause_until=silence, pause_bot=True)
-
-
-class Rests:
-    """Who must not be written to before when, as one process learnt it: it stops what has its slot already, too.
-
-    A rest holds from the moment it was noted on, so that one which a clock ahead of time set ends when that clock is
-    put right.
-    """
-
-    def __init__(self) -> None:
-        self._rests: dict[int | None, tuple[datetime, datetime]] = {}  # noted, ends; None stands for everybody
-        self._slowed: dict[int | None, datetime] = {}  # chats that were told to slow down lately, and when
-        self._silences = 0
-
-    def hear(self, outcome: SendOutcome, now: datetime) -> int:
-        """Count how often in a row Telegram was tried in vain; sends that were under way together count as one."""
-        if not isinstance(outcome, Down | Uncertain):
-            self._silences = 0
-        elif self.ends(None, now) is None:
-            self._silences += 1
-        return self._silences
-
-    def is_silent(self) -> bool:
-        """Tell whether Telegram's last word is still awaited."""
-        return self._silences > 0
-
-    def note(self, judgement: Judgement, chat_id: int | None, now: datetime) -> Judgement:
-        """Remember the rest that a judgement asks for, and return the judgement with the rest as wide as it is.
-
-        Two chats that were told to slow down mean the whole bot: Telegram's answer does not say which it is. It rests
-        as long as the second one must; the first keeps its own wait, which may be a group's alone.
-        """
-        until = judgement.pause_until
-        if until is None:
-            return judgement
-        if judgement.pause_asked:
-            self._slowed = {chat: at for chat, at in self._slowed.items() if _lately(at, now)}
-            self._slowed[chat_id] = now
-            if len(self._slowed) > 1:
-                judgement = replace(judgement, pause_bot=True)
-        self._rest(None if judgement.pause_bot else chat_id, until, now)
-        return judgement
-
-    def ends(self, chat_id: int | None, now: datetime) -> datetime | None:
-        """Tell until when a chat (None: everybody) must rest; None when it need not."""
-        noted, end = self._rests.get(chat_id, (now, now))
-        return end if noted - REPLICA_SKEW <= now < end else None
-
-    def _rest(self, chat_id: int | None, until: datetime, now: datetime) -> None:
-        self._rests = {chat: rest for chat, rest in self._rests.items() if self.ends(chat, now) is not None}
-        _, end = self._rests.get(chat_id, (now, until))
-        self._rests[chat_id] = (now, max(end, until))
-
-
-def _lately(at: datetime, now: datetime) -> bool:
-    return abs(now - at) < SAME_FLOOD

@@ -24,7 +24,7 @@ REASON_AT = {
     "wait_out": 0,
     "_postpone": 1,
 }
-NOTIFYING = {"app/domain/send_policy.py", "app/db/outbox.py", "app/flows/notify.py"}
+NOTIFYING = {"app/domain/send_policy.py", "app/db/outbox.py", "app/flows/notify/claiming.py"}
 BOTH = {"app/db/operator_queries.py", "app/db/copy_database.py"}
 LEVELS = {"debug", "info", "warning", "error", "critical", "exception"}
 

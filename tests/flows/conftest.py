@@ -18,7 +18,8 @@ from app.db.trainings import BotTables
 from app.fal.authenticate import Authenticator
 from app.flows.apply import Apply, RetryLimits
 from app.flows.kinds import Kind, training
-from app.flows.notify import Notify, Record, write_records
+from app.flows.notify.claiming import Notify
+from app.flows.notify.recording import Record, write_records
 from app.flows.tell import Tell
 from tests.factories import delivery
 from tests.fakes import FakeFalQueue, FakeMessenger, FrozenClock, moving_sleep, no_jitter

@@ -9,8 +9,8 @@ from sqlalchemy import select
 from app.db.tables import slots
 from app.domain.notification import Notification
 from app.domain.send_outcome import Down, SendOutcome, SlowDown, TokenRefused, Uncertain
-from app.flows import notify
-from app.flows.notify import Notify
+from app.flows.notify import claiming as notify
+from app.flows.notify.claiming import Notify
 from tests.factories import Bot
 from tests.fakes import START, moving_sleep, no_jitter
 from tests.flows.conftest import House

@@ -7,7 +7,7 @@ import pytest
 
 from app.domain.notification import Notification
 from app.domain.send_outcome import SendOutcome, Sent
-from app.flows.notify import Notify
+from app.flows.notify.claiming import Notify
 from tests.factories import Bot
 from tests.fakes import no_jitter
 from tests.flows.conftest import House

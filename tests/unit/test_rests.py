@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 
 from app.domain.send_outcome import Down, NoToken, SendOutcome, Sent, SlowDown, TokenRefused, Uncertain
-from app.domain.send_policy import DOUBT_PAUSE, DOWN_PAUSE, Judgement, Rests, judge
+from app.domain.send_policy import DOUBT_PAUSE, DOWN_PAUSE, Judgement, judge
+from app.flows.notify.rests import Rests
 from tests.fakes import START
 
 

@@ -1,67 +1,29 @@
 """Claimed notifications → Tell → verdict, each in its slot."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from functools import partial
 from typing import cast
 
 import structlog
 
-from app.db import outbox, pacing
-from app.db.engine import Connection, Database
+from app.db import outbox
+from app.db.engine import Database
 from app.db.group_commit import GroupCommit
 from app.db.outbox import Told
-from app.db.trainings import BotTables
-from app.domain.delivery import milliseconds
-from app.domain.errors import ClaimLost, DatabaseUnavailable
 from app.domain.notification import ClaimedNotification, Notification, NotificationState
 from app.domain.send_outcome import SendOutcome, Uncertain
-from app.domain.send_policy import Judgement, Rests, judge
-from app.domain.verdict import Bury, Done, Retry, last_words, retry_or_bury
+from app.domain.send_policy import Judgement, judge
+from app.domain.verdict import Bury, Retry, last_words, retry_or_bury
+from app.flows.notify.recording import Record, Recorder, report
+from app.flows.notify.rests import Rests
 from app.flows.ports import Clock
 
 log = structlog.get_logger("app.webhook")
 
 CONCURRENT = 64  # sends under way at the same time
-RECORD_PAUSE = 0.5  # s between tries to record what Telegram said
 PATIENCE = 15.0  # s that a turn waits for room; the worker takes one that lasts longer than a minute for stuck
 MARGIN = timedelta(seconds=5)  # a send must end this long before its lease does
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What one try left to be written in one commit."""
-
-    told: Told
-    judgement: Judgement
-
-
-def write_records(bot_tables: BotTables, connection: Connection, records: Sequence[Record]) -> list[None]:
-    """Write a group of records: the notification, the pauses, and as far as it can be done the owner's `is_blocked`.
-
-    The bot's table may refuse us, or be locked by the bot: that must not cost the record of what was sent.
-    """
-    outbox.finish(connection, [record.told for record in records])
-    for record in sorted(records, key=lambda record: not record.judgement.pause_bot):
-        judgement = record.judgement
-        if judgement.pause_until is not None:
-            chat_id = None if judgement.pause_bot else record.told.claimed.notification.owner.chat_id
-            pacing.pause(connection, chat_id, judgement.pause_until, asked=judgement.pause_asked)
-    if any(record.judgement.blocked is not None for record in records):
-        refused = outbox.set_aside(connection, partial(_write_blocked, bot_tables, connection, records))
-        if refused is not None:
-            log.warning("owner.blocked_not_written", cause=refused)
-    return [None] * len(records)
-
-
-def _write_blocked(bot_tables: BotTables, connection: Connection, records: Sequence[Record]) -> None:
-    for blocked in (True, False):
-        owners = {
-            record.told.claimed.notification.owner.id for record in records if record.judgement.blocked is blocked
-        }
-        bot_tables.set_blocked(connection, sorted(owners), blocked=blocked)
 
 
 class Notify:
@@ -81,7 +43,7 @@ class Notify:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._database = database
-        self._records = records
+        self._recorder = Recorder(records, clock, sleep)
         self._tell_owner = tell
         self._clock = clock
         self._lease = lease
@@ -91,7 +53,6 @@ class Notify:
         self._sleep = sleep
         self._under_way: dict[asyncio.Task[None], datetime] = {}  # and when the lease of each ends
         self._asleep: set[asyncio.Task[None]] = set()  # those whose slot has not come
-        self._unrecorded: dict[int, Judgement] = {}  # of what Telegram took and the database would not hear of
         self._rests = Rests()
         self._stopped_at: float | None = None  # on the loop's clock
 
@@ -114,7 +75,7 @@ class Notify:
         for item in claimed:
             if item.is_buried:
                 buried = Bury("outcome_unknown")
-                self._report(Told(item, buried, NotificationState.DEAD, None, item.uncertain, now))
+                report(Told(item, buried, NotificationState.DEAD, None, item.uncertain, now))
                 continue
             task = asyncio.create_task(self._tell(item, lease_until))
             self._under_way[task] = lease_until
@@ -148,8 +109,8 @@ class Notify:
             await asyncio.gather(*late, return_exceptions=True)
 
     async def _tell(self, item: ClaimedNotification, lease_until: datetime) -> None:
-        if (known := self._unrecorded.pop(item.claim.id, None)) is not None:
-            await self._record(item, known, lease_until)
+        if (known := self._recorder.take_unrecorded(item)) is not None:
+            await self._recorder.record(item, known, lease_until)
             return
         try:
             await self._await_slot(item, lease_until)
@@ -158,7 +119,7 @@ class Notify:
         except Exception as error:  # a bug in one message must not hold up the others
             log.exception("notification.failed", notification=item.claim.id)
             judgement = self._our_bug(item, error)
-        await self._record(item, judgement, lease_until)
+        await self._recorder.record(item, judgement, lease_until)
 
     async def _await_slot(self, item: ClaimedNotification, lease_until: datetime) -> None:
         # No slot is further ahead than HORIZON, unless the clock was put back since.
@@ -171,7 +132,7 @@ class Notify:
             await self._sleep(delay)
         except asyncio.CancelledError:  # nothing was sent: nobody need wait for the lease, or wonder
             verdict = Retry(self._old_place(item), "stopped", failed=False)
-            await self._record(item, Judgement(verdict, uncertain=item.uncertain), lease_until)
+            await self._recorder.record(item, Judgement(verdict, uncertain=item.uncertain), lease_until)
             raise
         finally:
             self._asleep.discard(task)
@@ -222,67 +183,3 @@ class Notify:
             jitter=self._chance(),
         )
         return Judgement(verdict, uncertain=item.uncertain)
-
-    async def _record(self, item: ClaimedNotification, judgement: Judgement, lease_until: datetime) -> None:
-        """Write the outcome down, however long the database is away: a sent message must not be sent again.
-
-        What fails otherwise is tried without the owner's `is_blocked`, and until the lease ends. Then this process
-        knows what to write when it claims the row again; another one counts a send of unknown outcome.
-        """
-        told = Told(
-            item, judgement.verdict, judgement.state, judgement.message_id, judgement.uncertain, self._clock.now()
-        )
-        has_failed = False
-        while True:
-            try:
-                await self._records.submit(Record(told, judgement))
-            except ClaimLost:
-                log.warning("notification.claim_lost", notification=item.claim.id)
-                return
-            except DatabaseUnavailable as error:
-                if self._clock.now() >= lease_until:  # an owner's row that never gives way looks like an outage, too
-                    judgement = _without_blocked(judgement, error)
-            except Exception as error:
-                if not has_failed:
-                    log.exception("notification.not_recorded", notification=item.claim.id)
-                if self._clock.now() >= lease_until:
-                    self._unrecorded[item.claim.id] = judgement
-                    return
-                has_failed, judgement = True, _without_blocked(judgement, error)
-            else:
-                break
-            await self._sleep(RECORD_PAUSE)
-        self._report(told)
-
-    def _report(self, told: Told) -> None:
-        item = told.claimed
-        ids = {
-            "notification": item.claim.id,
-            "request_id": item.notification.request_id,
-            "avatar": item.notification.subject,
-            "kind": item.notification.topic,
-            "why": told.verdict.why,
-        }
-        match told.verdict:
-            case Done():
-                log.info(
-                    "notification.told",
-                    **ids,
-                    state=told.state,
-                    message_id=told.message_id,
-                    received_at=item.received_at.isoformat(),
-                    stored_ms=milliseconds(item.received_at, item.stored_at),
-                    applied_ms=milliseconds(item.received_at, item.applied_at),
-                    told_ms=milliseconds(item.received_at, told.finished_at),
-                )
-            case Retry(at):
-                next_at = max(at, told.finished_at).isoformat()
-                log.warning("notification.postponed", **ids, attempt=item.claim.attempt, next_at=next_at)
-            case Bury():
-                log.error("notification.buried", **ids)
-
-
-def _without_blocked(judgement: Judgement, error: Exception) -> Judgement:
-    if judgement.blocked is not None:
-        log.warning("owner.blocked_not_written", cause=type(error).__name__)
-    return replace(judgement, blocked=None)
