@@ -1,11 +1,20 @@
-"""Many rows, one UPDATE: each row with values of its own."""
+"""Many rows, one statement: each row with values of its own.
+
+PostgreSQL reads all rows from one JSON parameter, which costs it less than half of a statement per row. SQLite is fast
+at the same statement many times; it is given to the driver as it is, for SQLAlchemy takes longer over the parameters of
+a row than SQLite over the row.
+"""
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from datetime import UTC, datetime
+from enum import Enum
+from functools import cached_property, lru_cache
+from operator import itemgetter
 from typing import Any
 
 import orjson
-from sqlalchemy import JSON, Table, Text, Update, bindparam, cast, column, func, update
+from sqlalchemy import JSON, Executable, Table, Text, Update, bindparam, cast, column, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -15,8 +24,7 @@ Row = tuple[Mapping[str, Any], Mapping[str, Any]]  # what the row's columns must
 class UpdateMany:
     """An UPDATE of the rows whose `match` columns hold the given values: sets the `given` columns and the `fixed` ones.
 
-    PostgreSQL reads all rows from one JSON parameter, which costs it less than half of a statement per row. SQLite has
-    no way to its own and is fast at the same statement many times. A JSON column is given its JSON text.
+    A JSON column is given its JSON text.
     """
 
     def __init__(
@@ -36,21 +44,21 @@ class UpdateMany:
 
     def __call__(self, connection: Connection, rows: Sequence[Row]) -> int:
         """Update and return how many rows matched."""
+        if connection.dialect.name == "sqlite":
+            matched, given = itemgetter(*self._match), itemgetter(*self._given)
+            return self._row_by_row(connection, [_tuple(matched(old)) + _tuple(given(new)) for old, new in rows])
         parameters = [
             {f"old_{name}": old[name] for name in self._match} | {f"new_{name}": new[name] for name in self._given}
             for old, new in rows
         ]
-        if connection.dialect.name == "sqlite":
-            return (connection.execute(self._row_by_row, parameters)).rowcount
         return (connection.execute(self._at_once, {"rows": orjson.dumps(parameters).decode()})).rowcount
 
     @cached_property
-    def _row_by_row(self) -> Update:
+    def _row_by_row(self) -> "_RowByRow":
         # SQLite would turn CAST(… AS JSON) into a number; there JSON is text anyway.
-        return self._update(
-            {name: bindparam(f"old_{name}", type_=self._table.c[name].type) for name in self._match},
-            {name: bindparam(f"new_{name}", type_=_given_type(self._table.c[name])) for name in self._given},
-        )
+        old = {name: bindparam(f"old_{name}", type_=self._table.c[name].type) for name in self._match}
+        new = {name: bindparam(f"new_{name}", type_=_given_type(self._table.c[name])) for name in self._given}
+        return _RowByRow(self._update(old, new), [parameter.key for parameter in (*old.values(), *new.values())])
 
     @cached_property
     def _at_once(self) -> Update:
@@ -70,6 +78,76 @@ class UpdateMany:
     def _update(self, old: Mapping[str, ColumnElement[Any]], new: Mapping[str, ColumnElement[Any]]) -> Update:
         matches = [self._table.c[name] == value for name, value in old.items()]
         return update(self._table).where(*matches, *self._only).values({**self._fixed, **new})
+
+
+class InsertMany:
+    """An INSERT of rows that give the `given` columns; a row that is there already, by `unique`, is left as it is."""
+
+    def __init__(self, table: Table, *, given: Sequence[str], unique: Sequence[str]) -> None:
+        self._table = table
+        self._given = tuple(given)
+        self._unique = tuple(unique)
+
+    def __call__(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert what is not there."""
+        if connection.dialect.name == "sqlite":
+            given = itemgetter(*self._given)
+            self._row_by_row(connection, [given(row) for row in rows])
+        else:
+            connection.execute(self._at_once, {"rows": orjson.dumps(rows).decode()})
+
+    @cached_property
+    def _row_by_row(self) -> "_RowByRow":
+        values = {name: bindparam(name, type_=self._table.c[name].type) for name in self._given}
+        insert = sqlite.insert(self._table).values(values).on_conflict_do_nothing(index_elements=self._unique)
+        return _RowByRow(insert, self._given)
+
+    @cached_property
+    def _at_once(self) -> Executable:
+        columns = [column(name, self._table.c[name].type) for name in self._given]
+        rows = func.json_to_recordset(cast(bindparam("rows", type_=Text()), JSON))
+        source = rows.table_valued(*columns, name="source").render_derived(with_types=True)
+        insert = postgresql.insert(self._table).from_select(
+            self._given, select(*(source.c[name] for name in self._given))
+        )
+        return insert.on_conflict_do_nothing(index_elements=self._unique)
+
+
+class _RowByRow:
+    """A statement for SQLite's driver, run once for each row: a tuple of values in the order of `names`."""
+
+    def __init__(self, statement: Update | sqlite.Insert, names: Sequence[str]) -> None:
+        compiled = statement.compile(dialect=sqlite.dialect())
+        order = compiled.positiontup or []
+        constants = [name for name in order if name not in names]
+        self._text = compiled.string
+        self._constants = tuple(compiled.params[name] for name in constants)
+        self._in_order = itemgetter(*([*names, *constants].index(name) for name in order))
+
+    def __call__(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> int:
+        driver: Any = connection.connection.driver_connection
+        values = [tuple(map(_plain, self._in_order(row + self._constants))) for row in rows]
+        return int(driver.executemany(self._text, values).rowcount)
+
+
+@lru_cache(1024)  # most moments of a batch are one and the same
+def spell_moment(at: datetime) -> str:
+    """Spell a moment as SQLAlchemy keeps it in SQLite: UTC, without zone, always with microseconds."""
+    return (at if at.tzinfo is None else at.astimezone(UTC)).isoformat(" ", "microseconds")[:26]
+
+
+def _plain(value: Any) -> Any:
+    """Spell what the driver knows no column for, and what it would ask for an adapter."""
+    kind = type(value)
+    if kind is str or kind is int or value is None:
+        return value
+    if kind is datetime:
+        return spell_moment(value)
+    return value.value if isinstance(value, Enum) else value
+
+
+def _tuple(values: Any) -> tuple[Any, ...]:
+    return values if isinstance(values, tuple) else (values,)  # an itemgetter of one item returns it bare
 
 
 def _given_type(target: ColumnElement[Any]) -> Any:

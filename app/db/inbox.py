@@ -4,17 +4,22 @@ import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 import orjson
 from sqlalchemy.engine import Connection
 
 from app.db import queue, wake
+from app.db.bulk_update import spell_moment
 from app.db.tables import deliveries
 from app.domain.delivery import Claim, ClaimedDelivery, Delivery, DeliveryState
 from app.domain.job import JobKind
 from app.domain.verdict import Verdict
 
+_CLAIMED = [
+    deliveries.c[name]
+    for name in ("id", "attempt", "failures", "request_id", "body", "received_at", "stored_at", "kind")
+]
 Identity = tuple[str, str]  # (request_id, body_sha256)
 _KNOWN = deliveries.c.kind.in_(list(JobKind))  # what a newer version put in beside us is left to it
 
@@ -132,7 +137,7 @@ def _put_in_postgresql(connection: Connection, rows: Sequence[_Row]) -> list[_Fo
 
 def _sqlite_values(row: _Row) -> tuple[object, ...]:
     delivery, stored_at, repeats = row
-    stored, received = _spell_moment(stored_at), _spell_moment(delivery.received_at)
+    stored, received = spell_moment(stored_at), spell_moment(delivery.received_at)
     return (
         stored,
         delivery.request_id,
@@ -148,25 +153,14 @@ def _sqlite_values(row: _Row) -> tuple[object, ...]:
     )
 
 
-def _spell_moment(at: datetime) -> str:
-    """Spell a moment as SQLAlchemy keeps it in SQLite: UTC, without zone, always with microseconds."""
-    return at.astimezone(UTC).isoformat(" ", "microseconds")[:26]
-
-
 def claim(connection: Connection, *, now: datetime, lease_until: datetime, limit: int) -> list[ClaimedDelivery]:
     """Claim due deliveries, oldest first."""
-    rows = queue.claim_due(connection, deliveries, now=now, lease_until=lease_until, limit=limit, only=[_KNOWN])
+    rows = queue.claim_due(
+        connection, deliveries, _CLAIMED, now=now, lease_until=lease_until, limit=limit, only=[_KNOWN]
+    )
     return [
-        ClaimedDelivery(
-            Claim(row["id"], row["attempt"]),
-            row["failures"],
-            row["request_id"],
-            row["body"],
-            row["received_at"],
-            row["stored_at"],
-            JobKind(row["kind"]),
-        )
-        for row in rows
+        ClaimedDelivery(Claim(row_id, attempt), failures, request_id, body, received_at, stored_at, JobKind(kind))
+        for row_id, attempt, failures, request_id, body, received_at, stored_at, kind in rows
     ]
 
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, bindparam, case, exists, literal, or_, select, text, update
-from sqlalchemy.engine import Connection, RowMapping
+from sqlalchemy import Row, and_, bindparam, case, exists, literal, or_, select, text, update
+from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from app.db import pacing, queue, wake
-from app.db.engine import upsert_into
+from app.db.bulk_update import InsertMany
 from app.db.tables import notifications
 from app.domain.alert import Condition
 from app.domain.delivery import Claim, ClaimedDelivery
@@ -56,6 +56,23 @@ _KNOWN = (
 )
 
 
+_CLAIMED = [
+    notifications.c[name]
+    for name in (
+        "id", "attempt", "failures", "uncertain", "state", "avatar_id", "avatar_name", "request_id", "kind", "cause",
+        "owner_id", "chat_id", "language", "received_at", "stored_at", "applied_at",
+    )
+]  # fmt: skip
+_ONCE = InsertMany(
+    notifications,
+    given=(
+        "state", "reason", "due_at", "finished_at", "delivery_id", "avatar_id", "request_id", "kind", "cause",
+        "avatar_name", "owner_id", "chat_id", "language", "received_at", "stored_at", "applied_at",
+    ),
+    unique=("avatar_id", "request_id", "kind"),
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Owed:
     """A message and what it is about: the delivery's id (or NO_DELIVERY), when it arrived and was stored."""
@@ -91,10 +108,7 @@ def put(connection: Connection, items: Sequence[tuple[OwnerMessage, ClaimedDeliv
 def owe(connection: Connection, owed: Sequence[Owed], now: datetime) -> None:
     """Owe these messages. One per (subject, request id, topic) for ever: a second one is dropped silently."""
     if owed:
-        once = upsert_into(connection, notifications).on_conflict_do_nothing(
-            index_elements=["avatar_id", "request_id", "kind"]
-        )
-        connection.execute(once, [_row(item, now) for item in owed])
+        _ONCE(connection, [_row(item, now) for item in owed])
         wake.announce(connection, wake.WakeTopic.OUTBOX)
 
 
@@ -158,24 +172,25 @@ def claim(
     rows = queue.claim_due(
         connection,
         notifications,
+        _CLAIMED,
         now=now,
         lease_until=lease_until,
         limit=min(limit, room),
         marks=_marks(now),
         only=_KNOWN,
     )
-    buried = [_claimed(row, now, is_buried=True) for row in rows if row["state"] == NotificationState.DEAD]
-    rows = [row for row in rows if row["state"] == NotificationState.PENDING]
+    buried = [_claimed(row, now, is_buried=True) for row in rows if row.state == NotificationState.DEAD]
+    rows = [row for row in rows if row.state == NotificationState.PENDING]
     if not rows:
         return buried
-    chats = [row["chat_id"] for row in rows]
+    chats = [row.chat_id for row in rows]
     granted, put_back = pacing.take_slots(connection, chats, now=now, horizon=HORIZON, rate=rate)
     if put_back:
         connection.execute(
             update(notifications)
             .where(notifications.c.id == bindparam("row_id"))
             .values(due_at=bindparam("new_due_at"), reason="paced"),
-            [{"row_id": rows[index]["id"], "new_due_at": at} for index, at in put_back.items()],
+            [{"row_id": rows[index].id, "new_due_at": at} for index, at in put_back.items()],
         )
     return buried + [_claimed(rows[index], send_at) for index, send_at in granted.items()]
 
@@ -194,23 +209,23 @@ def _marks(now: datetime) -> dict[str, Any]:
     }
 
 
-def _claimed(row: RowMapping, send_at: datetime, *, is_buried: bool = False) -> ClaimedNotification:
+def _claimed(row: Row[*tuple[Any, ...]], send_at: datetime, *, is_buried: bool = False) -> ClaimedNotification:
     notification = read_notification(
-        subject=row["avatar_id"],
-        name=row["avatar_name"],
-        request_id=row["request_id"],
-        topic=Topic(row["kind"]),
-        owner=Owner(row["owner_id"], row["chat_id"], row["language"]),
-        cause=row["cause"],
+        subject=row.avatar_id,
+        name=row.avatar_name,
+        request_id=row.request_id,
+        topic=Topic(row.kind),
+        owner=Owner(row.owner_id, row.chat_id, row.language),
+        cause=row.cause,
     )
     return ClaimedNotification(
-        Claim(row["id"], row["attempt"]),
-        row["failures"],
-        row["uncertain"],
+        Claim(row.id, row.attempt),
+        row.failures,
+        row.uncertain,
         notification,
-        row["received_at"],
-        row["stored_at"],
-        row["applied_at"],
+        row.received_at,
+        row.stored_at,
+        row.applied_at,
         send_at,
         is_buried,
     )

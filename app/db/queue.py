@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
+from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Table, exists, select, update
-from sqlalchemy.engine import Connection, RowMapping
+from sqlalchemy import Row, Table, exists, select, update
+from sqlalchemy.engine import Connection
 from sqlalchemy.sql.elements import ColumnElement
 
 from app.db.bulk_update import UpdateMany
@@ -18,14 +19,15 @@ from app.domain.verdict import Bury, Done, Retry, Verdict
 def claim_due(
     connection: Connection,
     table: Table,
+    columns: Sequence[ColumnElement[Any]],
     *,
     now: datetime,
     lease_until: datetime,
     limit: int,
     marks: Mapping[str, Any] | None = None,
     only: Sequence[ColumnElement[bool]] = (),
-) -> list[RowMapping]:
-    """Take up to `limit` due rows, oldest first, until `lease_until`.
+) -> list[Row[*tuple[Any, ...]]]:
+    """Take up to `limit` due rows, oldest first, until `lease_until`; return these `columns` (`id` among them).
 
     `marks` are more columns to set, `only` more conditions. A row that is not finished by then is simply due again:
     that is the whole crash rescue. Rows that another replica is claiming at this moment are skipped (SKIP LOCKED;
@@ -44,10 +46,9 @@ def claim_due(
         update(table)
         .where(table.c.id.in_(select(due.c.id)))
         .values(due_at=lease_until, attempt=table.c.attempt + 1, **(marks or {}))
-        .returning(*table.c)
+        .returning(*columns)
     )
-    rows = (connection.execute(claim)).mappings().all()
-    return sorted(rows, key=lambda row: row["id"])
+    return sorted(connection.execute(claim).all(), key=attrgetter("id"))
 
 
 def due_tables(connection: Connection, tables: Sequence[Table], now: datetime) -> list[bool]:

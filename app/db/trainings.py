@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -42,6 +43,10 @@ NEEDED = {
         "updated_at",
     ),
 }
+READ = (
+    "id", "fal_request_id", "name", "training_type", "status", "diffusers_lora_file_url", "config_file_url",
+    "finetune_id",
+)  # fmt: skip
 CHAT_ID_BITS = 52  # Bot API: chat ids have at most 52 significant bits
 
 
@@ -74,7 +79,7 @@ class BotTables:
         self._avatars = avatars
         self._select = (
             select(
-                *avatars.c,
+                *(avatars.c[name] for name in READ),
                 users.c.id.label("owner_id"),
                 users.c.telegram_id,
                 users.c.language_code,
@@ -191,21 +196,22 @@ class BotTables:
 
 
 def _training(row: Row[*tuple[Any, ...]]) -> Training:
-    spelling = str(row.status)
+    """Read a row of READ and its owner's three columns."""
+    key, request_id, name, trainer, status, lora_url, config_url, finetune_id, owner_id, telegram_id, language = row
+    spelling = str(status)
     return Training(
-        avatar_id=str(row.id),
-        request_id=row.fal_request_id,
-        name=row.name or "",
-        trainer=_word(Trainer, row.training_type),
+        avatar_id=str(key),
+        request_id=request_id,
+        name=name or "",
+        trainer=_word(Trainer, trainer),
         status=_word(TrainingStatus, spelling),
         spelling=spelling,
-        artifacts=Artifacts(
-            lora_url=row.diffusers_lora_file_url, config_url=row.config_file_url, finetune_id=row.finetune_id
-        ),
-        owner=Owner(str(row.owner_id or ""), _chat_id(row.telegram_id), (row.language_code or "")[:16]),
+        artifacts=Artifacts(lora_url=lora_url, config_url=config_url, finetune_id=finetune_id),
+        owner=Owner(str(owner_id or ""), _chat_id(telegram_id), (language or "")[:16]),
     )
 
 
+@lru_cache(256)
 def _word(vocabulary: type[Any], raw: object) -> Any:
     try:
         return vocabulary(str(raw).lower())

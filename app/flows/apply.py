@@ -164,7 +164,8 @@ class Apply:
                 case Retry(why="no_artifact") if item.reading is not None and not item.fetched:
                     unproven.append((item, found[item.claimed.kind].trainings[item.reading.request_id][0]))
                     continue
-            plans.append((item, replace(plan, verdict=self._limited(item, plan.verdict, now))))
+            verdict = self._limited(item, plan.verdict, now)
+            plans.append((item, plan if verdict is plan.verdict else replace(plan, verdict=verdict)))
         self._execute(connection, plans, found, now)
         return plans, unproven
 
