@@ -29,10 +29,11 @@ from app.fal.authenticate import Authenticator, IpFilter
 from app.fal.client import make_client
 from app.fal.keys import Keys
 from app.flows.accept import Accept
-from app.flows.apply import Apply, RetryLimits
+from app.flows.apply import Apply
 from app.flows.kinds import Kind, training
 from app.flows.notify.claiming import Notify
 from app.flows.notify.recording import write_records
+from app.flows.planning import RetryLimits
 from app.flows.poll import Poll
 from app.flows.ports import Clock, Messenger
 from app.flows.prune import Prune

@@ -3,10 +3,12 @@
 import sqlite3
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 import orjson
+from sqlalchemy import Row, update
 from sqlalchemy.engine import Connection
 
 from app.db import queue, wake
@@ -158,14 +160,32 @@ def claim(connection: Connection, *, now: datetime, lease_until: datetime, limit
     rows = queue.claim_due(
         connection, deliveries, _CLAIMED, now=now, lease_until=lease_until, limit=limit, only=[_KNOWN]
     )
+    return _claimed(rows)
+
+
+def lock(connection: Connection, *, now: datetime, limit: int) -> list[ClaimedDelivery]:
+    """Take due deliveries, oldest first, until the transaction ends; `finish` them in it with `is_locked`."""
+    return _claimed(queue.lock_due(connection, deliveries, _CLAIMED, now=now, limit=limit, only=[_KNOWN]))
+
+
+def keep(connection: Connection, locked: ClaimedDelivery, lease_until: datetime) -> ClaimedDelivery:
+    """Claim a delivery that `lock` took, for longer than the transaction."""
+    claim_, columns = locked.claim, deliveries.c
+    connection.execute(
+        update(deliveries).where(columns.id == claim_.id).values(due_at=lease_until, attempt=columns.attempt + 1)
+    )
+    return replace(locked, claim=Claim(claim_.id, claim_.attempt + 1))
+
+
+def _claimed(rows: Sequence[Row[*tuple[Any, ...]]]) -> list[ClaimedDelivery]:
     return [
         ClaimedDelivery(Claim(row_id, attempt), failures, request_id, body, received_at, stored_at, JobKind(kind))
         for row_id, attempt, failures, request_id, body, received_at, stored_at, kind in rows
     ]
 
 
-def finish(connection: Connection, finished: Sequence[Finished], now: datetime) -> None:
-    """Write the verdicts of claimed deliveries. Raises ClaimLost as `queue.finish` does."""
+def finish(connection: Connection, finished: Sequence[Finished], now: datetime, *, is_locked: bool = False) -> None:
+    """Write the verdicts of claimed deliveries, or of locked ones. Raises ClaimLost as `queue.finish` does."""
     rows = [
         (
             item.claimed.claim,
@@ -176,4 +196,4 @@ def finish(connection: Connection, finished: Sequence[Finished], now: datetime) 
         )
         for item in finished
     ]
-    queue.finish(connection, deliveries, rows)
+    queue.finish(connection, deliveries, rows, is_locked=is_locked)

@@ -6,7 +6,7 @@ from functools import cache
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Row, Table, exists, select, update
+from sqlalchemy import Row, Select, Table, exists, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -33,15 +33,7 @@ def claim_due(
     that is the whole crash rescue. Rows that another replica is claiming at this moment are skipped (SKIP LOCKED;
     SQLite has one writer anyway).
     """
-    due = (
-        select(table.c.id)
-        .where(table.c.state == "pending", table.c.due_at <= now, *only)
-        .order_by(table.c.due_at, table.c.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-        .cte("due")
-        .prefix_with("MATERIALIZED")
-    )
+    due = _due(table, [table.c.id], now=now, limit=limit, only=only).cte("due").prefix_with("MATERIALIZED")
     claim = (
         update(table)
         .where(table.c.id.in_(select(due.c.id)))
@@ -49,6 +41,39 @@ def claim_due(
         .returning(*columns)
     )
     return sorted(connection.execute(claim).all(), key=attrgetter("id"))
+
+
+def lock_due(
+    connection: Connection,
+    table: Table,
+    columns: Sequence[ColumnElement[Any]],
+    *,
+    now: datetime,
+    limit: int,
+    only: Sequence[ColumnElement[bool]] = (),
+) -> list[Row[*tuple[Any, ...]]]:
+    """Take up to `limit` due rows, oldest first, until the transaction ends; return these `columns`.
+
+    What is finished in the same transaction needs no lease: nobody else sees it before, and a crash undoes it whole.
+    """
+    return list(connection.execute(_due(table, columns, now=now, limit=limit, only=only)).all())
+
+
+def _due(
+    table: Table,
+    columns: Sequence[ColumnElement[Any]],
+    *,
+    now: datetime,
+    limit: int,
+    only: Sequence[ColumnElement[bool]],
+) -> Select[*tuple[Any, ...]]:
+    return (
+        select(*columns)
+        .where(table.c.state == "pending", table.c.due_at <= now, *only)
+        .order_by(table.c.due_at, table.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
 
 
 def due_tables(connection: Connection, tables: Sequence[Table], now: datetime) -> list[bool]:
@@ -77,15 +102,17 @@ def verdict_columns(verdict: Verdict, *, done: str, failures: int, now: datetime
     }
 
 
-def finish(connection: Connection, table: Table, rows: Sequence[tuple[Claim, Mapping[str, Any]]]) -> None:
-    """Write the columns of each claimed row.
+def finish(
+    connection: Connection, table: Table, rows: Sequence[tuple[Claim, Mapping[str, Any]]], *, is_locked: bool = False
+) -> None:
+    """Write the columns of each claimed row, or of each that `lock_due` took (`is_locked`), which counts its attempt.
 
-    Raises ClaimLost (and so undoes the whole connection) when one of them is no longer ours: its lease ran out
+    Raises ClaimLost (and so undoes the whole transaction) when one of them is no longer ours: its lease ran out
     and another worker claimed it, or an operator finished it.
     """
     if not rows:
         return
-    matched = _finish(table, tuple(rows[0][1]))(
+    matched = _finish(table, tuple(rows[0][1]), is_locked)(
         connection, [({"id": claim.id, "attempt": claim.attempt}, values) for claim, values in rows]
     )
     if matched != len(rows):
@@ -93,5 +120,6 @@ def finish(connection: Connection, table: Table, rows: Sequence[tuple[Claim, Map
 
 
 @cache
-def _finish(table: Table, names: tuple[str, ...]) -> UpdateMany:
-    return UpdateMany(table, match=("id", "attempt"), given=names, only=[table.c.state == "pending"])
+def _finish(table: Table, names: tuple[str, ...], is_locked: bool) -> UpdateMany:
+    fixed = {"attempt": table.c.attempt + 1} if is_locked else {}
+    return UpdateMany(table, match=("id", "attempt"), given=names, fixed=fixed, only=[table.c.state == "pending"])

@@ -1,61 +1,44 @@
-"""Claimed deliveries → decide → one commit: change, notification and finish stand or fall together."""
+"""Due deliveries → decide → one commit: change, notification and finish stand or fall together."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
+from typing import TypeVar
 
 import structlog
 
-from app.db import inbox, outbox
+from app.db import inbox
 from app.db.engine import Connection, Database
-from app.db.trainings import Found
 from app.domain.delivery import ClaimedDelivery, milliseconds
-from app.domain.errors import ClaimLost, DatabaseUnavailable, PayloadUnreadable, ResultUnavailable
-from app.domain.job import JobKind
-from app.domain.training import Plan, Reading, Training
-from app.domain.verdict import (
-    Bury,
-    Done,
-    Retry,
-    Verdict,
-    await_lock,
-    await_training,
-    last_words,
-    retry_or_bury,
-    wait_out,
-)
+from app.domain.errors import ClaimLost, DatabaseUnavailable, ResultUnavailable
+from app.domain.training import Plan, Training
+from app.domain.verdict import Bury, Done, Retry, last_words
 from app.flows.kinds import Kind
+from app.flows.planning import Item, Planner, RetryLimits
 from app.flows.ports import Clock, FalQueue
+
+R = TypeVar("R")
 
 log = structlog.get_logger("app.webhook")
 
 BATCH = 200  # deliveries that share a commit
 MODEST = 40  # the same in a flood: while a batch is written, those who wait for an answer wait on
 PARTS = 8  # into which a batch that fails is cut: one bad row in 200 is found by 19 commits and twice the work
-OUTAGES = frozenset(
-    {"fal_down", "not_ready", "no_fal_key", "fal_key_refused"}
-)  # waited out: time or a setting mends it
 INSIST_PAUSE = timedelta(seconds=0.5)
 FETCHES = 8  # results fetched from fal at the same time
 FETCH_DEADLINE = 20.0  # s for all of a batch: a slow fal must not outlast the lease
 
 
 @dataclass(frozen=True, slots=True)
-class RetryLimits:
-    """How long to keep trying: `attempts` failures, `orphans` for a training not known yet, `lease` per claim."""
+class _Applied:
+    """What one transaction did: how many it took, its plans, what fal must be asked about, whether more are due."""
 
-    attempts: int
-    orphans: timedelta
-    lease: timedelta
-
-
-@dataclass(frozen=True, slots=True)
-class _Item:
-    claimed: ClaimedDelivery
-    reading: Reading | None  # None: could not be read
-    verdict: Verdict | None = None  # what is certain without the training
-    fetched: bool = False  # the reading is fal's stored result, so there is nothing more to ask for
+    taken: int
+    plans: list[tuple[Item, Plan]]
+    unproven: list[tuple[Item, Training]]
+    is_more: bool  # second deliveries of trainings that were among them
 
 
 class Apply:
@@ -79,55 +62,76 @@ class Apply:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._database = database
-        self._kinds = {kind.name: kind for kind in kinds}
+        self._planner = Planner(kinds, limits, chance)
         self._fal_queue = fal_queue
         self._clock = clock
-        self._limits = limits
-        self._chance = chance
+        self._lease = limits.lease
         self._wake_notify = wake_notify
         self._is_crowded = is_crowded
         self._sleep = sleep
         self.on_progress: Callable[[], None] = lambda: None
 
     async def __call__(self) -> int:
-        """Apply up to BATCH due deliveries; return how many were claimed."""
-        now, limit = self._clock.now(), MODEST if self._is_crowded() else BATCH
+        """Apply up to BATCH due deliveries; return how many were taken.
+
+        Mostly all of them are taken, applied and finished in one transaction. Where it breaks they are claimed, so that
+        whose fault it is can be found.
+        """
+        taken, is_more = 0, True
+        while is_more:
+            now, limit = self._clock.now(), MODEST if self._is_crowded() else BATCH
+            lease_until = now + self._lease
+            at_once = partial(self._database.write, self._apply_at_once, now, limit, lease_until)
+            try:
+                applied = await self._insist(at_once, lease_until)
+            except DatabaseUnavailable:
+                raise
+            except Exception:  # noqa: BLE001  a bug or poison: it is met again, alone, and logged there
+                return taken + await self._apply_claimed(now, limit)
+            self._report(applied.plans, now)
+            if applied.unproven:
+                items = await self._fetch(applied.unproven)
+                await self._insist(partial(self._settle, items), lease_until)
+            taken, is_more = taken + applied.taken, applied.is_more
+        return taken
+
+    def _apply_at_once(self, connection: Connection, now: datetime, limit: int, lease_until: datetime) -> _Applied:
+        groups = self._planner.read(inbox.lock(connection, now=now, limit=limit))
+        if not groups:
+            return _Applied(0, [], [], is_more=False)
+        plans, unproven = self._planner.decide(connection, groups[0], now, is_locked=True)
+        claimed = [
+            (replace(item, claimed=inbox.keep(connection, item.claimed, lease_until)), training)
+            for item, training in unproven
+        ]
+        return _Applied(len(groups[0]), plans, claimed, is_more=len(groups) > 1)
+
+    async def _apply_claimed(self, now: datetime, limit: int) -> int:
+        lease_until = now + self._lease
         groups = await self._database.write(self._take, now, limit)
         for group in groups:
-            unproven = await self._insist(group, now + self._limits.lease)
+            unproven = await self._insist(partial(self._settle, group), lease_until)
             if unproven:
-                await self._insist(await self._fetch(unproven), now + self._limits.lease)
+                await self._insist(partial(self._settle, await self._fetch(unproven)), lease_until)
         return sum(map(len, groups))
 
-    def _take(self, connection: Connection, now: datetime, limit: int) -> list[list[_Item]]:
+    def _take(self, connection: Connection, now: datetime, limit: int) -> list[list[Item]]:
         """Claim what is due and read it, in groups that hold each training once."""
-        claimed = inbox.claim(connection, now=now, lease_until=now + self._limits.lease, limit=limit)
-        return _one_per_training([self._read(item) for item in claimed])
+        claimed = inbox.claim(connection, now=now, lease_until=now + self._lease, limit=limit)
+        return self._planner.read(claimed)
 
-    def _read(self, claimed: ClaimedDelivery) -> _Item:
-        """Understand the stored bytes; what cannot be understood is buried, not lost."""
-        if claimed.body is None:
-            return _Item(claimed, None, Bury("body_forgotten", "retention has emptied this row"))
-        try:
-            reading = self._kinds[claimed.kind].read(claimed.body)
-        except PayloadUnreadable as error:
-            return _Item(claimed, None, Bury(error.code, str(error)))
-        if claimed.request_id not in (reading.request_id, reading.gateway_request_id):
-            # Applied to neither: the signature covers the body, the header tells another story.
-            return _Item(claimed, None, Bury("id_mismatch", "the signed header and the body name different requests"))
-        return _Item(claimed, reading)
-
-    async def _insist(self, items: Sequence[_Item], lease_until: datetime) -> Sequence[tuple[_Item, Training]]:
-        """Settle, waiting out the database while the lease lasts: claimed rows are nobody else's until then."""
+    async def _insist(self, work: Callable[[], Awaitable[R]], until: datetime) -> R:
+        """Repeat what the database was not there for, while the lease lasts: claimed rows are nobody else's so long."""
         while True:
+            self.on_progress()
             try:
-                return await self._settle(items)
+                return await work()
             except DatabaseUnavailable:
-                if self._clock.now() + INSIST_PAUSE >= lease_until:
+                if self._clock.now() + INSIST_PAUSE >= until:
                     raise
                 await self._sleep(INSIST_PAUSE.total_seconds())
 
-    async def _settle(self, items: Sequence[_Item]) -> Sequence[tuple[_Item, Training]]:
+    async def _settle(self, items: Sequence[Item]) -> Sequence[tuple[Item, Training]]:
         """Decide and commit together; a row that breaks the commit is found by cutting, so it costs only its own.
 
         Returns those that fal must be asked about first; they stay claimed.
@@ -145,135 +149,46 @@ class Apply:
             await self._set_aside(items[0], error)
             return []
 
-    async def _commit(self, items: Sequence[_Item]) -> Sequence[tuple[_Item, Training]]:
+    async def _commit(self, items: Sequence[Item]) -> Sequence[tuple[Item, Training]]:
         now = self._clock.now()
-        plans, unproven = await self._database.write(self._decide, items, now)
+        plans, unproven = await self._database.write(self._planner.decide, items, now)
         self._report(plans, now)
         return unproven
 
-    def _decide(
-        self, connection: Connection, items: Sequence[_Item], now: datetime
-    ) -> tuple[list[tuple[_Item, Plan]], list[tuple[_Item, Training]]]:
-        """Plan and execute in one transaction; return the plans, and what fal must be asked about first."""
-        unproven: list[tuple[_Item, Training]] = []
-        plans: list[tuple[_Item, Plan]] = []
-        found = {name: _lock(connection, kind, items) for name, kind in self._kinds.items()}
-        for item in items:
-            plan = self._plan(item, found[item.claimed.kind], now)
-            match plan.verdict:
-                case Retry(why="no_artifact") if item.reading is not None and not item.fetched:
-                    unproven.append((item, found[item.claimed.kind].trainings[item.reading.request_id][0]))
-                    continue
-            verdict = self._limited(item, plan.verdict, now)
-            plans.append((item, plan if verdict is plan.verdict else replace(plan, verdict=verdict)))
-        self._execute(connection, plans, found, now)
-        return plans, unproven
-
-    def _plan(self, item: _Item, found: Found, now: datetime) -> Plan:
-        if item.verdict is not None:
-            return Plan(item.verdict)
-        assert item.reading is not None, "what could not be read has its verdict already"
-        request_id = item.reading.request_id
-        if request_id in found.held:
-            return Plan(await_lock(now))
-        match found.trainings.get(request_id, []):
-            case []:
-                return Plan(await_training(item.claimed.received_at, now, self._limits.orphans))
-            case [training]:
-                return self._kinds[item.claimed.kind].decide(training, item.reading.outcome, now)
-            case several:
-                return Plan(Bury("ambiguous_training", f"{len(several)} avatars carry this request id"))
-
-    def _limited(self, item: _Item, verdict: Verdict, now: datetime) -> Verdict:
-        """Put a limit to what is not yet decided; what was limited already stays."""
-        if isinstance(verdict, Retry) and verdict.failed and item.verdict is None:
-            return self._postpone(item, verdict.why, "fal gave no result with an artifact", now)
-        return verdict
-
-    def _postpone(self, item: _Item, why: str, detail: str, now: datetime) -> Verdict:
-        failures, jitter = item.claimed.failures, self._chance()
-        if why in OUTAGES:
-            return wait_out(why, detail, failures=failures, since=item.claimed.received_at, now=now, jitter=jitter)
-        return retry_or_bury(why, detail, failures=failures, limit=self._limits.attempts, now=now, jitter=jitter)
-
-    def _execute(
-        self,
-        connection: Connection,
-        plans: Sequence[tuple[_Item, Plan]],
-        found: Mapping[JobKind, Found],
-        now: datetime,
-    ) -> None:
-        for name, kind in self._kinds.items():
-            changes = [
-                (found[name].trainings[item.reading.request_id][0], plan.change, item.reading.answer)
-                for item, plan in plans
-                if plan.change is not None and item.reading is not None and item.claimed.kind is name
-            ]
-            kind.subjects.change(connection, changes)
-        owed = [(plan.notification, item.claimed) for item, plan in plans if plan.notification is not None]
-        finished = [
-            inbox.Finished(item.claimed, plan.verdict, item.reading.request_id if item.reading is not None else None)
-            for item, plan in plans
-        ]
-        outbox.put(connection, owed, now)
-        inbox.finish(connection, finished, now)
-
-    async def _fetch(self, unproven: Sequence[tuple[_Item, Training]]) -> list[_Item]:
+    async def _fetch(self, unproven: Sequence[tuple[Item, Training]]) -> list[Item]:
         """Ask fal for the results that the deliveries left out."""
         turns = asyncio.Semaphore(FETCHES)
 
-        async def fetch(item: _Item, training: Training) -> _Item:
+        async def fetch(item: Item, training: Training) -> Item:
             try:
                 async with asyncio.timeout(FETCH_DEADLINE), turns:
                     answered = await self._fal_queue.result(training.request_id, training.trainer)
-                reading = self._kinds[item.claimed.kind].read_result(training.request_id, answered)
+                return self._planner.read_result(item, training.request_id, answered)
             except ResultUnavailable as error:
                 return self._give_up_fetching(item, error.code, str(error))
             except TimeoutError:
                 return self._give_up_fetching(item, "fal_down", "no result in time")
-            return replace(item, reading=reading, fetched=True)
 
         return await asyncio.gather(*(fetch(item, training) for item, training in unproven))
 
-    def _give_up_fetching(self, item: _Item, why: str, detail: str) -> _Item:
-        return replace(item, verdict=self._postpone(item, why, detail, self._clock.now()))
+    def _give_up_fetching(self, item: Item, why: str, detail: str) -> Item:
+        return replace(item, verdict=self._planner.postpone(item, why, detail, self._clock.now()))
 
-    async def _set_aside(self, item: _Item, error: Exception) -> None:
+    async def _set_aside(self, item: Item, error: Exception) -> None:
         now = self._clock.now()
         if isinstance(error, ClaimLost):
             log.warning("delivery.claim_lost", request_id=item.claimed.request_id, delivery=item.claimed.claim.id)
             return
         log.error("delivery.apply_failed", request_id=item.claimed.request_id, exc_info=error)
         detail = last_words(error)
-        verdict = self._postpone(item, "bug", detail, now)
+        verdict = self._planner.postpone(item, "bug", detail, now)
         await self._database.write(inbox.finish, [inbox.Finished(item.claimed, verdict, None)], now)
 
-    def _report(self, plans: Sequence[tuple[_Item, Plan]], now: datetime) -> None:
+    def _report(self, plans: Sequence[tuple[Item, Plan]], now: datetime) -> None:
         for item, plan in plans:
             _log_end(item.claimed, plan, now)
         if any(plan.notification is not None for _, plan in plans):
             self._wake_notify()
-
-
-def _lock(connection: Connection, kind: Kind, items: Sequence[_Item]) -> Found:
-    """Load what the readings of one kind are about, and keep it from changing until the transaction ends."""
-    readings = [item.reading for item in items if item.claimed.kind is kind.name and item.reading is not None]
-    ids = sorted({reading.request_id for reading in readings})
-    return kind.subjects.lock(connection, ids) if ids else Found({})
-
-
-def _one_per_training(items: Sequence[_Item]) -> list[list[_Item]]:
-    """Split a batch so that each group holds at most one delivery of a training; the second sees what the first did."""
-    groups: list[list[_Item]] = []
-    seen: dict[str, int] = {}
-    for item in items:
-        key = item.reading.request_id if item.reading is not None else f"unread:{item.claimed.claim.id}"
-        turn = seen.get(key, 0)
-        seen[key] = turn + 1
-        if turn == len(groups):
-            groups.append([])
-        groups[turn].append(item)
-    return groups
 
 
 def _log_end(claimed: ClaimedDelivery, plan: Plan, now: datetime) -> None:

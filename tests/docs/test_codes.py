@@ -22,7 +22,7 @@ REASON_AT = {
     "Retry": 1,
     "retry_or_bury": 0,
     "wait_out": 0,
-    "_postpone": 1,
+    "postpone": 1,
 }
 NOTIFYING = {"app/domain/send_policy.py", "app/db/outbox.py", "app/flows/notify/claiming.py"}
 BOTH = {"app/db/operator_queries.py", "app/db/copy_database.py"}

@@ -16,10 +16,11 @@ from app.db.group_commit import GroupCommit
 from app.db.tables import deliveries, notifications
 from app.db.trainings import BotTables
 from app.fal.authenticate import Authenticator
-from app.flows.apply import Apply, RetryLimits
+from app.flows.apply import Apply
 from app.flows.kinds import Kind, training
 from app.flows.notify.claiming import Notify
 from app.flows.notify.recording import Record, write_records
+from app.flows.planning import RetryLimits
 from app.flows.tell import Tell
 from tests.factories import delivery
 from tests.fakes import FakeFalQueue, FakeMessenger, FrozenClock, moving_sleep, no_jitter

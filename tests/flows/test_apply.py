@@ -9,6 +9,7 @@ from app.domain.errors import ResultUnavailable
 from app.domain.verdict import DOWN_PATIENCE, DOWN_TRIES
 from app.fal.payload import FalAnswer
 from app.flows import apply
+from app.flows.planning import RetryLimits
 from tests.factories import LORA, Bot, empty_ok_body, error_body, ok_body, result_answer
 from tests.fakes import no_jitter
 from tests.flows.conftest import House, kinds_of
@@ -65,7 +66,7 @@ async def test_in_a_flood_batches_are_small(
         kinds_of(bot_tables),
         house.fal,
         house.clock,
-        apply.RetryLimits(3, timedelta(hours=24), timedelta(seconds=60)),
+        RetryLimits(3, timedelta(hours=24), timedelta(seconds=60)),
         chance=no_jitter,
         wake_notify=lambda: None,
         is_crowded=lambda: crowded[0],

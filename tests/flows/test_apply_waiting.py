@@ -14,7 +14,8 @@ from app.db import engine
 from app.db.engine import Database, open_database
 from app.db.trainings import BotTables
 from app.domain.errors import DatabaseUnavailable
-from app.flows.apply import Apply, RetryLimits
+from app.flows.apply import Apply
+from app.flows.planning import RetryLimits
 from app.worker import STUCK, Routine, Worker
 from tests.factories import Bot
 from tests.fakes import FakeFalQueue, FrozenClock, moving_sleep, no_jitter

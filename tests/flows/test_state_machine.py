@@ -31,10 +31,11 @@ from app.domain.errors import ResultUnavailable
 from app.domain.notification import Notification
 from app.domain.send_outcome import Down, Rejected, SendOutcome, Sent, SlowDown, TokenRefused, Uncertain, Unreachable
 from app.domain.training import Change, Training
-from app.flows.apply import Apply, RetryLimits
+from app.flows.apply import Apply
 from app.flows.notify.claiming import Notify
 from app.flows.notify.recording import write_records
 from app.flows.operate import Operation, operate
+from app.flows.planning import RetryLimits
 from app.flows.prune import Prune
 from tests.factories import Bot, delivery, empty_ok_body, error_body, ok_body, result_answer
 from tests.fakes import FakeFalQueue, FrozenClock, moving_sleep, no_jitter
