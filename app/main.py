@@ -22,7 +22,6 @@ from app.core.exit_codes import Exit
 from app.core.logger import register_secrets, setup_logging
 from app.core.setting_loader import load_settings
 from app.core.setting_sources import environment
-from app.doctor.tls.doubts import doubts_about
 from app.domain.errors import DatabaseBehind, DatabaseUnavailable, StartRefused
 from app.domain.language import Language
 from app.domain.quotas import MemoryQuota
@@ -42,6 +41,7 @@ from app.server.run import serve
 from app.server.security_headers import SecurityHeaders
 from app.server.systemd import inherited_socket
 from app.tls.certificates import ensure_pair
+from app.tls.doubts import doubts_about
 from app.tls.live import LiveContext
 from app.worker import Worker
 
@@ -232,8 +232,9 @@ def load_certificate(settings: Settings) -> LiveContext | None:
         log.warning("certificate.self_signed_made", path=str(settings.ssl_cert_path))
     tls = LiveContext(*paths, settings.ssl_ca_bundle_path, language, settings.tls_profile)
     tls.load()
-    if doubts := doubts_about(tls.served, settings.api_domain, now, language):
-        log.warning("certificate.doubtful", codes=[one.code for one in doubts], findings=[one.text for one in doubts])
+    if doubts := doubts_about(tls.served, settings.api_domain, now):
+        texts = [doubt.text(language) for doubt in doubts]
+        log.warning("certificate.doubtful", codes=[doubt.code for doubt in doubts], findings=texts)
     return tls
 
 

@@ -113,7 +113,7 @@ def facts_of(certificate: x509.Certificate, now: datetime) -> CertificateFacts:
     """Read the facts of `certificate` as they stand at `now` (timezone-aware)."""
     digest = certificate.fingerprint(hashes.SHA256())
     return CertificateFacts(
-        subject=certificate.subject.rfc4514_string(),
+        subject=subject_of(certificate),
         names=_names(certificate),
         issuer=certificate.issuer.rfc4514_string(),
         not_before=certificate.not_valid_before_utc,
@@ -125,9 +125,14 @@ def facts_of(certificate: x509.Certificate, now: datetime) -> CertificateFacts:
     )
 
 
+def subject_of(certificate: x509.Certificate) -> str:
+    """Write the subject on one line."""
+    return certificate.subject.rfc4514_string()
+
+
 def read_through(certificate: x509.Certificate) -> None:
     """Decode subject, issuer and dates, which every chain is judged by; raises one of ODD where they are invalid."""
-    certificate.subject.rfc4514_string()
+    subject_of(certificate)
     certificate.issuer.rfc4514_string()
     is_in_season(certificate, certificate.not_valid_before_utc)
 

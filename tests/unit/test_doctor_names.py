@@ -6,8 +6,8 @@ from cryptography import x509
 from app.doctor.finding import Level
 from app.doctor.tls.chain import issuer_key_of, own_key_of
 from app.doctor.tls.keys import judge_keys
-from app.doctor.tls.names import covers
 from app.tls.certificates import self_signed
+from app.tls.names import covers
 from tests.authorities import DOMAIN, NOW, issue
 
 P256 = bytes.fromhex("2a8648ce3d030107")

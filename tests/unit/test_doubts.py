@@ -11,10 +11,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from structlog.testing import capture_logs
 
 from app.core.config import Settings
-from app.doctor.tls.doubts import doubts_about
 from app.domain.errors import CertificateBroken
 from app.main import load_certificate
 from app.tls.chain import put_together, read_content
+from app.tls.doubts import doubts_about
 from tests.authorities import DOMAIN, LIFE, NOW, Lineage
 from tests.broken_certificates import CHAINS
 
@@ -62,7 +62,7 @@ def test_a_signature_that_nobody_believes_is_a_doubt(tmp_path: Path) -> None:
     lineage = Lineage(tmp_path)
     CHAINS["SHA-1"].wreck(lineage)
     pair = put_together(read_content(lineage.paths, "en"), lineage.paths, "en")
-    assert [finding.code for finding in doubts_about(pair, DOMAIN, NOW, "en")] == ["keys.digest"]
+    assert [doubt.code for doubt in doubts_about(pair, DOMAIN, NOW)] == ["keys.digest"]
 
 
 def test_a_start_with_a_good_certificate_is_quiet(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from app.doctor.tls.case import Case
 from app.doctor.tls.combined import taken_apart
 from app.doctor.tls.renewal import certbot_renews, is_there, lineage_of
 from app.doctor.tls.voice import say
+from app.tls.certificates import subject_of
 from app.tls.chain import is_root, issued_by
 
 FULL_CHAIN = "fullchain.pem"  # certbot's name for leaf and intermediates; its cert.pem is the leaf alone
@@ -80,11 +81,6 @@ def judge_climb(case: Case) -> Finding:
     if urls:
         return say("chain.issuer_missing", language, command=command, fixable=fixable, url=urls[0], **shown)
     return say("chain.issuer_unknown", language, command=command, **shown)
-
-
-def subject_of(certificate: x509.Certificate) -> str:
-    """Write the subject on one line."""
-    return certificate.subject.rfc4514_string()
 
 
 def issuer_key_of(certificate: x509.Certificate) -> str | None:

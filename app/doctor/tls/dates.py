@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from cryptography import x509
 
 from app.doctor.finding import Finding
-from app.doctor.tls.chain import subject_of
-from app.doctor.tls.voice import say
+from app.doctor.tls.voice import say, say_doubt
 from app.domain.alert_rules import CRITICAL_LEFT, WARN_LEFT
 from app.domain.language import Language
+from app.tls.certificates import is_in_season
+from app.tls.doubts import doubt_dates, lifetime, share_left
 
 
 def judge_dates(
@@ -18,33 +18,15 @@ def judge_dates(
 ) -> list[Finding]:
     """Judge the leaf's lifetime at `now`, and whether an intermediate has expired; `renewal` is what to run."""
     leaf = chain[0]
-    since, until = leaf.not_valid_before_utc, leaf.not_valid_after_utc
-    left = until - now
-    share = left / (until - since) if until > since else 0
-    shown: dict[str, Any] = {"until": _day(until), "since": _day(since), "days": left.days}
-    if now < since:
-        finding = say("dates.not_yet_valid", language, **shown)
-    elif now > until:
-        finding = say("dates.expired", language, command=renewal, **shown)
-    elif share <= CRITICAL_LEFT:
-        finding = say("dates.ends_now", language, command=renewal, **shown)
-    elif share <= WARN_LEFT:
-        finding = say("dates.ends_soon", language, command=renewal, **shown)
-    else:
-        finding = say("dates.ok", language, **shown)
-    expired = [
-        say(
-            "dates.issuer_expired",
-            language,
-            command=renewal,
-            subject=subject_of(issuer),
-            until=_day(issuer.not_valid_after_utc),
-        )
-        for issuer in chain[1:]
-        if now > issuer.not_valid_after_utc
+    # Renewing does not help against a date that has not come yet: there the catalogue's own command stands.
+    found = [
+        say_doubt(doubt, language, command=None if doubt.code == "dates.not_yet_valid" else renewal)
+        for doubt in doubt_dates(chain, now)
     ]
-    return [finding, *expired]
-
-
-def _day(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M} UTC"
+    left = share_left(leaf, now)
+    if not is_in_season(leaf, now) or left <= CRITICAL_LEFT:
+        return found
+    shown = lifetime(leaf, now)
+    if left <= WARN_LEFT:
+        return [say("dates.ends_soon", language, command=renewal, **shown), *found]
+    return [say("dates.ok", language, **shown), *found]

@@ -12,7 +12,6 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from app.doctor.finding import Finding
 from app.doctor.tls.aia import issuer_urls
-from app.doctor.tls.chain import subject_of
 from app.doctor.tls.combined import more_inside, taken_apart
 from app.doctor.tls.examination import Examined
 from app.doctor.tls.files import OTHERS_MAY
@@ -23,7 +22,7 @@ from app.domain.language import Language
 from app.files.access import Reader
 from app.files.ownership import ROOT
 from app.files.rewrite import rewrite
-from app.tls.certificates import PairBroken, PairPaths
+from app.tls.certificates import PairBroken, PairPaths, subject_of
 from app.tls.chain import ServedPair, issued_by, plain, put_together, read_content
 
 CLIMB_CODES = {"chain.issuer_missing", "chain.issuer_other_key"}

@@ -8,11 +8,11 @@ from cryptography.x509.verification import PolicyBuilder, Store, VerificationErr
 
 from app.doctor.finding import Finding, Level
 from app.doctor.tls.case import Case
-from app.doctor.tls.chain import judge_climb, subject_of
-from app.doctor.tls.names import address_of, ascii_name, covers
+from app.doctor.tls.chain import judge_climb
 from app.doctor.tls.voice import say
-from app.tls.certificates import facts_of
+from app.tls.certificates import facts_of, subject_of
 from app.tls.chain import anchor_of, is_root
+from app.tls.names import address_of, ascii_name, covers
 
 AHEAD = timedelta(days=14)
 UNVERIFIABLE = "keys.digest"  # cryptography no longer verifies such a signature, so the issuer cannot be found

@@ -8,6 +8,7 @@ from app.doctor.tls.words_chain import CHAIN_WORDS, SERVED_WORDS
 from app.doctor.tls.words_repair import REPAIR_WORDS
 from app.domain.language import Language, pick
 from app.tls.certificates import PairBroken
+from app.tls.doubts import Doubt
 
 CATALOGUE: Catalogue = {
     **FILE_WORDS,
@@ -26,6 +27,11 @@ def say(
     """Word the finding `code`; `command` replaces the catalogue's where given."""
     worded = finding(CATALOGUE, code, language, **facts)
     return replace(worded, command=worded.command if command is None else command, fixable=fixable)
+
+
+def say_doubt(doubt: Doubt, language: Language, *, command: str | None) -> Finding:
+    """Word what the server doubts, too; `command` as `say` has it."""
+    return say(doubt.code, language, command=command, **doubt.facts)
 
 
 def say_broken(error: PairBroken, language: Language) -> Finding:

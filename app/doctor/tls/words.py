@@ -2,6 +2,7 @@
 
 from app.doctor.finding import Catalogue, Level, Wording
 from app.domain.language import Bilingual
+from app.tls.doubt_words import DOUBTS
 
 RESTORE: Bilingual = (
     "Верните файл из копии или создайте новую пару.",
@@ -101,20 +102,17 @@ DATE_WORDS: Catalogue = {
     ),
     "dates.ends_now": Wording(
         Level.FAIL,
-        (
-            "срок кончается {until}, осталось {days} дн.: меньше шестой части",
-            "it ends on {until}, {days} days left: less than a sixth",
-        ),
+        DOUBTS["dates.ends_now"],
         ("Продлите сертификат сегодня.", "Renew it today."),
     ),
     "dates.expired": Wording(
         Level.FAIL,
-        ("срок вышел {until}: клиенты отказываются соединяться", "it expired on {until}: clients refuse to connect"),
+        DOUBTS["dates.expired"],
         ("Получите новый сертификат.", "Get a new certificate."),
     ),
     "dates.not_yet_valid": Wording(
         Level.FAIL,
-        ("сертификат начнёт действовать только {since}", "it becomes valid only on {since}"),
+        DOUBTS["dates.not_yet_valid"],
         (
             "Проверьте часы этой машины; если они верны, подождите или поставьте прежний сертификат.",
             "Look at the clock of this machine; if it is right, wait or put the previous certificate back.",
@@ -123,10 +121,7 @@ DATE_WORDS: Catalogue = {
     ),
     "dates.issuer_expired": Wording(
         Level.FAIL,
-        (
-            "промежуточный «{subject}» просрочен с {until}: цепочке не поверят",
-            'the intermediate "{subject}" expired on {until}: the chain will not be believed',
-        ),
+        DOUBTS["dates.issuer_expired"],
         ("Возьмите у издателя нынешний промежуточный.", "Get the present intermediate from the issuer."),
     ),
 }
@@ -134,10 +129,7 @@ NAME_WORDS: Catalogue = {
     "names.ok": Wording(Level.OK, ("имена: {names}", "names: {names}")),
     "names.uncovered": Wording(
         Level.FAIL,
-        (
-            "сертификат выдан на {names}, а не на {name}: fal и curl откажутся",
-            "the certificate is for {names}, not for {name}: fal and curl will refuse it",
-        ),
+        DOUBTS["names.uncovered"],
         (
             "Закажите сертификат на {name} или исправьте API_DOMAIN и FAL_WEBHOOK_URL.",
             "Order a certificate for {name}, or put API_DOMAIN and FAL_WEBHOOK_URL right.",
@@ -145,10 +137,7 @@ NAME_WORDS: Catalogue = {
     ),
     "names.none": Wording(
         Level.FAIL,
-        (
-            "в сертификате нет имён (subjectAltName); имя из CN клиенты давно не читают",
-            "the certificate has no names (subjectAltName); clients no longer read the common name",
-        ),
+        DOUBTS["names.none"],
         ("Закажите сертификат на {name}.", "Order a certificate for {name}."),
     ),
 }
@@ -156,18 +145,12 @@ KEY_WORDS: Catalogue = {
     "keys.ok": Wording(Level.OK, ("ключ {key_type}, подпись {digest}", "key {key_type}, signature {digest}")),
     "keys.rsa_short": Wording(
         Level.FAIL,
-        (
-            "«{subject}»: ключ RSA {bits} бит, клиенты и сам OpenSSL требуют 2048",
-            '"{subject}": the RSA key has {bits} bits, clients and OpenSSL itself ask for 2048',
-        ),
+        DOUBTS["keys.rsa_short"],
         ORDER_NEW,
     ),
     "keys.curve": Wording(
         Level.FAIL,
-        (
-            "«{subject}»: кривая {curve}; клиенты знают P-256, P-384, P-521",
-            '"{subject}": the curve is {curve}; clients know P-256, P-384, P-521',
-        ),
+        DOUBTS["keys.curve"],
         ORDER_NEW,
     ),
     "keys.ed25519": Wording(
@@ -180,15 +163,12 @@ KEY_WORDS: Catalogue = {
     ),
     "keys.unknown": Wording(
         Level.FAIL,
-        ("«{subject}»: ключ вида {kind} для TLS не годится", '"{subject}": a {kind} key is of no use for TLS'),
+        DOUBTS["keys.unknown"],
         ORDER_NEW,
     ),
     "keys.digest": Wording(
         Level.FAIL,
-        (
-            "«{subject}»: подписан через {digest}, такой подписи больше не верят",
-            '"{subject}": signed with {digest}, which nobody believes any more',
-        ),
+        DOUBTS["keys.digest"],
         ORDER_NEW,
     ),
 }
