@@ -2,7 +2,11 @@
 
 import sys
 
-from app.main import main
+from app.core.lean_start import begin
 
 if __name__ == "__main__":
+    begin()
+
+    from app.main import main
+
     sys.exit(main())

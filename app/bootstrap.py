@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from pydantic import SecretStr
@@ -45,7 +45,9 @@ from app.telegram.catalogs import Catalogs
 from app.telegram.client import TelegramClient
 from app.telegram.sender import TelegramMessenger, TokenlessMessenger
 from app.telegram.wording import word
-from app.tls.live import LiveContext
+
+if TYPE_CHECKING:  # without TLS nothing of X.509 is loaded
+    from app.tls.live import LiveContext
 
 log = structlog.get_logger(__name__)
 
@@ -129,7 +131,7 @@ async def needs_migration(settings: Settings) -> bool:
 
 
 @asynccontextmanager
-async def running(settings: Settings, tls: LiveContext | None = None) -> AsyncIterator[Services]:
+async def running(settings: Settings, tls: "LiveContext | None" = None) -> AsyncIterator[Services]:
     """Open everything, and on the way out finish what is under way. `tls` is only watched; None on plain HTTP."""
     async with AsyncExitStack() as stack:
         clock = SystemClock()
@@ -213,7 +215,7 @@ async def running(settings: Settings, tls: LiveContext | None = None) -> AsyncIt
 
 
 def _machine_facts(
-    clock: Clock, began: datetime, tls: LiveContext | None, authenticator: Authenticator
+    clock: Clock, began: datetime, tls: "LiveContext | None", authenticator: Authenticator
 ) -> MachineFacts:
     """Gather what this machine knows of itself."""
     certificate = None

@@ -1,12 +1,19 @@
 """The server: assemble it, check what it stands on, start it; `python -m app.main` does what run_api_server.py does."""
 
-import asyncio
 import gc
 import sys
+
+if __name__ == "__main__":
+    from app.core.lean_start import begin
+
+    begin()
+
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
+from typing import TYPE_CHECKING
 
 import structlog
 from fastapi import FastAPI
@@ -40,10 +47,10 @@ from app.server.proxies import ClientAddress
 from app.server.run import serve
 from app.server.security_headers import SecurityHeaders
 from app.server.systemd import inherited_socket
-from app.tls.certificates import ensure_pair
-from app.tls.doubts import doubts_about
-from app.tls.live import LiveContext
 from app.worker import Worker
+
+if TYPE_CHECKING:  # without TLS nothing of X.509 is loaded
+    from app.tls.live import LiveContext
 
 log = structlog.get_logger(__name__)
 
@@ -63,7 +70,7 @@ NO_FILE: dict[Language, str] = {
 CertificateEnds = Callable[[], datetime | None]
 
 
-def create_app(settings: Settings, tls: LiveContext | None = None) -> FastAPI:
+def create_app(settings: Settings, tls: "LiveContext | None" = None) -> FastAPI:
     """Assemble the application; nothing is opened before its lifespan begins. `tls` is what it is served with."""
     ends: CertificateEnds = (lambda: None) if tls is None else (lambda: tls.served.ends)
 
@@ -170,6 +177,7 @@ def main() -> int:
         spared=(*LOOPBACK, *settings.forwarded_allow_ips),
         language=settings.operator_language,
     )
+    gc.enable()
     gc.freeze()  # what lives as long as the process need not be looked at again, least of all on the way out
     gc.set_threshold(GC_YOUNG, 20, 20)
     inherited = inherited_socket(environment())
@@ -180,7 +188,7 @@ def main() -> int:
     )
 
 
-def _show_banner(settings: Settings, tls: LiveContext | None, local_url: str) -> None:
+def _show_banner(settings: Settings, tls: "LiveContext | None", local_url: str) -> None:
     facts = None if tls is None else tls.facts(SystemClock().now())
     missing = (
         ("telegram", settings.telegram_token is None),
@@ -211,20 +219,24 @@ def prepare_database(settings: Settings) -> None:
         url = settings.database_url.get_secret_value()
         if not (url.startswith("sqlite") or settings.migrate_on_start):
             raise
-        from app.db.migrate import migrate  # noqa: PLC0415  alembic costs half a second that no other start needs
+        from app.db.migrate_apart import migrate_apart  # noqa: PLC0415  no other start starts processes
 
-        migrate(url)
+        migrate_apart(url)
         log.info("database.migrated")
         asyncio.run(check_database(settings))
 
 
-def load_certificate(settings: Settings) -> LiveContext | None:
+def load_certificate(settings: Settings) -> "LiveContext | None":
     """Load the pair, making a self-signed one where there is none. Raises CertificateBroken; None without SSL.
 
     A pair that can be served is, even one that clients will refuse: that is said aloud.
     """
     if not settings.ssl_enabled:
         return None
+    from app.tls.certificates import ensure_pair  # noqa: PLC0415  without TLS nothing of X.509 is loaded
+    from app.tls.doubts import doubts_about  # noqa: PLC0415  as above
+    from app.tls.live import LiveContext  # noqa: PLC0415  as above
+
     language = settings.operator_language
     paths = (settings.ssl_cert_path, settings.ssl_key_path)
     now = SystemClock().now()

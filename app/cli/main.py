@@ -23,8 +23,8 @@ from app.core.log_redaction import redact
 from app.domain.errors import DatabaseUnavailable, StartRefused
 
 MODULES = {
-    "serve": "server",
-    "migrate": "server",
+    "serve": "serve",
+    "migrate": "migrate",
     "demo": "demo.command",
     "deliveries": "deliveries",
     "notifications": "notifications",

@@ -10,7 +10,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 import orjson
 from sqlalchemy import DateTime as SqlDateTime
 from sqlalchemy import Dialect, Engine, Table, TypeDecorator, create_engine, event
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Connection as Connection  # noqa: PLC0414  flows name it, and know nothing else of SQLAlchemy
 from sqlalchemy.pool import NullPool
 
@@ -188,6 +188,8 @@ def upsert_into(connection: Connection, table: Table) -> sqlite.Insert:
     """Start an INSERT … ON CONFLICT in the connection's dialect; both dialects spell what we use alike."""
     if connection.dialect.name == "sqlite":
         return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql  # noqa: PLC0415  SQLite need not pay for it: two MiB
+
     return cast("sqlite.Insert", postgresql.insert(table))
 
 

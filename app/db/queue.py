@@ -6,11 +6,12 @@ from functools import cache
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Row, Select, Table, exists, select, update
+from sqlalchemy import Row, Select, Table, bindparam, exists, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql.elements import ColumnElement
 
 from app.db.bulk_update import UpdateMany
+from app.db.engine import UtcDateTime
 from app.domain.delivery import Claim
 from app.domain.errors import ClaimLost
 from app.domain.verdict import Bury, Done, Retry, Verdict
@@ -78,8 +79,15 @@ def _due(
 
 def due_tables(connection: Connection, tables: Sequence[Table], now: datetime) -> list[bool]:
     """Tell of each queue whether a row is due, in one query without a lock."""
+    return list(connection.execute(_look(tuple(tables)), {"now": now}).one())
+
+
+@cache
+def _look(tables: tuple[Table, ...]) -> Select[*tuple[Any, ...]]:
+    """Build the query once: it runs every second for ever, and building it costs more than running it."""
+    now = bindparam("now", type_=UtcDateTime())
     looks = [exists().where(table.c.state == "pending", table.c.due_at <= now).label(table.name) for table in tables]
-    return list((connection.execute(select(*looks))).one())
+    return select(*looks)
 
 
 def verdict_columns(verdict: Verdict, *, done: str, failures: int, now: datetime) -> dict[str, Any]:

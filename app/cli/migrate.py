@@ -1,4 +1,4 @@
-"""Start the server; bring the database up to date."""
+"""Bring the database up to date."""
 
 import asyncio
 import sys
@@ -6,19 +6,12 @@ from typing import Annotated
 
 import typer
 
-from app import main
 from app.bootstrap import needs_migration
 from app.core.setting_loader import load_settings
 from app.db.migrate import migrate as run_migrations
 from app.db.tables import HEAD
 
 app = typer.Typer(add_completion=False)
-
-
-@app.command()
-def serve() -> None:
-    """Start the server with the current settings."""
-    sys.exit(main.main())
 
 
 @app.command()
