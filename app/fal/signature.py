@@ -42,6 +42,11 @@ class SignedHeaders:
     signature: bytes
     prefix: bytes
 
+    @property
+    def timestamp_text(self) -> str:
+        """The timestamp as it was signed, zeros before it included."""
+        return self.prefix.split(b"\n")[2].decode()
+
 
 def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> SignedHeaders | None:
     """Read fal's four headers from ASGI's list; None when none of them is there (an unsigned probe).

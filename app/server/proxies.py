@@ -54,10 +54,11 @@ class ClientAddress:
         if scheme is not None:
             scope["scheme"] = scheme
 
-    def client_of(self, client: tuple[str, int] | None, forwarded: bytes | None) -> str | None:
+    def client_of(self, scope: Scope, forwarded: bytes | None) -> str | None:
         """Tell who is calling: the peer, or whom a trusted one names in its only X-Forwarded-For (`forwarded`)."""
+        client = scope.get("client")
         if client is None:
-            trusted, host = self._unix, None
+            trusted, host = self._unix and _on_unix_socket(scope), None
         else:
             host, trusted = self._peer(client[0])
         return self._behind(host, forwarded) if trusted and forwarded is not None else host
