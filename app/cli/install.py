@@ -15,7 +15,7 @@ import typer
 
 from app.cli import units
 from app.cli.output import again_as_root
-from app.cli.units import Place
+from app.cli.units import UnitValues
 from app.core.clock import SystemClock
 from app.core.config import Settings
 from app.core.exit_codes import Exit
@@ -98,19 +98,19 @@ def systemd(
         _give_up(words["account"].format(user=user), Exit.USAGE)
     if user == "root":
         _give_up(words["root"].format(port=settings.api_port), Exit.USAGE)
-    place = _place(settings, user, words)
-    if replicas > 1 and place.sqlite is not None:
+    values = _values(settings, user, words)
+    if replicas > 1 and values.sqlite is not None:
         _give_up(words["sqlite"], Exit.CONFIG)
-    texts = units.render((*(units.SINGLE if replicas == 1 else units.REPLICA), *units.BACKUP), place)
+    texts = units.render((*(units.SINGLE if replicas == 1 else units.REPLICA), *units.BACKUP), values)
     if show:
         for name, text in texts.items():
             sys.stdout.write(f"# ---- {name}\n{text}\n")
         return
     _write(into, texts, words, force=force)
-    for folder in _closed(place):
+    for folder in _closed(values):
         sys.stderr.write(f"{words['closed'].format(user=user, folder=folder)}\n")
     sys.stdout.write(f"\n{words['next']}\n")
-    sys.stdout.writelines(f"  {command}\n" for command in _next(place, into, replicas))
+    sys.stdout.writelines(f"  {command}\n" for command in _next(values, into, replicas))
     unknown = range(FIRST_PORT + PORTS_IN_NGINX, FIRST_PORT + replicas)
     if unknown:
         sys.stdout.write(f"{words['nginx'].format(first=FIRST_PORT, last=unknown[0] - 1)}\n")
@@ -118,14 +118,14 @@ def systemd(
             sys.stdout.writelines(f"  server 127.0.0.1:{port} {rest};\n" for port in unknown)
 
 
-def _place(settings: Settings, user: str, words: Mapping[str, str]) -> Place:
+def _values(settings: Settings, user: str, words: Mapping[str, str]) -> UnitValues:
     try:
         account = pwd.getpwnam(user)
         group = grp.getgrgid(account.pw_gid).gr_name
     except KeyError:
         group = user
     try:
-        return Place.of(
+        return UnitValues.of(
             settings,
             sqlite_file(settings.database_url.get_secret_value()),
             root=Path.cwd(),
@@ -161,10 +161,10 @@ def _write(into: Path, texts: Mapping[str, str], words: Mapping[str, str], *, fo
         _give_up(words["unwritable"].format(into=into, reason=error.strerror), Exit.CHECK_FAILED)
 
 
-def _closed(place: Place) -> list[Path]:
+def _closed(values: UnitValues) -> list[Path]:
     """Folders on the way to the project and its Python that the account may not pass, outermost first."""
-    on_the_way = {parent for path in (place.root / "app", place.outside / "bin") for parent in path.parents}
-    return [folder for folder in sorted(on_the_way) if folder.exists() and not _may_pass(folder.stat(), place.user)]
+    on_the_way = {parent for path in (values.root / "app", values.outside / "bin") for parent in path.parents}
+    return [folder for folder in sorted(on_the_way) if folder.exists() and not _may_pass(folder.stat(), values.user)]
 
 
 def _may_pass(folder: os.stat_result, user: str) -> bool:
@@ -180,16 +180,16 @@ def _may_pass(folder: os.stat_result, user: str) -> bool:
     return bool(folder.st_mode & stat.S_IXOTH)
 
 
-def _next(place: Place, into: Path, replicas: int) -> list[str]:
-    folders = shlex.join(map(str, place.writable))  # what a backup writes to is among them
+def _next(values: UnitValues, into: Path, replicas: int) -> list[str]:
+    folders = shlex.join(map(str, values.writable))  # what a backup writes to is among them
     try:
-        pwd.getpwnam(place.user)
+        pwd.getpwnam(values.user)
         commands = []
     except KeyError:
-        commands = [f"sudo useradd --system --home-dir {place.root} --shell /usr/sbin/nologin {place.user}"]
-    commands += [f"sudo mkdir -p {folders}", f"sudo chown -R {place.user}:{place.group} {folders}"]
+        commands = [f"sudo useradd --system --home-dir {values.root} --shell /usr/sbin/nologin {values.user}"]
+    commands += [f"sudo mkdir -p {folders}", f"sudo chown -R {values.user}:{values.group} {folders}"]
     if ENV_FILE.exists():
-        commands.append(f"sudo chgrp {place.group} .env && sudo chmod 640 .env")
+        commands.append(f"sudo chgrp {values.group} .env && sudo chmod 640 .env")
     if into.absolute() != SYSTEM:
         commands.append(f"sudo cp {shlex.quote(str(into))}/aisha-webhook-* {SYSTEM}/")
     commands.append("sudo systemctl daemon-reload")

@@ -18,8 +18,8 @@ AWKWARD = re.compile(r"[\s%$\"'\\;]")  # each means something to systemd
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where the server lives: absolute paths, the account it runs as, and what it writes to.
+class UnitValues:
+    """What the units are filled in with: absolute paths, the account that the server runs as, what it writes to.
 
     `outside` is what it reads beyond `root`, such as the Python that its environment was made from.
     """
@@ -46,7 +46,7 @@ class Place:
         outside: Path,
         user: str,
         group: str,
-    ) -> "Place":
+    ) -> "UnitValues":
         """Take from the settings what the units need to know; `sqlite` is the database's file, None on PostgreSQL.
 
         Raises ValueError, whose text names what systemd cannot be told.
@@ -57,7 +57,7 @@ class Place:
             raise ValueError(f"API_HOST={settings.api_host}") from None
         if not settings.api_port:
             raise ValueError("API_PORT=0")
-        place = cls(
+        values = cls(
             root=root,
             python=python,
             outside=outside,
@@ -69,10 +69,10 @@ class Place:
             cache=root / settings.data_dir,
             certificate=root / settings.ssl_cert_path,
         )
-        awkward = [str(path) for path in (root, python, *place.writable) if AWKWARD.search(str(path))]
+        awkward = [str(path) for path in (root, python, *values.writable) if AWKWARD.search(str(path))]
         if awkward:
             raise ValueError(", ".join(awkward))
-        return place
+        return values
 
     @property
     def writable(self) -> tuple[Path, ...]:
@@ -94,19 +94,19 @@ class Place:
         return any(path.is_relative_to(home) for path in needed for home in HOMES)
 
 
-def render(names: tuple[str, ...], place: Place) -> dict[str, str]:
+def render(names: tuple[str, ...], given: UnitValues) -> dict[str, str]:
     """Return the text of each unit by its name, every placeholder filled in. Raises KeyError for an unknown one."""
     values = {
-        "USER": place.user,
-        "GROUP": place.group,
-        "FOLDER": str(place.root),
-        "PYTHON": str(place.python),
-        "ADDRESS": place.address,
-        "DATA": str(place.cache),
-        "LOGS": str(place.logs),
-        "WRITABLE": " ".join(map(str, place.writable)),
-        "BACKUP_WRITABLE": " ".join(map(str, place.backed_up)),
-        "PROTECT_HOME": "read-only" if place.is_at_home() else "yes",
+        "USER": given.user,
+        "GROUP": given.group,
+        "FOLDER": str(given.root),
+        "PYTHON": str(given.python),
+        "ADDRESS": given.address,
+        "DATA": str(given.cache),
+        "LOGS": str(given.logs),
+        "WRITABLE": " ".join(map(str, given.writable)),
+        "BACKUP_WRITABLE": " ".join(map(str, given.backed_up)),
+        "PROTECT_HOME": "read-only" if given.is_at_home() else "yes",
     }
     return {
         name: PLACEHOLDER.sub(lambda found: values[found[1]], (FOLDER / name).read_text(encoding="utf-8"))

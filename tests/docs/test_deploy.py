@@ -272,7 +272,7 @@ def test_the_settings_say_where_to_write(project: Path, monkeypatch: pytest.Monk
 @pytest.mark.parametrize(("home", "expected"), [("/home/aisha/server", "read-only"), ("/opt/aisha", "yes")])
 def test_a_project_in_a_home_folder_can_be_seen(home: str, expected: str) -> None:
     """ProtectHome=yes would hide it, so there it is read-only."""
-    place = units.Place.of(
+    values = units.UnitValues.of(
         Settings(),
         None,
         root=Path(home),
@@ -281,7 +281,7 @@ def test_a_project_in_a_home_folder_can_be_seen(home: str, expected: str) -> Non
         user="aisha",
         group="aisha",
     )
-    assert f"ProtectHome={expected}\n" in units.render(units.SINGLE, place)["aisha-webhook-api.service"]
+    assert f"ProtectHome={expected}\n" in units.render(units.SINGLE, values)["aisha-webhook-api.service"]
 
 
 def test_a_changed_unit_is_left_alone(project: Path, tmp_path: Path) -> None:
