@@ -15,8 +15,8 @@ Row = tuple[Mapping[str, Any], Mapping[str, Any]]  # what the row's columns must
 class UpdateMany:
     """An UPDATE of the rows whose `match` columns hold the given values: sets the `given` columns and the `fixed` ones.
 
-    PostgreSQL reads all rows from one JSON parameter, which costs it less than half of a statement per row. SQLite has
-    no way to its own and is fast at the same statement many times. A JSON column is given its JSON text.
+    PostgreSQL reads all rows from one JSON parameter, at less than half the cost of a statement per row. SQLite runs
+    one statement per row: it has no round trip to save. A JSON column is given its JSON text.
     """
 
     def __init__(

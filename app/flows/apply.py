@@ -113,7 +113,7 @@ class Apply:
         except PayloadUnreadable as error:
             return _Item(claimed, None, Bury(error.code, str(error)))
         if claimed.request_id not in (reading.request_id, reading.gateway_request_id):
-            # Applied to neither: the signature covers the body, the header tells another story.
+            # Applied to neither: both are signed, and they name different requests.
             return _Item(claimed, None, Bury("id_mismatch", "the signed header and the body name different requests"))
         return _Item(claimed, reading)
 
