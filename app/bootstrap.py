@@ -56,13 +56,13 @@ BEHIND = {
     "en": "the database is behind this version of the server. Run: aisha-webhook migrate",
 }
 MACHINE_LIMIT = 64  # characters of this machine's name in an alert's
-SENDS_END = 6.0  # s from the beginning of the stop in which a message on its way to Telegram may arrive
-DRAIN = 1.0  # s for each part of what is under way when the server stops; the rest is due again after its lease
+SENDS_END = 6.0  # s after the stop begins in which sends under way may finish
+DRAIN = 1.0  # s that each background task may take at the stop; unfinished rows are due again after their lease
 
 
 @dataclass(frozen=True, slots=True)
 class Ingest:
-    """What a delivery passes until it is stored."""
+    """What the webhook needs to store a delivery."""
 
     clock: Clock
     kinds: tuple[Kind, ...]
@@ -98,7 +98,7 @@ class HealthFacts:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What each edge works with."""
+    """All services, grouped by who uses them: the webhook, the worker, the health pages."""
 
     ingest: Ingest
     work: Work
@@ -245,7 +245,7 @@ def _operator_chat(settings: Settings) -> OperatorChat | None:
 
 
 def _leave() -> None:
-    """End at once: after a failed write to the disk only a fresh start knows what is on it. fal and systemd retry."""
+    """Exit at once: after a failed write only a fresh start reads what is on the disk. fal and systemd retry."""
     log.critical("database.damaged", exit_code=int(Exit.TRY_AGAIN))
     os._exit(Exit.TRY_AGAIN)
 

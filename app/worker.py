@@ -12,10 +12,10 @@ import structlog
 from app.bootstrap import Work
 from app.domain.errors import DatabaseUnavailable
 
-LINGER = 0.02  # s that a job lets work gather before its next turn: under load plans share a commit
-COURTESY = 0.1  # s that a job steps aside for a flood, and how often at most before it takes its turn
-COURTESIES = 20
-BACKLOG = 50  # rows in one turn that mean that there is no need to let them gather
+LINGER = 0.02  # s between two turns under load, so that more rows share one commit
+COURTESY = 0.1  # s of one pause of a job while deliveries crowd in
+COURTESIES = 20  # pauses at most before its turn
+BACKLOG = 50  # rows in one turn from which on the next turn follows without LINGER
 REFRESH_EVERY = 3600.0  # s between looks at fal's keys and addresses; keys serve for a day
 REFRESH_AGAIN = 30.0  # s until the next try after a failed look
 CHORES_EVERY = 60.0  # s between looks whether a chore is due
@@ -49,7 +49,7 @@ class Worker:
 
     def __init__(self, jobs: Sequence[Routine], elapsed: Callable[[], float] = time.monotonic) -> None:
         self._jobs = jobs
-        self._elapsed = elapsed  # s that never go back or leap: a clock set right is no stuck job
+        self._elapsed = elapsed  # monotonic seconds: setting the clock must not make a job look stuck
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
@@ -70,7 +70,7 @@ class Worker:
         return all(job.last_turn is None or now - job.last_turn < job.patience.total_seconds() for job in self._jobs)
 
     def note_life(self, job: Routine) -> None:
-        """Take it that this job is not stuck: its patience begins anew."""
+        """Note a sign of life of this job: its patience begins anew."""
         job.last_turn = self._elapsed()
 
     @classmethod
@@ -90,7 +90,7 @@ class Worker:
                 Routine("addresses", _refreshing(work.addresses.refresh), fetch_patience),
             ]
         )
-        work.apply.on_progress = partial(worker.note_life, apply)  # it waits out an outage within one step
+        work.apply.on_progress = partial(worker.note_life, apply)  # one step may wait out an outage of the database
         return worker
 
     async def _repeat(self, job: Routine) -> None:
@@ -147,7 +147,7 @@ def _draining(flow: Callable[[], Awaitable[int]]) -> Turn:
 
 
 def _courteous(is_crowded: Callable[[], bool], step: Turn) -> Turn:
-    """In a flood let those go first that wait for an answer; a turn is never put off for long."""
+    """While deliveries crowd in let their commits go first; a turn is put off by a bounded time."""
 
     async def courteous_step() -> float:
         for _ in range(COURTESIES):

@@ -17,7 +17,7 @@ from app.domain.alert_rules import QueueFacts
 from app.domain.notification import Notification, Topic
 
 _OWNERS = notifications.c.kind.in_([Topic.READY, Topic.FAILED])  # an alert that cannot be told must raise no other
-# What an operator made due just now, or is on its way, is old without waiting.
+# Rows that an operator made due just now, or that are being sent, are old but have not been waiting.
 _WAITS = or_(notifications.c.reason.is_(None), notifications.c.reason.not_in(["redriven", SENDING]))
 _SAVE = UpdateMany(
     alerts, match=["name"], given=[column.name for column in alerts.c if column.name not in ("name", "machine")]
@@ -29,7 +29,7 @@ def count_queues(connection: Connection) -> QueueFacts:
     dead_delivery = deliveries.c.state == "dead"
     to_mend = (notifications.c.state == "dead", notifications.c.reason != "owner_unreachable", _OWNERS)
     due = deliveries.c.state == "pending"
-    # A row behind somebody's lock is looked at again and again, and so never overdue: it waits since it came.
+    # A row that somebody has locked is postponed again and again and so never overdue: count from its arrival.
     waits_since = case((deliveries.c.reason == "locked", deliveries.c.stored_at), else_=deliveries.c.due_at)
     owed = notifications.c.state == "pending"
     refused = (owed, notifications.c.reason == "token_refused")

@@ -35,7 +35,7 @@ def _copy(source: Path, target: Path) -> Path:
     _make_private(partial)
     try:
         with closing(sqlite3.connect(source)) as live, closing(sqlite3.connect(partial)) as copy:
-            live.backup(copy)  # in one view: in steps every commit of the server would begin it anew
+            live.backup(copy)  # in one step: between steps each commit of the server would restart the copy
             verdict = copy.execute("PRAGMA integrity_check").fetchone()[0]
         if verdict != "ok":
             raise BackupFailed(f"the copy of {source} is damaged ({verdict}): keep older backups and see the runbook")

@@ -1,7 +1,7 @@
 """Periodic work: a row per chore with a due_at, so that each tick runs on exactly one replica.
 
-A `due_at` further ahead than this code ever sets one was set by a clock that has stepped back since. Nobody would look
-at it for as long as the step was, so it counts as due.
+A `due_at` further ahead than this code ever sets one was set before the clock stepped back. The chore would rest for as
+long as that step, so it counts as due.
 """
 
 from datetime import datetime, timedelta
@@ -14,10 +14,10 @@ from app.db.outbox import SENDING
 from app.db.tables import chores, deliveries, notifications
 from app.domain.send_outcome import LONGEST_WAIT
 
-APART = timedelta(minutes=5)  # that the clocks of two replicas may be; further apart fal refuses or is refused
-LONGEST = timedelta(hours=1)  # that other rows wait: LEASE_SECONDS ends there; every retry comes within minutes
+APART = timedelta(minutes=5)  # allowed difference between the clocks of two replicas; beyond it signatures fail anyway
+LONGEST = timedelta(hours=1)  # longest wait of other rows: the most that LEASE_SECONDS may be
 _RESTING = ("slow_down", "paced")  # may wait as long as Telegram asked
-SEND_ENDS = timedelta(minutes=1)  # until a send that may still be under way has ended
+SEND_ENDS = timedelta(minutes=1)  # after this a send that was under way has ended
 
 
 def claim(connection: Connection, name: str, *, now: datetime, lease: timedelta, every: timedelta) -> bool:

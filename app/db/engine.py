@@ -25,8 +25,8 @@ R = TypeVar("R")
 BUSY_TIMEOUT = 5_000  # ms that SQLite waits for another process's write lock
 CONNECT_TIMEOUT = 5  # s
 STATEMENT_TIMEOUT = 8_000  # ms; below the 10 s in which a delivery must be answered
-PATIENCE = 9.0  # s for a whole transaction: a server that hangs, or a mute network, ends by no timeout of its own
-# A peer that went away without a word is noticed within 11 s: a reset is sent once, and may be the packet that is lost.
+PATIENCE = 9.0  # s for a whole transaction; nothing else ends one on a server that hangs or a mute network
+# Keepalive notices a vanished peer within 11 s: a reset is sent only once and may be lost.
 ATTENTIVE = {
     "keepalives_idle": 5,
     "keepalives_interval": 2,
@@ -55,20 +55,20 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 def tune_sqlite(engine: Engine) -> None:
-    """Make every connection durable and leave BEGIN to us.
+    """Make every connection durable, and issue BEGIN ourselves.
 
     `synchronous=FULL`, because NORMAL loses acknowledged rows in a power cut.
     """
 
     @event.listens_for(engine, "do_connect")
     def _before_connect(*_parts: object) -> None:
-        # Chat ids are nobody else's business, whatever the umask; WAL and shared memory take the file's mode.
+        # Only we may read the chat ids, whatever the umask; WAL and shared memory take the file's mode.
         with suppress(OSError):  # SQLite says better what is wrong
             os.close(os.open(str(engine.url.database), os.O_CREAT | os.O_EXCL, 0o660))
 
     @event.listens_for(engine, "connect")
     def _on_connect(dbapi: Any, _record: object) -> None:
-        dbapi.isolation_level = None  # the driver must not begin behind our back
+        dbapi.isolation_level = None  # the driver must not issue BEGIN by itself
         cursor = dbapi.cursor()
         for pragma in (
             "journal_mode=WAL",
@@ -158,7 +158,7 @@ class Database:
                 self._on_damage()
             raise
         except DatabaseUnavailable as error:
-            if line.is_cut:  # what the driver says of it is our own doing
+            if line.is_cut:  # we cut it ourselves: the driver's error tells nothing more
                 raise TimeoutError from error
             raise
 

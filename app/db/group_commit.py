@@ -34,7 +34,7 @@ class Group(Generic[Item, Result]):
         return Group(self.items[:half], self.futures[:half]), Group(self.items[half:], self.futures[half:])
 
     def fail(self, error: Exception) -> None:
-        """Tell everybody who still waits."""
+        """Give the error to everybody who still waits."""
         for future in self.futures:
             if not future.done():
                 future.set_exception(error)

@@ -20,7 +20,7 @@ _opening = local()  # `line`, while this thread opens its connection
 
 
 class Age:
-    """Counts the moments at which a connection was found mute: those opened before are as old, and are not trusted."""
+    """Counts how often a connection did not answer: one that was opened before the last count is not used again."""
 
     def __init__(self) -> None:
         self.now = 0
@@ -48,7 +48,7 @@ class Line:
         self._connection: Connection | None = None
         self._driver: Any = None
         self._socket: socket.socket | None = None
-        self._guard = Lock()  # neither descriptor nor driver is let go of while it is being cut
+        self._guard = Lock()  # neither descriptor nor driver is released while `cut` uses it
         self.is_cut = self._is_committing = False
 
     def use(self, function: Callable[..., R], args: tuple[Any, ...], kwargs: dict[str, Any]) -> R:

@@ -1,4 +1,4 @@
-"""The operator's desk: rows to look at, one by one, and the two things that may be done to them."""
+"""What an operator may see and change: list and find rows of the queues, redrive them, ignore them."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -68,7 +68,7 @@ def redrive(connection: Connection, queue: Queue, ids: Sequence[int], *, note: s
         _REDRIVABLE,
         {
             "state": "pending",
-            # A send that died stays known as such, or a second copy would go uncounted.
+            # Keep the mark of a send that died: the next send may be a second copy and must count as uncertain.
             "reason": case((table.c.reason == SENDING, SENDING), else_="redriven"),
             "detail": note,
             "due_at": now,
@@ -106,7 +106,7 @@ def _change(
     table = _TABLES[queue]
     statement = (
         update(table)
-        # The attempt is the fence: whoever holds a claim on the row loses it.
+        # Raising the attempt ends every claim on the row.
         .where(table.c.id.in_(ids), table.c.state.in_(states), *only)
         .values(attempt=table.c.attempt + 1, **values)
         .returning(table.c.id)

@@ -1,4 +1,4 @@
-"""The outbox: what owners must hear, put in the same commit as the change it tells about."""
+"""The outbox: messages that are owed, put in the same commit as the change that they tell about."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -141,7 +141,7 @@ def _row(owed: Owed, now: datetime) -> dict[str, Any]:
 
 
 def _overtake(connection: Connection, items: Sequence[OwnerMessage], now: datetime) -> None:
-    """Close what a success has overtaken: nobody should hear of a failure after they heard that it is ready."""
+    """Close failures that a success has overtaken: "failed" must not arrive after "ready"."""
     ready = [item for item in items if item.overtakes]
     if ready:
         connection.execute(
@@ -168,7 +168,7 @@ def claim(
     """
     room = pacing.free_slots(connection, now=now, horizon=HORIZON, rate=rate)
     if room * 2 < HORIZON.total_seconds() * rate or room == 0:
-        return []  # a claim of its own for every slot that comes free would cost more than the sending
+        return []  # wait for several free slots: one claim per slot would cost more than the sending
     rows = queue.claim_due(
         connection,
         notifications,

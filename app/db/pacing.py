@@ -1,8 +1,8 @@
 """Telegram's budget, shared by every replica and kept over restarts: one row per bucket says when the next slot is.
 
-What Telegram itself asked for (429) stands in a row of its own, because only that may lie hours ahead. A row further
-ahead than anybody can have meant it was written by a clock that has been put right since, and holds nothing back: a
-slot or a rest of ours by little more than a minute, a wait that Telegram asked for by more than LONGEST_WAIT.
+A wait that Telegram asked for (429) stands in a row of its own, because only such a wait may be hours long. A row
+further ahead than its limit was written while a clock was wrong, and holds nothing back. The limits: a little over a
+minute for a slot or a rest of ours, LONGEST_WAIT for a wait that Telegram asked for.
 """
 
 from collections.abc import Sequence

@@ -30,8 +30,8 @@ def claim_due(
 ) -> list[Row[*tuple[Any, ...]]]:
     """Take up to `limit` due rows, oldest first, until `lease_until`; return these `columns` (`id` among them).
 
-    `marks` are more columns to set, `only` more conditions. A row that is not finished by then is simply due again:
-    that is the whole crash rescue. Rows that another replica is claiming at this moment are skipped (SKIP LOCKED;
+    `marks` are more columns to set, `only` more conditions. A row that is not finished by then is due again, which is
+    all that recovery from a crash needs. Rows that another replica is claiming at this moment are skipped (SKIP LOCKED;
     SQLite has one writer anyway).
     """
     due = _due(table, [table.c.id], now=now, limit=limit, only=only).cte("due").prefix_with("MATERIALIZED")

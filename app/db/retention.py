@@ -1,4 +1,4 @@
-"""Forgetting what is finished: bodies and names go, identities stay, so that a late repeat is still a repeat."""
+"""Retention: empties bodies and names of finished rows; the rows stay, so that a late repeat is still a repeat."""
 
 from datetime import datetime
 

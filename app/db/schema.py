@@ -12,7 +12,7 @@ from app.db.tables import HEAD, VERSION_TABLE
 from app.db.trainings import BotTables, missing_columns
 from app.domain.errors import DatabaseUnavailable, DatabaseUnfit
 
-CHECKED_BYTES = 1 << 30  # a larger file would hold the start up for longer than it is worth
+CHECKED_BYTES = 1 << 30  # bytes; checking a larger file would delay the start for too long
 RESTORE = "mv {path} {path}.damaged; rm -f {path}-wal {path}-shm; cp data/backups/aisha-<…>.db {path}"
 RECOVER = "sqlite3 {path} .recover | sqlite3 {path}.recovered"
 DAMAGED = {

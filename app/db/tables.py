@@ -17,14 +17,14 @@ from sqlalchemy import (
 from app.db.engine import UtcDateTime
 
 VERSION_TABLE = "webhook_schema_version"
-HEAD = "0003"  # the newest migration; a test holds it to the files
+HEAD = "0003"  # the newest migration; a test compares it with the files
 
 metadata = MetaData()
 _Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only INTEGER keys
 _PENDING = text("state = 'pending'")
 _READ = text("fal_request_id IS NOT NULL")  # so that storing a delivery need not touch the index
 _KEPT = text("finished_at IS NOT NULL AND body IS NOT NULL")  # what retention has still to empty
-_DEAD = text("state = 'dead'")  # few rows of many: counted every minute
+_DEAD = text("state = 'dead'")  # counted every minute; few rows, so the index is small
 _NAMED = text("finished_at IS NOT NULL AND avatar_name <> ''")
 
 

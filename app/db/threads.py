@@ -26,7 +26,7 @@ class Cuttable(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of it."""
+        """Release it."""
         ...
 
 
@@ -69,12 +69,12 @@ class Call(Generic[Held, Result]):
                 self._held.cut()
 
     def end(self) -> None:
-        """Leave what the thread works with to its next call."""
+        """Release what the thread works with for its next call."""
         with self._guard:
             self._held = None
 
     def settle(self, result: Result | None, error: BaseException | None) -> None:
-        """Tell the waiter, if there still is one. Runs on the loop."""
+        """Give the result to whoever waits, if they still do. Runs on the loop."""
         if self.timer is not None:
             self.timer.cancel()
         if self.future.done():
@@ -150,7 +150,7 @@ class Threads(Generic[Held]):
         while (call := self._next()) is not None:
             if call.begin(held):
                 call.context.run(_perform, held, call)
-            del call  # what it carried need not live until the next one comes
+            del call  # free its arguments now, not when the next call comes
         held.close()
 
     def _next(self) -> "Call[Held, object] | None":

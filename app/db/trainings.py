@@ -162,7 +162,7 @@ class BotTables:
         return _chat_id((connection.execute(statement)).scalar_one_or_none())
 
     def set_blocked(self, connection: Connection, owner_ids: Sequence[str], *, blocked: bool) -> None:
-        """Keep users.is_blocked true to what Telegram says."""
+        """Set users.is_blocked to what Telegram says."""
         if not owner_ids:
             return
         users = self._users

@@ -18,7 +18,7 @@ PAUSE = 1.0  # s before listening is tried again
 
 
 class WakeTopic(StrEnum):
-    """What there is work in."""
+    """The queue that has work."""
 
     INBOX = "inbox"
     OUTBOX = "outbox"

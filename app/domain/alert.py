@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 CALM = timedelta(minutes=5)  # how long a condition must be gone, at every look, before its alert is over
-REPEAT = timedelta(hours=1)  # how long the operator hears nothing of an alert that opens a second time
-REPEAT_MOST = timedelta(days=1)  # the same of one that opens again and again: doubled by each opening up to this
-RESTED = timedelta(days=1)  # what was over for so long begins anew
-LOST = timedelta(days=1)  # a machine that has not looked for so long is not coming back under this name
+REPEAT = timedelta(hours=1)  # after a message: none about a new opening of the same alert within this time
+REPEAT_MOST = timedelta(days=1)  # upper bound of that time for a warning: it doubles with each new opening
+RESTED = timedelta(days=1)  # an alert that has been over for this long starts again with `times` 0 and REPEAT
+LOST = timedelta(days=1)  # without a look by its machine an alert is closed: the host was renamed or removed
 
 
 class Condition(StrEnum):
@@ -39,7 +39,7 @@ class AlertLevel(StrEnum):
     CRITICAL = "critical"
 
     def outranks(self, other: "AlertLevel | None") -> bool:
-        """Tell whether this is worse than `other` (None: nothing was ever said)."""
+        """Tell whether this is worse than `other` (None: no level was ever reported)."""
         return other is None or (self is AlertLevel.CRITICAL and other is AlertLevel.WARN)
 
 
@@ -81,7 +81,7 @@ class Alarm:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """The memory of one alarm.
+    """What is stored about one alarm, over all looks.
 
     `seen_at` is the last look at which the condition held, `gone_at` the first at which it did not (None while it
     holds). `told_at` and `told_level` are the last message about an opening, this one or one before; `times` counts

@@ -6,16 +6,16 @@ from datetime import datetime, timedelta
 
 from app.domain.alert import Alarm, AlertLevel, Condition
 
-# Of a certificate's lifetime; never days, for lifetimes shrink: 90 days, then 64, then 45. ACME clients renew at 1/3.
+# Fractions of a certificate's lifetime, not days: lifetimes shrink (90, 64, 45 days). ACME clients renew at 1/3.
 WARN_LEFT = 1 / 3
 CRITICAL_LEFT = 1 / 6
 KEYS_STALE_AFTER = timedelta(hours=6)  # fal's keys are fetched every hour and may be used for a day
 ADDRESSES_STALE_AFTER = timedelta(hours=24)  # the list is fetched every hour; an address it lacks is refused
-CLOCK_SKEW = timedelta(seconds=60)  # of our clock from fal's: beyond this the operator should look
+CLOCK_SKEW = timedelta(seconds=60)  # difference between our clock and fal's from which the operator is warned
 CLOCK_SKEW_CRITICAL = timedelta(seconds=240)  # deliveries are refused at 300 s
 BACKLOG = timedelta(minutes=15)
 BACKLOG_CRITICAL = timedelta(hours=1)
-LATE = timedelta(hours=2)  # that an owner waits to be told; 100,000 messages at 25 a second take little over one
+LATE = timedelta(hours=2)  # an owner's wait for a message; 100,000 messages at 25/s take little over one hour
 LATE_CRITICAL = timedelta(hours=24)
 MANY_BURIED = 10
 STARTING = timedelta(minutes=2)  # a process that just began has not had the time to fetch keys

@@ -25,7 +25,7 @@ class Source(StrEnum):
 
 
 class Delivery(NamedTuple):
-    """What arrived, before anyone understood it.
+    """What arrived, with its body not yet parsed.
 
     Identity: `(request_id, body_sha256)`. `request_id` is the signed header's value; the body may name
     the training by another id (fal's gateway id), which only `apply` reads. `body_sha256` is lower-case hex.
@@ -43,7 +43,7 @@ class Delivery(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to work on one row until its lease ends. `attempt` is the fence."""
+    """The right to work on one row until its lease ends. `attempt` is the fencing token: a newer claim raises it."""
 
     id: int
     attempt: int

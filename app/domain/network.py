@@ -4,8 +4,8 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 Address = IPv4Address | IPv6Address
 
-SITE = 64  # bits of an IPv6 address that a network is given; below them its owner chooses freely
-NOWHERE = ""  # where callers without an address stand together
+SITE = 64  # prefix length of one IPv6 network: its owner may use any address in it
+NOWHERE = ""  # the bucket of all callers without an address
 
 
 def read_address(text: str | None) -> Address | None:

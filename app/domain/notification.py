@@ -7,7 +7,7 @@ from enum import StrEnum
 from app.domain.alert import Alert, AlertLevel, Condition
 from app.domain.delivery import Claim
 
-OPERATOR = "00000000-0000-0000-0000-000000000000"  # stands for the operator where a row names its owner: nobody's id
+OPERATOR = "00000000-0000-0000-0000-000000000000"  # the owner_id of messages to the operator; no user has this id
 _OPENING = "%Y%m%dT%H%M%S%f"
 
 
@@ -115,7 +115,7 @@ class ClaimedNotification:
     stored_at: datetime
     applied_at: datetime
     send_at: datetime  # the slot that pacing gave it
-    is_buried: bool = False  # the claim itself set it aside: processes died over it as often as it may be risked
+    is_buried: bool = False  # the claim buried it: too many processes died while they sent it
 
 
 def alert_message(alert: Alert, topic: Topic, *, chat_id: int, language: str) -> AlertMessage:

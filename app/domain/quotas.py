@@ -1,7 +1,7 @@
 """How much of this server one address may use: failed signatures, log lines, memory, connections.
 
-One ledger, four rules. An IPv6 address is entered by its /64, callers without an address together. Each process counts
-for itself.
+Four quotas over one kind of ledger. An IPv6 address is entered by its /64, callers without an address together. Each
+process counts for itself.
 """
 
 from collections import Counter, OrderedDict
@@ -13,26 +13,26 @@ from typing import Literal, TypeVar
 
 from app.domain.network import is_loopback, neighbourhood, read_address
 
-BURST = 20  # failed signatures that an address has at once
-REFILL_SECONDS = 3.0  # for one more
+BURST = 20  # failed signatures of one address that are within its quota at once
+REFILL_SECONDS = 3.0  # until one more failed signature is within the quota
 FULL_AGAIN = int(BURST * REFILL_SECONDS)  # seconds
 FAILING = 4096  # addresses with failures; the one that has been quiet longest is forgotten
 
-LINES = 10  # of one address in a turn; the rest is counted
+LINES = 10  # log lines of one address within TURN_SECONDS; the rest is only counted
 TURN_SECONDS = 60.0
-TURNS = 256  # addresses that have a turn of their own; whoever comes on top of them shares one
+TURNS = 256  # addresses counted separately; all further ones are counted together, as OTHERS
 OTHERS = "others"
-WRITTEN = ""  # stands for no code: under it the lines are counted that were not left out
+WRITTEN = ""  # key of the count of lines that were written; the other keys are codes of lines left out
 
 MEMORY = 64 << 20  # bytes, of the 768 MiB at which systemd begins to slow the server down
-MEMORY_SHARES = 16  # one stranger's address may have the sixteenth part of it
-MEMORY_SHARES_EXPECTED = 4  # and one of fal's the fourth: all it has to say may come from there at once
+MEMORY_SHARES = 16  # an address that is not fal's may hold 1/16 of MEMORY
+MEMORY_SHARES_EXPECTED = 4  # one of fal's addresses may hold 1/4: all its deliveries may come from one address
 
-CONNECTION_SHARES = 8  # one address may hold the eighth part of all places
+CONNECTION_SHARES = 8  # one address may hold 1/8 of all connections
 SMALLEST_SHARE = 8
-KEPT = 16  # the sixteenth part of all places is kept for those who are expected
-KNOWN = 1024  # addresses whose names are remembered: to read one takes 10 µs
-SPARED = "spared"  # under which those are entered who have no share to keep to
+KEPT = 16  # 1/16 of all connections is kept for fal's addresses
+KNOWN = 1024  # size of the cache of ledger names: parsing an address takes 10 µs
+SPARED = "spared"  # the ledger name of addresses without a share limit
 
 Entry = TypeVar("Entry")
 NoRoom = Literal["full", "share"]
@@ -42,8 +42,8 @@ Later = Callable[[float, Callable[[], None]], object]
 class Ledger(OrderedDict[str, Entry]):
     """Entries by address, the one written longest ago first.
 
-    Beyond `most` of them that one is forgotten; or, where there is a name for `others`, nobody is, and every further
-    address is entered under that name.
+    Beyond `most` entries the oldest is dropped; with a name for `others` none is, and every further address is entered
+    under that name.
     """
 
     def __init__(self, most: float = inf, others: str | None = None) -> None:
@@ -74,12 +74,12 @@ class SignatureQuota:
 
     def __init__(self, elapsed: Callable[[], float]) -> None:
         self._elapsed = elapsed
-        self._full_at = Ledger[float](FAILING)  # when the address has its twenty again
+        self._full_at = Ledger[float](FAILING)  # when the address has its whole burst again, on the clock of `elapsed`
 
     def add(self, address: str | None) -> bool:
-        """Count one failed signature; tell whether it was still within the address's measure.
+        """Count one failed signature; tell whether it was still within the address's quota.
 
-        This machine's own probes are never too many: a proxy that hides its clients is not told from them, either.
+        Loopback is never limited: it is the operator, or a proxy in front of every client.
         """
         if is_loopback(address):
             return True
@@ -90,7 +90,7 @@ class SignatureQuota:
         return is_within
 
     def are_many(self, address: str | None) -> bool:
-        """Tell whether more than half of the address's measure is used up, as it stays in a flood."""
+        """Tell whether more than half of the address's quota is used up, which lasts only in a flood."""
         now = self._elapsed()
         return self._full_at.get(self._full_at.name(address), now) - now > FULL_AGAIN / 2
 
@@ -127,9 +127,9 @@ class LineQuota:
 
 
 class Shares:
-    """Something of which there is `most`, and which addresses hold for a while: each its `share`.
+    """A resource of `most` units that addresses take and give back: each address at most `share` at a time.
 
-    Those who are expected have a share of their own, and the last `kept`: strangers, however many, leave it free.
+    Expected addresses have another share (`share_of_expected`), and the last `kept` units are theirs alone.
     """
 
     def __init__(self, most: int, share: int, share_of_expected: int, kept: int) -> None:
@@ -176,8 +176,8 @@ class Shares:
 class MemoryQuota(Shares):
     """Bytes of unfinished bodies of at most `limit` each: 64 MiB of them, more where `limit` is large.
 
-    One address has a sixteenth of that, and the last half is kept. Expected is what looks signed and comes from fal's
-    addresses: one of these has a quarter.
+    One address may hold 1/16 of that; the last half is kept for expected bodies. Expected means signed in form and sent
+    from one of fal's addresses; such an address may hold 1/4.
     """
 
     def __init__(self, limit: int) -> None:
@@ -192,7 +192,7 @@ class ConnectionQuota(Shares):
 
     `spared` holds addresses and networks that have no share to keep to, such as a proxy that stands for everybody;
     `unix` in it is passed over, as in FORWARDED_ALLOW_IPS. A peer without an address is spared.
-    `expects` knows by the address who is awaited, fal. Without it no places are kept.
+    `expects` tells whether an address is fal's. Without it no connections are kept for anybody.
     """
 
     def __init__(self, most: int, spared: Sequence[str] = (), expects: Callable[[str], bool] | None = None) -> None:

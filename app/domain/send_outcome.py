@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-LONGEST_WAIT = timedelta(days=1)  # Telegram asks for minutes, so a longer wait is damage: of its answer or of our clock
+LONGEST_WAIT = timedelta(days=1)  # Telegram asks for minutes; a longer wait is a broken answer or a wrong clock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,10 +18,10 @@ from app.domain.send_outcome import (
 )
 from app.domain.verdict import Bury, Done, Retry, Verdict, backoff, wait_out
 
-DOWN_PAUSE = timedelta(seconds=15)  # how long sending rests at most before somebody tries whether Telegram is back
-DOUBT_PAUSE = timedelta(seconds=30)  # the same where each such try costs a message one of its two
-TOKEN_PAUSE = timedelta(seconds=60)  # the same after Telegram refused the token; no rest of ours is longer
-UNCERTAIN_LIMIT = 2  # sends of unknown outcome per message: silence is worse than one repeat, two are too many
+DOWN_PAUSE = timedelta(seconds=15)  # longest pause between two tries while Telegram is down
+DOUBT_PAUSE = timedelta(seconds=30)  # the same after sends of unknown outcome: each counts for UNCERTAIN_LIMIT
+TOKEN_PAUSE = timedelta(seconds=60)  # the same after Telegram refused the token; the longest pause of our own choice
+UNCERTAIN_LIMIT = 2  # sends of unknown outcome per message: one possible repeat is better than silence, two are not
 REPLICA_SKEW = timedelta(
     seconds=5
 )  # how far the clocks of replicas may differ, or one be put back, and a rest still hold
@@ -65,7 +65,7 @@ def judge(
         case NoToken():
             return Judgement(Done("no_token"), NotificationState.UNSENT, uncertain=uncertain)
         case Unreachable(why, blocked):
-            # The words are Telegram's own and hold nothing of ours.
+            # `why` is Telegram's own description and holds no text of the message.
             return Judgement(Bury("owner_unreachable", why), uncertain=uncertain, blocked=True if blocked else None)
         case Rejected(why) | NotEditable(why):
             return Judgement(Bury("rejected", why), uncertain=uncertain)
@@ -82,10 +82,10 @@ def judge(
             verdict: Verdict = Retry(now + backoff(failures, jitter), "outcome_unknown")
             if uncertain + 1 >= UNCERTAIN_LIMIT:
                 verdict = Bury("outcome_unknown", why)
-            # Telegram may be away for everybody, and each send that finds out for itself has lost one of its two.
+            # Telegram may be down for all: pause the bot, for each further try would count towards UNCERTAIN_LIMIT.
             return Judgement(verdict, uncertain=uncertain + 1, pause_until=silence, pause_bot=True)
         case Down(why):
             again = wait_out("telegram_down", why, failures=failures, since=owed_since, now=now, jitter=jitter)
-            # Others need not find out one by one that Telegram is down, and so keep their order.
+            # Pause the whole bot: no other message need fail to learn that Telegram is down, and the order is kept.
             silence = now + min(backoff(max(failures, silences - 1), jitter), DOWN_PAUSE)
             return Judgement(again, uncertain=uncertain, pause_until=silence, pause_bot=True)

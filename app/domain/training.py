@@ -124,7 +124,7 @@ class Plan:
 def decide(training: Training, outcome: Outcome, now: datetime) -> Plan:
     """Turn what fal says into a plan.
 
-    Proof (an artifact) always wins over words; success is never taken back; a conflict is kept and shown.
+    An artifact proves success, whatever the status says; success is never taken back; a conflict is kept and shown.
     A `Retry` here says "not yet": how long to wait and when to give up is the flow's business.
     """
     if training.status is None:

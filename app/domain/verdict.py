@@ -8,7 +8,7 @@ BACKOFF_BASE = timedelta(seconds=2)
 BACKOFF_CAP = timedelta(minutes=5)
 DOWN_PATIENCE = timedelta(hours=48)  # longer than any outage of fal's or Telegram's that is worth waiting out
 DOWN_CAP = timedelta(seconds=30)
-DOWN_TRIES = 100  # failures without which nothing is given up: an old row may meet its first outage only now
+DOWN_TRIES = 100  # least number of failures before an old row is buried: its first outage may have begun just now
 ORPHAN_KEEN = timedelta(minutes=10)
 ORPHAN_STEP = timedelta(seconds=3)
 LOCK_STEP = timedelta(seconds=3)

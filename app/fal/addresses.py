@@ -37,8 +37,8 @@ BUILT_IN = (
     "34.9.1.255/32",
 )
 FETCH_SECONDS = 10.0
-BRIEFLY = 1.0  # s for a fetch that a delivery waits for
-LOOK_SECONDS = 1.5  # that a delivery waits in all; its keys may take another 6 of the 10 that fal is answered in
+BRIEFLY = 1.0  # s for one fetch while a delivery waits
+LOOK_SECONDS = 1.5  # s that a delivery waits for addresses; keys may take another 6 of the 10 for an answer
 LOOK_INTERVAL = timedelta(minutes=1)  # between two fetches that deliveries cause; fal repeats for 6 minutes and more
 RANGE_LIMIT = 1000
 WIDEST = {4: 8, 6: 20}  # shortest prefix by IP version; anything wider is a mistake or an attack

@@ -14,7 +14,7 @@ from app.fal.addresses import Addresses
 from app.fal.keys import MIN_INTERVAL, Keys
 from app.fal.signature import CLOCK_TOLERANCE, SignedHeaders, check_clock, matching_key, read_headers
 
-RELUCTANT = timedelta(minutes=2)  # between two fetches for an address that floods us; fal retries for longer
+RELUCTANT = timedelta(minutes=2)  # between two fetches of keys for an address that floods us; fal retries for longer
 
 log = structlog.get_logger("app.webhook")
 
@@ -87,7 +87,7 @@ class Authenticator:
         if await self.keys.refresh_after_failure(interval) and self._fits(signed, body_sha256):
             return
         if self.keys.may_be_outdated():
-            # Perhaps fal's new key: called a forgery, and then rationed as one, a genuine delivery could be lost.
+            # Perhaps fal has a new key: a 401 or 429 could lose a genuine delivery, a 503 brings it again.
             raise KeysUnavailable("no key at hand made this signature, and fal cannot be asked for newer ones")
         if self.failures.add(address):
             raise DeliveryRefused(401, "signature_invalid", "no key of fal's made this signature")

@@ -57,7 +57,7 @@ _PHRASES = tuple(
     )
 )
 _COMPLAINTS_READ = 20  # entries; more than an owner or operator would read
-_READ_OF_A_SENTENCE = 4000  # characters; what is longer is no sentence
+_READ_OF_A_SENTENCE = 4000  # characters of a sentence that are read; the rest is cut
 _URL = re.compile(r"\b(?:[a-z][a-z0-9+.-]{1,20}://|data:[a-z]+/|www\.)\S*", re.IGNORECASE)
 
 

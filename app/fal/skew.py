@@ -9,7 +9,7 @@ import structlog
 
 from app.domain.alert_rules import CLOCK_SKEW
 
-HALF_A_SECOND = timedelta(seconds=0.5)  # a Date has whole seconds, cut off
+HALF_A_SECOND = timedelta(seconds=0.5)  # mean error of a Date header, which is cut to whole seconds
 AGE_DIGITS = 6
 
 _log = structlog.get_logger(__name__)

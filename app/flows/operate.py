@@ -27,8 +27,7 @@ async def operate(
     """Redrive or ignore rows of a queue; return the ids that were changed.
 
     Redriving makes a buried, ignored or unsent row due at once with a clean count of failures; a pending one is
-    only made due at once. A finished one stays finished: redoing what is done is not an operator's tool. A message
-    whose owner still has no chat id stays as it is.
+    only made due at once. A finished one stays finished. A message whose owner still has no chat id stays as it is.
     """
     now = clock.now()
     note = f"{operation} by {who} at {now.isoformat(timespec='seconds')}"

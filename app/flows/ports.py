@@ -1,4 +1,4 @@
-"""The three outsides that tests replace: time, fal's queue, Telegram. The database is never faked."""
+"""The three ports, which tests replace: time, fal's queue, Telegram. The database is never faked."""
 
 from datetime import datetime
 from typing import Protocol

@@ -13,7 +13,7 @@ log = structlog.get_logger("app.webhook")
 
 
 class Tell:
-    """Say a notification to whom it is for, once; `word` chooses the words."""
+    """Send a notification to its chat, once; `word` makes the message."""
 
     def __init__(self, messenger: Messenger, word: Callable[[Notification], Message]) -> None:
         self._messenger = messenger

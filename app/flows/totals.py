@@ -1,4 +1,4 @@
-"""Totals for everybody who asks, at a bounded price."""
+"""Totals for everybody who asks, at a bounded cost for the database."""
 
 import asyncio
 import time
@@ -8,8 +8,8 @@ from typing import Any
 from app.db import views
 from app.db.engine import Database
 
-CHEAP = 0.05  # s; a count that takes longer stands for a while
-PRICE = 20.0  # times as long as it took: strangers may ask, and counting a large table must not become the work
+CHEAP = 0.05  # s; the result of a count that takes longer is reused for PRICE times its duration
+PRICE = 20.0  # anybody may ask, so counting a large table must not take more than 1/20 of the time
 
 
 class Totals:

@@ -32,7 +32,7 @@ class OperatorChat:
 
 
 class Watch:
-    """Look, remember, tell once.
+    """Gather the facts, write the alerts that they change, owe one message for each turn.
 
     `look` gathers the facts of this machine, whose name is `machine`. Without a `chat` alerts are kept and logged
     only. `wake_notify` is called when a message is owed.

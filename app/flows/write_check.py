@@ -9,8 +9,8 @@ from app.domain.errors import DatabaseUnavailable
 from app.flows.ports import Clock
 
 NAME = "probe"
-DEADLINE = 2.0  # s; a database slower than this is not one to send deliveries to
-FRESH = timedelta(seconds=1)  # how long an answer stands: however many ask, one write a second
+DEADLINE = 2.0  # s; a database slower than this makes the server not ready
+FRESH = timedelta(seconds=1)  # how long a result is reused: at most one write a second, however many ask
 
 
 class WriteCheck:

@@ -9,7 +9,7 @@ from app.domain.errors import DeliveryRefused, Unavailable
 from app.domain.quotas import MemoryQuota
 
 PROBE = 8 * 1024  # bytes of an unsigned body; an operator's probe has twenty
-BLOCK = 16 * 1024  # bytes; in such pieces a body lies in memory until it is whole
+BLOCK = 16 * 1024  # bytes; pieces of a body are joined into blocks of this size until the body is complete
 
 
 class BodiesCrowded(Unavailable):
@@ -46,7 +46,7 @@ class HeldBody:
             if name == b"content-length" and (len(value) > 12 or int(value) > limit):  # noqa: PLR2004  as said above
                 raise _too_large(limit)
         whole: list[bytes] = []
-        last = bytearray()  # a list of single bytes would take forty times as much, one long array is moved as it grows
+        last = bytearray()  # a list of one-byte pieces takes 40 times the memory; one long array is copied as it grows
         size = held = 0
         while True:
             message = await receive()

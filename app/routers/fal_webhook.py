@@ -75,7 +75,7 @@ class WebhookLane:
             await self._deliver(kind, scope, receive, send)
 
     async def _deliver(self, kind: Kind, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one POST. Never 3xx, never 500: what we got wrong is 503, so that fal comes again."""
+        """Answer one POST. Never 3xx, never 500: our own bugs are answered 503, so that fal repeats the delivery."""
         parts = self._parts()
         client = scope.get("client")
         address = client[0] if client else None
@@ -166,12 +166,12 @@ def _probe(parts: WebhookParts, kind: Kind, scope: Scope, body: bytes, address: 
     if parts.lines.admits(address, "probed"):
         log.info("delivery.probed", address=address)
     told = {"status": "received", "test": True, "request_id": request_id if named_test else None, "checks": checks}
-    # Whoever asks by curl reads this in a terminal.
+    # Read in a terminal, so no control characters in it.
     return Response(quiet_json(orjson.dumps(told).decode()), media_type="application/json")
 
 
 async def _send(response: Response, send: Send) -> None:
-    # What Response.__call__ would do, without its detours.
+    # The same two messages as Response.__call__ sends, at less cost.
     await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
     await send({"type": "http.response.body", "body": response.body})
 
@@ -181,7 +181,7 @@ def _received(answer: dict[str, Any]) -> Response:
 
 
 def _refusal(error: DeliveryRefused) -> Response:
-    # What is left of an unread body must not be taken for the next request.
+    # The connection is closed: the unread rest of a body must not be parsed as the next request.
     headers = CLOSE if error.status in (400, 413, 415) else {}
     if error.status == HTTPStatus.TOO_MANY_REQUESTS:
         headers = {"Retry-After": str(FULL_AGAIN)}

@@ -1,7 +1,7 @@
-"""The short way in for an ordinary delivery: everything about it is in order, so there is nothing to word.
+"""The short way for ordinary deliveries: valid, signed by fal's first key, in the form that fal sends.
 
-Whatever is odd, from a doubled header to a signature that fails, goes on to the full way with its body untouched: only
-there are refusals judged, worded, rationed and logged. An ordinary delivery costs a third of what it costs there.
+Whatever is odd, from a doubled header to a wrong signature, is passed to the full way (`fal_webhook`) with its body:
+only there are refusals judged, worded, rationed and logged. Here a delivery costs a third of what it costs there.
 """
 
 import hashlib
@@ -92,7 +92,7 @@ class LeanLane:
         await send({"type": "http.response.body", "body": answer})
 
     def _is_ordinary(self, kind: Kind, headers: dict[bytes, bytes], count: int, address: str | None) -> bool:
-        """Tell whether the header needs no second look: nothing twice, our name, JSON as it is, fal's address."""
+        """Tell whether the headers are ordinary: none twice, our Host, plain JSON, one of fal's addresses."""
         authenticator = kind.authenticator
         return (
             len(headers) == count
@@ -104,7 +104,7 @@ class LeanLane:
 
 
 def _proven(parts: WebhookParts, kind: Kind, headers: dict[bytes, bytes], body: bytes) -> Delivery | None:
-    """Return the delivery if fal signed it, for our account, just now; None for whatever must be judged at length."""
+    """Return the delivery if fal's first key signed it for our account, now; None where the full way must judge."""
     authenticator = kind.authenticator
     try:
         request_id, user_id = headers[REQUEST_ID], headers[USER_ID]
@@ -127,7 +127,7 @@ def _proven(parts: WebhookParts, kind: Kind, headers: dict[bytes, bytes], body: 
     text = b"%b\n%b\n%b\n%b" % (request_id, user_id, timestamp, body_sha256.encode())
     keys = authenticator.keys.current()
     if not keys or not is_signed_by(keys[0], raw_signature + text):
-        return None  # the second key that fal keeps is tried there, and comes first from then on
+        return None  # the full way tries fal's other keys, and the one that fits is the first from then on
     name = request_id.decode()
     kept = {
         "x-fal-webhook-request-id": name,
@@ -139,7 +139,7 @@ def _proven(parts: WebhookParts, kind: Kind, headers: dict[bytes, bytes], body: 
 
 
 def _again(first: Message, receive: Receive) -> Receive:
-    """Give back what was received already, then what follows."""
+    """Return a `receive` that yields `first` and then what follows."""
     waiting = [first]
 
     async def replayed() -> Message:

@@ -86,7 +86,7 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class NoAddress:
-    """There is nothing at which Telegram could be asked."""
+    """TELEGRAM_API_URL and the token make no valid URL: nothing can be asked."""
 
     why: str
 

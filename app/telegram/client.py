@@ -191,7 +191,7 @@ def _photo(photo: str | bytes, files: dict[str, bytes]) -> str:
 
 
 class _Scrubber(logging.Filter):
-    """Takes the token out of a record, for whoever turns the libraries' loggers up again."""
+    """Takes the token out of log records, in case somebody lowers the level of the libraries' loggers."""
 
     def __init__(self, token: str) -> None:
         super().__init__()

@@ -120,6 +120,7 @@ def test_a_backup_ends_although_the_server_goes_on_writing(
         real = sqlite3.connect
         monkeypatch.setattr(sqlite3, "connect", lambda path: real(path, factory=Watched))
         back_up(sqlite_url, tmp_path / "backups", START)
+        assert steps[-1] == 0
 
 
 def test_a_missing_database_is_named(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import Engine, event, text
 
 from app.db import migrate as migrating
 from app.db import schema
@@ -36,8 +36,19 @@ def test_the_migrations_make_what_the_code_describes(database_url: str) -> None:
 
 
 def test_migrating_again_changes_nothing(database_url: str) -> None:
-    """A second run finds it done."""
-    migrate(database_url)
+    """A second run finds it done: no statement of it is one that changes."""
+    statements: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        statements.append(statement.split(maxsplit=1)[0].upper())
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        migrate(database_url)
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    assert "SELECT" in statements
+    assert set(statements) & {"CREATE", "ALTER", "DROP", "INSERT", "UPDATE", "DELETE"} == set()
 
 
 def test_a_migration_does_not_wait_for_ever(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

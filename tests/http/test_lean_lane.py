@@ -414,11 +414,3 @@ async def test_an_ordinary_delivery_takes_the_short_way(lanes: Open, case: Case)
     async with lanes(case) as opened:
         seen = await look(opened, opened.lean, case)
         assert (len(seen.answers), opened.by_full) == (case.times, 0)
-
-
-@pytest.mark.parametrize("case", ODD.values(), ids=list(ODD))
-async def test_whatever_is_odd_takes_the_full_way(lanes: Open, case: Case) -> None:
-    """The short way answers nothing that needs a second look."""
-    async with lanes(case) as opened:
-        await look(opened, opened.lean, case)
-        assert opened.by_full == case.times

@@ -7,7 +7,6 @@ import socket
 import ssl
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -37,6 +36,19 @@ def _door(tmp_path: Path) -> Iterator[Running]:
 
 def present(server: Running) -> int:
     return server.server._acceptor._quota.present
+
+
+def ended_reports(server: Running) -> list[None]:
+    """Return a list that grows by one with each report on refused connections from now on."""
+    acceptor, ended = server.server._acceptor, list[None]()
+    report = acceptor.report
+
+    def counted() -> None:
+        report()
+        ended.append(None)
+
+    acceptor.report = counted  # type: ignore[method-assign]  # each sweep looks it up anew
+    return ended
 
 
 def is_refused(connection: socket.socket) -> bool:
@@ -74,7 +86,10 @@ def test_beyond_the_total_nobody_is_let_in(door: Running) -> None:
                 with contextlib.suppress(ConnectionResetError), door.reach() as connection:
                     assert is_refused(connection)
             wait_until(lambda: [line for line in lines if line["event"] == "server.connections_refused"])
-            time.sleep(0.2)  # several sweeps: each could have said it again
+            with contextlib.suppress(ConnectionResetError), door.reach() as connection:
+                assert is_refused(connection)
+            ended = ended_reports(door)
+            wait_until(lambda: len(ended) > 2)  # each of them could have told of the last refusal
         told = [line for line in lines if line["event"] == "server.connections_refused"]
     assert [(line["latest"], line["full"] > 0) for line in told] == [("127.0.0.1", True)]
     wait_until(lambda: present(door) == 0)

@@ -116,4 +116,4 @@ def test_every_finding_tells_how_to_try_from_outside(answers: dict[str, Answer])
 def test_no_text_breaks_the_reader(text: str) -> None:
     """Whatever a tool prints, reading it ends with one finding."""
     for name in TOOLS:
-        look(machine(**{name: Answer(0, text)}))
+        assert look(machine(**{name: Answer(0, text)})).code.startswith("firewall.")

@@ -22,7 +22,7 @@ from app.flows.ports import Clock
 log = structlog.get_logger("app.webhook")
 
 CONCURRENT = 64  # sends under way at the same time
-PATIENCE = 15.0  # s that a turn waits for room; the worker takes one that lasts longer than a minute for stuck
+PATIENCE = 15.0  # s that one turn waits for a free send; below the minute after which the worker counts it as stuck
 MARGIN = timedelta(seconds=5)  # a send must end this long before its lease does
 
 
@@ -52,7 +52,7 @@ class Notify:
         self._chance = chance
         self._sleep = sleep
         self._under_way: dict[asyncio.Task[None], datetime] = {}  # and when the lease of each ends
-        self._asleep: set[asyncio.Task[None]] = set()  # those whose slot has not come
+        self._asleep: set[asyncio.Task[None]] = set()  # those that wait for their slot: nothing was sent yet
         self._rests = Rests()
         self._stopped_at: float | None = None  # on the loop's clock
 
@@ -67,7 +67,7 @@ class Notify:
         if not room or self._stopped_at is not None or self._rests.ends(None, now) is not None:
             return 0
         if any(ends <= now for ends in self._under_way.values()):
-            return 0  # told, but the database was away since: claimed anew before that is written, they are told twice
+            return 0  # some outcomes are not recorded yet: claiming those rows again would send them twice
         lease_until = now + self._lease
         claimed = await self._database.write(
             outbox.claim, now=now, lease_until=lease_until, limit=room, rate=self._rate
@@ -130,7 +130,7 @@ class Notify:
         self._asleep.add(task)
         try:
             await self._sleep(delay)
-        except asyncio.CancelledError:  # nothing was sent: nobody need wait for the lease, or wonder
+        except asyncio.CancelledError:  # nothing was sent: put it back now, before the lease ends
             verdict = Retry(self._old_place(item), "stopped", failed=False)
             await self._recorder.record(item, Judgement(verdict, uncertain=item.uncertain), lease_until)
             raise
@@ -138,11 +138,11 @@ class Notify:
             self._asleep.discard(task)
 
     def _held_back(self, item: ClaimedNotification) -> Retry | None:
-        """Tell why a message whose slot has come must wait all the same: what others learnt since holds for it, too."""
+        """Tell why a message whose slot has come must still wait: a send since its claim may have started a rest."""
         now = self._clock.now()
         if self._stopped_at is not None:
             return Retry(self._old_place(item), "stopped", failed=False)
-        if self._rests.ends(None, now) is not None:  # nobody is claimed before it ends, so the order can be kept
+        if self._rests.ends(None, now) is not None:  # nothing is claimed meanwhile, so the order is kept
             return Retry(self._old_place(item), "paced", failed=False)
         until = self._rests.ends(item.notification.owner.chat_id, now)
         return None if until is None else Retry(until, "paced", failed=False)

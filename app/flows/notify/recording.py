@@ -1,4 +1,4 @@
-"""What became of a message → its row, whatever it takes: a message that was sent must not be sent again."""
+"""Outcome of a send → its row, retried until it is written: a message that was sent must not be sent again."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -94,7 +94,7 @@ class Recorder:
                 log.warning("notification.claim_lost", notification=item.claim.id)
                 return
             except DatabaseUnavailable as error:
-                if self._clock.now() >= lease_until:  # an owner's row that never gives way looks like an outage, too
+                if self._clock.now() >= lease_until:  # also reached where a lock on the owner's row is never released
                     judgement = _without_blocked(judgement, error)
             except Exception as error:
                 if not has_failed:

@@ -1,4 +1,4 @@
-"""Whom this process must let rest: what Telegram asked for, or what its silence calls for."""
+"""Pauses in sending, per chat or for the whole bot, as this process knows them: asked for by Telegram or our own."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -10,10 +10,10 @@ SAME_FLOOD = timedelta(seconds=10)  # two chats slowed down within this time mea
 
 
 class Rests:
-    """Who must not be written to before when, as one process learnt it: it stops what has its slot already, too.
+    """Until when nothing may be sent to a chat, or to any; messages that already have their slot are held back, too.
 
-    A rest holds from the moment it was noted on, so that one which a clock ahead of time set ends when that clock is
-    put right.
+    A rest does not hold before the moment at which it was noted: one that was set while the clock was ahead ends as
+    soon as the clock is put right.
     """
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class Rests:
         return self._silences
 
     def is_silent(self) -> bool:
-        """Tell whether Telegram's last word is still awaited."""
+        """Tell whether the last try was in vain: Telegram is down, or its answer did not come."""
         return self._silences > 0
 
     def note(self, judgement: Judgement, chat_id: int | None, now: datetime) -> Judgement:
