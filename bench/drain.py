@@ -13,12 +13,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.designs import twins
 from bench.drain_books import Shelf, durable_postgres
 from bench.drain_claim import claims
 from bench.drain_report import Found, as_json, machine, markdown, targets
 from bench.drain_server import Stage
 from bench.drain_turns import apply_by_server, apply_by_workers, rest, single_ways, tell
+from bench.starting import twins
 
 
 def main() -> int:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.designs import ROOT, Twins, environ
 from bench.drain_books import Books
 from bench.processes import Running, started
+from bench.starting import ROOT, Twins, environ
 from tests.ports import free_port
 
 READY_WITHIN = 30  # s

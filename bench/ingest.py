@@ -9,8 +9,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.designs import DESIGNS, twins
+from bench.designs import DESIGNS
 from bench.report import as_json, machine, markdown, targets
+from bench.starting import twins
 from bench.turns import Bench, Run
 
 IDLE_SECONDS = 10

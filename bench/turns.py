@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from app.tls.certificates import ensure_pair
-from bench.designs import Design, Twins, start_baseline, start_ours
+from bench.designs import Design
 from bench.files import (
     Deliveries,
     Stored,
@@ -20,6 +20,7 @@ from bench.files import (
 )
 from bench.load import Load, put_under_load
 from bench.processes import MIB, Running
+from bench.starting import Twins, start_baseline, start_ours
 
 MOST_PER_SECOND = 9_000  # deliveries signed for each second of load; a server that answers more meets ids again
 CATCH_UP_WITHIN = 20.0  # s that a design is given after the load to apply what it has answered
