@@ -1,24 +1,18 @@
-"""What is measured: our server in its variants, and the two baselines."""
+"""What is measured: our server in its variants, the version before it, and the two baselines."""
 
-import json
-import select
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from app.core.setting_sources import environment
-from app.twins.signing import FalKey, load_or_create_keys
-from bench.processes import Running, started
-from tests.ports import free_port
+Kind = Literal["ours", "before", "echo", "plain"]
+Front = Literal["", "nginx", "nginx, kept alive"]
+Engine = Literal["SQLite", "PostgreSQL"]
 
-ROOT = Path(__file__).resolve().parents[1]
-TWINS_WITHIN = 20  # s
-
-Kind = Literal["ours", "echo", "plain"]
+KINDS = {"ours": "ours", "before": "before", "echo": "FastAPI echo", "plain": "plain design"}
+MANY = 256  # connections
+SLOW_FSYNC_MS = 10
+BACKLOG = 50_000  # due deliveries
+STEADY_RATE = 200  # deliveries per second
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,85 +20,78 @@ class Design:
     """One column of the comparison. `known`: the trainings are in the database, so that the worker applies them."""
 
     kind: Kind
-    tls: bool
+    tls: bool = False
     known: bool = True
+    front: Front = ""
+    engine: Engine = "SQLite"
+    replicas: int = 1
+    connections: int | None = None  # None: what the command line says
+    fsync_ms: int = 0  # by which every fsync is delayed
+    backlog: int = 0  # due deliveries at the start; the load is then STEADY_RATE and not whatever is answered
+
+    @property
+    def is_server(self) -> bool:
+        """Whether it is a version of our server, which has a database and a worker."""
+        return self.kind in {"ours", "before"}
 
     @property
     def name(self) -> str:
         """What the report calls it."""
-        what = {"ours": "ours", "echo": "FastAPI echo", "plain": "plain design"}[self.kind]
-        tail = "" if self.kind != "ours" else ", trainings known" if self.known else ", trainings unknown"
-        return f"{what}, {'TLS' if self.tls else 'HTTP'}{tail}"
+        return ", ".join([KINDS[self.kind], *self._details()])
+
+    def _details(self) -> Iterator[str]:
+        yield self.front or ("TLS" if self.tls else "HTTP")
+        if self.engine == "PostgreSQL":
+            yield self.engine
+        if self.replicas > 1:
+            yield f"{self.replicas} replicas"
+        if self.fsync_ms:
+            yield f"fsync {self.fsync_ms} ms"
+        if self.connections is not None:
+            yield f"{self.connections} connections"
+        if self.backlog:
+            yield f"{STEADY_RATE}/s beside a backlog of {self.backlog:,}"
+        if self.is_server:
+            yield f"trainings {'known' if self.known else 'unknown'}"
 
 
-DESIGNS = (
-    Design("ours", tls=False),
-    Design("echo", tls=False),
-    Design("plain", tls=False),
-    Design("ours", tls=True),
-    Design("echo", tls=True),
-    Design("ours", tls=False, known=False),
-    Design("ours", tls=True, known=False),
-)
+OURS, ECHO, PLAIN = Design("ours"), Design("echo"), Design("plain")
+OURS_TLS, ECHO_TLS = Design("ours", tls=True), Design("echo", tls=True)
+OURS_NGINX, ECHO_NGINX = Design("ours", front="nginx"), Design("echo", front="nginx")
+OURS_KEPT, ECHO_KEPT = Design("ours", front="nginx, kept alive"), Design("echo", front="nginx, kept alive")
+OURS_MANY, ECHO_MANY = Design("ours", connections=MANY), Design("echo", connections=MANY)
+POSTGRES = Design("ours", engine="PostgreSQL")
+REPLICAS = Design("ours", engine="PostgreSQL", replicas=2)
+SLOW_DISK = Design("ours", fsync_ms=SLOW_FSYNC_MS)
+SLOW_DISK_MANY = Design("ours", fsync_ms=SLOW_FSYNC_MS, connections=MANY)
+STEADY = Design("ours", backlog=BACKLOG)
+
+# Each group holds what its ratios are taken to, so that any of them can be chosen alone.
+GROUPS: dict[str, tuple[Design, ...]] = {
+    "default": (OURS, ECHO, PLAIN, OURS_TLS, ECHO_TLS, replace(OURS, known=False), replace(OURS_TLS, known=False)),
+    "short": (OURS, ECHO),
+    "nginx": (OURS_NGINX, ECHO_NGINX, OURS_KEPT, ECHO_KEPT),
+    "many": (OURS_MANY, ECHO_MANY),
+    "postgresql": (POSTGRES, ECHO),
+    "replicas": (POSTGRES, REPLICAS),
+    "slow-disk": (SLOW_DISK, SLOW_DISK_MANY, ECHO, ECHO_MANY),
+    "steady": (STEADY,),
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Twins:
-    """The local fal and Telegram."""
+def chosen(groups: Iterable[str], *, before: bool) -> list[Design]:
+    """Return the designs of these groups, each once; with `before`, that version behind each of ours.
 
-    fal: str
-    telegram: str
-    key: FalKey
-
-
-@contextmanager
-def twins(folder: Path) -> Iterator[Twins]:
-    """Run the twins in a process of their own, so that they cost the measured server nothing but its share."""
-    seeds = folder / "twin-keys"
-    key = load_or_create_keys(seeds)[0]
-    command = [sys.executable, "-m", "app.twins", "--keys", str(seeds)]
-    with (folder / "twins.log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=ROOT, env=environ(folder), stdout=subprocess.PIPE, stderr=log)
-    try:
-        assert process.stdout is not None
-        if not select.select([process.stdout], [], [], TWINS_WITHIN)[0]:
-            raise TimeoutError("the twins did not start")
-        ready = json.loads(process.stdout.readline())
-        yield Twins(ready["fal"], ready["telegram"], key)
-    finally:
-        process.terminate()
-        process.wait(10)
+    Ours with unknown trainings stands alone: it is there for its own latency.
+    """
+    designs: list[Design] = []
+    for design in dict.fromkeys(design for group in groups for design in GROUPS[group]):
+        designs.append(design)
+        if before and design.kind == "ours" and design.known:
+            designs.append(as_before(design))
+    return designs
 
 
-def environ(scratch: Path) -> dict[str, str]:
-    """Return a bare environment whose .pyc files are written, and warm from the second start on."""
-    kept = {name: environment()[name] for name in ("PATH", "HOME", "LANG") if name in environment()}
-    return {**kept, "PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": str(scratch / "pycache")}
-
-
-def start_ours(
-    scratch: Path, folder: Path, twin: Twins, *, tls: bool, with_telegram: bool = True
-) -> AbstractContextManager[Running]:
-    """Start run_api_server.py in `folder`; data/aisha.db is used where it is there. Everything else is the default."""
-    port = free_port()
-    settings = {
-        "API_HOST": "127.0.0.1",
-        "API_PORT": str(port),
-        "SSL_ENABLED": str(tls).lower(),
-        "FAL_JWKS_URLS": f"{twin.fal}/.well-known/jwks.json",
-        "FAL_API_URL": twin.fal,
-        "FAL_QUEUE_URL": twin.fal,
-    }
-    if with_telegram:
-        settings |= {"TELEGRAM_TOKEN": f"123456789:{'A' * 35}", "TELEGRAM_API_URL": twin.telegram}
-    command = [sys.executable, str(ROOT / "run_api_server.py")]
-    return started(command, folder, {**environ(scratch), **settings}, port, tls=tls)
-
-
-def start_baseline(
-    scratch: Path, folder: Path, kind: Kind, pair: tuple[Path, Path] | None, more: Mapping[str, str]
-) -> AbstractContextManager[Running]:
-    """Start bench.echo or bench.plain; `pair` is the certificate and key for TLS."""
-    port = free_port()
-    command = [sys.executable, "-m", f"bench.{kind}", str(port), *map(str, pair or ())]
-    return started(command, folder, {**environ(scratch), **more}, port, tls=pair is not None)
+def as_before(design: Design) -> Design:
+    """Return the same design for the version before."""
+    return replace(design, kind="before")

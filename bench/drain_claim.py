@@ -3,6 +3,7 @@
 import asyncio
 import statistics
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -10,7 +11,8 @@ from app.core.clock import SystemClock
 from app.db import inbox
 from app.db.engine import Database, open_database
 from app.flows.apply import BATCH
-from bench.drain_books import Books, Shelf, fill, new_ids
+from bench.drain_books import Books, fill, new_ids
+from bench.shelf import Shelf
 
 PENDING = 2_000  # rows that wait beside the finished ones
 LEASE = timedelta(seconds=60)
@@ -36,7 +38,7 @@ SQLITE = FINISHED.format(
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """Milliseconds per claim of 100 rows, its commit included, over the same turns."""
+    """Milliseconds per claim of a batch, its commit included, over the same turns."""
 
     engine: str
     finished: int
@@ -51,13 +53,19 @@ class Claims:
 def claims(shelf: Shelf, finished: int, turns: int) -> Claims:
     """Claim in turns from a table without finished rows and from one with many, so that noise meets both."""
     none, many = shelf.new(), shelf.new()
-    _finish(many, finished)
+    finish(many, finished)
     for books in (none, many):
         fill(books, new_ids(PENDING))
-    return Claims(shelf.engine, finished, *asyncio.run(_in_turns(none, many, turns)))
+    return Claims(shelf.engine, finished, *claim_in_turns([none, many], turns))
 
 
-def _finish(books: Books, amount: int) -> None:
+def claim_in_turns(among: Sequence[Books], turns: int) -> list[list[float]]:
+    """Return for each of these databases the milliseconds per claim of a batch, its commit included."""
+    return asyncio.run(_in_turns(among, turns))
+
+
+def finish(books: Books, amount: int) -> None:
+    """Add that many finished rows."""
     if books.engine == "PostgreSQL":
         books.rows(f"{POSTGRES} FROM generate_series(1, {amount}) AS n")
         return
@@ -65,9 +73,9 @@ def _finish(books: Books, amount: int) -> None:
     books.rows(f"{numbers} {SQLITE} FROM numbers")
 
 
-async def _in_turns(none: Books, many: Books, turns: int) -> tuple[list[float], list[float]]:
-    databases = open_database(none.url), open_database(many.url)
-    spent: tuple[list[float], list[float]] = ([], [])
+async def _in_turns(among: Sequence[Books], turns: int) -> list[list[float]]:
+    databases = [open_database(books.url) for books in among]
+    spent: list[list[float]] = [[] for _ in databases]
     try:
         for turn in range(turns + 5):
             for database, took in zip(databases, spent, strict=True):

@@ -3,16 +3,24 @@
 import os
 import platform
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from sqlite3 import sqlite_version
 from typing import Any
 
 from bench.drain_claim import Claims
+from bench.drain_growth import Growth, grown_ratio
 from bench.drain_turns import Applied, Told, Ways
-from bench.report import Target, spread, target_table
+from bench.figures import spread
+from bench.targets import Target, target_table
 
-APPLIED, TOLD, WAY_P95, CLAIM_RATIO, IDLE, POISON = 1500, 300, 150, 1.3, 1, 1.5
+APPLIED, TOLD, TOLD_CPU, WAY_P95, GROWN, IDLE, POISON = 1500, 300, 650, 150, 1.2, 0.4, 1.5
+GROWTH = (  # how each of its figures is written
+    ("claim of a batch", "ms", "claim_ms", 1),
+    ("apply", "µs per row", "apply_us", 0),
+    ("apply, CPU with the start", "µs per row", "cpu_us", 0),
+)
+APPLIED_BEFORE, TOLD_BEFORE = 1.8, 2  # × the version before
 
 
 @dataclass(slots=True)
@@ -26,12 +34,23 @@ class Found:
     ways: list[Ways] = field(default_factory=list)
     claims: list[Claims] = field(default_factory=list)
     idle: dict[str, list[float]] = field(default_factory=dict)
+    growth: list[Growth] = field(default_factory=list)
+    before: "Found | None" = None  # applied and told of the version before
 
     def slowdown(self, engine: str) -> float:
         """Return how much longer a backlog with poison takes than one without, by medians."""
         clean = statistics.median(one.seconds / one.rows for one in self.applied if one.engine == engine)
         sick = statistics.median(one.seconds / one.rows for one in self.poisoned if one.engine == engine)
         return sick / clean
+
+    def applied_rate(self, engine: str) -> float:
+        """Return the rows applied per second by one process, by median."""
+        return statistics.median(one.per_second for one in self.applied if one.engine == engine)
+
+    def told_by_one(self, engine: str, value: str) -> float:
+        """Return a figure of one telling process, by median."""
+        mine = [one for one in self.told if (one.engine, one.processes) == (engine, 1)]
+        return float(statistics.median(getattr(one, value) for one in mine))
 
     def poison_ms(self, engine: str) -> float:
         """Return what one poison row adds to the drain, in milliseconds."""
@@ -45,27 +64,46 @@ def targets(found: Found) -> list[Target]:
     """Hold the measurements against what was promised."""
     held = []
     for engine in ("SQLite", "PostgreSQL"):
-        told = {
-            processes: [one.per_second for one in found.told if (one.engine, one.processes) == (engine, processes)]
-            for processes in (1, 2)
-        }
+        two = [one.per_second for one in found.told if (one.engine, one.processes) == (engine, 2)]
         ways = [way for one in found.ways if one.engine == engine for way in one.from_ack]
         ratio = statistics.median(one.ratio() for one in found.claims if one.engine == engine)
-        applied = statistics.median(one.per_second for one in found.applied if one.engine == engine)
-        one = statistics.median(told[1])
+        applied, one, cpu = (
+            found.applied_rate(engine),
+            found.told_by_one(engine, "per_second"),
+            found.told_by_one(engine, "cpu_us"),
+        )
         held += [
             Target(f"applied/s, one process, {engine}", applied, "/s", APPLIED, at_least=True),
             Target(f"told/s, one process, {engine}", one, "/s", TOLD, at_least=True),
+            Target(f"CPU per message told, {engine}", cpu, "µs", TOLD_CPU, at_least=False),
             Target(f"ack → Bot API call when idle, p95, {engine}", part(ways, 0.95), "ms", WAY_P95, at_least=False),
-            Target(f"claim among many finished rows : none, {engine}", ratio, "×", CLAIM_RATIO, at_least=False),
+            Target(f"claim among many finished rows : none, {engine}", ratio, "×", GROWN, at_least=False),
             Target(f"idle CPU, {engine}", statistics.median(found.idle[engine]), "%", IDLE, at_least=False),
             Target(f"drain with poison : without, {engine}", found.slowdown(engine), "×", POISON, at_least=False),
         ]
-        if told[2]:
-            gain = statistics.median(told[2]) / one
+        if two:
+            gain = statistics.median(two) / one
             held.append(Target(f"told/s, two processes : one, {engine}", gain, "×", 1, at_least=True))
+        held += [*_to_before(found, engine), *_grown(found, engine)]
     repeats = sum(one.calls - one.rows for one in found.told)
     return [*held, Target("messages told twice", repeats, "", 0, at_least=False)]
+
+
+def _to_before(found: Found, engine: str) -> Iterator[Target]:
+    if (before := found.before) is None:
+        return
+    applied = found.applied_rate(engine) / before.applied_rate(engine)
+    told = found.told_by_one(engine, "per_second") / before.told_by_one(engine, "per_second")
+    yield Target(f"applied/s : before, {engine}", applied, "×", APPLIED_BEFORE, at_least=True)
+    yield Target(f"told/s : before, {engine}", told, "×", TOLD_BEFORE, at_least=True)
+
+
+def _grown(found: Found, engine: str) -> Iterator[Target]:
+    if not found.growth:
+        return
+    for what, value in (("claim", "claim_ms"), ("apply", "apply_us")):
+        finished, ratio = grown_ratio(found.growth, engine, value)
+        yield Target(f"{what} beside {finished:,} finished rows : none, {engine}", ratio, "×", GROWN, at_least=False)
 
 
 def markdown(found: Found, held: Sequence[Target], how: dict[str, Any]) -> str:
@@ -114,10 +152,24 @@ def _rows(found: Found) -> list[tuple[str, list[str]]]:
         chosen = [run for run in runs if run.engine == engine and all(getattr(run, k) == v for k, v in more.items())]
         return spread([getattr(run, value) for run in chosen], digits) if chosen else "—"
 
+    before: list[tuple[str, list[str]]] = []
+    if (older := found.before) is not None:
+        before = [
+            row("before: applied/s", {e: of(older.applied, e, "per_second") for e in engines}),
+            row("before: CPU per row applied, µs", {e: of(older.applied, e, "cpu_us") for e in engines}),
+            row("before: told/s, one process", {e: of(older.told, e, "per_second") for e in engines}),
+            row("before: CPU per message, µs", {e: of(older.told, e, "cpu_us") for e in engines}),
+        ]
+    grown = [
+        row(f"{what} beside {size:,} finished, {unit}", {e: _growth(found, e, size, value, digits) for e in engines})
+        for what, unit, value, digits in GROWTH
+        for size in sorted({one.finished for one in found.growth})
+    ]
     return [
         row("applied/s, the real server", {e: of(found.applied, e, "per_second") for e in engines}),
         row("… first fifth of the backlog", {e: of(found.applied, e, "first_fifth") for e in engines}),
         row("… last fifth", {e: of(found.applied, e, "last_fifth") for e in engines}),
+        row("… CPU per row, start included, µs", {e: of(found.applied, e, "cpu_us") for e in engines}),
         row("applied/s, two workers", {e: of(found.together, e, "per_second") for e in engines}),
         row("applied/s, one row in 1,000 poison", {e: of(found.poisoned, e, "per_second") for e in engines}),
         row("a poison row adds, ms", {e: f"{found.poison_ms(e):.0f}" for e in engines}),
@@ -127,9 +179,13 @@ def _rows(found: Found) -> list[tuple[str, list[str]]]:
         row("ack → Bot API call, p50, ms", {e: _ways(found, e, "from_ack", 0.5) for e in engines}),
         row("ack → Bot API call, p95, ms", {e: _ways(found, e, "from_ack", 0.95) for e in engines}),
         row("connect, TLS, 200, p50, ms", {e: _ways(found, e, "ack", 0.5) for e in engines}),
-        row("claim of 100, no finished rows, ms", {e: _claims(found, e, "among_none") for e in engines}),
-        row(f"claim of 100, {_finished(found)} finished, ms", {e: _claims(found, e, "among_many") for e in engines}),
+        row("claim of a batch, no finished rows, ms", {e: _claims(found, e, "among_none") for e in engines}),
+        row(
+            f"claim of a batch, {_finished(found)} finished, ms", {e: _claims(found, e, "among_many") for e in engines}
+        ),
         row("idle, % of one core", {e: spread(found.idle[e], 2) for e in engines}),
+        *before,
+        *grown,
     ]
 
 
@@ -139,6 +195,12 @@ def _ways(found: Found, engine: str, value: str, share: float) -> str:
 
 def _claims(found: Found, engine: str, value: str) -> str:
     return spread([statistics.median(getattr(one, value)) for one in found.claims if one.engine == engine], 1)
+
+
+def _growth(found: Found, engine: str, finished: int, value: str, digits: int) -> str:
+    (one,) = [one for one in found.growth if (one.engine, one.finished) == (engine, finished)]
+    values = getattr(one, value)
+    return spread([statistics.median(values)] if value == "claim_ms" else values, digits)
 
 
 def _finished(found: Found) -> str:

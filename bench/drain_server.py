@@ -4,7 +4,6 @@ import contextlib
 import json
 import select
 import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -12,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.designs import ROOT, Twins, environ
 from bench.drain_books import Books
 from bench.processes import Running, started
+from bench.starting import Twins
+from bench.versions import Version
 from tests.ports import free_port
 
 READY_WITHIN = 30  # s
@@ -27,6 +27,7 @@ class Stage:
 
     scratch: Path
     twin: Twins
+    version: Version
 
     def server(self, books: Books, *, tls: bool, **more: str) -> AbstractContextManager[Running]:
         """Start run_api_server.py; everything that is not about addresses is the default, unless `more` says so."""
@@ -38,14 +39,14 @@ class Stage:
             "SSL_ENABLED": str(tls).lower(),
             **more,
         }
-        command = [sys.executable, str(ROOT / "run_api_server.py")]
+        command = [self.version.python, str(self.version.root / "run_api_server.py")]
         return started(command, self._folder(), settings, port, tls=tls)
 
     @contextlib.contextmanager
     def worker(self, books: Books, jobs: str, *, unpaced: bool = False) -> Iterator[int]:
         """Run these jobs of the worker in a process of its own, and yield its pid."""
         folder = self._folder()
-        command = [sys.executable, "-m", "bench.drain_worker", jobs, *(["--unpaced"] if unpaced else [])]
+        command = [self.version.python, "-m", "bench.drain_worker", jobs, *(["--unpaced"] if unpaced else [])]
         with (folder / "output.log").open("ab") as log:
             process = subprocess.Popen(
                 command, cwd=folder, env=self._settings(books), stdout=subprocess.PIPE, stderr=log
@@ -67,7 +68,7 @@ class Stage:
 
     def _settings(self, books: Books) -> dict[str, str]:
         return {
-            **environ(self.scratch),
+            **self.version.environ(self.scratch),
             "DATABASE_URL": books.url,
             "FAL_JWKS_URLS": f"{self.twin.fal}/.well-known/jwks.json",
             "FAL_API_URL": self.twin.fal,

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 from app.twins.bodies import success
 from app.twins.signing import ACCOUNT, sign
-from bench.drain_books import Books, Pace, Shelf, fill, know, new_ids, poison
+from bench.drain_books import Books, Pace, know, new_ids, poison
 from bench.drain_server import Stage
 from bench.processes import TICKS
 from bench.serving import PATH
+from bench.shelf import Shelf
 
 LOOK_EVERY = 0.25  # s between two looks at a count
 DRAIN_WITHIN = 120.0  # s
@@ -63,13 +64,13 @@ class Ways:
 
 def apply_by_server(stage: Stage, shelf: Shelf, rows: int, poisoned: int = 0) -> tuple[Applied, Books]:
     """Start the real server, at its default settings, on a backlog, and wait until it is applied."""
-    books, request_ids = shelf.new(), new_ids(rows)
-    fill(books, request_ids)
+    books = shelf.new()
+    request_ids = shelf.filled(books, rows)
     sick = request_ids[rows // poisoned // 2 :: rows // poisoned] if poisoned else []
     if sick:
         poison(books, sick)
     with stage.server(books, tls=False) as server:
-        _until(lambda: books.applied() >= rows - len(sick))
+        until(lambda: books.applied() >= rows - len(sick))
         cpu = server.cpu_seconds()
     pace = books.pace("webhook_deliveries", "done")
     return _applied(shelf.engine, 1, pace, len(sick), cpu / rows * 1e6), books
@@ -78,11 +79,11 @@ def apply_by_server(stage: Stage, shelf: Shelf, rows: int, poisoned: int = 0) ->
 def apply_by_workers(stage: Stage, shelf: Shelf, rows: int, processes: int) -> Applied:
     """The same with the worker's apply job in several processes."""
     books = shelf.new()
-    fill(books, new_ids(rows))
+    shelf.filled(books, rows)
     with ExitStack() as stack:
         for _ in range(processes):
             stack.enter_context(stage.worker(books, "apply"))
-        _until(lambda: books.applied() >= rows)
+        until(lambda: books.applied() >= rows)
     return _applied(shelf.engine, processes, books.pace("webhook_deliveries", "done"), 0, None)
 
 
@@ -92,7 +93,7 @@ def tell(stage: Stage, books: Books, *, amount: int, processes: int, unpaced: bo
     with ExitStack() as stack:
         pids = [stack.enter_context(stage.worker(books, "notify", unpaced=unpaced)) for _ in range(processes)]
         used = sum(map(_cpu, pids))
-        _until(lambda: books.told() >= before + amount)
+        until(lambda: books.told() >= before + amount)
         used = sum(map(_cpu, pids)) - used
     told = books.told() - before
     calls = stage.telegram_log()["calls"][seen:]
@@ -126,7 +127,7 @@ def single_ways(stage: Stage, shelf: Shelf, amount: int) -> Ways:
             answered.append(time.time())
             took.append((answered[-1] - began) * 1e3)
             time.sleep(random.uniform(*SPACING) + 0.1)
-        _until(lambda: books.told() >= len(request_ids))
+        until(lambda: books.told() >= len(request_ids))
     # Each delivery has an owner of its own and they went out one at a time, so the calls are in their order.
     calls = [call["at"] for call in stage.telegram_log()["calls"][seen:]]
     assert len(calls) == len(request_ids), "a delivery was told twice or not at all"
@@ -161,7 +162,8 @@ def _applied(engine: str, processes: int, pace: Pace, poisoned: int, cpu_us: flo
     return Applied(engine, processes, pace.rows, poisoned, pace.per_second(), first, last, pace.seconds, cpu_us)
 
 
-def _until(reached: Callable[[], bool]) -> None:
+def until(reached: Callable[[], bool]) -> None:
+    """Look again and again. Raises TooSlow after DRAIN_WITHIN."""
     over = time.monotonic() + DRAIN_WITHIN
     while not reached():
         if time.monotonic() > over:

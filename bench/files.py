@@ -1,17 +1,19 @@
 """What a run works on: deliveries signed a moment ago, and a database that knows their trainings."""
 
-import shutil
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
 
-from app.db.migrate import migrate
+import psycopg
+
+from app.db.url import sqlite_file
 from app.twins.bodies import job_id, success
 from app.twins.signing import ACCOUNT, FalKey, sign
+from bench.drain_books import Books
 from bench.serving import PATH
 
 HEAD = (
@@ -19,6 +21,9 @@ HEAD = (
     "Accept: */*\r\nAccept-Encoding: gzip\r\nContent-Type: application/json\r\n{signed}\r\n\r\n"
 )
 AVATARS_PER_OWNER = 4
+FIRST_CHAT = 5_000_000_000  # beyond the chats that a backlog's owners have
+OWNERS = "users (id, telegram_id)"
+AVATARS = "avatars (id, user_id, name, training_type, status, fal_request_id)"
 
 _numbers = count(1)
 
@@ -47,24 +52,19 @@ def write_deliveries(path: Path, key: FalKey, amount: int) -> Deliveries:
     return Deliveries(path, request_ids, amount / (time.monotonic() - started))
 
 
-def make_database(path: Path, request_ids: list[str]) -> None:
-    """Make a database of this version in which each request id is an avatar in training."""
-    migrate(f"sqlite:///{path}")
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.executemany("INSERT INTO users (id, telegram_id) VALUES (?, ?)", _owners(len(request_ids)))
-        connection.executemany(
-            "INSERT INTO avatars (id, user_id, name, training_type, status, fal_request_id)"
-            " VALUES (?, ?, 'Айша', 'portrait', 'training', ?)",
-            ((_id(index), _id(index // AVATARS_PER_OWNER), request_id) for index, request_id in enumerate(request_ids)),
-        )
-
-
-def copy_database(source: Path, target: Path, *, journal: str = "WAL") -> Path:
-    """Copy a closed database and set its journal mode, which is kept in the file."""
-    shutil.copyfile(source, target)
-    with closing(sqlite3.connect(target)) as connection:
-        connection.execute(f"PRAGMA journal_mode={journal}")
-    return target
+def add_trainings(url: str, request_ids: Sequence[str]) -> None:
+    """Make each request id an avatar in training, four to an owner, in a database that is migrated."""
+    path = sqlite_file(url)
+    if path is None:
+        with psycopg.connect(url) as connection, connection.cursor() as cursor:
+            for copy, rows in ((OWNERS, _owners(len(request_ids))), (AVATARS, _avatars(request_ids))):
+                with cursor.copy(f"COPY {copy} FROM STDIN".encode()) as into:
+                    for row in rows:
+                        into.write_row(row)
+        return
+    with closing(sqlite3.connect(path)) as lite, lite:
+        lite.executemany(f"INSERT INTO {OWNERS} VALUES (?, ?)", _owners(len(request_ids)))
+        lite.executemany(f"INSERT INTO {AVATARS} VALUES (?, ?, ?, ?, ?, ?)", _avatars(request_ids))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,25 +76,27 @@ class Stored:
     rows: int
 
 
-def check_stored(database: Path, answered_file: Path) -> Stored:
+def check_stored(books: Books, answered_file: Path) -> Stored:
     """Compare the request ids that were answered 2xx with the rows on disk, byte for byte."""
     answered = set(answered_file.read_text(encoding="ascii").split())
-    with closing(sqlite3.connect(database)) as connection:
-        rows = dict(connection.execute("SELECT request_id, body FROM webhook_deliveries"))
+    rows = dict(books.rows("SELECT request_id, body FROM webhook_deliveries"))
     missing = sum(rows.get(request_id) != success(request_id) for request_id in answered)
     return Stored(len(answered), missing, len(rows))
 
 
-def count_applied(database: Path) -> int:
+def count_applied(books: Books) -> int:
     """Count the avatars whose training is done."""
-    with closing(sqlite3.connect(database, timeout=30)) as connection:
-        (applied,) = connection.execute("SELECT count(*) FROM avatars WHERE status = 'completed'").fetchone()
-    return int(applied)
+    return books.count("SELECT count(*) FROM avatars WHERE status = 'completed'")
 
 
 def _owners(avatars: int) -> Iterator[tuple[str, str]]:
     for index in range(avatars // AVATARS_PER_OWNER + 1):
-        yield _id(index), str(100_000_000 + index)
+        yield _id(index), str(FIRST_CHAT + index)
+
+
+def _avatars(request_ids: Sequence[str]) -> Iterator[tuple[str, str, str, str, str, str]]:
+    for index, request_id in enumerate(request_ids):
+        yield _id(index), _id(index // AVATARS_PER_OWNER), "Айша", "portrait", "training", request_id
 
 
 def _id(number: int) -> str:

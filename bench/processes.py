@@ -45,6 +45,11 @@ class Running:
         fields = Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / TICKS
 
+    def resident(self) -> tuple[int, int]:
+        """Return the bytes of RSS and PSS at this moment."""
+        status, rollup = Path(f"/proc/{self.pid}/status"), Path(f"/proc/{self.pid}/smaps_rollup")
+        return _field(status, "VmRSS"), _field(rollup, "Pss")
+
     def look_at_memory(self) -> None:
         """Update the peaks; does nothing once the process is gone."""
         with contextlib.suppress(OSError, KeyError):
@@ -63,7 +68,7 @@ def started(
         began = time.monotonic()
         process = subprocess.Popen(command, cwd=folder, env=dict(environ), stdout=output, stderr=output)
     try:
-        while not _is_ready(port, tls=tls):
+        while not is_ready(port, tls=tls):
             if process.poll() is not None or time.monotonic() - began > READY_WITHIN:
                 raise StartFailed(said.read_text(encoding="utf-8", errors="replace")[-2000:])
             time.sleep(LOOK_EVERY)
@@ -101,7 +106,8 @@ def _memory_watched(server: Running) -> Iterator[None]:
         server.look_at_memory()
 
 
-def _is_ready(port: int, *, tls: bool) -> bool:
+def is_ready(port: int, *, tls: bool) -> bool:
+    """Ask /readyz on a loopback port whether the server behind it serves."""
     try:
         with contextlib.closing(_connect(port, tls=tls)) as connection:
             connection.sendall(b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")

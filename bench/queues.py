@@ -30,8 +30,8 @@ from typing import Any
 import psycopg
 
 from app.core.setting_sources import environment
-from bench.drain_books import durable_postgres
 from bench.queues_contenders import DESIGNS, LEASE, Design, read_marks
+from bench.shelf import durable_postgres
 from tests.postgres import with_database
 
 ROOT = Path(__file__).resolve().parents[1]

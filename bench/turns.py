@@ -1,25 +1,25 @@
-"""The measurements: designs in turns under load, starts, and rest."""
+"""The measurements: designs in turns under load."""
 
 import shutil
-import statistics
 import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from app.tls.certificates import ensure_pair
-from bench.designs import Design, Twins, start_baseline, start_ours
-from bench.files import (
-    Deliveries,
-    Stored,
-    check_stored,
-    copy_database,
-    count_applied,
-    make_database,
-    write_deliveries,
-)
-from bench.load import Load, put_under_load
-from bench.processes import MIB, Running
+from bench.designs import STEADY_RATE, Design, Kind
+from bench.drain_books import Books
+from bench.files import Deliveries, Stored, check_stored, count_applied, write_deliveries
+from bench.front import nginx
+from bench.load import Load, Target, put_under_load
+from bench.processes import MIB
+from bench.rounds import Databases
+from bench.shelf import remove
+from bench.starting import Twins, slow_fsync, start_baseline, start_server
+from bench.steady import steady_load
+from bench.versions import Version
 
 MOST_PER_SECOND = 9_000  # deliveries signed for each second of load; a server that answers more meets ids again
 CATCH_UP_WITHIN = 20.0  # s that a design is given after the load to apply what it has answered
@@ -45,119 +45,107 @@ class Run:
 
     design: str
     load: Load
-    rss_peak_mib: float
+    rss_peak_mib: float  # of the largest process
     pss_peak_mib: float
     work: Work | None = None
     stored: Stored | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Starts:
-    """Seconds from the start of the process to the first 200 of /readyz, and the memory at that moment."""
-
-    fresh: list[float]
-    existing: list[float]
-    fresh_rss_mib: float
-    fresh_pss_mib: float
-    existing_rss_mib: float
-    existing_pss_mib: float
-
-
 class Bench:
     """Everything that one invocation shares."""
 
-    def __init__(self, scratch: Path, twin: Twins, *, seconds: int, connections: int) -> None:
+    def __init__(
+        self,
+        scratch: Path,
+        twin: Twins,
+        versions: Mapping[Kind, Version],
+        postgres: Callable[[], str],
+        *,
+        seconds: int,
+        connections: int,
+    ) -> None:
         self._scratch = scratch
         self._twin = twin
+        self._versions = versions
         self._seconds = seconds
         self._connections = connections
+        self._databases = Databases(scratch, versions, postgres)
         self._pair = (scratch / "pair" / "certificate.pem", scratch / "pair" / "key.pem")
         ensure_pair(*self._pair, "aibots.kz", datetime.fromtimestamp(time.time(), UTC))
         self._folders = 0
 
-    def prepare_round(self) -> tuple[Deliveries, Path, Path]:
-        """Sign what this round sends; make a database that knows it all and one that knows nothing."""
-        deliveries = write_deliveries(self._scratch / "deliveries.bin", self._twin.key, MOST_PER_SECOND * self._seconds)
-        known, unknown = self._scratch / "known.db", self._scratch / "unknown.db"
-        for path, request_ids in ((known, deliveries.request_ids), (unknown, [])):
-            path.unlink(missing_ok=True)
-            make_database(path, request_ids)
-        return deliveries, known, unknown
+    def prepare_round(self) -> Deliveries:
+        """Sign what a round, or a part of one, sends; what knows the deliveries before these is forgotten."""
+        self._databases.forget()
+        return write_deliveries(self._scratch / "deliveries.bin", self._twin.key, MOST_PER_SECOND * self._seconds)
 
-    def measure(self, design: Design, deliveries: Deliveries, known: Path, unknown: Path) -> Run:
+    def measure(self, design: Design, deliveries: Deliveries) -> Run:
         """Start a design, load it, stop it, look at what it left."""
-        folder = self._folder(design.kind)
-        if design.kind == "ours":
-            database = self._database(folder, known if design.known else unknown)
-            return self._measure_ours(design, deliveries, folder, database)
-        more = {}
-        if design.kind == "plain":
-            more["DATABASE"] = str(copy_database(known, folder / "aisha.db", journal="DELETE"))
-        pair = self._pair if design.tls else None
-        with start_baseline(self._scratch, folder, design.kind, pair, more) as server:
-            load = self._load(server, deliveries, folder)
-            work = _work(folder / "aisha.db", load) if design.kind == "plain" else None
-        shutil.rmtree(folder)
-        return Run(design.name, load, server.rss_peak / MIB, server.pss_peak / MIB, work)
-
-    def _measure_ours(self, design: Design, deliveries: Deliveries, folder: Path, database: Path) -> Run:
-        with start_ours(self._scratch, folder, self._twin, tls=design.tls) as server:
-            load = self._load(server, deliveries, folder)
-            work = _work(database, load) if design.known else None
-        stored = check_stored(database, folder / "answered.txt")
-        shutil.rmtree(folder)
-        return Run(design.name, load, server.rss_peak / MIB, server.pss_peak / MIB, work, stored)
-
-    def starts(self, times: int) -> Starts:
-        """Start over TLS on nothing at all, and again on what the first start left: database, certificate, keys."""
-        fresh: list[float] = []
-        existing: list[float] = []
-        sizes: list[tuple[float, float]] = []
-        folder = self._folder("start")
-        for turn in range(times + 1):
-            shutil.rmtree(folder)
-            for seconds in (fresh, existing):
-                with start_ours(self._scratch, folder, self._twin, tls=True) as server:
-                    seconds.append(server.ready_after)
-                if turn:
-                    sizes.append((server.rss_peak / MIB, server.pss_peak / MIB))
-        # The first turn writes the .pyc files.
-        return Starts(
-            fresh[1:],
-            existing[1:],
-            *map(statistics.median, zip(*sizes[::2], strict=True)),
-            *map(statistics.median, zip(*sizes[1::2], strict=True)),
-        )
-
-    def idle(self, seconds: float) -> float:
-        """Return the CPU that a server without work takes, in percent of one core."""
-        folder = self._folder("idle")
-        with start_ours(self._scratch, folder, self._twin, tls=True) as server:
-            time.sleep(2)
-            before, began = server.cpu_seconds(), time.monotonic()
-            time.sleep(seconds)
-            return (server.cpu_seconds() - before) / (time.monotonic() - began) * 100
-
-    def _load(self, server: Running, deliveries: Deliveries, folder: Path) -> Load:
-        answered = folder / "answered.txt"
-        return put_under_load(server, deliveries, answered, seconds=self._seconds, connections=self._connections)
-
-    def _folder(self, name: str) -> Path:
         self._folders += 1
-        folder = self._scratch / f"{self._folders:03d}-{name}"
+        folder = self._scratch / f"{self._folders:03d}-{design.kind}"
         folder.mkdir()
-        return folder
+        try:
+            return self._measure(design, deliveries, folder)
+        finally:
+            shutil.rmtree(folder)
 
-    @staticmethod
-    def _database(folder: Path, source: Path) -> Path:
-        (folder / "data").mkdir()
-        return copy_database(source, folder / "data" / "aisha.db")
+    def _measure(self, design: Design, deliveries: Deliveries, folder: Path) -> Run:
+        books: Books | None = None
+        if design.kind != "echo":
+            place = folder / "0" / "data" / "aisha.db" if design.is_server else folder / "aisha.db"
+            books = self._databases.database(design, deliveries, place)
+        with self._running(design, folder, books) as target:
+            load = self._load(design, target, deliveries, folder)
+            work = _work(books, load) if books is not None and design.known and not design.backlog else None
+        stored = None
+        if books is not None and design.is_server:
+            stored = check_stored(books, folder / "answered.txt")
+            remove(books)
+        rss, pss = (max(sizes) / MIB for sizes in zip(*[(s.rss_peak, s.pss_peak) for s in target.servers], strict=True))
+        return Run(design.name, load, rss, pss, work, stored)
+
+    @contextmanager
+    def _running(self, design: Design, folder: Path, books: Books | None) -> Iterator[Target]:
+        with ExitStack() as stack:
+            if design.is_server:
+                assert books is not None
+                servers = [
+                    stack.enter_context(
+                        start_server(
+                            self._versions[design.kind],
+                            self._scratch,
+                            folder / str(number),
+                            self._twin,
+                            tls=design.tls,
+                            prefix=slow_fsync(design.fsync_ms) if design.fsync_ms else (),
+                            more={"DATABASE_URL": books.url} if design.engine == "PostgreSQL" else None,
+                        )
+                    )
+                    for number in range(design.replicas)
+                ]
+            else:
+                pair = self._pair if design.tls else None
+                more = {} if books is None else {"DATABASE": str(folder / "aisha.db")}
+                servers = [stack.enter_context(start_baseline(self._scratch, folder, design.kind, pair, more))]
+            origins: Sequence[str] = [server.origin for server in servers]
+            if design.front:
+                ports = [server.port for server in servers]
+                kept_alive = design.front == "nginx, kept alive"
+                origins = [stack.enter_context(nginx(folder / "nginx", ports, kept_alive=kept_alive))]
+            yield Target(servers, origins)
+
+    def _load(self, design: Design, target: Target, deliveries: Deliveries, folder: Path) -> Load:
+        answered = folder / "answered.txt"
+        if design.backlog:
+            return steady_load(target, deliveries, answered, seconds=self._seconds, rate=STEADY_RATE)
+        connections = design.connections or self._connections
+        return put_under_load(target, deliveries, answered, seconds=self._seconds, connections=connections)
 
 
-def _work(database: Path, load: Load) -> Work:
-    applied = while_loaded = count_applied(database)
+def _work(books: Books, load: Load) -> Work:
+    applied = while_loaded = count_applied(books)
     began = time.monotonic()
     while applied < load.ok and time.monotonic() - began < CATCH_UP_WITHIN:
         time.sleep(LOOK_EVERY)
-        applied = count_applied(database)
+        applied = count_applied(books)
     return Work(while_loaded, applied, time.monotonic() - began)

@@ -1,8 +1,9 @@
 -- wrk's side: send the deliveries of a file one after the other and note which of them were answered 2xx.
 -- Arguments: the file of deliveries (six digits of length, then the request's bytes, again and again), the file for
--- the answered request ids, the file for the figures. One wrk thread only: the file is walked once.
+-- the answered request ids, the file for the figures, and which part of the file is walked: the number of the first
+-- delivery and the distance to the next one. One wrk thread only: the part is walked once.
 
-local input, answered
+local input, answered, every
 ok, refused, turns, unnamed = 0, 0, 0, 0
 statuses = {}
 local threads = {}
@@ -17,9 +18,13 @@ function init(arguments)
   answered = assert(io.open(arguments[2], "w"))
   answered:setvbuf("full", 262144)
   figures = arguments[3]
+  every = tonumber(arguments[5])
+  for _ = 1, tonumber(arguments[4]) do
+    following()
+  end
 end
 
-function request()
+function following()
   local length = input:read(6)
   if length == nil then
     turns = turns + 1
@@ -27,6 +32,14 @@ function request()
     length = input:read(6)
   end
   return input:read(tonumber(length))
+end
+
+function request()
+  local delivery = following()
+  for _ = 2, every do
+    following()
+  end
+  return delivery
 end
 
 function response(status, _, body)
