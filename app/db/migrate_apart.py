@@ -1,8 +1,8 @@
 """Migrating in a process of its own, for whoever must not hold Alembic afterwards.
 
 The server lives for weeks and migrates once: Alembic, its templates and what they leave in the heap would be a tenth
-of its memory until its next start. The process is a fork: it has all but Alembic already, and so does without the imports of a
-second interpreter would need. A start that has nothing to migrate pays for neither.
+of its memory until its next start. The process is a fork: what a second interpreter would import first is there
+already. A start that has nothing to migrate pays for neither.
 """
 
 import traceback
