@@ -42,10 +42,10 @@ def grow(stage: Stage, shelf: Shelf, *, sizes: Sequence[int], rows: int, rounds:
 
 
 def grown_ratio(growths: Sequence[Growth], engine: str, value: str) -> tuple[int, float]:
-    """Return the largest number of finished rows, and by how much more `value` is there than without any."""
+    """Return the largest number of finished rows, and the median over the turns of `value` there : without any."""
     mine = sorted((one for one in growths if one.engine == engine), key=lambda one: one.finished)
-    first, last = (statistics.median(getattr(one, value)) for one in (mine[0], mine[-1]))
-    return mine[-1].finished, last / first
+    pairs = zip(getattr(mine[-1], value), getattr(mine[0], value), strict=True)
+    return mine[-1].finished, statistics.median(many / none for many, none in pairs)
 
 
 def _make(shelf: Shelf, finished: int, rows: int) -> Books:

@@ -43,14 +43,13 @@ class Found:
         sick = statistics.median(one.seconds / one.rows for one in self.poisoned if one.engine == engine)
         return sick / clean
 
-    def applied_rate(self, engine: str) -> float:
-        """Return the rows applied per second by one process, by median."""
-        return statistics.median(one.per_second for one in self.applied if one.engine == engine)
+    def applied_rates(self, engine: str) -> list[float]:
+        """Return the rows applied per second by one process, one per round."""
+        return [one.per_second for one in self.applied if one.engine == engine]
 
-    def told_by_one(self, engine: str, value: str) -> float:
-        """Return a figure of one telling process, by median."""
-        mine = [one for one in self.told if (one.engine, one.processes) == (engine, 1)]
-        return float(statistics.median(getattr(one, value) for one in mine))
+    def told_by_one(self, engine: str, value: str) -> list[float]:
+        """Return a figure of one telling process, one per round."""
+        return [getattr(one, value) for one in self.told if (one.engine, one.processes) == (engine, 1)]
 
     def poison_ms(self, engine: str) -> float:
         """Return what one poison row adds to the drain, in milliseconds."""
@@ -67,11 +66,9 @@ def targets(found: Found) -> list[Target]:
         two = [one.per_second for one in found.told if (one.engine, one.processes) == (engine, 2)]
         ways = [way for one in found.ways if one.engine == engine for way in one.from_ack]
         ratio = statistics.median(one.ratio() for one in found.claims if one.engine == engine)
-        applied, one, cpu = (
-            found.applied_rate(engine),
-            found.told_by_one(engine, "per_second"),
-            found.told_by_one(engine, "cpu_us"),
-        )
+        applied = statistics.median(found.applied_rates(engine))
+        one = statistics.median(found.told_by_one(engine, "per_second"))
+        cpu = statistics.median(found.told_by_one(engine, "cpu_us"))
         held += [
             Target(f"applied/s, one process, {engine}", applied, "/s", APPLIED, at_least=True),
             Target(f"told/s, one process, {engine}", one, "/s", TOLD, at_least=True),
@@ -92,10 +89,14 @@ def targets(found: Found) -> list[Target]:
 def _to_before(found: Found, engine: str) -> Iterator[Target]:
     if (before := found.before) is None:
         return
-    applied = found.applied_rate(engine) / before.applied_rate(engine)
-    told = found.told_by_one(engine, "per_second") / before.told_by_one(engine, "per_second")
+    applied = _ratio(found.applied_rates(engine), before.applied_rates(engine))
+    told = _ratio(found.told_by_one(engine, "per_second"), before.told_by_one(engine, "per_second"))
     yield Target(f"applied/s : before, {engine}", applied, "×", APPLIED_BEFORE, at_least=True)
     yield Target(f"told/s : before, {engine}", told, "×", TOLD_BEFORE, at_least=True)
+
+
+def _ratio(ours: Sequence[float], before: Sequence[float]) -> float:
+    return statistics.median(mine / theirs for mine, theirs in zip(ours, before, strict=True))
 
 
 def _grown(found: Found, engine: str) -> Iterator[Target]:
