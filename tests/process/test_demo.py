@@ -15,6 +15,7 @@ import pytest
 
 from app.cli.demo.command import ALL_SECONDS
 from app.cli.demo.scenes import SCENES
+from app.telegram.catalogs import Catalogs
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 120  # s; a machine that runs other tests beside this one is slow
@@ -72,7 +73,7 @@ def test_the_whole_way_is_as_it_should_be(tmp_path: Path) -> None:
     for scene in SCENES:
         assert scene.title[0] in summary
     assert "✗" not in done.stdout
-    assert "│ ✨ Ваш аватар «Айша» готов!" in done.stdout
+    assert f"│ {Catalogs('ru').of('ru').gettext('ready.title').format(name='Айша')}" in done.stdout
     assert list((tmp_path / "scratch").iterdir()) == []
 
 

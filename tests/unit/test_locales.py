@@ -51,7 +51,7 @@ def test_the_three_languages_are_there() -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_msgid_has_words(language: str) -> None:
-    """A catalog holds exactly the msgids that messages.py asks for, each translated, none fuzzy or obsolete."""
+    """A catalog holds exactly the msgids that wording.py asks for, each translated, none fuzzy or obsolete."""
     catalog = read(language)
     assert {message.id for message in catalog if message.id} == MSGIDS
     assert [message.id for message in catalog if not message.string] == []
