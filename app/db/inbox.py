@@ -23,7 +23,7 @@ _CLAIMED = [
     for name in ("id", "attempt", "failures", "request_id", "body", "received_at", "stored_at", "kind")
 ]
 Identity = tuple[str, str]  # (request_id, body_sha256)
-_KNOWN = deliveries.c.kind.in_(list(JobKind))  # what a newer version put in beside us is left to it
+ALL_KINDS = frozenset(JobKind)  # what a newer version put in beside us is left to it
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,17 +155,21 @@ def _sqlite_values(row: _Row) -> tuple[object, ...]:
     )
 
 
-def claim(connection: Connection, *, now: datetime, lease_until: datetime, limit: int) -> list[ClaimedDelivery]:
-    """Claim due deliveries, oldest first."""
-    rows = queue.claim_due(
-        connection, deliveries, _CLAIMED, now=now, lease_until=lease_until, limit=limit, only=[_KNOWN]
-    )
+def claim(
+    connection: Connection, *, now: datetime, lease_until: datetime, limit: int, kinds: frozenset[JobKind] = ALL_KINDS
+) -> list[ClaimedDelivery]:
+    """Claim due deliveries of these kinds, oldest first; others are left as they are."""
+    only = [deliveries.c.kind.in_(sorted(kinds))]
+    rows = queue.claim_due(connection, deliveries, _CLAIMED, now=now, lease_until=lease_until, limit=limit, only=only)
     return _claimed(rows)
 
 
-def lock(connection: Connection, *, now: datetime, limit: int) -> list[ClaimedDelivery]:
-    """Take due deliveries, oldest first, until the transaction ends; `finish` them in it with `is_locked`."""
-    return _claimed(queue.lock_due(connection, deliveries, _CLAIMED, now=now, limit=limit, only=[_KNOWN]))
+def lock(
+    connection: Connection, *, now: datetime, limit: int, kinds: frozenset[JobKind] = ALL_KINDS
+) -> list[ClaimedDelivery]:
+    """Take due deliveries of these kinds, oldest first, until the transaction ends; `finish` them with `is_locked`."""
+    only = [deliveries.c.kind.in_(sorted(kinds))]
+    return _claimed(queue.lock_due(connection, deliveries, _CLAIMED, now=now, limit=limit, only=only))
 
 
 def keep(connection: Connection, locked: ClaimedDelivery, lease_until: datetime) -> ClaimedDelivery:

@@ -96,7 +96,7 @@ class Apply:
         return taken
 
     def _apply_at_once(self, connection: Connection, now: datetime, limit: int, lease_until: datetime) -> _Applied:
-        groups = self._planner.read(inbox.lock(connection, now=now, limit=limit))
+        groups = self._planner.read(inbox.lock(connection, now=now, limit=limit, kinds=self._planner.names))
         if not groups:
             return _Applied(0, [], [], is_more=False)
         plans, unproven = self._planner.decide(connection, groups[0], now, is_locked=True)
@@ -117,7 +117,9 @@ class Apply:
 
     def _take(self, connection: Connection, now: datetime, limit: int) -> list[list[Item]]:
         """Claim what is due and read it, in groups that hold each training once."""
-        claimed = inbox.claim(connection, now=now, lease_until=now + self._lease, limit=limit)
+        claimed = inbox.claim(
+            connection, now=now, lease_until=now + self._lease, limit=limit, kinds=self._planner.names
+        )
         return self._planner.read(claimed)
 
     async def _insist(self, work: Callable[[], Awaitable[R]], until: datetime) -> R:

@@ -44,6 +44,7 @@ class Planner:
 
     def __init__(self, kinds: Sequence[Kind], limits: RetryLimits, chance: Callable[[], float]) -> None:
         self._kinds = {kind.name: kind for kind in kinds}
+        self.names = frozenset(self._kinds)  # deliveries of other kinds must not be given to it
         self._limits = limits
         self._chance = chance
 

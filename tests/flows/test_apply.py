@@ -54,6 +54,20 @@ async def test_repeats_and_both_orders_of_a_conflict_tell_once(house: House, bot
     assert [owed["kind"] for owed in await house.messages()] == ["ready"]
 
 
+async def test_a_kind_that_nobody_described_waits(house: House, bot: Bot) -> None:
+    """A delivery of a kind that this process does not have is left as it is, for one that has it."""
+    await bot.train("r1")
+    await house.deliver("r1")
+    limits = RetryLimits(3, timedelta(hours=24), timedelta(seconds=60))
+    without = apply.Apply(
+        house.database, (), house.fal, house.clock, limits, chance=no_jitter, wake_notify=house.woken.clear
+    )
+    assert await without() == 0
+    [row] = await house.rows()
+    assert (row["state"], row["attempt"]) == ("pending", 0)
+    assert await house.apply() == 1
+
+
 async def test_in_a_flood_batches_are_small(
     house: House, monkeypatch: pytest.MonkeyPatch, bot_tables: BotTables
 ) -> None:
