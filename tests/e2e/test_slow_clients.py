@@ -44,7 +44,7 @@ async def p99_of(fal: FalSender) -> float:
 async def test_slow_clients_are_closed_while_deliveries_keep_their_pace(
     sqlite_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """250 of five kinds: all closed within 15 s, deliveries' p99 at most twice its quiet value, or 100 ms (fault 31)."""
+    """250 of five kinds: all closed within 15 s, deliveries' p99 at most twice the quiet one, or 100 ms (fault 31)."""
     fal_twin, telegram_twin = FalTwin(), TelegramTwin()
     async with fal_twin.serve() as fal_url, telegram_twin.serve() as telegram_url:
         outside = Outside(fal_twin, fal_url, telegram_twin, telegram_url)
