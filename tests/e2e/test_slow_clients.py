@@ -21,7 +21,7 @@ OF_EACH = 50  # of five kinds
 TIMEOUT = 15.0  # s, the default
 DELIVERIES, AT_ONCE, ROUNDS = 1000, 4, 3
 TIMES_QUIET = 2.0  # so many times the quiet p99 may be reached
-UNHARMED = 100.0  # ms; an answer this quick keeps nobody waiting, and on a busy machine the quiet p99 itself doubles
+TRIES = 3  # of the whole comparison: a machine that slows down between its halves says nothing of the server
 
 
 async def p99_of(fal: FalSender) -> float:
@@ -44,7 +44,7 @@ async def p99_of(fal: FalSender) -> float:
 async def test_slow_clients_are_closed_while_deliveries_keep_their_pace(
     sqlite_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """250 of five kinds: all closed within 15 s, deliveries' p99 at most twice the quiet one, or 100 ms (fault 31)."""
+    """250 of five kinds: all closed within 15 s, deliveries' p99 at most twice its quiet value (fault 31)."""
     fal_twin, telegram_twin = FalTwin(), TelegramTwin()
     async with fal_twin.serve() as fal_url, telegram_twin.serve() as telegram_url:
         outside = Outside(fal_twin, fal_url, telegram_twin, telegram_url)
@@ -55,13 +55,16 @@ async def test_slow_clients_are_closed_while_deliveries_keep_their_pace(
                 server.url + PATH, fal_twin.key, user_id=ACCOUNT, verify_tls=False, connections=AT_ONCE
             ) as fal:
                 await p99_of(fal)  # until everything is warm
-                # Whatever else the machine does can only add: the best of a few rounds is the server's own.
-                quiet = min([await p99_of(fal) for _ in range(ROUNDS)])
-                async with besieged(port, OF_EACH) as clients:
-                    await asyncio.sleep(2)  # until they are all there
-                    held = sum(not task.done() for tasks in clients.values() for task in tasks)
-                    meanwhile = min([await p99_of(fal) for _ in range(ROUNDS)])
-                    endured = {name: max(await asyncio.gather(*tasks)) for name, tasks in clients.items()}
+                for _ in range(TRIES):
+                    # Whatever else the machine does can only add: the best of a few rounds is the server's own.
+                    quiet = min([await p99_of(fal) for _ in range(ROUNDS)])
+                    async with besieged(port, OF_EACH) as clients:
+                        await asyncio.sleep(2)  # until they are all there
+                        held = sum(not task.done() for tasks in clients.values() for task in tasks)
+                        meanwhile = min([await p99_of(fal) for _ in range(ROUNDS)])
+                        endured = {name: max(await asyncio.gather(*tasks)) for name, tasks in clients.items()}
+                    if meanwhile <= TIMES_QUIET * quiet:
+                        break
         finally:
             assert await server.stop() == 0
     tell(
@@ -73,4 +76,4 @@ async def test_slow_clients_are_closed_while_deliveries_keep_their_pace(
     )
     assert held == 5 * OF_EACH
     assert max(endured.values()) <= TIMEOUT
-    assert meanwhile <= max(TIMES_QUIET * quiet, UNHARMED)
+    assert meanwhile <= TIMES_QUIET * quiet
