@@ -10,14 +10,15 @@ from datetime import UTC, datetime
 from enum import Enum
 from functools import cached_property, lru_cache
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import JSON, Executable, Table, Text, Update, bindparam, cast, column, func, select, update
+from sqlalchemy import JSON, Executable, Table, Text, Update, and_, bindparam, cast, column, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql.elements import ColumnElement
 
+Insert = TypeVar("Insert", sqlite.Insert, postgresql.Insert)
 Row = tuple[Mapping[str, Any], Mapping[str, Any]]  # what the row's columns must hold now, what they get
 
 
@@ -81,12 +82,25 @@ class UpdateMany:
 
 
 class InsertMany:
-    """An INSERT of rows that give the `given` columns; a row that is there already, by `unique`, is left as it is."""
+    """An INSERT of rows that give the `given` columns.
 
-    def __init__(self, table: Table, *, given: Sequence[str], unique: Sequence[str]) -> None:
+    A row that is there already, by `unique`, is left as it is, or gets the `renewed` columns where it meets `only`.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        *,
+        given: Sequence[str],
+        unique: Sequence[str],
+        renewed: Sequence[str] = (),
+        only: Sequence[ColumnElement[bool]] = (),
+    ) -> None:
         self._table = table
         self._given = tuple(given)
         self._unique = tuple(unique)
+        self._renewed = tuple(renewed)
+        self._only = tuple(only)
 
     def __call__(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         """Insert what is not there."""
@@ -99,8 +113,7 @@ class InsertMany:
     @cached_property
     def _row_by_row(self) -> "_RowByRow":
         values = {name: bindparam(name, type_=self._table.c[name].type) for name in self._given}
-        insert = sqlite.insert(self._table).values(values).on_conflict_do_nothing(index_elements=self._unique)
-        return _RowByRow(insert, self._given)
+        return _RowByRow(self._unless_there(sqlite.insert(self._table).values(values)), self._given)
 
     @cached_property
     def _at_once(self) -> Executable:
@@ -110,7 +123,16 @@ class InsertMany:
         insert = postgresql.insert(self._table).from_select(
             self._given, select(*(source.c[name] for name in self._given))
         )
-        return insert.on_conflict_do_nothing(index_elements=self._unique)
+        return self._unless_there(insert)
+
+    def _unless_there(self, insert: Insert) -> Insert:
+        if not self._renewed:
+            return insert.on_conflict_do_nothing(index_elements=self._unique)
+        return insert.on_conflict_do_update(
+            index_elements=self._unique,
+            set_={name: insert.excluded[name] for name in self._renewed},
+            where=and_(*self._only) if self._only else None,
+        )
 
 
 class _RowByRow:

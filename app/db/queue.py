@@ -111,16 +111,23 @@ def verdict_columns(verdict: Verdict, *, done: str, failures: int, now: datetime
 
 
 def finish(
-    connection: Connection, table: Table, rows: Sequence[tuple[Claim, Mapping[str, Any]]], *, is_locked: bool = False
+    connection: Connection,
+    table: Table,
+    rows: Sequence[tuple[Claim, Mapping[str, Any]]],
+    *,
+    is_locked: bool = False,
+    states: tuple[str, ...] = ("pending",),
 ) -> None:
     """Write the columns of each claimed row, or of each that `lock_due` took (`is_locked`), which counts its attempt.
+
+    `states` are those that a claimed row may be in.
 
     Raises ClaimLost (and so undoes the whole transaction) when one of them is no longer ours: its lease ran out
     and another worker claimed it, or an operator finished it.
     """
     if not rows:
         return
-    matched = _finish(table, tuple(rows[0][1]), is_locked)(
+    matched = _finish(table, tuple(rows[0][1]), is_locked, states)(
         connection, [({"id": claim.id, "attempt": claim.attempt}, values) for claim, values in rows]
     )
     if matched != len(rows):
@@ -128,6 +135,10 @@ def finish(
 
 
 @cache
-def _finish(table: Table, names: tuple[str, ...], is_locked: bool) -> UpdateMany:
+def _finish(table: Table, names: tuple[str, ...], is_locked: bool, states: tuple[str, ...]) -> UpdateMany:
     fixed = {"attempt": table.c.attempt + 1} if is_locked else {}
-    return UpdateMany(table, match=("id", "attempt"), given=names, fixed=fixed, only=[table.c.state == "pending"])
+    return UpdateMany(table, match=("id", "attempt"), given=names, fixed=fixed, only=[_in_state(table, states)])
+
+
+def _in_state(table: Table, states: tuple[str, ...]) -> ColumnElement[bool]:
+    return table.c.state == states[0] if len(states) == 1 else table.c.state.in_(states)

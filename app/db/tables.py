@@ -17,7 +17,7 @@ from sqlalchemy import (
 from app.db.engine import UtcDateTime
 
 VERSION_TABLE = "webhook_schema_version"
-HEAD = "0003"  # the newest migration; a test compares it with the files
+HEAD = "0004"  # the newest migration; a test compares it with the files
 
 metadata = MetaData()
 _Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only INTEGER keys
@@ -25,6 +25,7 @@ _PENDING = text("state = 'pending'")
 _READ = text("fal_request_id IS NOT NULL")  # so that storing a delivery need not touch the index
 _KEPT = text("finished_at IS NOT NULL AND body IS NOT NULL")  # what retention has still to empty
 _DEAD = text("state = 'dead'")  # counted every minute; few rows, so the index is small
+_ENDED = text("state = 'done'")  # looked through every minute for rows that were set back
 _NAMED = text("finished_at IS NOT NULL AND avatar_name <> ''")
 
 
@@ -86,6 +87,47 @@ notifications = Table(
     Index("webhook_notifications_due", "due_at", "id", postgresql_where=_PENDING, sqlite_where=_PENDING),
     Index("webhook_notifications_kept", "finished_at", postgresql_where=_NAMED, sqlite_where=_NAMED),
     Index("webhook_notifications_dead", "id", postgresql_where=_DEAD, sqlite_where=_DEAD),
+)
+
+jobs = Table(
+    "webhook_jobs",
+    metadata,
+    *_queue_columns(),  # due_at: the next look at fal
+    Column("kind", String(16), nullable=False, server_default="training"),
+    Column("request_id", String(255)),  # null while a submission has no answer
+    Column("idempotency_key", String(255)),
+    Column("digest", String(64)),  # of the request that the key stands for, and of a registration
+    Column("nonce", String(32)),  # travels in our webhook's URL
+    Column("subject", String(36)),
+    Column("endpoint", String(255)),
+    Column("endpoint_source", String(16), nullable=False),
+    Column("status_url", Text),
+    Column("response_url", Text),
+    Column("cancel_url", Text),
+    Column("chat_id", BigInteger),  # where a kind without an owner's row of its own is told
+    Column("language", String(16)),
+    Column("steps", Integer),
+    Column("stage", String(16)),
+    Column("stage_since", UtcDateTime),
+    Column("first_seen_at", UtcDateTime, nullable=False),  # by our clock
+    Column("at_work_since", UtcDateTime),
+    Column("looked_at", UtcDateTime),  # when fal was last asked
+    Column("position", Integer),
+    Column("percent", Integer),
+    Column("outcome", String(16)),
+    Column("lora_url", Text),  # as written into the avatar's row
+    Column("config_url", Text),
+    Column("finetune_id", Text),
+    Column("artifact", String(16)),  # what the look at it found: seen, unverified, absent; null: not looked at
+    Column("delivery_id", BigInteger),  # the one that ended it
+    Column("drifts", Integer, nullable=False, server_default="0"),  # how often its row was set back
+    Column("drifted_at", UtcDateTime),
+    UniqueConstraint("request_id", name="webhook_jobs_request_id"),
+    UniqueConstraint("idempotency_key", name="webhook_jobs_idempotency_key"),
+    UniqueConstraint("nonce", name="webhook_jobs_nonce"),
+    Index("webhook_jobs_due", "due_at", "id", postgresql_where=_PENDING, sqlite_where=_PENDING),
+    Index("webhook_jobs_dead", "id", postgresql_where=_DEAD, sqlite_where=_DEAD),
+    Index("webhook_jobs_finished", "finished_at", postgresql_where=_ENDED, sqlite_where=_ENDED),
 )
 
 slots = Table(
