@@ -23,6 +23,7 @@ from app.db.group_commit import GroupCommit
 from app.db.wake import WakeTopic, listen
 from app.domain.alert_rules import Certificate, MachineFacts
 from app.domain.errors import DatabaseBehind
+from app.domain.training import Trainer
 from app.fal.addresses import Addresses
 from app.fal.api import FalQueueApi
 from app.fal.authenticate import Authenticator, IpFilter
@@ -30,6 +31,7 @@ from app.fal.client import make_client
 from app.fal.keys import Keys
 from app.flows.accept import Accept
 from app.flows.apply import Apply
+from app.flows.intake import Intake
 from app.flows.kinds import Kind, training
 from app.flows.notify.claiming import Notify
 from app.flows.notify.recording import write_records
@@ -37,6 +39,8 @@ from app.flows.planning import RetryLimits
 from app.flows.poll import Poll
 from app.flows.ports import Clock, Messenger
 from app.flows.prune import Prune
+from app.flows.reconcile import Reconcile
+from app.flows.register import Register
 from app.flows.tell import Tell
 from app.flows.totals import Totals
 from app.flows.watch import OperatorChat, Watch
@@ -67,6 +71,7 @@ class Ingest:
     clock: Clock
     kinds: tuple[Kind, ...]
     accept: Accept
+    register: Register
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +83,14 @@ class Work:
     notify: Notify
     prune: Prune
     watch: Watch
+    intake: Intake
+    reconcile: Reconcile
     keys: Keys
     addresses: Addresses
     is_crowded: Callable[[], bool]
     apply_wake: asyncio.Event
     notify_wake: asyncio.Event
+    reconcile_wake: asyncio.Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +162,7 @@ async def running(settings: Settings, tls: "LiveContext | None" = None) -> Async
         catalogs = Catalogs(settings.default_language)
         messenger = await _messenger(settings, stack)
 
-        apply_wake, notify_wake = asyncio.Event(), asyncio.Event()
+        apply_wake, notify_wake, reconcile_wake = asyncio.Event(), asyncio.Event(), asyncio.Event()
         accept = Accept(database, clock, apply_wake.set)
         records = GroupCommit(database, partial(write_records, bot_tables))
         for writer in (accept, records):
@@ -174,15 +182,39 @@ async def running(settings: Settings, tls: "LiveContext | None" = None) -> Async
             chance=random.random,
         )
         stack.push_async_callback(notify.close, SENDS_END)
+        fal_queue = FalQueueApi(settings.fal_queue_url, _secret(settings.fal_api_key), client)
         apply = Apply(
             database,
             kinds,
-            FalQueueApi(settings.fal_queue_url, _secret(settings.fal_api_key), client),
+            fal_queue,
             clock,
             RetryLimits(settings.retry_max_attempts, timedelta(hours=settings.orphan_hours), lease),
             chance=random.random,
             wake_notify=notify_wake.set,
             is_crowded=accept.is_crowded,
+        )
+        after, every = timedelta(seconds=settings.reconcile_after), timedelta(seconds=settings.reconcile_every)
+        trainers = {Trainer.PORTRAIT: settings.trainer_portrait, Trainer.STYLE: settings.trainer_style}
+        intake = Intake(
+            database,
+            bot_tables,
+            clock,
+            endpoint_of=partial(endpoint_of, trainers),
+            after=after,
+            every=every,
+            wake=reconcile_wake.set,
+        )
+        reconcile = Reconcile(
+            database,
+            bot_tables,
+            fal_queue,
+            clock,
+            every=every,
+            lease=lease,
+            orphans=timedelta(hours=settings.orphan_hours),
+            known_endpoints=[*trainers.values(), *FORMER_ENDPOINTS],
+            chance=random.random,
+            wake_apply=apply_wake.set,
         )
         if not database.is_sqlite:
             topics = {WakeTopic.INBOX: apply_wake.set, WakeTopic.OUTBOX: notify_wake.set}
@@ -197,18 +229,27 @@ async def running(settings: Settings, tls: "LiveContext | None" = None) -> Async
             wake_notify=notify_wake.set,
         )
         yield Services(
-            Ingest(clock, kinds, accept),
+            Ingest(clock, kinds, accept, Register(database, clock, is_ours=fal_queue.is_ours, after=after)),
             Work(
-                Poll(database, clock, wake_apply=apply_wake.set, wake_notify=notify_wake.set),
+                Poll(
+                    database,
+                    clock,
+                    wake_apply=apply_wake.set,
+                    wake_notify=notify_wake.set,
+                    wake_reconcile=reconcile_wake.set,
+                ),
                 apply,
                 notify,
                 Prune(database, clock, timedelta(days=settings.retention_days)),
                 watch,
+                intake,
+                reconcile,
                 keys,
                 addresses,
                 accept.is_crowded,
                 apply_wake,
                 notify_wake,
+                reconcile_wake,
             ),
             HealthFacts(clock, WriteCheck(database, clock), Totals(database), keys, addresses),
         )

@@ -2,6 +2,7 @@
 
 import gc
 import sys
+import time
 
 if __name__ == "__main__":
     from app.core.lean_start import begin
@@ -31,8 +32,9 @@ from app.core.setting_loader import load_settings
 from app.core.setting_sources import environment
 from app.domain.errors import DatabaseBehind, DatabaseUnavailable, StartRefused
 from app.domain.language import Language
-from app.domain.quotas import MemoryQuota
-from app.routers import health
+from app.domain.quotas import MemoryQuota, SignatureQuota
+from app.routers import api, health
+from app.routers.api import ApiParts
 from app.routers.docs import serve_docs
 from app.routers.fal_webhook import PATH, WebhookLane, WebhookParts
 from app.routers.health import HealthParts
@@ -80,6 +82,7 @@ def create_app(settings: Settings, tls: "LiveContext | None" = None) -> FastAPI:
             worker = Worker.of(services.work, settings.poll_interval)
             async with in_background(worker.run(), worker.stop):
                 app.state.webhook_parts = _webhook_parts(settings, services.ingest)
+                app.state.api = _api_parts(settings, services.ingest)
                 app.state.health = partial(_health_parts, settings, services.health, worker, ends)
                 yield {
                     HOOKS: Hooks(
@@ -101,6 +104,7 @@ def create_app(settings: Settings, tls: "LiveContext | None" = None) -> FastAPI:
         exception_handlers={HTTPException: on_http_exception, Exception: on_bug},
     )
     app.include_router(health.router)
+    app.include_router(api.router)
     if settings.api_debug:
         serve_docs(app)
     app.add_middleware(CORSMiddleware, allow_origins=list(settings.cors_origins), allow_methods=["GET", "POST"])
@@ -124,6 +128,16 @@ def enclose(app: FastAPI, settings: Settings) -> ASGIApp:
 def _webhook_parts(settings: Settings, ingest: Ingest) -> WebhookParts:
     kinds = {kind.path: kind for kind in ingest.kinds}
     return WebhookParts(kinds, ingest.accept, ingest.clock, MemoryQuota(settings.max_body_bytes))
+
+
+def _api_parts(settings: Settings, ingest: Ingest) -> ApiParts:
+    token = settings.api_token
+    return ApiParts(
+        None if token is None else token.get_secret_value(),
+        SignatureQuota(time.monotonic),
+        frozenset(kind.name for kind in ingest.kinds),
+        ingest.register,
+    )
 
 
 def _health_parts(

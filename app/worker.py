@@ -81,9 +81,15 @@ class Worker:
         apply = Routine("apply", courteous(_draining(work.apply)), STUCK, work.apply_wake)
         worker = cls(
             [
-                Routine("poll", _polling(work.poll, poll_interval), STUCK + timedelta(seconds=poll_interval)),
+                Routine(
+                    "poll",
+                    _every(timedelta(seconds=poll_interval), work.poll),
+                    STUCK + timedelta(seconds=poll_interval),
+                ),
                 apply,
                 Routine("notify", courteous(_draining(work.notify)), STUCK, work.notify_wake),
+                Routine("intake", _every(work.intake.every, work.intake), timedelta(minutes=10)),
+                Routine("reconcile", _draining(work.reconcile), STUCK, work.reconcile_wake),
                 Routine("prune", _unhurried(work.prune), timedelta(hours=1)),
                 Routine("watch", _unhurried(work.watch), timedelta(minutes=10)),
                 Routine("keys", _refreshing(work.keys.refresh), fetch_patience),
@@ -124,10 +130,10 @@ class Worker:
         return min(FIRST_PAUSE * 2.0 ** min(failures, 10), LONGEST_PAUSE)
 
 
-def _polling(poll: Callable[[], Awaitable[None]], interval: float) -> Turn:
+def _every(interval: timedelta, flow: Callable[[], Awaitable[object]]) -> Turn:
     async def step() -> float:
-        await poll()
-        return interval
+        await flow()
+        return interval.total_seconds()
 
     return step
 

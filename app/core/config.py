@@ -47,6 +47,9 @@ class Settings(BaseSettings):
         "name in the answer of /health",
         ("до 100 знаков", "up to 100 characters"),
     )
+    api_token: v.Token | None = setting(
+        None, "токен бота для /api/v1/jobs", "the bot's token for /api/v1/jobs", a.TOKEN
+    )
     allowed_hosts: v.HostPatterns = setting(
         ("aibots.kz", "*.aibots.kz", "localhost", "127.0.0.1"),
         "имена, на которые отвечаем",
@@ -189,6 +192,15 @@ class Settings(BaseSettings):
     )
     orphan_hours: Annotated[int, Field(ge=1, le=720)] = setting(
         24, "сколько ждать неизвестное обучение, часов", "wait for an unknown training, hours", number(1, 720, 24)
+    )
+    reconcile_after: Annotated[int, Field(ge=1, le=86400)] = setting(
+        120,
+        "когда впервые спросить fal о задаче, секунд",
+        "ask fal about a job for the first time after, seconds",
+        number(1, 86400, 120),
+    )
+    reconcile_every: Annotated[int, Field(ge=1, le=3600)] = setting(
+        60, "как часто спрашивать дальше, секунд", "ask again every, seconds", number(1, 3600, 60)
     )
     retention_days: Annotated[int, Field(ge=1, le=3650)] = setting(
         30, "сколько хранить законченное, дней", "keep what is finished, days", number(1, 3650, 30)

@@ -21,6 +21,7 @@ WRONG: dict[str, Bilingual] = {
     "blank": ("только пробелы", "nothing but spaces"),
     "control": ("непечатаемый символ в значении", "an unprintable character in the value"),
     "secret_junk": ("пробел или кавычка внутри секрета", "a space or a quote inside the secret"),
+    "token_short": ("токен короче 32 знаков", "a token shorter than 32 characters"),
     "int_parsing": ("не целое число", "not a whole number"),
     "float_parsing": ("не число", "not a number"),
     "bool_parsing": ("не да и не нет", "neither true nor false"),

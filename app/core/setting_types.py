@@ -25,6 +25,8 @@ _POSTGRESQL = re.compile(
 )
 _LAST_PORT = 65535
 
+TOKEN_SHORTEST = 32  # characters of a token that is ours to choose
+
 
 class Wrong(ValueError):
     """A value does not fit; `code` is a key of `setting_errors.WRONG`, and the value is no part of it."""
@@ -181,6 +183,13 @@ def check_secret(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def check_token(value: SecretStr) -> SecretStr:
+    """Refuse a token of our own that could be guessed."""
+    if len(value.get_secret_value()) < TOKEN_SHORTEST:
+        raise Wrong("token_short")
+    return value
+
+
 def check_file_name(name: str) -> str:
     """Accept the name of a file inside LOG_DIR."""
     if name in {".", ".."} or "/" in name or "\\" in name:
@@ -240,6 +249,7 @@ FileName = Annotated[Text, AfterValidator(check_file_name)]
 FilePath = Annotated[Path, BeforeValidator(_stripped), AfterValidator(check_path)]
 ChatId = Annotated[int, BeforeValidator(_stripped), AfterValidator(check_chat)]
 Secret = Annotated[SecretStr, AfterValidator(check_secret)]
+Token = Annotated[SecretStr, AfterValidator(check_secret), AfterValidator(check_token)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(check_database)]
 Urls = Annotated[tuple[str, ...], BeforeValidator(_items), AfterValidator(_each(check_url)), AfterValidator(_filled)]
 Networks = Annotated[tuple[str, ...], BeforeValidator(_items), AfterValidator(_each(check_network))]

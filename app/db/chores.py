@@ -6,12 +6,12 @@ long as that step, so it counts as due.
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Table, and_, case, or_, update
+from sqlalchemy import ColumnElement, Table, and_, case, or_, select, update
 from sqlalchemy.engine import Connection
 
 from app.db.engine import upsert_into
 from app.db.outbox import SENDING
-from app.db.tables import chores, deliveries, notifications
+from app.db.tables import chores, deliveries, jobs, notifications
 from app.domain.send_outcome import LONGEST_WAIT
 
 APART = timedelta(minutes=5)  # allowed difference between the clocks of two replicas; beyond it signatures fail anyway
@@ -40,6 +40,11 @@ def finish(connection: Connection, name: str, *, now: datetime, every: timedelta
     )
 
 
+def last_finished(connection: Connection, name: str) -> datetime | None:
+    """Tell when the last tick ended; None before the first."""
+    return connection.execute(select(chores.c.finished_at).where(chores.c.name == name)).scalar_one_or_none()
+
+
 def touch(connection: Connection, name: str, now: datetime) -> None:
     """Write one row for real: reading proves neither a free disk nor a writable one."""
     statement = upsert_into(connection, chores).values(name=name, due_at=now, finished_at=now)
@@ -49,7 +54,7 @@ def touch(connection: Connection, name: str, now: datetime) -> None:
 
 
 def pull_back(connection: Connection, now: datetime) -> int:
-    """Make pending rows of both queues due that a clock put off which has stepped back since; return how many."""
+    """Make pending rows of the queues due that a clock put off which has stepped back since; return how many."""
     waits = deliveries.c.due_at > now + LONGEST + APART
     pulled = connection.execute(update(deliveries).where(_pending(deliveries), waits).values(due_at=now))
     reason, due_at = notifications.c.reason, notifications.c.due_at
@@ -59,7 +64,9 @@ def pull_back(connection: Connection, now: datetime) -> int:
     )
     soon = case((reason == SENDING, now + SEND_ENDS), else_=now)
     owed = connection.execute(update(notifications).where(_pending(notifications), waits).values(due_at=soon))
-    return int(pulled.rowcount) + int(owed.rowcount)
+    waits = jobs.c.due_at > now + LONGEST + APART
+    asked = connection.execute(update(jobs).where(_pending(jobs), waits).values(due_at=now))
+    return int(pulled.rowcount) + int(owed.rowcount) + int(asked.rowcount)
 
 
 def _pending(queue: Table) -> ColumnElement[bool]:

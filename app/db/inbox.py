@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Row, update
+from sqlalchemy import Row, select, update
 from sqlalchemy.engine import Connection
 
 from app.db import queue, wake
@@ -201,3 +201,9 @@ def finish(connection: Connection, finished: Sequence[Finished], now: datetime, 
         for item in finished
     ]
     queue.finish(connection, deliveries, rows, is_locked=is_locked)
+
+
+def not_pending(connection: Connection, ids: Sequence[int]) -> frozenset[int]:
+    """Tell which of these deliveries have ended."""
+    statement = select(deliveries.c.id).where(deliveries.c.id.in_(ids), deliveries.c.state != DeliveryState.PENDING)
+    return frozenset(connection.execute(statement).scalars())

@@ -119,3 +119,19 @@ def _store(connection: Connection, next_at: dict[str, datetime]) -> None:
     statement = upsert_into(connection, slots)
     statement = statement.on_conflict_do_update(index_elements=["bucket"], set_={"next_at": statement.excluded.next_at})
     connection.execute(statement, [{"bucket": bucket, "next_at": at} for bucket, at in sorted(next_at.items())])
+
+
+def free_budget(connection: Connection, bucket: str, *, now: datetime, horizon: timedelta, rate: float) -> int:
+    """Tell how much of a budget of `rate` per second, which all replicas share, may be spent within the horizon."""
+    step = timedelta(seconds=1 / rate)
+    next_at = _believed(_stored(connection, [bucket]).get(bucket, now), now, horizon + step)
+    return max(0, int((now + horizon - next_at) / step))
+
+
+def spend_budget(
+    connection: Connection, bucket: str, spent: int, *, now: datetime, horizon: timedelta, rate: float
+) -> None:
+    """Take so much out of a budget; it fills again by `rate` per second."""
+    step = timedelta(seconds=1 / rate)
+    next_at = _believed(_stored(connection, [bucket]).get(bucket, now), now, horizon + step)
+    _store(connection, {bucket: next_at + spent * step})

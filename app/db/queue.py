@@ -6,7 +6,7 @@ from functools import cache
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Row, Select, Table, bindparam, exists, select, update
+from sqlalchemy import Row, Select, Table, bindparam, exists, or_, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -141,4 +141,4 @@ def _finish(table: Table, names: tuple[str, ...], is_locked: bool, states: tuple
 
 
 def _in_state(table: Table, states: tuple[str, ...]) -> ColumnElement[bool]:
-    return table.c.state == states[0] if len(states) == 1 else table.c.state.in_(states)
+    return or_(*(table.c.state == state for state in states))

@@ -12,12 +12,13 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Column, MetaData, Row, Table, Uuid, inspect, select, update
+from sqlalchemy import Column, MetaData, Row, Table, Text, Uuid, cast, exists, func, inspect, select, update
 from sqlalchemy import DateTime as SqlDateTime
 from sqlalchemy.engine import Connection
 
 from app.db.bulk_update import Row as GivenRow
 from app.db.bulk_update import UpdateMany
+from app.db.tables import jobs
 from app.domain.errors import ClaimLost
 from app.domain.notification import Owner
 from app.domain.training import Artifacts, Change, Trainer, Training, TrainingStatus
@@ -69,6 +70,16 @@ class Found:
 
     trainings: dict[str, list[Training]]
     held: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Unmet:
+    """A training under way that has no job yet. `is_old` by the row's last change, which may be hours off."""
+
+    request_id: str
+    avatar_id: str
+    trainer: Trainer | None
+    is_old: bool
 
 
 class BotTables:
@@ -150,6 +161,35 @@ class BotTables:
                 continue
             if (self._complete if completed else self._fail)(connection, rows) != len(rows):
                 raise ClaimLost("an avatar changed while its plan was made")
+
+    def unmet(self, connection: Connection, *, old_before: datetime) -> list[Unmet]:
+        """Find trainings under way that have no job. Of several rows with one request id the first counts."""
+        columns = self._avatars.c
+        has_job = exists().where(jobs.c.request_id == columns.fal_request_id)
+        statement = (
+            select(
+                columns.id,
+                columns.fal_request_id,
+                columns.training_type,
+                columns.updated_at < _moment(columns.updated_at, old_before),
+            )
+            .where(
+                func.lower(cast(columns.status, Text)) == TrainingStatus.TRAINING.value,
+                columns.fal_request_id.is_not(None),
+                columns.fal_request_id != "",
+                ~has_job,
+            )
+            .order_by(columns.id)
+        )
+        found: dict[str, Unmet] = {}
+        for key, request_id, trainer, is_old in connection.execute(statement):
+            found.setdefault(request_id, Unmet(request_id, str(key), _word(Trainer, trainer), bool(is_old)))
+        return list(found.values())
+
+    def carried(self, connection: Connection, request_ids: Sequence[str]) -> frozenset[str]:
+        """Tell which of these request ids an avatar carries."""
+        column = self._avatars.c.fal_request_id
+        return frozenset(connection.execute(select(column).where(column.in_(request_ids))).scalars())
 
     def chat_id(self, connection: Connection, owner_id: str) -> int | None:
         """Look up where an owner is now; None also for an id that is none (an avatar without an owner left it)."""

@@ -66,6 +66,16 @@ class DeliveryRefused(AishaError):
         self.detail = detail
 
 
+class JobRefused(AishaError):
+    """A request about a job that is answered with an HTTP status, a stable code and one sentence."""
+
+    def __init__(self, status: int, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+
+
 class Unavailable(AishaError):
     """A POST cannot be judged or stored just now; fal retries on 503."""
 

@@ -111,6 +111,11 @@ class OpenJob:
         """Tell whether a 404 may mean that the endpoint is wrong."""
         return self.endpoint_source is EndpointSource.GUESSED
 
+    @property
+    def was_carried(self) -> bool:
+        """Tell whether the job is known from a row of the bot's."""
+        return self.endpoint_source in (EndpointSource.GUESSED, EndpointSource.CONFIRMED)
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:
@@ -153,7 +158,7 @@ class Ask(StrEnum):
     ELSEWHERE = "elsewhere"  # the other endpoints that are known
 
 
-def after_status(job: OpenJob, said: StatusSaid, now: datetime, pace: Pace, *, at_once: bool) -> Wait | Ask:
+def after_status(job: OpenJob, said: StatusSaid, now: datetime, pace: Pace, *, at_once: bool) -> Wait | End | Ask:
     """Tell what follows from what fal says of a job's state.
 
     `at_once`: fetch the result of a finished job without waiting for its webhook.
@@ -174,7 +179,7 @@ def after_status(job: OpenJob, said: StatusSaid, now: datetime, pace: Pace, *, a
             return _unsaid(job, said, now, pace)
 
 
-def after_result(job: OpenJob, said: ResultSaid, now: datetime, pace: Pace) -> Wait | Ask | bytes:
+def after_result(job: OpenJob, said: ResultSaid, now: datetime, pace: Pace) -> Wait | End | Ask | bytes:
     """Tell what follows from the answer of the result endpoint: a body for the inbox, another question, or a wait."""
     match said:
         case Result(body):
@@ -212,8 +217,10 @@ def after_list(job: OpenJob, said: ResultSaid, now: datetime, pace: Pace) -> Wai
             return Wait(now + min(pace.every, GRACE), trouble, said=False, stage=Stage.GONE, detail=detail)
 
 
-def _unsaid(job: OpenJob, said: Unsaid, now: datetime, pace: Pace) -> Wait:
+def _unsaid(job: OpenJob, said: Unsaid, now: datetime, pace: Pace) -> Wait | End:
     """Wait longer after each look at which fal said nothing; a job that is finished there may expire, so less."""
+    if said.trouble is Trouble.FAL_ODD and job.failures + 1 >= ODD_TRIES:
+        return End(JobState.DEAD, Trouble.FAL_ODD, detail=said.detail)
     longest = pace.every if job.stage is Stage.FINISHED else max(pace.every, WIDEST)
     wait = min(pace.every * (1 + job.failures), longest)
     return Wait(now + _spread(wait, pace), said.trouble, said=False, detail=said.detail)

@@ -1,0 +1,78 @@
+"""A job that the bot submitted itself and tells us of → a row that is looked at as our own are."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+
+import orjson
+import structlog
+
+from app.db import jobs
+from app.db.engine import Connection, Database
+from app.domain.errors import JobRefused
+from app.domain.job import JobKind
+from app.flows.ports import Clock
+
+log = structlog.get_logger("app.webhook")
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What the bot says of a job, as it came. URLs are fal's own answers; `steps` are those of the training."""
+
+    request_id: str
+    kind: JobKind
+    endpoint: str
+    status_url: str | None = None
+    response_url: str | None = None
+    subject_id: str | None = None
+    steps: int | None = None
+
+    def digest(self) -> str:
+        """Identify the registration: the same again is no other one."""
+        return hashlib.sha256(orjson.dumps(asdict(self), option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+class Register:
+    """Puts jobs on record. `is_ours` tells whether fal's key may go to a URL; `after` is RECONCILE_AFTER."""
+
+    def __init__(self, database: Database, clock: Clock, *, is_ours: Callable[[str], bool], after: timedelta) -> None:
+        self._database = database
+        self._clock = clock
+        self._is_ours = is_ours
+        self._after = after
+
+    async def __call__(self, wanted: Registration) -> bool:
+        """Put one job on record; tell whether it is new. Raises JobRefused, DatabaseUnavailable.
+
+        The first registration stands. What we knew of the job before, from its row or its webhook, stays.
+        """
+        for url in (wanted.status_url, wanted.response_url):
+            if url is not None and not self._is_ours(url):
+                raise JobRefused(400, "foreign_url", "URLs must have the origin of FAL_QUEUE_URL: fal's key goes there")
+        digest = wanted.digest()
+        stands = await self._database.write(self._register, wanted, digest)
+        if stands is not None and stands != digest:
+            raise JobRefused(409, "job_differs", "this request_id was registered with other fields; the first stands")
+        if stands is None:
+            log.info("job.registered", request_id=wanted.request_id, kind=wanted.kind, endpoint=wanted.endpoint)
+        return stands is None
+
+    def _register(self, connection: Connection, wanted: Registration, digest: str) -> str | None:
+        now = self._clock.now()
+        return jobs.register(
+            connection,
+            jobs.Registered(
+                wanted.request_id,
+                wanted.kind,
+                wanted.endpoint,
+                digest,
+                wanted.status_url,
+                wanted.response_url,
+                wanted.subject_id,
+                wanted.steps,
+            ),
+            now=now,
+            due_at=now + self._after,
+        )

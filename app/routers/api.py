@@ -1,0 +1,136 @@
+"""What the bot may ask of this server, with its bearer token."""
+
+import re
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Annotated, TypeVar
+
+import structlog
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from starlette.responses import JSONResponse, Response
+
+from app.domain.errors import DatabaseUnavailable, JobRefused
+from app.domain.job import JobKind
+from app.domain.quotas import FULL_AGAIN, SignatureQuota
+from app.flows.register import Registration
+from app.routers.problems import problem
+
+log = structlog.get_logger(__name__)
+
+router = APIRouter(prefix="/api/v1")
+BODY_LIMIT = 64 * 1024  # bytes
+BEARER = {"WWW-Authenticate": "Bearer"}
+ENDPOINT = r"[a-z0-9._-]+(?:/[a-z0-9._-]+){1,4}"
+_DOTS = re.compile(r"(?:^|/)\.{1,2}(?:/|$)")
+
+Body = TypeVar("Body", bound=BaseModel)
+Text = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[!-~]+$")]
+Url = Annotated[str, StringConstraints(min_length=8, max_length=2000, pattern=r"^[!-~]+$")]
+
+
+@dataclass(frozen=True, slots=True)
+class ApiParts:
+    """What the bot's requests work with. `token` None: the API is closed. `failures` are rationed by address."""
+
+    token: str | None
+    failures: SignatureQuota
+    kinds: frozenset[JobKind]
+    register: Callable[[Registration], Awaitable[bool]]
+
+
+class JobBody(BaseModel):
+    """The body of POST /api/v1/jobs."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    request_id: Text
+    kind: Text
+    endpoint: Annotated[str, StringConstraints(max_length=255, pattern=f"^{ENDPOINT}$")]
+    status_url: Url | None = None
+    response_url: Url | None = None
+    subject_id: Annotated[str, StringConstraints(min_length=1, max_length=36, pattern=r"^[!-~]+$")] | None = None
+    chat_id: int | None = None
+    language: Text | None = None
+    steps: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+
+
+@router.post("/jobs")
+async def register_job(request: Request) -> Response:
+    """Put on record a job that the bot submitted itself: 201, or 200 for the same again."""
+    parts = _parts(request)
+    try:
+        admit(request, parts)
+        body = await read(request, JobBody)
+        is_new = await parts.register(_registration(body, parts.kinds))
+    except JobRefused as refused:
+        return _refusal(refused)
+    except DatabaseUnavailable as error:
+        return problem(503, error.code, "the database does not answer", {"Retry-After": str(error.retry_after)})
+    return JSONResponse({"request_id": body.request_id, "status": "registered"}, 201 if is_new else 200)
+
+
+def _registration(body: JobBody, kinds: frozenset[JobKind]) -> Registration:
+    if body.kind not in kinds:
+        raise JobRefused(400, "kind_unknown", "kind must be one of: " + ", ".join(sorted(kinds)))
+    if _DOTS.search(body.endpoint):
+        raise JobRefused(400, "malformed", "endpoint: a path without dot segments")
+    if body.chat_id is not None or body.language is not None:
+        raise JobRefused(400, "owner_from_row", "chat_id and language of a training come from the avatar's row")
+    return Registration(
+        body.request_id,
+        JobKind(body.kind),
+        body.endpoint,
+        body.status_url,
+        body.response_url,
+        body.subject_id,
+        body.steps,
+    )
+
+
+def admit(request: Request, parts: ApiParts) -> None:
+    """Let the bot in. Raises JobRefused: 403 without a token of ours, 401 for a wrong one, 429 for many wrong ones."""
+    if parts.token is None:
+        raise JobRefused(403, "api_closed", "API_TOKEN is not set on this server, so nobody may ask")
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    right = secrets.compare_digest(given.strip().encode(), parts.token.encode())
+    if right and scheme.lower() == "bearer":
+        return
+    address = request.client.host if request.client else None
+    if parts.failures.add(address):
+        log.warning("api.refused", address=address)
+        raise JobRefused(401, "token_wrong", "send Authorization: Bearer with the value of API_TOKEN")
+    raise JobRefused(429, "too_many_failures", "too many wrong tokens from this address")
+
+
+async def read(request: Request, form: type[Body]) -> Body:
+    """Read a small JSON body. Raises JobRefused: 413, 415, and 400 that names the field but repeats no value."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise JobRefused(415, "media_type_unsupported", "send Content-Type: application/json")
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > BODY_LIMIT:
+            raise JobRefused(413, "body_too_large", f"at most {BODY_LIMIT} bytes")
+    try:
+        return form.model_validate_json(bytes(body))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        field = ".".join(str(part) for part in first["loc"]) or "body"
+        raise JobRefused(400, "malformed", f"{field}: {first['msg']}") from None
+
+
+def _refusal(refused: JobRefused) -> Response:
+    headers: dict[str, str] = {}
+    if refused.status == HTTPStatus.UNAUTHORIZED:
+        headers = BEARER
+    elif refused.status == HTTPStatus.TOO_MANY_REQUESTS:
+        headers = {"Retry-After": str(FULL_AGAIN)}
+    return problem(refused.status, refused.code, refused.detail, headers)
+
+
+def _parts(request: Request) -> ApiParts:
+    parts: ApiParts = request.app.state.api
+    return parts

@@ -1,0 +1,169 @@
+"""What follows from what fal says of a job."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.domain import look
+from app.domain.delivery import Claim
+from app.domain.job import EndpointSource, JobKind, JobState, Stage
+from app.domain.look import (
+    Ask,
+    AtWork,
+    Broken,
+    End,
+    Finished,
+    OpenJob,
+    Pace,
+    Queued,
+    Result,
+    Trouble,
+    Unknown,
+    Unsaid,
+    Wait,
+    after_list,
+    after_result,
+    after_status,
+)
+from tests.fakes import START
+
+EVERY = timedelta(seconds=60)
+PACE = Pace(EVERY, 0.0)
+JOB = OpenJob(
+    claim=Claim(1, 1),
+    failures=0,
+    kind=JobKind.TRAINING,
+    request_id="r1",
+    subject="a1",
+    endpoint="fal-ai/flux-lora-portrait-trainer",
+    endpoint_source=EndpointSource.REGISTERED,
+    status_url=None,
+    response_url=None,
+    stage=None,
+    reason=None,
+    first_seen_at=START,
+    at_work_since=None,
+    stage_since=None,
+)
+GUESSED = replace(JOB, endpoint_source=EndpointSource.GUESSED)
+DOWN = Unsaid(Trouble.FAL_DOWN, "no answer")
+
+
+def waited(step: object, now: object = START) -> timedelta:
+    assert isinstance(step, Wait)
+    return step.at - now  # type: ignore[operator,no-any-return]
+
+
+def test_a_waiting_job_is_looked_at_again_with_its_position() -> None:
+    """Queued: the next look comes after RECONCILE_EVERY, and the position is kept."""
+    step = after_status(JOB, Queued(8123), START, PACE, at_once=False)
+    assert step == Wait(START + EVERY, None, said=True, stage=Stage.QUEUED, position=8123)
+
+
+def test_looks_become_rarer_the_longer_a_job_works() -> None:
+    """After 40 minutes at work the next look is two minutes away, after hours at most WIDEST."""
+    begun = replace(JOB, at_work_since=START - timedelta(minutes=40))
+    assert waited(after_status(begun, AtWork(), START, PACE, at_once=False)) == timedelta(minutes=2)
+    begun = replace(JOB, at_work_since=START - timedelta(hours=9))
+    assert waited(after_status(begun, AtWork(), START, PACE, at_once=False)) == look.WIDEST
+
+
+def test_the_webhook_of_a_finished_job_has_a_moment_to_arrive() -> None:
+    """COMPLETED seen for the first time: wait GRACE; seen before, or asked by hand: fetch the result."""
+    assert waited(after_status(JOB, Finished(), START, PACE, at_once=False)) == look.GRACE
+    assert after_status(JOB, Finished(), START, PACE, at_once=True) is Ask.RESULT
+    assert after_status(replace(JOB, stage=Stage.FINISHED), Finished(), START, PACE, at_once=False) is Ask.RESULT
+
+
+def test_a_404_under_a_guess_asks_elsewhere() -> None:
+    """Unknown under a guessed endpoint never means gone; under a known one fal's list is asked."""
+    assert after_status(GUESSED, Unknown(), START, PACE, at_once=False) is Ask.ELSEWHERE
+    assert after_status(JOB, Unknown(), START, PACE, at_once=False) is Ask.LIST
+
+
+def test_a_look_that_said_nothing_leaves_the_stage() -> None:
+    """A failed look is not a failed job: it waits, longer each time, and names why."""
+    waits = [waited(after_status(replace(JOB, failures=n), DOWN, START, PACE, at_once=False)) for n in range(6)]
+    assert waits == sorted(waits)
+    assert waits[0] == EVERY
+    assert waits[-1] == look.WIDEST
+    step = after_status(JOB, DOWN, START, PACE, at_once=False)
+    assert isinstance(step, Wait)
+    assert (step.said, step.stage, step.reason) == (False, None, "fal_down")
+
+
+def test_answers_without_sense_end_with_the_operator() -> None:
+    """A job whose answers make no sense ODD_TRIES times in a row is the operator's, not asked about for ever."""
+    odd = Unsaid(Trouble.FAL_ODD, "an empty answer")
+    assert isinstance(after_status(replace(JOB, failures=look.ODD_TRIES - 2), odd, START, PACE, at_once=False), Wait)
+    step = after_status(replace(JOB, failures=look.ODD_TRIES - 1), odd, START, PACE, at_once=False)
+    assert step == End(JobState.DEAD, "fal_odd", detail="an empty answer")
+
+
+def test_a_finished_job_is_asked_about_often_even_while_fal_is_silent() -> None:
+    """Its result expires within minutes, so failures do not spread its looks."""
+    job = replace(JOB, stage=Stage.FINISHED, failures=9)
+    assert waited(after_result(job, DOWN, START, PACE)) == EVERY
+
+
+def test_a_replayed_5xx_is_the_models_answer_in_the_end() -> None:
+    """5xx of the result endpoint is asked again BROKEN_TRIES times; then it is how the training ended."""
+    answers = [after_result(replace(JOB, failures=n), Broken(b"{}"), START, PACE) for n in range(look.BROKEN_TRIES)]
+    assert all(isinstance(step, Wait) for step in answers[:-1])
+    assert answers[-1] == b"{}"
+
+
+def test_a_result_enters_the_inbox() -> None:
+    """Whatever a result says, success or failure, its body is the step."""
+    assert after_result(JOB, Result(b'{"status":"OK"}'), START, PACE) == b'{"status":"OK"}'
+
+
+def test_a_result_that_is_not_there_yet_is_waited_for() -> None:
+    """ "Still in progress" after COMPLETED is tried again soon and is no failure."""
+    step = after_result(replace(JOB, stage=Stage.FINISHED), AtWork(), START, PACE)
+    assert isinstance(step, Wait)
+    assert (step.said, step.at) == (True, START + look.GRACE)
+
+
+def test_what_the_list_does_not_know_either_is_gone() -> None:
+    """Unknown at the queue and on the list: nothing is left to ask."""
+    assert after_list(JOB, Unknown(), START, PACE) is None
+
+
+def test_a_list_that_cannot_be_had_is_waited_for_four_minutes() -> None:
+    """The list confirms what is gone; without it the job is gone once it has been missing for UNSURE."""
+    first = after_list(JOB, DOWN, START, PACE)
+    assert isinstance(first, Wait)
+    assert first.stage is Stage.GONE
+    missing = replace(JOB, stage=Stage.GONE, stage_since=START - look.UNSURE)
+    assert after_list(missing, DOWN, START, PACE) is None
+    fresh = replace(JOB, stage=Stage.GONE, stage_since=START - look.UNSURE + timedelta(seconds=1))
+    assert isinstance(after_list(fresh, DOWN, START, PACE), Wait)
+
+
+SAID = st.one_of(
+    st.builds(Queued, st.none() | st.integers(0, 10_000)),
+    st.sampled_from([AtWork(), Finished(), Unknown()]),
+    st.builds(Unsaid, st.sampled_from(Trouble), st.just("why")),
+)
+
+
+@given(
+    said=SAID,
+    failures=st.integers(0, 10_000),
+    age=st.timedeltas(timedelta(), timedelta(days=400)),
+    stage=st.none() | st.sampled_from(Stage),
+    every=st.integers(1, 3600),
+    jitter=st.floats(0, 0.999),
+)
+def test_no_job_is_asked_about_too_often_or_forgotten(  # noqa: PLR0917  each is drawn
+    said: look.StatusSaid, failures: int, age: timedelta, stage: Stage | None, every: int, jitter: float
+) -> None:
+    """A wait is no shorter than RECONCILE_EVERY or GRACE, no longer than RECONCILE_EVERY or WIDEST and a tenth."""
+    job = replace(JOB, failures=failures, first_seen_at=START - age, at_work_since=START - age, stage=stage)
+    pace = Pace(timedelta(seconds=every), jitter)
+    step = after_status(job, said, START, pace, at_once=False)
+    if isinstance(step, Wait):
+        assert min(pace.every, look.GRACE) <= step.at - START <= 1.1 * max(pace.every, look.WIDEST)
