@@ -17,6 +17,7 @@ MAX_GROUP = 500
 STOPPING = "the server is stopping"
 CROWD = 4  # items in a group that mean that many wait
 CROWDED_FOR = 0.1  # s
+BUSY_FOR = 1.0  # s
 CONFLICT_TRIES = 3
 
 
@@ -68,7 +69,7 @@ class GroupCommit(Generic[Item, Result]):
         self._wake = asyncio.Event()
         self._closing = False
         self._ended = False
-        self._crowded_at = float("-inf")
+        self._crowded_at = self._written_at = float("-inf")
 
     def submit(self, item: Item) -> "asyncio.Future[Result]":
         """Join the next commit. The future raises whatever the group raised; DatabaseUnavailable once `run` ended."""
@@ -92,6 +93,10 @@ class GroupCommit(Generic[Item, Result]):
         """Tell whether groups have been large lately: many wait for an answer, and what can wait should."""
         return asyncio.get_running_loop().time() - self._crowded_at < CROWDED_FOR
 
+    def is_busy(self) -> bool:
+        """Tell whether anything was written lately: whoever holds the database for long keeps the next one waiting."""
+        return asyncio.get_running_loop().time() - self._written_at < BUSY_FOR
+
     def close(self) -> None:
         """Let `run` return once nothing waits any more."""
         self._closing = True
@@ -112,8 +117,9 @@ class GroupCommit(Generic[Item, Result]):
             self._wake.clear()
             while self._waiting:
                 group = self._waiting.popleft()
+                self._written_at = asyncio.get_running_loop().time()
                 if len(group.items) >= CROWD:
-                    self._crowded_at = asyncio.get_running_loop().time()
+                    self._crowded_at = self._written_at
                 await self._write_group(group)
                 if group.timer is not None:
                     group.timer.cancel()

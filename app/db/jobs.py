@@ -296,6 +296,14 @@ def endpoints(connection: Connection) -> list[str]:
     return sorted(connection.execute(statement.distinct().limit(50)).scalars())
 
 
+def open_ids(connection: Connection, since: datetime | None) -> list[str]:
+    """List the open jobs, first due first; with `since` only those first seen from then on."""
+    statement = select(jobs.c.request_id).where(jobs.c.state == JobState.PENDING, jobs.c.request_id.is_not(None))
+    if since is not None:
+        statement = statement.where(jobs.c.first_seen_at >= since)
+    return list(connection.execute(statement.order_by(jobs.c.due_at, jobs.c.id)).scalars())
+
+
 def rouse(connection: Connection, now: datetime) -> int:
     """Make every open job due: after an outage of ours what finished meanwhile may expire within minutes."""
     statement = update(jobs).where(jobs.c.state == JobState.PENDING, jobs.c.due_at > now).values(due_at=now)

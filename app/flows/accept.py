@@ -25,6 +25,7 @@ class Accept:
         self.run = self._inbox.run
         self.close = self._inbox.close
         self.is_crowded = self._inbox.is_crowded
+        self.is_busy = self._inbox.is_busy
 
     def __call__(self, delivery: Delivery) -> Awaitable[Receipt]:
         """Give back what is done once the row is durable.

@@ -24,7 +24,7 @@ R = TypeVar("R")
 log = structlog.get_logger("app.webhook")
 
 BATCH = 200  # deliveries that share a commit
-MODEST = 40  # the same in a flood: while a batch is written, those who wait for an answer wait on
+MODEST = 20  # the same while deliveries come in: until a batch is written, those who wait for an answer wait on
 PARTS = 8  # into which a batch that fails is cut: one bad row in 200 is found by 19 commits and twice the work
 INSIST_PAUSE = timedelta(seconds=0.5)
 FETCHES = 8  # results fetched from fal at the same time
@@ -58,7 +58,7 @@ class Apply:
         *,
         chance: Callable[[], float],
         wake_notify: Callable[[], None],
-        is_crowded: Callable[[], bool] = lambda: False,
+        is_busy: Callable[[], bool] = lambda: False,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._database = database
@@ -67,7 +67,7 @@ class Apply:
         self._clock = clock
         self._lease = limits.lease
         self._wake_notify = wake_notify
-        self._is_crowded = is_crowded
+        self._is_busy = is_busy
         self._sleep = sleep
         self.on_progress: Callable[[], None] = lambda: None
 
@@ -79,7 +79,7 @@ class Apply:
         """
         taken, is_more = 0, True
         while is_more:
-            now, limit = self._clock.now(), MODEST if self._is_crowded() else BATCH
+            now, limit = self._clock.now(), MODEST if self._is_busy() else BATCH
             lease_until = now + self._lease
             at_once = partial(self._database.write, self._apply_at_once, now, limit, lease_until)
             try:

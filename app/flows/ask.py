@@ -11,6 +11,7 @@ from app.domain.look import (
     End,
     OpenJob,
     Pace,
+    ResultSaid,
     StatusSaid,
     Unknown,
     Unsaid,
@@ -45,11 +46,10 @@ async def ask_about(
         job, said = await _find(job, fal, endpoints)
         step = after_status(job, said, clock.now(), pace, at_once=at_once)
     if step is Ask.RESULT:
-        answered = await fal.result(job.endpoint, job.request_id, job.response_url)
+        answered = await fal.result(job.endpoint or "", job.request_id, job.response_url)
         step = after_result(job, queue_answers.read_result(job.request_id, answered), clock.now(), pace)
     if isinstance(step, Ask):
-        listed = await fal.listed(endpoints if job.is_guessed else [job.endpoint or ""], job.request_id)
-        step = after_list(job, queue_answers.read_listed(job.request_id, listed), clock.now(), pace)
+        step = after_list(job, await _look_up(job, fal, endpoints), clock.now(), pace)
     if step is None:
         if job.is_guessed:  # it may be at an endpoint that nobody told us of
             return Finding(Looked(job, End(JobState.DEAD, "endpoint_unknown")))
@@ -61,9 +61,8 @@ async def ask_about(
 
 async def _find(job: OpenJob, fal: FalQueue, endpoints: Sequence[str]) -> tuple[OpenJob, StatusSaid]:
     """Ask for the state where the job should be, and where a guess is wrong everywhere else."""
-    others = [endpoint for endpoint in endpoints if endpoint != job.endpoint] if job.is_guessed else []
     said: StatusSaid = Unknown()
-    for endpoint in (job.endpoint or "", *others):
+    for endpoint in _possible(job, endpoints):
         url = job.status_url if endpoint == job.endpoint else None
         said = queue_answers.read_status(await fal.status(endpoint, job.request_id, url))
         if isinstance(said, Unsaid):
@@ -72,3 +71,18 @@ async def _find(job: OpenJob, fal: FalQueue, endpoints: Sequence[str]) -> tuple[
             source = EndpointSource.CONFIRMED if job.is_guessed else job.endpoint_source
             return replace(job, endpoint=endpoint, endpoint_source=source), said
     return job, said
+
+
+async def _look_up(job: OpenJob, fal: FalQueue, endpoints: Sequence[str]) -> ResultSaid:
+    """Look the job up in fal's list of requests, at every endpoint where it may be."""
+    said: ResultSaid = Unknown()
+    for endpoint in _possible(job, endpoints):
+        said = queue_answers.read_listed(job.request_id, await fal.listed(endpoint, job.request_id))
+        if not isinstance(said, Unknown):
+            return said
+    return said
+
+
+def _possible(job: OpenJob, endpoints: Sequence[str]) -> list[str]:
+    own = [job.endpoint] if job.endpoint else []
+    return [*own, *(endpoint for endpoint in endpoints if endpoint != job.endpoint)] if job.is_guessed else own

@@ -83,7 +83,7 @@ async def test_in_a_flood_batches_are_small(
         RetryLimits(3, timedelta(hours=24), timedelta(seconds=60)),
         chance=no_jitter,
         wake_notify=lambda: None,
-        is_crowded=lambda: crowded[0],
+        is_busy=lambda: crowded[0],
     )
     for number in range(6):
         await house.deliver(f"r{number}")

@@ -321,7 +321,7 @@ Open = Callable[[Case], Any]
 @pytest.fixture
 def lanes(tmp_path: Path, sqlite_template: Path, monkeypatch: pytest.MonkeyPatch) -> Open:
     """An application of its own, on a database of its own, with fal's two keys; time stands still."""
-    monkeypatch.setattr("app.bootstrap.SystemClock", FrozenClock)
+    monkeypatch.setattr("app.bootstrap.running.SystemClock", FrozenClock)
 
     numbers = count()
 

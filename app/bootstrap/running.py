@@ -55,87 +55,8 @@ if TYPE_CHECKING:  # without TLS nothing of X.509 is loaded
 
 log = structlog.get_logger(__name__)
 
-BEHIND = {
-    "ru": "база отстаёт от этой версии сервера. Выполните: aisha-webhook migrate",
-    "en": "the database is behind this version of the server. Run: aisha-webhook migrate",
-}
 MACHINE_LIMIT = 64  # characters of this machine's name in an alert's
 SENDS_END = 6.0  # s after the stop begins in which sends under way may finish
-DRAIN = 1.0  # s that each background task may take at the stop; unfinished rows are due again after their lease
-
-
-@dataclass(frozen=True, slots=True)
-class Ingest:
-    """What the webhook needs to store a delivery."""
-
-    clock: Clock
-    kinds: tuple[Kind, ...]
-    accept: Accept
-    register: Register
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What the worker does with what is stored, and what it keeps fresh."""
-
-    poll: Poll
-    apply: Apply
-    notify: Notify
-    prune: Prune
-    watch: Watch
-    intake: Intake
-    reconcile: Reconcile
-    keys: Keys
-    addresses: Addresses
-    is_crowded: Callable[[], bool]
-    apply_wake: asyncio.Event
-    notify_wake: asyncio.Event
-    reconcile_wake: asyncio.Event
-
-
-@dataclass(frozen=True, slots=True)
-class HealthFacts:
-    """What the pages about our own state look at."""
-
-    clock: Clock
-    write_check: WriteCheck
-    totals: Totals
-    keys: Keys
-    addresses: Addresses
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """All services, grouped by who uses them: the webhook, the worker, the health pages."""
-
-    ingest: Ingest
-    work: Work
-    health: HealthFacts
-
-
-async def check_database(settings: Settings) -> None:
-    """Refuse a database that this version cannot work on: damaged, behind its migrations, or without the bot's columns.
-
-    Raises DatabaseUnfit (DatabaseBehind), or DatabaseUnavailable when it does not answer.
-    """
-    language = settings.operator_language
-    database = open_database(settings.database_url.get_secret_value())
-    try:
-        await schema.check_soundness(database, language)
-        if await schema.is_behind(database):
-            raise DatabaseBehind([BEHIND[language]])
-        await schema.find_bot_tables(database, language)
-    finally:
-        await database.close()
-
-
-async def needs_migration(settings: Settings) -> bool:
-    """Tell whether our tables are missing or old. Raises DatabaseUnavailable."""
-    database = open_database(settings.database_url.get_secret_value())
-    try:
-        return await schema.is_behind(database)
-    finally:
-        await database.close()
 
 
 @asynccontextmanager
@@ -182,7 +103,7 @@ async def running(settings: Settings, tls: "LiveContext | None" = None) -> Async
             chance=random.random,
         )
         stack.push_async_callback(notify.close, SENDS_END)
-        fal_queue = FalQueueApi(settings.fal_queue_url, _secret(settings.fal_api_key), client)
+        fal_queue = make_fal_queue(settings, client, clock)
         apply = Apply(
             database,
             kinds,
@@ -191,30 +112,22 @@ async def running(settings: Settings, tls: "LiveContext | None" = None) -> Async
             RetryLimits(settings.retry_max_attempts, timedelta(hours=settings.orphan_hours), lease),
             chance=random.random,
             wake_notify=notify_wake.set,
-            is_crowded=accept.is_crowded,
+            is_busy=accept.is_busy,
         )
-        after, every = timedelta(seconds=settings.reconcile_after), timedelta(seconds=settings.reconcile_every)
-        trainers = {Trainer.PORTRAIT: settings.trainer_portrait, Trainer.STYLE: settings.trainer_style}
-        intake = Intake(
-            database,
-            bot_tables,
-            clock,
-            endpoint_of=partial(endpoint_of, trainers),
-            after=after,
-            every=every,
-            wake=reconcile_wake.set,
-        )
-        reconcile = Reconcile(
+        found = make_asking(
+            settings,
             database,
             bot_tables,
             fal_queue,
             clock,
-            every=every,
-            lease=lease,
-            orphans=timedelta(hours=settings.orphan_hours),
-            known_endpoints=[*trainers.values(), *FORMER_ENDPOINTS],
-            chance=random.random,
+            wake_reconcile=reconcile_wake.set,
             wake_apply=apply_wake.set,
+        )
+        register = Register(
+            database,
+            clock,
+            is_ours=partial(same_origin, base_url=settings.fal_queue_url),
+            after=timedelta(seconds=settings.reconcile_after),
         )
         if not database.is_sqlite:
             topics = {WakeTopic.INBOX: apply_wake.set, WakeTopic.OUTBOX: notify_wake.set}
@@ -229,7 +142,7 @@ async def running(settings: Settings, tls: "LiveContext | None" = None) -> Async
             wake_notify=notify_wake.set,
         )
         yield Services(
-            Ingest(clock, kinds, accept, Register(database, clock, is_ours=fal_queue.is_ours, after=after)),
+            Ingest(clock, kinds, accept, register),
             Work(
                 Poll(
                     database,
@@ -242,8 +155,8 @@ async def running(settings: Settings, tls: "LiveContext | None" = None) -> Async
                 notify,
                 Prune(database, clock, timedelta(days=settings.retention_days)),
                 watch,
-                intake,
-                reconcile,
+                found.intake,
+                found.reconcile,
                 keys,
                 addresses,
                 accept.is_crowded,
@@ -300,26 +213,3 @@ async def _messenger(settings: Settings, stack: AsyncExitStack) -> Messenger:
         return TokenlessMessenger()
     token = settings.telegram_token.get_secret_value()
     return TelegramMessenger(await stack.enter_async_context(TelegramClient(token, settings.telegram_api_url)))
-
-
-@asynccontextmanager
-async def in_background(work: Coroutine[Any, Any, None], stop: Callable[[], None] | None) -> AsyncIterator[None]:
-    """Run `work` beside the block; afterwards ask it to stop and give it DRAIN seconds, then cut it off.
-
-    Without `stop` it is cut off at once.
-    """
-    task = asyncio.create_task(work)
-    task.add_done_callback(_log_death)
-    try:
-        yield
-    finally:
-        if stop is not None:
-            stop()
-            await asyncio.wait([task], timeout=DRAIN)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-def _log_death(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.critical("task.died", exc_info=error)

@@ -1,0 +1,105 @@
+"""What asks fal about jobs: for the server, and for a command beside it."""
+
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import httpx2
+
+from app.core.clock import SystemClock
+from app.core.config import Settings
+from app.db import schema
+from app.db.engine import Database, open_database
+from app.db.trainings import BotTables
+from app.fal.api import FalQueueApi
+from app.fal.client import make_client
+from app.fal.endpoints import TrainerEndpoints
+from app.flows.intake import Intake
+from app.flows.ports import Clock
+from app.flows.reconcile import Reconcile
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Who takes in jobs and who asks about them, on one database."""
+
+    database: Database
+    intake: Intake
+    reconcile: Reconcile
+
+
+def make_fal_queue(settings: Settings, client: httpx2.AsyncClient, clock: Clock) -> FalQueueApi:
+    """Build the client of fal's queue."""
+    key = settings.fal_api_key
+    return FalQueueApi(
+        settings.fal_queue_url,
+        settings.fal_api_url,
+        None if key is None else key.get_secret_value(),
+        client,
+        clock.now,
+    )
+
+
+def trainer_endpoints(settings: Settings) -> TrainerEndpoints:
+    """Tell where trainings of each type are submitted."""
+    return TrainerEndpoints(settings.trainer_portrait, settings.trainer_style)
+
+
+def make_asking(
+    settings: Settings,
+    database: Database,
+    bot_tables: BotTables,
+    fal_queue: FalQueueApi,
+    clock: Clock,
+    *,
+    wake_reconcile: Callable[[], None],
+    wake_apply: Callable[[], None],
+) -> Asking:
+    """Assemble what asks fal; the wakes are called when there is work for another."""
+    every = timedelta(seconds=settings.reconcile_every)
+    endpoints = trainer_endpoints(settings)
+    intake = Intake(
+        database,
+        bot_tables,
+        clock,
+        endpoint_of=lambda trainer: endpoints.candidates(trainer)[0],
+        after=timedelta(seconds=settings.reconcile_after),
+        every=every,
+        wake=wake_reconcile,
+    )
+    reconcile = Reconcile(
+        database,
+        bot_tables,
+        fal_queue,
+        clock,
+        every=every,
+        lease=timedelta(seconds=settings.lease_seconds),
+        orphans=timedelta(hours=settings.orphan_hours),
+        known_endpoints=endpoints.candidates(None),
+        chance=random.random,
+        wake_apply=wake_apply,
+    )
+    return Asking(database, intake, reconcile)
+
+
+@asynccontextmanager
+async def asking(settings: Settings) -> AsyncIterator[Asking]:
+    """Open what asks fal in a process of its own, beside a server that applies what is found.
+
+    Raises DatabaseUnfit, DatabaseUnavailable.
+    """
+    async with AsyncExitStack() as stack:
+        clock = SystemClock()
+        database = open_database(settings.database_url.get_secret_value())
+        stack.push_async_callback(database.close)
+        bot_tables = await schema.find_bot_tables(database)
+        client = make_client()
+        stack.push_async_callback(client.aclose)
+        fal_queue = make_fal_queue(settings, client, clock)
+        yield make_asking(settings, database, bot_tables, fal_queue, clock, wake_reconcile=_nobody, wake_apply=_nobody)
+
+
+def _nobody() -> None:
+    """Wake nobody: the server that applies polls."""

@@ -1,0 +1,36 @@
+"""What is looked at before the server begins: whether its database fits."""
+
+from app.core.config import Settings
+from app.db import schema
+from app.db.engine import open_database
+from app.domain.errors import DatabaseBehind
+
+BEHIND = {
+    "ru": "база отстаёт от этой версии сервера. Выполните: aisha-webhook migrate",
+    "en": "the database is behind this version of the server. Run: aisha-webhook migrate",
+}
+
+
+async def check_database(settings: Settings) -> None:
+    """Refuse a database that this version cannot work on: damaged, behind its migrations, or without the bot's columns.
+
+    Raises DatabaseUnfit (DatabaseBehind), or DatabaseUnavailable when it does not answer.
+    """
+    language = settings.operator_language
+    database = open_database(settings.database_url.get_secret_value())
+    try:
+        await schema.check_soundness(database, language)
+        if await schema.is_behind(database):
+            raise DatabaseBehind([BEHIND[language]])
+        await schema.find_bot_tables(database, language)
+    finally:
+        await database.close()
+
+
+async def needs_migration(settings: Settings) -> bool:
+    """Tell whether our tables are missing or old. Raises DatabaseUnavailable."""
+    database = open_database(settings.database_url.get_secret_value())
+    try:
+        return await schema.is_behind(database)
+    finally:
+        await database.close()

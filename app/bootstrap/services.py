@@ -1,0 +1,70 @@
+"""All that one process works with, grouped by who uses it."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app.fal.addresses import Addresses
+from app.fal.keys import Keys
+from app.flows.accept import Accept
+from app.flows.apply import Apply
+from app.flows.intake import Intake
+from app.flows.kinds import Kind
+from app.flows.notify.claiming import Notify
+from app.flows.poll import Poll
+from app.flows.ports import Clock
+from app.flows.prune import Prune
+from app.flows.reconcile import Reconcile
+from app.flows.register import Register
+from app.flows.totals import Totals
+from app.flows.watch import Watch
+from app.flows.write_check import WriteCheck
+
+
+@dataclass(frozen=True, slots=True)
+class Ingest:
+    """What the webhook needs to store a delivery."""
+
+    clock: Clock
+    kinds: tuple[Kind, ...]
+    accept: Accept
+    register: Register
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What the worker does with what is stored, and what it keeps fresh."""
+
+    poll: Poll
+    apply: Apply
+    notify: Notify
+    prune: Prune
+    watch: Watch
+    intake: Intake
+    reconcile: Reconcile
+    keys: Keys
+    addresses: Addresses
+    is_crowded: Callable[[], bool]
+    apply_wake: asyncio.Event
+    notify_wake: asyncio.Event
+    reconcile_wake: asyncio.Event
+
+
+@dataclass(frozen=True, slots=True)
+class HealthFacts:
+    """What the pages about our own state look at."""
+
+    clock: Clock
+    write_check: WriteCheck
+    totals: Totals
+    keys: Keys
+    addresses: Addresses
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """All services, grouped by who uses them: the webhook, the worker, the health pages."""
+
+    ingest: Ingest
+    work: Work
+    health: HealthFacts

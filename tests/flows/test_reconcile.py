@@ -1,0 +1,366 @@
+"""What never arrives is fetched: each of fal's answers, on both databases, with fal faked and the clock frozen."""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from app.db import inbox, jobs
+from app.db.engine import Connection, Database
+from app.db.jobs import Expected, Registered
+from app.db.tables import deliveries
+from app.db.tables import jobs as table
+from app.db.trainings import BotTables
+from app.domain.job import JobKind
+from app.domain.look import GRACE, UNSURE, Trouble, Unsaid
+from app.fal.payload import FalAnswer, read
+from app.flows.reconcile import REST, Reconcile
+from tests.factories import LORA, Bot, delivery
+from tests.fakes import START, FrozenClock, no_jitter
+
+pytestmark = pytest.mark.anyio
+
+PORTRAIT = "fal-ai/flux-lora-portrait-trainer"
+STYLE = "fal-ai/flux-lora-fast-training"
+EVERY = 60.0
+DOWN = Unsaid(Trouble.FAL_DOWN, "no answer")
+QUEUED = FalAnswer(202, {}, b'{"status":"IN_QUEUE","queue_position":7}')
+AT_WORK = FalAnswer(202, {}, b'{"status":"IN_PROGRESS"}')
+COMPLETED = FalAnswer(200, {}, b'{"status":"COMPLETED","metrics":{"inference_time":7.5}}')
+NOT_FOUND = FalAnswer(404, {}, b'{"status":"NOT_FOUND"}')
+NO_RESULT = FalAnswer(404, {}, b'{"detail":"Request not found"}')
+TOO_EARLY = FalAnswer(400, {}, b'{"detail":"Request is still in progress"}')
+DONE = FalAnswer(200, {}, json.dumps({"diffusers_lora_file": {"url": LORA}, "timings": {"t": 1}}).encode())
+REFUSED = FalAnswer(422, {}, b'{"detail":[{"loc":["body"],"msg":"no face found","type":"face_detection_error"}]}')
+NOWHERE = FalAnswer(200, {}, b'{"items":[],"has_more":false,"next_cursor":null}')
+
+
+@dataclass
+class ScriptedFal:
+    """Says of each (question, endpoint) what it was told to say; remembers every question."""
+
+    said: dict[tuple[str, str], FalAnswer | Unsaid] = field(default_factory=dict)
+    asked: list[tuple[str, str, str]] = field(default_factory=list)
+
+    async def status(self, endpoint: str, request_id: str, url: str | None = None) -> FalAnswer | Unsaid:
+        return self._say("status", endpoint, request_id, NOT_FOUND)
+
+    async def result(self, endpoint: str, request_id: str, url: str | None = None) -> FalAnswer | Unsaid:
+        return self._say("result", endpoint, request_id, NO_RESULT)
+
+    async def listed(self, endpoint: str, request_id: str) -> FalAnswer | Unsaid:
+        return self._say("listed", endpoint, request_id, NOWHERE)
+
+    def _say(self, what: str, endpoint: str, request_id: str, otherwise: FalAnswer) -> FalAnswer | Unsaid:
+        self.asked.append((what, endpoint, request_id))
+        return self.said.get((what, endpoint), otherwise)
+
+    def questions(self) -> list[str]:
+        return [what for what, _, _ in self.asked]
+
+
+@dataclass
+class Desk:
+    """Reconcile on one database, with a fal that says what it is told to."""
+
+    database: Database
+    bot: Bot
+    clock: FrozenClock
+    fal: ScriptedFal
+    reconcile: Reconcile
+    woken: list[str]
+
+    async def expect(self, *request_ids: str, is_historic: bool = False) -> None:
+        found = [Expected(request_id, "a1", PORTRAIT, is_historic) for request_id in request_ids]
+        await self.database.write(jobs.expect, found, now=self.clock.at, due_at=self.clock.at)
+
+    async def train(self, *request_ids: str) -> None:
+        for request_id in request_ids:
+            await self.bot.train(request_id)
+        await self.expect(*request_ids)
+
+    async def register(self, request_id: str) -> None:
+        told = Registered(request_id, JobKind.TRAINING, PORTRAIT, "d", None, None, None, None)
+        await self.database.write(jobs.register, told, now=self.clock.at, due_at=self.clock.at)
+
+    async def look_again(self, seconds: float = EVERY) -> int:
+        self.clock.move(seconds)
+        return await self.reconcile()
+
+    async def job(self, request_id: str = "r1") -> dict[str, Any]:
+        def load(connection: Connection) -> dict[str, Any]:
+            row = connection.execute(select(table).where(table.c.request_id == request_id)).mappings().one()
+            return {str(name): value for name, value in row.items()}
+
+        return await self.database.read(load)
+
+    async def entered(self) -> list[tuple[str, str, bytes]]:
+        def load(connection: Connection) -> list[tuple[str, str, bytes]]:
+            columns = (deliveries.c.request_id, deliveries.c.source, deliveries.c.body)
+            return [tuple(row) for row in connection.execute(select(*columns).order_by("id"))]  # type: ignore[misc]
+
+        return await self.database.read(load)
+
+
+@pytest.fixture
+async def desk(database: Database, bot_tables: BotTables, bot: Bot, clock: FrozenClock) -> AsyncIterator[Desk]:
+    fal, woken = ScriptedFal(), list[str]()
+    reconcile = Reconcile(
+        database,
+        bot_tables,
+        fal,
+        clock,
+        every=timedelta(seconds=EVERY),
+        lease=timedelta(seconds=60),
+        orphans=timedelta(hours=24),
+        known_endpoints=[PORTRAIT, STYLE],
+        chance=no_jitter,
+        wake_apply=lambda: woken.append("apply"),
+    )
+    yield Desk(database, bot, clock, fal, reconcile, woken)
+
+
+async def test_a_job_under_way_is_asked_about_once_per_interval(desk: Desk) -> None:
+    """One question for the state, none for the result, and the next one after RECONCILE_EVERY."""
+    await desk.train("r1")
+    desk.fal.said["status", PORTRAIT] = QUEUED
+    assert await desk.reconcile() == 1
+    assert await desk.look_again(EVERY - 1) == 0
+    assert await desk.look_again(1) == 1
+    assert desk.fal.questions() == ["status", "status"]
+    job = await desk.job()
+    assert (job["state"], job["stage"], job["position"], job["endpoint_source"]) == (
+        "pending",
+        "queued",
+        7,
+        "confirmed",
+    )
+
+
+async def test_a_finished_training_enters_the_inbox_as_its_webhook_would(desk: Desk) -> None:
+    """COMPLETED, then after a moment for the webhook the result: a delivery in the webhook's form."""
+    await desk.train("r1")
+    desk.fal.said["status", PORTRAIT] = COMPLETED
+    desk.fal.said["result", PORTRAIT] = DONE
+    await desk.reconcile()
+    assert await desk.entered() == []
+    await desk.look_again(GRACE.total_seconds())
+    [(request_id, source, body)] = await desk.entered()
+    assert (request_id, source, desk.woken) == ("r1", "reconcile", ["apply"])
+    assert getattr(read(body).outcome, "artifacts").lora_url == LORA
+    assert desk.fal.questions() == ["status", "result"]
+
+
+async def test_two_looks_are_one_delivery(desk: Desk) -> None:
+    """Times and metrics of the answer differ, its canonical form does not."""
+    await desk.train("r1")
+    desk.fal.said["status", PORTRAIT] = COMPLETED
+    bodies = set()
+    for seconds in (1, 2):
+        answer = {"diffusers_lora_file": {"url": LORA}, "timings": {"t": seconds}}
+        desk.fal.said["result", PORTRAIT] = FalAnswer(200, {}, json.dumps(answer).encode())
+        [finding] = await desk.reconcile.by_hand(["r1"])
+        bodies.add(finding.body)
+        await desk.database.write(lambda connection: connection.execute(deliveries.delete()) and None)
+    assert len(bodies) == 1
+
+
+async def test_completed_with_a_422_is_a_failure_with_its_cause(desk: Desk) -> None:
+    """The queue says COMPLETED without any error; the result endpoint tells the failure."""
+    await desk.train("r1")
+    desk.fal.said["status", PORTRAIT] = COMPLETED
+    desk.fal.said["result", PORTRAIT] = REFUSED
+    [finding] = await desk.reconcile.by_hand(["r1"])
+    assert finding.body is not None
+    assert getattr(read(finding.body).outcome, "cause") == "no_face"
+
+
+async def test_a_result_that_is_still_in_progress_is_waited_for(desk: Desk) -> None:
+    """400 "still in progress" is neither a failure nor the end."""
+    await desk.train("r1")
+    desk.fal.said["status", PORTRAIT] = COMPLETED
+    desk.fal.said["result", PORTRAIT] = TOO_EARLY
+    await desk.reconcile()
+    await desk.look_again(GRACE.total_seconds())
+    assert await desk.entered() == []
+    assert (await desk.job())["state"] == "pending"
+
+
+async def test_a_webhook_in_the_moment_of_grace_spares_the_question(desk: Desk) -> None:
+    """The delivery is stored before the result is due to be fetched: fal is not asked for it."""
+    await desk.train("r1")
+    desk.fal.said["status", PORTRAIT] = COMPLETED
+    await desk.reconcile()
+    await desk.database.write(inbox.put, [(delivery("r1"), desk.clock.at)])
+    assert await desk.look_again(GRACE.total_seconds()) == 0
+    assert desk.fal.questions() == ["status"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (DOWN, "fal_down"),
+        (Unsaid(Trouble.NO_FAL_KEY, "no key"), "no_fal_key"),
+        (FalAnswer(401, {}, b'{"detail":"invalid key credentials"}'), "fal_key_refused"),
+        (FalAnswer(403, {}, b'{"detail":"User is locked. Reason: Exhausted balance."}'), "account_locked"),
+        (FalAnswer(429, {}, b"{}"), "rate_limited"),
+        (FalAnswer(503, {}, b"<html>"), "fal_down"),
+        (FalAnswer(200, {}, b""), "fal_odd"),
+        (FalAnswer(200, {}, b'{"status":"DREAMING"}'), "fal_odd"),
+        (FalAnswer(405, {}, b"{}"), "fal_odd"),
+    ],
+)
+async def test_a_failed_look_is_not_a_failed_training(desk: Desk, answer: FalAnswer | Unsaid, reason: str) -> None:
+    """Fault 28: whatever is wrong with asking, the job stays open, says why, and nothing enters the inbox."""
+    await desk.train("r1")
+    desk.fal.said["status", PORTRAIT] = answer
+    await desk.reconcile()
+    job = await desk.job()
+    assert (job["state"], job["reason"], job["failures"]) == ("pending", reason, 1)
+    assert await desk.entered() == []
+
+
+async def test_a_silent_fal_is_probed_by_one_question(desk: Desk) -> None:
+    """Fault 57: after a turn in which fal said nothing the next one asks about one job alone, after a rest."""
+    await desk.train(*(f"r{number}" for number in range(10)))
+    desk.fal.said["status", PORTRAIT] = DOWN
+    assert await desk.reconcile() == 10
+    assert await desk.look_again(1) == 0
+    desk.fal.asked.clear()
+    await desk.look_again(REST.total_seconds())
+    assert len(desk.fal.asked) == 1
+    desk.fal.said["status", PORTRAIT] = QUEUED
+    await desk.look_again(REST.total_seconds())
+    desk.fal.asked.clear()
+    assert await desk.reconcile() == 9
+
+
+async def test_a_wrong_guess_is_corrected(desk: Desk) -> None:
+    """404 at the guessed endpoint: the others are tried, and the one that knows the job is kept."""
+    await desk.train("r1")
+    desk.fal.said["status", STYLE] = QUEUED
+    await desk.reconcile()
+    job = await desk.job()
+    assert (job["endpoint"], job["endpoint_source"], job["state"]) == (STYLE, "confirmed", "pending")
+
+
+async def test_a_guess_that_nobody_knows_is_the_operators(desk: Desk) -> None:
+    """404 everywhere under a guess never means gone: no owner is told, the job is set aside as endpoint_unknown."""
+    await desk.train("r1")
+    await desk.reconcile()
+    job = await desk.job()
+    assert (job["state"], job["reason"], job["outcome"]) == ("dead", "endpoint_unknown", None)
+    assert await desk.entered() == []
+    assert {(what, endpoint) for what, endpoint, _ in desk.fal.asked} == {
+        (what, endpoint) for what in ("status", "listed") for endpoint in (PORTRAIT, STYLE)
+    }
+
+
+async def test_gone_is_said(desk: Desk) -> None:
+    """Fault 56: a registered job that neither queue nor list knows enters the inbox as a failure: result_gone."""
+    await desk.bot.train("r1")
+    await desk.register("r1")
+    await desk.reconcile()
+    [(_, source, body)] = await desk.entered()
+    assert (source, getattr(read(body).outcome, "cause")) == ("reconcile", "result_gone")
+
+
+async def test_gone_is_said_even_when_the_list_cannot_be_had(desk: Desk) -> None:
+    """The list is asked for UNSURE; then the owner hears, within five minutes."""
+    await desk.bot.train("r1")
+    await desk.register("r1")
+    desk.fal.said["listed", PORTRAIT] = DOWN
+    began = desk.clock.at
+    while not await desk.entered():
+        assert desk.clock.at - began <= UNSURE + REST
+        await desk.look_again(10)
+    assert desk.clock.at - began >= UNSURE
+
+
+async def test_the_list_saves_a_result_that_the_queue_forgot(desk: Desk) -> None:
+    """404 at the queue, but the list holds the payload: that is the result."""
+    await desk.bot.train("r1")
+    await desk.register("r1")
+    item = {
+        "request_id": "r1",
+        "endpoint_id": PORTRAIT,
+        "ended_at": "2026-11-22T12:00:00Z",
+        "status_code": 200,
+        "json_output": {"diffusers_lora_file": {"url": LORA}},
+    }
+    listed = json.dumps({"items": [item], "has_more": False, "next_cursor": None}).encode()
+    desk.fal.said["listed", PORTRAIT] = FalAnswer(200, {}, listed)
+    await desk.reconcile()
+    [(_, _, body)] = await desk.entered()
+    assert getattr(read(body).outcome, "artifacts").lora_url == LORA
+
+
+async def test_a_job_whose_row_began_anew_ends_silently(desk: Desk) -> None:
+    """No row carries the request id any more: superseded, without a question and without a word."""
+    await desk.expect("r1")
+    await desk.reconcile()
+    job = await desk.job()
+    assert (job["state"], job["reason"], job["outcome"], desk.fal.asked) == ("done", "superseded", "superseded", [])
+
+
+async def test_a_registered_job_waits_for_its_row(desk: Desk) -> None:
+    """The bot may register before it commits: only after ORPHAN_HOURS the job is superseded."""
+    await desk.register("r1")
+    desk.fal.said["status", PORTRAIT] = QUEUED
+    await desk.reconcile()
+    assert (await desk.job())["state"] == "pending"
+    await desk.look_again(24 * 3600)
+    assert (await desk.job())["reason"] == "superseded"
+
+
+async def test_a_historic_job_is_asked_about_by_hand(desk: Desk) -> None:
+    """Never by itself; by name at once."""
+    await desk.bot.train("r1")
+    await desk.expect("r1", is_historic=True)
+    desk.fal.said["status", PORTRAIT] = COMPLETED
+    desk.fal.said["result", PORTRAIT] = DONE
+    assert await desk.look_again(1e6) == 0
+    await desk.reconcile.by_hand(["r1"])
+    assert len(await desk.entered()) == 1
+
+
+async def test_a_result_that_changed_nothing_before_is_not_entered_for_ever(desk: Desk) -> None:
+    """The same result lies in the inbox, ended: the job is the operator's."""
+    await desk.train("r1")
+    desk.fal.said["status", PORTRAIT] = COMPLETED
+    desk.fal.said["result", PORTRAIT] = DONE
+    await desk.reconcile.by_hand(["r1"])
+    await desk.database.write(lambda connection: connection.execute(deliveries.update().values(state="dead")) and None)
+    desk.clock.move(120)
+    await desk.reconcile.by_hand(["r1"])
+    job = await desk.job()
+    assert (job["state"], job["reason"]) == ("dead", "entered_before")
+
+
+async def test_two_replicas_ask_once(desk: Desk) -> None:
+    """A claimed job is nobody else's: the second replica finds nothing due."""
+    await desk.train("r1", "r2", "r3")
+    desk.fal.said["status", PORTRAIT] = QUEUED
+    assert await desk.reconcile() == 3
+    assert await desk.reconcile() == 0
+    assert len(desk.fal.asked) == 3
+
+
+async def test_the_budget_bounds_all_replicas(desk: Desk) -> None:
+    """However many jobs are due, fal is asked at most 25 times a second and twice that at once."""
+    await desk.database.write(
+        jobs.expect,
+        [Expected(f"r{number}", "a", PORTRAIT, is_historic=False) for number in range(200)],
+        now=START,
+        due_at=START,
+    )
+    await desk.bot.train_many([f"r{number}" for number in range(200)])
+    desk.fal.said["status", PORTRAIT] = QUEUED
+    taken = [await desk.reconcile() for _ in range(6)]
+    assert sum(taken) <= 50
+    desk.clock.move(1)
+    assert sum([await desk.reconcile() for _ in range(6)]) <= 25
