@@ -1,4 +1,4 @@
-"""Telegram's side of the network, byte by byte: what tests/contract/telegram_verdicts.json tells it to do.
+"""Telegram's side of the network, byte by byte: what tests/telegram/telegram_verdicts.json tells it to do.
 
 A case holds `answers`, given in turn, one a request: `status` (200), `headers`, `body` and the number of spaces that
 pad it (`padding`), or the bytes as they are (`raw`, Latin-1). `then` says what follows: hang, drip (a byte now and

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.docs.project import between, names, page
-from tests.http.conftest import Serve, serve  # noqa: F401  a fixture: the whole application
+from tests.routers.conftest import Serve, serve  # noqa: F401  a fixture: the whole application
 
 pytestmark = pytest.mark.anyio
 

@@ -13,7 +13,7 @@ from app.routers.fal_webhook import PATH
 from app.twins import bodies
 from app.twins.forgeries import Forgery, forge
 from app.twins.signing import ACCOUNT, FOREIGN_ACCOUNT, sign
-from tests.http.conftest import FAL_ADDRESS, JSON, Serve, Served
+from tests.routers.conftest import FAL_ADDRESS, JSON, Serve, Served
 
 pytestmark = pytest.mark.anyio
 

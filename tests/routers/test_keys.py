@@ -15,7 +15,7 @@ from app.twins import bodies, jwks
 from app.twins.fal import FalTwin
 from app.twins.forgeries import Forgery, forge
 from app.twins.signing import ACCOUNT, FalKey, sign
-from tests.http.conftest import Serve, Served
+from tests.routers.conftest import Serve, Served
 
 pytestmark = pytest.mark.anyio
 

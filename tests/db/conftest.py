@@ -6,7 +6,7 @@ import pytest
 
 from app.db import engine, threads
 from app.db.engine import Database, open_database
-from tests.contract.opening import SHORT, Hang
+from tests.db.opening import SHORT, Hang
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from app.db import chores, engine
 from app.db.engine import Connection, Database
 from app.db.tables import chores as table
 from app.domain.errors import DatabaseUnavailable
-from tests.contract.opening import TOGETHER, hang_up, names, opened, touch
+from tests.db.opening import TOGETHER, hang_up, names, opened, touch
 from tests.fakes import START
 
 pytestmark = pytest.mark.anyio

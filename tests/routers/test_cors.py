@@ -7,7 +7,7 @@ import pytest
 from app.routers.fal_webhook import PATH
 from app.twins import bodies
 from app.twins.signing import ACCOUNT, sign
-from tests.http.conftest import Serve, Served
+from tests.routers.conftest import Serve, Served
 
 pytestmark = pytest.mark.anyio
 

@@ -14,7 +14,7 @@ from sqlalchemy import text
 from app.db import engine
 from app.db.engine import Connection
 from app.domain.errors import DatabaseUnavailable
-from tests.contract.opening import NO_ANSWER, SHORT, TOGETHER, Hang, opened, touch
+from tests.db.opening import NO_ANSWER, SHORT, TOGETHER, Hang, opened, touch
 
 pytestmark = pytest.mark.anyio
 

@@ -12,7 +12,7 @@ from app import __version__
 from app.db.engine import Database
 from app.domain.errors import DatabaseUnavailable
 from app.twins import bodies
-from tests.http.conftest import Serve, Served
+from tests.routers.conftest import Serve, Served
 
 pytestmark = pytest.mark.anyio
 

@@ -25,7 +25,7 @@ from app.routers.fal_webhook import PATH, WebhookParts
 from app.routers.lean_lane import LeanLane
 from app.twins.signing import ACCOUNT, FOREIGN_ACCOUNT, FalKey
 from tests.fakes import START, FrozenClock
-from tests.http.conftest import FAL_ADDRESS
+from tests.routers.conftest import FAL_ADDRESS
 
 pytestmark = pytest.mark.anyio
 

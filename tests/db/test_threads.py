@@ -11,7 +11,7 @@ from app.db import engine, threads
 from app.db.engine import Connection, Database
 from app.db.line import Line
 from app.domain.errors import DatabaseUnavailable
-from tests.contract.opening import NO_ANSWER, SHORT, TOGETHER, Hang, fail_on_disk, names, opened, touch
+from tests.db.opening import NO_ANSWER, SHORT, TOGETHER, Hang, fail_on_disk, names, opened, touch
 
 pytestmark = pytest.mark.anyio
 

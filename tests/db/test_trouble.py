@@ -14,7 +14,7 @@ from app.db.tables import chores as table
 from app.db.tables import deliveries
 from app.db.url import sqlite_file
 from app.domain.errors import DatabaseConflict, DatabaseDamaged, DatabaseUnavailable
-from tests.contract.opening import TOGETHER, fail_on_disk, names, opened, opened_with, touch
+from tests.db.opening import TOGETHER, fail_on_disk, names, opened, opened_with, touch
 from tests.factories import delivery
 from tests.fakes import START
 

@@ -4,7 +4,7 @@ import pytest
 
 from app.domain.send_outcome import Down, SendOutcome, Sent, SlowDown, TokenRefused, Uncertain
 from tests.bot_api import CUT, HANG, BotApi, bot_api, no, ok
-from tests.flows.test_sender import CHAT, MESSAGE, messenger
+from tests.telegram.test_sender import CHAT, MESSAGE, messenger
 
 pytestmark = pytest.mark.anyio
 
