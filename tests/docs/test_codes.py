@@ -9,11 +9,12 @@ import pytest
 
 from app.core.exit_codes import Exit
 from app.domain.delivery import DeliveryState
+from app.domain.look import Trouble
 from app.domain.notification import NotificationState
 from tests.docs.project import between, calls, constants, modules, names, page, rows
 
 # where a name stands among the arguments of what takes it
-CODE_AT = {"DeliveryRefused": 1, "problem": 1, "problem_body": 1, "_unavailable": 0}
+CODE_AT = {"DeliveryRefused": 1, "JobRefused": 1, "problem": 1, "problem_body": 1, "_unavailable": 0}
 REASON_AT = {
     "PayloadUnreadable": 0,
     "ResultUnavailable": 0,
@@ -123,7 +124,7 @@ def test_every_code_has_its_status() -> None:
     for path, name, call in calls():
         match call:
             case ast.Call(args=[ast.Constant(value=int(status)), ast.Constant(value=str(code)), *_]) if (
-                name == "DeliveryRefused"
+                name in {"DeliveryRefused", "JobRefused"}
             ):
                 assert statuses[code] == str(status), f"{path}: {code}"
 
@@ -132,6 +133,22 @@ def test_every_reason_of_a_delivery_is_explained() -> None:
     """docs/errors.md explains each reason that a delivery may have, and no other."""
     deliveries, _ = reasons_in_the_code()
     assert sorted(names(between(page("docs/errors.md"), "delivery-reasons"))) == sorted(deliveries)
+
+
+def reasons_of_jobs() -> set[str]:
+    """Why fal said nothing, and how a look ends or leaves a job."""
+    reasons = {trouble.value for trouble in Trouble}
+    for path, name, call in calls():
+        if name == "End" and len(call.args) > 1:
+            reasons |= set(constants(call.args[1]))
+        if name == "Wait" and path.as_posix() == "app/flows/ask.py":
+            reasons |= set(constants(call.args[1]))
+    return reasons
+
+
+def test_every_reason_of_a_job_is_explained() -> None:
+    """docs/errors.md explains each reason that a look may leave on a job, and no other."""
+    assert sorted(names(between(page("docs/errors.md"), "job-reasons"))) == sorted(reasons_of_jobs())
 
 
 def test_every_reason_of_a_notification_is_explained() -> None:
