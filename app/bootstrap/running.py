@@ -4,16 +4,18 @@ import asyncio
 import os
 import random
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 from pydantic import SecretStr
 
+from app.bootstrap.asking import make_asking, make_fal_queue
+from app.bootstrap.background import in_background
+from app.bootstrap.services import HealthFacts, Ingest, Services, Work
 from app.core.clock import SystemClock
 from app.core.config import Settings
 from app.core.exit_codes import Exit
@@ -22,24 +24,20 @@ from app.db.engine import open_database
 from app.db.group_commit import GroupCommit
 from app.db.wake import WakeTopic, listen
 from app.domain.alert_rules import Certificate, MachineFacts
-from app.domain.errors import DatabaseBehind
-from app.domain.training import Trainer
 from app.fal.addresses import Addresses
-from app.fal.api import FalQueueApi
 from app.fal.authenticate import Authenticator, IpFilter
 from app.fal.client import make_client
+from app.fal.endpoints import same_origin
 from app.fal.keys import Keys
 from app.flows.accept import Accept
 from app.flows.apply import Apply
-from app.flows.intake import Intake
-from app.flows.kinds import Kind, training
+from app.flows.kinds import training
 from app.flows.notify.claiming import Notify
 from app.flows.notify.recording import write_records
 from app.flows.planning import RetryLimits
 from app.flows.poll import Poll
 from app.flows.ports import Clock, Messenger
 from app.flows.prune import Prune
-from app.flows.reconcile import Reconcile
 from app.flows.register import Register
 from app.flows.tell import Tell
 from app.flows.totals import Totals
