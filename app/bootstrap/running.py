@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import structlog
 from pydantic import SecretStr
 
-from app.bootstrap.asking import make_asking, make_fal_queue
+from app.bootstrap.asking import make_asking, make_fal_queue, trainer_endpoints
 from app.bootstrap.background import in_background
 from app.bootstrap.services import HealthFacts, Ingest, Services, Work
 from app.core.clock import SystemClock
@@ -88,7 +88,7 @@ async def running(settings: Settings, tls: "LiveContext | None" = None) -> Async
             await stack.enter_async_context(in_background(writer.run(), writer.close))
 
         authenticator = Authenticator(keys, addresses, IpFilter(settings.ip_filter), settings.fal_user_id, clock.now)
-        kinds = (training(authenticator, bot_tables),)
+        kinds = (training(authenticator, bot_tables, trainer_endpoints(settings)),)
         lease = timedelta(seconds=settings.lease_seconds)
         notify = Notify(
             database,

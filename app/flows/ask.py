@@ -20,7 +20,7 @@ from app.domain.look import (
     after_result,
     after_status,
 )
-from app.fal import queue_answers
+from app.fal import queue_answers, result_body
 from app.flows.ports import Clock, FalQueue
 
 ENTERED = timedelta(minutes=1)  # until a job is looked at again whose result entered the inbox
@@ -53,7 +53,7 @@ async def ask_about(
     if step is None:
         if job.is_guessed:  # it may be at an endpoint that nobody told us of
             return Finding(Looked(job, End(JobState.DEAD, "endpoint_unknown")))
-        step = queue_answers.gone(job.request_id)
+        step = result_body.gone(job.request_id)
     if isinstance(step, bytes):
         return Finding(Looked(job, Wait(clock.now() + ENTERED, "entered", said=True, stage=Stage.FINISHED)), step)
     return Finding(Looked(job, step))

@@ -123,9 +123,10 @@ def test_every_code_has_its_status() -> None:
     statuses = {row[0].strip("`"): row[1] for row in rows(between(page("docs/errors.md"), "answers"))}
     for path, name, call in calls():
         match call:
-            case ast.Call(args=[ast.Constant(value=int(status)), ast.Constant(value=str(code)), *_]) if (
-                name in {"DeliveryRefused", "JobRefused"}
-            ):
+            case ast.Call(args=[ast.Constant(value=int(status)), ast.Constant(value=str(code)), *_]) if name in {
+                "DeliveryRefused",
+                "JobRefused",
+            }:
                 assert statuses[code] == str(status), f"{path}: {code}"
 
 

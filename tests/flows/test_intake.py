@@ -128,7 +128,7 @@ async def test_a_first_start_beside_many_old_rows_asks_nobody(
     assert await intake() == 10_000
     states = await database.read(
         lambda connection: dict(
-            connection.execute(text("SELECT state, count(*) FROM webhook_jobs GROUP BY state")).tuples().all()
+            tuple(row) for row in connection.execute(text("SELECT state, count(*) FROM webhook_jobs GROUP BY state"))
         )
     )
     assert states == {"historic": 10_000}
