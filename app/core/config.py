@@ -48,7 +48,7 @@ class Settings(BaseSettings):
         ("до 100 знаков", "up to 100 characters"),
     )
     api_token: v.Token | None = setting(
-        None, "токен бота для /api/v1/jobs", "the bot's token for /api/v1/jobs", a.TOKEN
+        None, "токен бота для /api/v1/jobs", "the bot's token for /api/v1/jobs", a.OWN_TOKEN
     )
     allowed_hosts: v.HostPatterns = setting(
         ("aibots.kz", "*.aibots.kz", "localhost", "127.0.0.1"),

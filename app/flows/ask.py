@@ -41,7 +41,7 @@ async def ask_about(
 
     `endpoints` are tried where a guess is wrong. `at_once`: do not wait for the webhook of a finished job.
     """
-    step: Wait | Ask | bytes | None = Ask.RESULT
+    step: Wait | End | Ask | bytes | None = Ask.RESULT
     if job.stage is not Stage.FINISHED:
         job, said = await _find(job, fal, endpoints)
         step = after_status(job, said, clock.now(), pace, at_once=at_once)

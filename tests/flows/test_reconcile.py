@@ -114,7 +114,7 @@ class Desk:
     async def entered(self) -> list[tuple[str, str, bytes]]:
         def load(connection: Connection) -> list[tuple[str, str, bytes]]:
             columns = (deliveries.c.request_id, deliveries.c.source, deliveries.c.body)
-            return [tuple(row) for row in connection.execute(select(*columns).order_by("id"))]  # type: ignore[misc]
+            return [tuple(row) for row in connection.execute(select(*columns).order_by("id"))]
 
         return await self.database.read(load)
 
