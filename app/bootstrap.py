@@ -27,6 +27,7 @@ from app.fal.addresses import Addresses
 from app.fal.api import FalQueueApi
 from app.fal.authenticate import Authenticator, IpFilter
 from app.fal.client import make_client
+from app.fal.endpoints import TrainerEndpoints
 from app.fal.keys import Keys
 from app.flows.accept import Accept
 from app.flows.apply import Apply
@@ -161,7 +162,8 @@ async def running(settings: Settings, tls: "LiveContext | None" = None) -> Async
             await stack.enter_async_context(in_background(writer.run(), writer.close))
 
         authenticator = Authenticator(keys, addresses, IpFilter(settings.ip_filter), settings.fal_user_id, clock.now)
-        kinds = (training(authenticator, bot_tables),)
+        endpoints = TrainerEndpoints(settings.trainer_portrait, settings.trainer_style)
+        kinds = (training(authenticator, bot_tables, endpoints),)
         lease = timedelta(seconds=settings.lease_seconds)
         notify = Notify(
             database,
@@ -177,7 +179,7 @@ async def running(settings: Settings, tls: "LiveContext | None" = None) -> Async
         apply = Apply(
             database,
             kinds,
-            FalQueueApi(settings.fal_queue_url, _secret(settings.fal_api_key), client),
+            FalQueueApi(settings.fal_queue_url, settings.fal_api_url, _secret(settings.fal_api_key), client, clock.now),
             clock,
             RetryLimits(settings.retry_max_attempts, timedelta(hours=settings.orphan_hours), lease),
             chance=random.random,
