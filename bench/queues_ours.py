@@ -15,7 +15,7 @@ from app.domain.verdict import Done
 from app.flows.accept import Accept
 from app.flows.apply import BATCH
 from app.flows.poll import Poll
-from app.worker import STUCK, Routine, Worker, _draining, _polling
+from app.worker import STUCK, Routine, Worker, _draining, _every
 from bench.queues_contenders import LEASE, JobBody
 
 POLL = 1.0  # s; the default of POLL_INTERVAL
@@ -36,8 +36,8 @@ class Ours:
         self._database = open_database(url)
         wake = asyncio.Event()
         self._accept = Accept(self._database, self._clock, wake.set)
-        poll = Poll(self._database, self._clock, wake_apply=wake.set, wake_notify=wake.set)
-        jobs = [Routine("poll", _polling(poll, POLL), STUCK), Routine("trivial", _draining(self._turn), STUCK, wake)]
+        poll = Poll(self._database, self._clock, wake_apply=wake.set, wake_notify=wake.set, wake_reconcile=wake.set)
+        jobs = [Routine("poll", _every(timedelta(seconds=POLL), poll), STUCK), Routine("trivial", _draining(self._turn), STUCK, wake)]
         self._worker = Worker(jobs)
         self._tasks = [asyncio.create_task(self._accept.run())]
         if not self._database.is_sqlite:

@@ -23,6 +23,8 @@ from tests.factories import BOT_TABLES, Bot
 from tests.fakes import FrozenClock
 from tests.postgres import start_postgres, with_database
 
+OURS = ("API_", "SSL_", "FAL_", "TELEGRAM_", "TRAINER_", "DATABASE_", "DEFAULT_", "LOG_", "TLS_", "MAX_")
+
 
 @pytest.fixture
 def anyio_backend() -> str:
@@ -33,7 +35,7 @@ def anyio_backend() -> str:
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the developer's own settings out of the tests."""
     for name in list(os.environ):  # noqa: TID251  a test of the environment must see it
-        if name.startswith(("API_", "SSL_", "FAL_", "TELEGRAM_", "DATABASE_", "DEFAULT_", "LOG_", "TLS_", "MAX_")):
+        if name.startswith(OURS):
             monkeypatch.delenv(name)
 
 

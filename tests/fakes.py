@@ -4,11 +4,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from app.domain.errors import ResultUnavailable
+from app.domain.look import Trouble, Unsaid
 from app.domain.message import Message
 from app.domain.notification import Notification
 from app.domain.send_outcome import SendOutcome, Sent
-from app.domain.training import Trainer
 from app.fal.payload import FalAnswer
 
 START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -31,19 +30,34 @@ class FrozenClock:
         self.at += timedelta(seconds=seconds)
 
 
+_DOWN = Unsaid(Trouble.FAL_DOWN, "no answer")
+
+
 @dataclass
 class FakeFalQueue:
-    """Gives what it was told to give; by default it has no result."""
+    """Gives what it was told to give; for what it was not told of it has `trouble`.
 
+    `results` are known at every endpoint, unless `only_at` names the one that knows them.
+    """
+
+    states: dict[str, FalAnswer] = field(default_factory=dict)
     results: dict[str, FalAnswer] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
-    trouble: ResultUnavailable = field(default_factory=lambda: ResultUnavailable("fal_down", "no answer"))
+    lists: dict[str, FalAnswer] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)  # results, in turn
+    trouble: FalAnswer | Unsaid = _DOWN
+    only_at: str | None = None
 
-    async def result(self, request_id: str, trainer: Trainer | None) -> FalAnswer:
+    async def status(self, endpoint: str, request_id: str, url: str | None = None) -> FalAnswer | Unsaid:
+        return self.states.get(request_id, self.trouble)
+
+    async def result(self, endpoint: str, request_id: str, url: str | None = None) -> FalAnswer | Unsaid:
         self.asked.append(request_id)
-        if request_id not in self.results:
-            raise self.trouble
-        return self.results[request_id]
+        if self.only_at not in (None, endpoint):
+            return FalAnswer(404, {}, b'{"detail": "Request not found"}')
+        return self.results.get(request_id, self.trouble)
+
+    async def listed(self, endpoint: str, request_id: str) -> FalAnswer | Unsaid:
+        return self.lists.get(request_id, self.trouble)
 
 
 @dataclass

@@ -265,7 +265,7 @@ async def test_the_queues_are_polled_at_the_poll_interval() -> None:
     async def poll() -> None:
         polls.append(None)
 
-    assert await module._polling(poll, 2.5)() == 2.5
+    assert await module._every(timedelta(seconds=2.5), poll)() == 2.5
     assert polls == [None]
 
 
@@ -307,7 +307,7 @@ def jobs_of(poll_interval: float) -> tuple[Any, Worker]:
         addresses=SimpleNamespace(refresh=None),
         apply_wake=asyncio.Event(),
         notify_wake=asyncio.Event(),
-        **dict.fromkeys(("poll", "notify", "prune", "watch", "is_crowded")),
+        **dict.fromkeys(("poll", "notify", "prune", "watch", "intake", "reconcile", "is_crowded")),
     )
     return services, Worker.of(cast("Work", services), poll_interval)
 

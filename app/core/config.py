@@ -161,7 +161,16 @@ class Settings(BaseSettings):
     fal_jwks_urls: v.Urls = setting(JWKS_URLS, "где лежат ключи подписи fal", "where fal's signing keys lie", a.HTTPS)
     fal_queue_url: v.BaseUrl = setting("https://queue.fal.run", "очередь fal", "fal's queue", a.BASE)
     fal_api_url: v.BaseUrl = setting(
-        "https://api.fal.ai", "API fal: список адресов", "fal's API: the address list", a.BASE
+        "https://api.fal.ai",
+        "API fal: адреса вебхуков, список запросов",
+        "fal's API: webhook addresses, list of requests",
+        a.BASE,
+    )
+    trainer_portrait: v.Endpoint = setting(
+        "fal-ai/flux-lora-portrait-trainer", "где учатся портреты", "where portraits are trained", a.ENDPOINT
+    )
+    trainer_style: v.Endpoint = setting(
+        "fal-ai/flux-lora-fast-training", "где учатся стили", "where styles are trained", a.ENDPOINT
     )
     ip_filter: Annotated[Literal["enforce", "off", "report"], v.Lower] = setting(
         "enforce",

@@ -19,6 +19,10 @@ BASE: Bilingual = (
 LOG: Bilingual = ("имя файла, своё для каждого журнала", "a file name, one for each log")
 KEY: Bilingual = ("ключ целиком, без пробелов и кавычек", "the whole key, without spaces and quotes")
 OWN_TOKEN: Bilingual = ("32 знака или больше: openssl rand -hex 32", "32 characters or more: openssl rand -hex 32")
+ENDPOINT: Bilingual = (
+    "владелец/приложение строчными, как fal-ai/flux-lora-fast-training",
+    "owner/app in lower case, such as fal-ai/flux-lora-fast-training",
+)
 HOST: Bilingual = ("имя узла или IP без порта", "a host name or an IP, without a port")
 NETWORKS: Bilingual = (
     "адреса и сети через запятую: 203.0.113.7,10.0.0.0/8",

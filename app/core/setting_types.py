@@ -10,6 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 import orjson
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
+from app.domain.endpoint import is_endpoint
 from app.domain.network import is_loopback
 
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
@@ -87,6 +88,13 @@ def check_base(url: str) -> str:
     if parts.query or parts.fragment or url.endswith(("?", "#")):
         raise Wrong("url_query")
     return url.rstrip("/")
+
+
+def check_endpoint(text: str) -> str:
+    """Accept the name of a fal endpoint: owner, app and perhaps a sub-path, as a model's page on fal.ai shows it."""
+    if not is_endpoint(text):
+        raise Wrong("endpoint")
+    return text
 
 
 def check_origin(origin: str) -> str:
@@ -243,6 +251,7 @@ def _filled(items: tuple[str, ...]) -> tuple[str, ...]:
 Text = Annotated[str, BeforeValidator(_stripped)]
 Url = Annotated[Text, AfterValidator(check_url)]
 BaseUrl = Annotated[Text, AfterValidator(check_base)]
+Endpoint = Annotated[Text, AfterValidator(check_endpoint)]
 Host = Annotated[Text, AfterValidator(check_host)]
 Domain = Annotated[Text, AfterValidator(check_domain)]
 FileName = Annotated[Text, AfterValidator(check_file_name)]

@@ -20,8 +20,8 @@ from app.doctor.finding import CURL_STATUS, EDIT_SETTINGS, SEE_ANSWER, Catalogue
 from app.domain.alert_rules import CLOCK_SKEW, CLOCK_SKEW_CRITICAL
 from app.domain.language import Bilingual, Language, pick
 from app.fal.addresses import parse_ranges
-from app.fal.api import ENDPOINTS
 from app.fal.client import FetchFailed, get_capped, host_of, read_copy
+from app.fal.endpoints import app_of
 from app.fal.keys import parse_jwks
 from app.fal.skew import Skew
 
@@ -236,17 +236,18 @@ async def look_at_account(
     client: httpx2.AsyncClient,
     *,
     queue_url: str,
+    endpoint: str,
     api_url: str,
     key: str | None,
     user_id: str | None,
     language: Language,
 ) -> list[Finding]:
-    """Ask fal's queue for a request that does not exist, and the platform API for the balance. Costs nothing."""
+    """Ask fal's queue for a request that `endpoint` does not have, and for the balance. Costs nothing."""
     found = [finding(WORDS, "account.unpinned" if user_id is None else "account.pinned", language)]
     if key is None:
         return [*found, finding(WORDS, "fal_key.absent", language)]
     headers = {"Authorization": f"Key {key}"}
-    url = f"{queue_url}/{ENDPOINTS[None]}/requests/{NO_SUCH_REQUEST}/status"
+    url = f"{queue_url}/{app_of(endpoint)}/requests/{NO_SUCH_REQUEST}/status"
     status, body, why = await _get(client, url, SECONDS / 2, headers)
     code = _judge_key(status, body)
     found.append(finding(WORDS, code, language, why=why))

@@ -63,6 +63,7 @@ async def fal_account(at: Installation) -> Sequence[Finding]:
     return await fal.look_at_account(
         at.client,
         queue_url=settings.fal_queue_url,
+        endpoint=settings.trainer_portrait,
         api_url=settings.fal_api_url,
         key=None if key is None else key.get_secret_value(),
         user_id=settings.fal_user_id,

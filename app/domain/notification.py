@@ -44,6 +44,7 @@ class Cause(StrEnum):
     TIMEOUT = "timeout"
     CANCELLED = "cancelled"
     FAL_TROUBLE = "fal_trouble"
+    RESULT_GONE = "result_gone"  # the training may have succeeded; fal forgot what it gave
     UNKNOWN = "unknown"
 
 

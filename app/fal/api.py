@@ -1,54 +1,83 @@
-"""fal's queue API: the result of a finished request, for what a webhook did not bring. What it means, `payload` reads.
+"""fal's queue and its list of requests, asked about one request. What the answers mean, `queue_answers` reads.
 
-Source: fal queue docs (docs/fal.md).
+Facts: docs/fal.md.
 """
 
-from urllib.parse import quote
+from collections.abc import Callable
+from datetime import datetime, timedelta
 
 import httpx2
 
-from app.domain.errors import ResultUnavailable
-from app.domain.training import Trainer
+from app.domain.look import Trouble, Unsaid
 from app.fal.client import FetchFailed, get_capped
+from app.fal.endpoints import list_url, names_request, result_url, same_origin, status_url
 from app.fal.payload import FalAnswer
+from app.fal.scrub import key_pattern, without_key
 
-# Status and result drop the sub-path of the endpoint the request was submitted to: owner and app only.
-ENDPOINTS = {
-    None: "fal-ai/flux-lora-portrait-trainer",
-    Trainer.PORTRAIT: "fal-ai/flux-lora-portrait-trainer",
-    Trainer.STYLE: "fal-ai/flux-pro-trainer",
-}
 DEADLINE_SECONDS = 10.0
 BODY_LIMIT = 1024 * 1024  # bytes
+LISTED = timedelta(days=30)  # how far back a request is looked for: as long as fal stores what was given
 
 _OUR_FAULT_OR_ODD = {"too_large", "encoded", "insecure_url"}
 
 
 class FalQueueApi:
-    """Satisfies the port FalQueue. `base_url` is FAL_QUEUE_URL; `api_key` None means that nothing can be fetched."""
+    """Satisfies the port FalQueue. `queue_url` is FAL_QUEUE_URL, `api_url` FAL_API_URL, `now` the clock's.
 
-    def __init__(self, base_url: str, api_key: str | None, client: httpx2.AsyncClient) -> None:
-        self._base_url = base_url.rstrip("/")
+    Each question is one GET of at most ten seconds; redirects are not followed. What is not asked or not answered
+    comes back as `Unsaid`: `no_fal_key` · `fal_down` (unreachable, slow) · `fal_odd` (an endpoint or id that cannot be
+    fal's; an answer that is too large or compressed; a URL that is plain HTTP). No answer holds our key.
+    """
+
+    def __init__(
+        self,
+        queue_url: str,
+        api_url: str,
+        api_key: str | None,
+        client: httpx2.AsyncClient,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._queue_url = queue_url
+        self._api_url = api_url
         self._headers = {"Authorization": f"Key {api_key}"} if api_key else None
+        self._key_pattern = key_pattern(api_key) if api_key else None
         self._client = client
+        self._now = now
 
-    async def result(self, request_id: str, trainer: Trainer | None) -> FalAnswer:
-        """Fetch what the result endpoint says of a request; `trainer` None is taken for portrait.
+    async def status(self, endpoint: str, request_id: str, url: str | None = None) -> FalAnswer | Unsaid:
+        """Ask for the state of a request, without its logs: they could outlast the deadline.
 
-        Raises ResultUnavailable where there is no answer: `no_fal_key` · `result_gone` (no id to ask for) ·
-        `fal_down` (unreachable, slow) · `result_unreadable` (too large, compressed, or FAL_QUEUE_URL is plain HTTP).
+        `url` is fal's own status URL where it is known; another host's or another request's is not used.
         """
+        return await self._ask(self._own(url, request_id) or status_url(self._queue_url, endpoint, request_id))
+
+    async def result(self, endpoint: str, request_id: str, url: str | None = None) -> FalAnswer | Unsaid:
+        """Ask for what a request gave; `url` is fal's own response URL, used as in `status`."""
+        return await self._ask(self._own(url, request_id) or result_url(self._queue_url, endpoint, request_id))
+
+    async def listed(self, endpoint: str, request_id: str) -> FalAnswer | Unsaid:
+        """Ask fal's list of requests for one of the last 30 days. `endpoint` with its sub-path, as it was submitted."""
+        return await self._ask(list_url(self._api_url, endpoint, request_id, self._now() - LISTED))
+
+    def _own(self, url: str | None, request_id: str) -> str | None:
+        is_ours = url is not None and same_origin(url, self._queue_url) and names_request(url, request_id)
+        return url if is_ours else None
+
+    async def _ask(self, url: str | None) -> FalAnswer | Unsaid:
         if self._headers is None:
-            raise ResultUnavailable("no_fal_key", "FAL_API_KEY is not set, so the result cannot be fetched")
-        if not request_id.strip("."):
-            raise ResultUnavailable("result_gone", "this cannot be a request id of fal's")
-        url = f"{self._base_url}/{ENDPOINTS[trainer]}/requests/{quote(request_id, safe='', errors='replace')}"
+            return Unsaid(Trouble.NO_FAL_KEY, "FAL_API_KEY is not set, so fal cannot be asked")
+        if url is None:
+            return Unsaid(Trouble.FAL_ODD, "this cannot be an endpoint and a request id of fal's")
         headers: dict[str, str] = {}
         try:
             status, body = await get_capped(
                 self._client, url, BODY_LIMIT, self._headers, DEADLINE_SECONDS, on_headers=headers.update
             )
         except FetchFailed as failure:
-            code = "result_unreadable" if failure.why in _OUR_FAULT_OR_ODD else "fal_down"
-            raise ResultUnavailable(code, f"fal's queue gave no answer: {failure.why}") from None
-        return FalAnswer(status, headers, body)
+            trouble = Trouble.FAL_ODD if failure.why in _OUR_FAULT_OR_ODD else Trouble.FAL_DOWN
+            return Unsaid(trouble, f"fal gave no answer: {failure.why}")
+        clean = {name: self._without_key(value.encode()).decode(errors="replace") for name, value in headers.items()}
+        return FalAnswer(status, clean, self._without_key(body))
+
+    def _without_key(self, text: bytes) -> bytes:
+        return text if self._key_pattern is None else without_key(text, self._key_pattern)

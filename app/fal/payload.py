@@ -6,13 +6,12 @@ Source: fal webhooks docs and real bodies (docs/fal.md).
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
 
-from app.domain.errors import PayloadUnreadable, ResultUnavailable
+from app.domain.errors import PayloadUnreadable
 from app.domain.training import Artifacts, Completed, Failed, Reading
 from app.fal.error_types import failure
 
@@ -82,36 +81,6 @@ def understand(document: dict[str, Any]) -> Reading:
     return Reading(request_id, _identifier(document.get("gateway_request_id")), outcome, answer(document))
 
 
-def read_result(request_id: str, answered: FalAnswer) -> Reading:
-    """Understand an answer of the result endpoint: it replays the model's own status code and body, errors too.
-
-    Raises ResultUnavailable: `fal_key_refused` (401, 403) · `not_ready` · `result_gone` (404, 410) · `fal_down`
-    (408, 429, 5xx) · `result_unreadable` (an answer that makes no sense).
-    """
-    status = answered.status
-    if status in (401, 403):
-        raise ResultUnavailable("fal_key_refused", f"fal's queue answered {status}: key revoked, or account locked")
-    try:
-        payload = parse(answered.body)
-    except PayloadUnreadable:
-        payload = None
-    detail = payload.get("detail") if isinstance(payload, dict) else None
-    is_success = HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
-    if status == HTTPStatus.ACCEPTED or _is_unfinished(payload, status, detail, is_success=is_success):
-        raise ResultUnavailable("not_ready", "the request is not finished yet")
-    if is_success:
-        if payload is None:
-            raise ResultUnavailable("result_unreadable", "fal's queue answered without JSON")
-        return _reading(request_id, "OK", payload, None)
-    if _is_model_error(status, detail):
-        return _reading(request_id, "ERROR", payload, f"fal's queue answered {status}")
-    if status in (404, 410):
-        raise ResultUnavailable("result_gone", f"fal's queue answered {status}: expired or unknown there")
-    if status in (408, 429) or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        raise ResultUnavailable("fal_down", f"fal's queue answered {status}")
-    raise ResultUnavailable("result_unreadable", f"fal's queue answered {status}")
-
-
 def artifacts(payload: object) -> Artifacts:
     """Collect what is proven to be there: https URLs and a finetune id, from the shapes of all known trainers."""
     if not isinstance(payload, dict):
@@ -135,26 +104,6 @@ def answer(document: dict[str, Any]) -> str:
             return text.decode()
     ids = {name: document.get(name) for name in ("request_id", "status")}
     return orjson.dumps({**_kept(ids, ID_LIMIT, len(ids), 1), "note": "too large to be kept here"}).decode()
-
-
-def _is_unfinished(payload: Any, status: int, detail: object, *, is_success: bool) -> bool:
-    if status == HTTPStatus.BAD_REQUEST:
-        return isinstance(detail, str) and "in progress" in detail.lower()
-    return is_success and isinstance(payload, dict) and payload.get("status") in ("IN_QUEUE", "IN_PROGRESS")
-
-
-def _is_model_error(status: int, detail: object) -> bool:
-    """Tell a verdict on the training from trouble of the queue itself, which speaks in bare sentences too."""
-    if status in (422, 499):  # the queue has no other use for these
-        return isinstance(detail, list | str)
-    return status >= HTTPStatus.BAD_REQUEST and isinstance(detail, list)
-
-
-def _reading(request_id: str, status: str, payload: object, error: str | None) -> Reading:
-    try:
-        return understand({"request_id": request_id, "status": status, "error": error, "payload": payload})
-    except PayloadUnreadable as reason:
-        raise ResultUnavailable("result_unreadable", str(reason)) from None
 
 
 def _is_huge(token: bytes) -> bool:

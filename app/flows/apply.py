@@ -13,8 +13,10 @@ from app.db import inbox
 from app.db.engine import Connection, Database
 from app.domain.delivery import ClaimedDelivery, milliseconds
 from app.domain.errors import ClaimLost, DatabaseUnavailable, ResultUnavailable
+from app.domain.look import ResultSaid, Unknown
 from app.domain.training import Plan, Training
 from app.domain.verdict import Bury, Done, Retry, last_words
+from app.fal.queue_answers import read_result
 from app.flows.kinds import Kind
 from app.flows.planning import Item, Planner, RetryLimits
 from app.flows.ports import Clock, FalQueue
@@ -164,14 +166,23 @@ class Apply:
         async def fetch(item: Item, training: Training) -> Item:
             try:
                 async with asyncio.timeout(FETCH_DEADLINE), turns:
-                    answered = await self._fal_queue.result(training.request_id, training.trainer)
-                return self._planner.read_result(item, training.request_id, answered)
+                    said = await self._ask(self._planner.endpoints(item, training), training.request_id)
+                return self._planner.read_result(item, said)
             except ResultUnavailable as error:
                 return self._give_up_fetching(item, error.code, str(error))
             except TimeoutError:
                 return self._give_up_fetching(item, "fal_down", "no result in time")
 
         return await asyncio.gather(*(fetch(item, training) for item, training in unproven))
+
+    async def _ask(self, endpoints: Sequence[str], request_id: str) -> ResultSaid:
+        """Ask where the job may be, one endpoint after the other until one knows it."""
+        said: ResultSaid = Unknown()
+        for endpoint in endpoints:
+            said = read_result(request_id, await self._fal_queue.result(endpoint, request_id))
+            if not isinstance(said, Unknown):
+                break
+        return said
 
     def _give_up_fetching(self, item: Item, why: str, detail: str) -> Item:
         return replace(item, verdict=self._planner.postpone(item, why, detail, self._clock.now()))

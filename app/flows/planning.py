@@ -8,11 +8,11 @@ from app.db import inbox, outbox
 from app.db.engine import Connection
 from app.db.trainings import Found
 from app.domain.delivery import ClaimedDelivery
-from app.domain.errors import PayloadUnreadable
+from app.domain.errors import PayloadUnreadable, ResultUnavailable
 from app.domain.job import JobKind
+from app.domain.look import AtWork, Broken, Result, ResultSaid, Trouble, Unknown, Unsaid
 from app.domain.training import Plan, Reading, Training
 from app.domain.verdict import Bury, Retry, Verdict, await_lock, await_training, retry_or_bury, wait_out
-from app.fal.payload import FalAnswer
 from app.flows.kinds import Kind
 
 OUTAGES = frozenset(
@@ -52,10 +52,29 @@ class Planner:
         """Read stored bytes, in groups that hold each training once: the second delivery sees what the first did."""
         return _one_per_training([self._read(item) for item in claimed])
 
-    def read_result(self, item: Item, request_id: str, answered: FalAnswer) -> Item:
+    def endpoints(self, item: Item, training: Training) -> Sequence[str]:
+        """List where the job of a delivery may have been submitted, the likeliest first."""
+        return self._kinds[item.claimed.kind].endpoints(training)
+
+    def read_result(self, item: Item, said: ResultSaid) -> Item:
         """Put what fal's result says in the place of the reading. Raises ResultUnavailable."""
-        reading = self._kinds[item.claimed.kind].read_result(request_id, answered)
-        return replace(item, reading=reading, fetched=True)
+        match said:
+            case Result(body):
+                return replace(item, reading=self._kinds[item.claimed.kind].read(body), fetched=True)
+            case AtWork():
+                raise ResultUnavailable("not_ready", "the request is not finished yet")
+            case Unknown():
+                raise ResultUnavailable("result_gone", "fal does not know the request, or no longer")
+            case Broken():
+                raise ResultUnavailable("fal_down", "the result endpoint failed")
+            case Unsaid(Trouble.NO_FAL_KEY, detail):
+                raise ResultUnavailable("no_fal_key", detail)
+            case Unsaid(Trouble.FAL_KEY_REFUSED | Trouble.ACCOUNT_LOCKED, detail):
+                raise ResultUnavailable("fal_key_refused", detail)
+            case Unsaid(Trouble.FAL_ODD, detail):
+                raise ResultUnavailable("result_unreadable", detail)
+            case Unsaid(_, detail):
+                raise ResultUnavailable("fal_down", detail)
 
     def _read(self, claimed: ClaimedDelivery) -> Item:
         """Understand the stored bytes; what cannot be understood is buried, not lost."""

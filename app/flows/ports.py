@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Protocol
 
+from app.domain.look import Unsaid
 from app.domain.message import Message
 from app.domain.send_outcome import SendOutcome
-from app.domain.training import Trainer
 from app.fal.payload import FalAnswer
 
 
@@ -18,13 +18,21 @@ class Clock(Protocol):
 
 
 class FalQueue(Protocol):
-    """fal's queue API."""
+    """fal's queue and its list of requests. Raises nothing that fal or the net causes.
 
-    async def result(self, request_id: str, trainer: Trainer | None) -> FalAnswer:
-        """Fetch what fal says of a finished request, whatever that is.
+    `url` is fal's own address of the answer, where it is known.
+    """
 
-        Raises ResultUnavailable when there is no answer.
-        """
+    async def status(self, endpoint: str, request_id: str, url: str | None = None) -> FalAnswer | Unsaid:
+        """Ask for the state of a request."""
+        ...
+
+    async def result(self, endpoint: str, request_id: str, url: str | None = None) -> FalAnswer | Unsaid:
+        """Ask for what a request gave."""
+        ...
+
+    async def listed(self, endpoint: str, request_id: str) -> FalAnswer | Unsaid:
+        """Ask for the entry of a request in fal's list."""
         ...
 
 

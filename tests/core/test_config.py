@@ -58,6 +58,8 @@ def test_defaults() -> None:
         "https://rest.alpha.fal.ai/.well-known/jwks.json",
     )
     assert (settings.fal_queue_url, settings.fal_api_url) == ("https://queue.fal.run", "https://api.fal.ai")
+    assert settings.trainer_portrait == "fal-ai/flux-lora-portrait-trainer"
+    assert settings.trainer_style == "fal-ai/flux-lora-fast-training"
     assert (settings.allowed_ips, settings.ip_filter) == ((), "enforce")
     assert settings.allowed_hosts == ("aibots.kz", "*.aibots.kz", "localhost", "127.0.0.1")
     assert settings.cors_origins == ("https://aibots.kz",)
@@ -214,6 +216,10 @@ BAD = [
     ("FAL_JWKS_URLS", "https://a.kz/j,ftp://b.kz/j", "не адрес URL", "https://"),
     ("FAL_JWKS_URLS", "[]", "список пуст", "https://"),
     ("FAL_USER_ID", "x9" * 150, "длинно", "200"),
+    ("TRAINER_PORTRAIT", "flux-trainer-x9", "не адрес модели", "fal-ai/"),
+    ("TRAINER_PORTRAIT", "https://fal.run/fal-ai/x9", "не адрес модели", "fal-ai/"),
+    ("TRAINER_STYLE", "fal-ai/../x9", "не адрес модели", "fal-ai/"),
+    ("TRAINER_STYLE", "Fal-AI/x9", "не адрес модели", "fal-ai/"),
     ("ALLOWED_IPS", "fal.ai", "не IP-адрес", "10.0.0.0/8"),
     ("ALLOWED_IPS", "10.0.0.5/8", "внутри сети", "10.0.0.0/8"),
     ("ALLOWED_IPS", '["10.0.0.0/8"', "JSON", "10.0.0.0/8"),

@@ -1,26 +1,27 @@
+"""fal's queue and list of requests are asked as docs/fal.md says, and our key goes nowhere else."""
+
 import json
-import traceback
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import httpx2
 import pytest
 
-from app.domain.errors import ResultUnavailable
-from app.domain.notification import Cause
-from app.domain.training import Artifacts, Completed, Failed, Reading, Trainer
-from app.fal.api import BODY_LIMIT, FalQueueApi
-from app.fal.payload import read_result
+from app.domain.look import Trouble, Unsaid
+from app.fal.api import BODY_LIMIT, DEADLINE_SECONDS, FalQueueApi
+from app.fal.payload import FalAnswer
 from app.flows.ports import FalQueue
+from tests.fakes import START
 
 pytestmark = pytest.mark.anyio
 
 ID = "019a83c2-7c4a-7b8e-9a51-0c6c2f8f2b11"
-LORA = "https://v3b.fal.media/files/b/panda/lora.safetensors"
 KEY = "key-id:CANARY-fal-key"
+PORTRAIT = "fal-ai/flux-lora-portrait-trainer"
+APP = f"https://queue.fal.run/{PORTRAIT}/requests"
 
 
-class Queue:
-    """fal's queue API: answers every request alike and remembers them."""
+class Fal:
+    """Answers every request alike and remembers them."""
 
     def __init__(self, status: int = 200, body: object = None) -> None:
         self.status = status
@@ -32,144 +33,160 @@ class Queue:
         if isinstance(self.body, Exception):
             raise self.body
         content = self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
-        return httpx2.Response(self.status, content=content, headers={"Location": "https://evil.example/"})
+        headers = {"Location": "https://evil.example/", "X-Echo": f"Key {KEY}"}
+        return httpx2.Response(self.status, content=content, headers=headers)
 
     def api(self, key: str | None = KEY) -> FalQueue:
         client = httpx2.AsyncClient(transport=httpx2.MockTransport(self), follow_redirects=True)
-        return FalQueueApi("https://queue.fal.run/", key, client)
+        return FalQueueApi("https://queue.fal.run", "https://api.fal.ai", key, client, lambda: START)
+
+    @property
+    def asked(self) -> list[str]:
+        return [str(request.url) for request in self.requests]
 
 
-async def fetch(queue: Queue, trainer: Trainer | None, request_id: str = ID) -> Reading:
-    return read_result(request_id, await queue.api().result(request_id, trainer))
+Question = Callable[[FalQueue, str, str], Awaitable[FalAnswer | Unsaid]]
+QUESTIONS: dict[str, Question] = {
+    "status": lambda api, endpoint, request_id: api.status(endpoint, request_id),
+    "result": lambda api, endpoint, request_id: api.result(endpoint, request_id),
+    "listed": lambda api, endpoint, request_id: api.listed(endpoint, request_id),
+}
+every_question = pytest.mark.parametrize("ask", QUESTIONS.values(), ids=QUESTIONS)
 
 
-async def refused(queue: Queue, request_id: str = ID) -> str:
-    with pytest.raises(ResultUnavailable) as caught:
-        await fetch(queue, Trainer.PORTRAIT, request_id)
-    assert "CANARY" not in "".join(traceback.format_exception(caught.value))
-    return caught.value.code
+async def test_state_and_result_are_asked_for_without_the_sub_path_and_without_logs() -> None:
+    """One GET each, at owner and app, with the key in the header."""
+    fal = Fal()
+    await fal.api().status("fal-ai/kling-video/v2/master", ID)
+    await fal.api().result("workflows/me/mine/run", ID)
+    assert fal.asked == [
+        f"https://queue.fal.run/fal-ai/kling-video/requests/{ID}/status",
+        f"https://queue.fal.run/workflows/me/mine/requests/{ID}",
+    ]
+    for request in fal.requests:
+        assert request.method == "GET"
+        assert request.headers["Authorization"] == f"Key {KEY}"
+        assert request.headers["Accept-Encoding"] == "identity"
 
 
-@pytest.mark.parametrize(
-    ("trainer", "endpoint"),
-    [
-        (Trainer.PORTRAIT, "fal-ai/flux-lora-portrait-trainer"),
-        (None, "fal-ai/flux-lora-portrait-trainer"),
-        (Trainer.STYLE, "fal-ai/flux-pro-trainer"),
-    ],
-)
-async def test_request(trainer: Trainer | None, endpoint: str) -> None:
-    """The result is asked for at the trainer's endpoint, with the key in the header."""
-    queue = Queue(body={"finetune_id": "f1"})
-    await queue.api().result(ID, trainer)
-    (request,) = queue.requests
-    assert str(request.url) == f"https://queue.fal.run/{endpoint}/requests/{ID}"
-    assert request.method == "GET"
+async def test_the_list_is_asked_for_one_request_of_the_last_thirty_days() -> None:
+    """The whole endpoint is named, and what was given comes with the entry."""
+    fal = Fal()
+    await fal.api().listed("fal-ai/flux-2-trainer/edit", ID)
+    (request,) = fal.requests
+    assert str(request.url.copy_with(query=None)) == "https://api.fal.ai/v1/models/requests/by-endpoint"
+    assert dict(request.url.params) == {
+        "endpoint_id": "fal-ai/flux-2-trainer/edit",
+        "request_id": ID,
+        "expand": "payloads",
+        "start": "2026-10-23T12:00:00Z",
+    }
     assert request.headers["Authorization"] == f"Key {KEY}"
-    assert request.headers["Accept-Encoding"] == "identity"
 
 
-async def test_the_answer_is_handed_on_as_it_came() -> None:
-    """Status, headers and bytes are not judged where they are fetched."""
-    answer = await Queue(404, b"\xffgone").api().result(ID, None)
-    assert (answer.status, answer.headers["location"], answer.body) == (404, "https://evil.example/", b"\xffgone")
-
-
-async def test_success() -> None:
-    """Fault 27: a 2xx body is the payload that the webhook did not bring."""
-    payload = {"diffusers_lora_file": {"url": LORA}, "seed": 17454220438242315174}
-    reading = await fetch(Queue(body=payload), Trainer.PORTRAIT)
-    assert reading.request_id == ID
-    assert reading.gateway_request_id is None
-    assert reading.outcome == Completed(Artifacts(lora_url=LORA))
-    assert json.loads(reading.answer) == {"request_id": ID, "status": "OK", "error": None, "payload": payload}
-
-
-async def test_success_without_artifact() -> None:
-    """A 2xx body without an artifact is completed with nothing in hand."""
-    reading = await fetch(Queue(body={"images": []}), None)
-    assert reading.outcome == Completed(Artifacts())
-
-
-async def test_model_error() -> None:
-    """A replayed 422 with its list of details is a failed training, not trouble of the queue."""
-    detail = [{"loc": ["body"], "msg": "No face found", "type": "face_detection_error", "input": "CANARY"}]
-    reading = await fetch(Queue(422, {"detail": detail}), Trainer.PORTRAIT)
-    assert reading.outcome == Failed(Cause.NO_FACE, "No face found")
-    assert "CANARY" not in reading.answer
+async def test_fal_s_own_addresses_are_used() -> None:
+    """An address that fal gave with its answer to the submission is asked instead of one made up."""
+    fal = Fal()
+    given = f"https://queue.fal.run/fal-ai/other/requests/{ID}"
+    await fal.api().status(PORTRAIT, ID, f"{given}/status")
+    await fal.api().result(PORTRAIT, ID, f"{given}/response")
+    assert fal.asked == [f"{given}/status", f"{given}/response"]
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "expected"),
+    "url",
     [
-        (422, {"detail": "Image archive is broken"}, Failed(Cause.BAD_ARCHIVE, "Image archive is broken")),
-        (499, {"detail": "gone", "error_type": "client_cancelled"}, Failed(Cause.CANCELLED, "gone")),
-        (500, {"detail": [{"msg": "x", "type": "internal_server_error"}]}, Failed(Cause.FAL_TROUBLE, "x")),
-        (400, {"detail": [{"msg": "x", "type": "missing"}]}, Failed(Cause.UNKNOWN, "x")),
-        (422, {"detail": []}, Failed(Cause.UNKNOWN, "fal's queue answered 422")),
+        f"https://evil.example/fal-ai/x/requests/{ID}",
+        f"http://queue.fal.run/fal-ai/x/requests/{ID}",
+        f"https://queue.fal.run:444/fal-ai/x/requests/{ID}",
+        f"https://queue.fal.run.evil.example/fal-ai/x/requests/{ID}",
+        f"https://queue.fal.run@evil.example/fal-ai/x/requests/{ID}",
+        f"https://me:secret@queue.fal.run/fal-ai/x/requests/{ID}",
+        f"https://evil.example\\@queue.fal.run/fal-ai/x/requests/{ID}",
+        "https://queue.fal.run/fal-ai/x/requests/another-job",
+        f"https://queue.fal.run/fal-ai/x/requests/another-job?id={ID}",
+        "",
     ],
 )
-async def test_other_model_errors(status: int, body: object, expected: Failed) -> None:
-    """Whatever speaks about the training and not about the queue is a failed training."""
-    assert (await fetch(Queue(status, body), None)).outcome == expected
+async def test_the_key_does_not_travel_with_an_address_that_is_not_fal_s(url: str) -> None:
+    """An address of another origin, or of another request, is not asked: the one we make ourselves is."""
+    fal = Fal()
+    await fal.api().status(PORTRAIT, ID, url)
+    await fal.api().result(PORTRAIT, ID, url)
+    assert fal.asked == [f"{APP}/{ID}/status", f"{APP}/{ID}"]
 
 
+@every_question
+@pytest.mark.parametrize("status", [200, 302, 404, 500])
+async def test_an_answer_is_handed_on_as_it_came(status: int, ask: Question) -> None:
+    """Status, headers and bytes are not judged where they are fetched, and a redirect is not followed."""
+    fal = Fal(status, b"\xffodd")
+    answer = await ask(fal.api(), PORTRAIT, ID)
+    assert isinstance(answer, FalAnswer)
+    assert (answer.status, answer.headers["location"], answer.body) == (status, "https://evil.example/", b"\xffodd")
+    assert len(fal.requests) == 1
+
+
+@every_question
+async def test_our_key_is_in_no_answer(ask: Question) -> None:
+    """A service that echoes the header it refuses does not make us keep our key."""
+    body = json.dumps({"detail": f"refused: Key {KEY}", "secret": "CANARY-fal-key"}).encode()
+    answer = await ask(Fal(401, body).api(), PORTRAIT, ID)
+    assert isinstance(answer, FalAnswer)
+    assert json.loads(answer.body) == {"detail": "refused: Key [key]", "secret": "[key]"}
+    assert answer.headers["x-echo"] == "Key [key]"
+
+
+@every_question
 @pytest.mark.parametrize(
-    ("status", "body", "code"),
+    ("body", "trouble"),
     [
-        (404, {"detail": "Not found"}, "result_gone"),
-        (410, b"", "result_gone"),
-        (401, {"detail": "Invalid key"}, "fal_key_refused"),
-        (403, {"detail": "User is locked. Reason: Exhausted balance."}, "fal_key_refused"),
-        (429, {"detail": "slow down"}, "fal_down"),
-        (408, b"", "fal_down"),
-        (500, {"detail": "oops", "error_type": "internal_error"}, "fal_down"),
-        (502, b"<html>", "fal_down"),
-        (503, {"detail": "no runner", "error_type": "runner_scheduling_failure"}, "fal_down"),
-        (504, b"", "fal_down"),
-        (202, {"status": "IN_PROGRESS"}, "not_ready"),
-        (202, b"", "not_ready"),
-        (200, {"status": "IN_QUEUE", "queue_position": 0}, "not_ready"),
-        (200, {"status": "IN_PROGRESS", "logs": None}, "not_ready"),
-        (400, {"detail": "Request is still in progress"}, "not_ready"),
-        (400, {"detail": "Bad request"}, "result_unreadable"),
-        (405, b"", "result_unreadable"),
-        (302, b"", "result_unreadable"),
-        (301, {"detail": [{"msg": "x", "type": "y"}]}, "result_unreadable"),
-        (422, b"<html>", "result_unreadable"),
-        (200, b"<html>", "result_unreadable"),
-        (200, b"", "result_unreadable"),
-        (200, b"null", "result_unreadable"),
-        (200, b'"' + b"x" * BODY_LIMIT + b'"', "result_unreadable"),
-        (200, httpx2.ReadTimeout("https://queue.fal.run CANARY"), "fal_down"),
-        (200, httpx2.ConnectError("CANARY"), "fal_down"),
-        (200, httpx2.RemoteProtocolError("CANARY"), "fal_down"),
+        (httpx2.ReadTimeout("https://queue.fal.run CANARY"), Trouble.FAL_DOWN),
+        (httpx2.ConnectError("CANARY"), Trouble.FAL_DOWN),
+        (httpx2.RemoteProtocolError("CANARY"), Trouble.FAL_DOWN),
+        (b'"' + b"x" * BODY_LIMIT + b'"', Trouble.FAL_ODD),
     ],
-    ids=lambda value: repr(value)[:50],
+    ids=lambda value: repr(value)[:40],
 )
-async def test_no_result(status: int, body: object, code: str) -> None:
-    """Fault 28: every way not to give a result has a stable reason; redirects are not followed, no secret is told."""
-    queue = Queue(status, body)
-    assert await refused(queue) == code
-    assert len(queue.requests) == 1
+async def test_no_answer_is_a_value_with_a_reason(body: object, trouble: Trouble, ask: Question) -> None:
+    """Fault 28: an outage is fal's, an answer beyond all measure is odd; neither tells a secret."""
+    said = await ask(Fal(200, body).api(), PORTRAIT, ID)
+    assert isinstance(said, Unsaid)
+    assert said.trouble is trouble
+    assert "CANARY" not in said.detail
 
 
-async def test_no_key() -> None:
-    """Without a key nothing is asked, and the reason says what to set."""
-    queue = Queue()
+@every_question
+async def test_without_a_key_nothing_is_asked(ask: Question) -> None:
+    """The reason says what to set."""
+    fal = Fal()
     for key in (None, ""):
-        with pytest.raises(ResultUnavailable, match="FAL_API_KEY") as caught:
-            await queue.api(key).result(ID, None)
-        assert caught.value.code == "no_fal_key"
-    assert queue.requests == []
+        said = await ask(fal.api(key), PORTRAIT, ID)
+        assert isinstance(said, Unsaid)
+        assert (said.trouble, "FAL_API_KEY" in said.detail) == (Trouble.NO_FAL_KEY, True)
+    assert fal.requests == []
 
 
-async def test_unsendable_key() -> None:
-    """A key that cannot be sent is trouble with a reason, and does not show up in it."""
-    api = Queue().api("CANARY-ключ")
-    with pytest.raises(ResultUnavailable) as caught:
-        await api.result(ID, None)
-    assert "CANARY" not in "".join(traceback.format_exception(caught.value))
+@every_question
+async def test_a_key_that_cannot_be_sent_is_not_told(ask: Question) -> None:
+    """A key outside ASCII is trouble with a reason, and does not show up in it."""
+    said = await ask(Fal().api("CANARY-ключ"), PORTRAIT, ID)
+    assert isinstance(said, Unsaid)
+    assert "CANARY" not in said.detail
+
+
+@every_question
+@pytest.mark.parametrize(
+    ("endpoint", "request_id"),
+    [(PORTRAIT, ""), (PORTRAIT, "."), (PORTRAIT, ".."), (PORTRAIT, "a" * 300), ("fal-ai/..", ID), ("fal-ai", ID)],
+)
+async def test_what_cannot_be_fal_s_is_not_asked_for(endpoint: str, request_id: str, ask: Question) -> None:
+    """An id or endpoint that would climb the path is odd, and asked for nowhere."""
+    fal = Fal()
+    said = await ask(fal.api(), endpoint, request_id)
+    assert isinstance(said, Unsaid)
+    assert said.trouble is Trouble.FAL_ODD
+    assert fal.requests == []
 
 
 @pytest.mark.parametrize(
@@ -182,27 +199,29 @@ async def test_unsendable_key() -> None:
         ("%2e%2e", b"%252e%252e"),
     ],
 )
-async def test_hostile_request_id(request_id: str, path: bytes) -> None:
-    """A request id never leaves its place in the path."""
-    queue = Queue(404)
-    assert await refused(queue, request_id) == "result_gone"
-    assert queue.requests[0].url.raw_path == b"/fal-ai/flux-lora-portrait-trainer/requests/" + path
+async def test_a_hostile_request_id_never_leaves_its_place_in_the_path(request_id: str, path: bytes) -> None:
+    """What an id spells is sent as one segment."""
+    fal = Fal(404)
+    await fal.api().result(PORTRAIT, request_id)
+    assert fal.requests[0].url.raw_path == f"/{PORTRAIT}/requests/".encode() + path
 
 
-@pytest.mark.parametrize("request_id", ["", ".", ".."])
-async def test_request_id_of_dots(request_id: str) -> None:
-    """A request id that would climb the path is never asked for."""
-    queue = Queue()
-    assert await refused(queue, request_id) == "result_gone"
-    assert queue.requests == []
+async def test_an_answer_has_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each question has a deadline of its own: a fal that drips bytes holds nothing up."""
+    given: list[object] = []
+
+    async def get_capped(*arguments: object, **_: object) -> tuple[int, bytes]:
+        given.append(arguments[-1])
+        return 200, b"{}"
+
+    monkeypatch.setattr("app.fal.api.get_capped", get_capped)
+    for ask in QUESTIONS.values():
+        await ask(Fal().api(), PORTRAIT, ID)
+    assert given == [DEADLINE_SECONDS] * 3
+    assert DEADLINE_SECONDS == 10
 
 
-async def test_unfit_request_id() -> None:
-    """A result for an id that no delivery could have is unreadable rather than a crash."""
-    assert await refused(Queue(200, {}), "a" * 300) == "result_unreadable"
-
-
-def test_key_is_not_shown() -> None:
+def test_the_key_is_not_shown() -> None:
     """The key is not in the object's representation."""
     show: Callable[[object], str] = repr
-    assert "CANARY" not in show(Queue().api())
+    assert "CANARY" not in show(Fal().api())

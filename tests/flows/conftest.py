@@ -16,6 +16,7 @@ from app.db.group_commit import GroupCommit
 from app.db.tables import deliveries, notifications
 from app.db.trainings import BotTables
 from app.fal.authenticate import Authenticator
+from app.fal.endpoints import TrainerEndpoints
 from app.flows.apply import Apply
 from app.flows.kinds import Kind, training
 from app.flows.notify.claiming import Notify
@@ -24,6 +25,8 @@ from app.flows.planning import RetryLimits
 from app.flows.tell import Tell
 from tests.factories import delivery
 from tests.fakes import FakeFalQueue, FakeMessenger, FrozenClock, moving_sleep, no_jitter
+
+ENDPOINTS = TrainerEndpoints("fal-ai/flux-lora-portrait-trainer", "fal-ai/flux-lora-fast-training")
 
 
 @dataclass
@@ -60,7 +63,7 @@ class House:
 
 def kinds_of(bot_tables: BotTables) -> tuple[Kind, ...]:
     """The kinds as `apply` knows them: it asks nobody whether a stored delivery is genuine."""
-    return (training(cast("Authenticator", None), bot_tables),)
+    return (training(cast("Authenticator", None), bot_tables, ENDPOINTS),)
 
 
 @pytest.fixture

@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 
 from app.db.trainings import BotTables
-from app.domain.errors import ResultUnavailable
+from app.domain.look import Trouble, Unsaid
 from app.domain.verdict import DOWN_PATIENCE, DOWN_TRIES
+from app.fal.endpoints import FORMER_STYLE
 from app.fal.payload import FalAnswer
 from app.flows import apply
 from app.flows.planning import RetryLimits
@@ -190,10 +191,65 @@ async def test_an_answer_that_is_no_result_waits_with_its_reason(house: House, b
     assert (row["state"], row["reason"], row["failures"]) == ("pending", "result_gone", 1)
 
 
+async def test_a_result_is_looked_for_where_a_style_was_trained_before(house: House, bot: Bot) -> None:
+    """A style that the former trainer learned is fetched there once the present one does not know it."""
+    avatar_id = await bot.train("r1", trainer="style")
+    house.fal.only_at = FORMER_STYLE
+    house.fal.results["r1"] = result_answer(ok_body("r1", lora=None, finetune_id="f1"))
+    await house.deliver("r1", empty_ok_body("r1"))
+    await house.apply()
+    row = await bot.avatar(avatar_id)
+    assert (row["word"], row["finetune_id"]) == ("completed", "f1")
+    assert house.fal.asked == ["r1", "r1"]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "reason"),
+    [
+        (Trouble.NO_FAL_KEY, "no_fal_key"),
+        (Trouble.FAL_KEY_REFUSED, "fal_key_refused"),
+        (Trouble.ACCOUNT_LOCKED, "fal_key_refused"),
+        (Trouble.RATE_LIMITED, "fal_down"),
+        (Trouble.FAL_DOWN, "fal_down"),
+        (Trouble.FAL_ODD, "result_unreadable"),
+    ],
+)
+async def test_what_fal_did_not_say_waits_with_its_reason(
+    trouble: Trouble, reason: str, house: House, bot: Bot
+) -> None:
+    """Each trouble with fal leaves the delivery pending, with a reason that docs/errors.md explains (fault 28)."""
+    avatar_id = await bot.train("r1")
+    house.fal.trouble = Unsaid(trouble, "words")
+    await house.deliver("r1", empty_ok_body("r1"))
+    await house.apply()
+    [row] = await house.rows()
+    assert (row["state"], row["reason"]) == ("pending", reason)
+    assert (await bot.avatar(avatar_id))["word"] == "training"
+
+
+@pytest.mark.parametrize(
+    ("answered", "reason"),
+    [
+        (FalAnswer(400, {}, b'{"detail": "Request is still in progress"}'), "not_ready"),
+        (FalAnswer(503, {}, b'{"detail": "no runner", "error_type": "runner_scheduling_failure"}'), "fal_down"),
+    ],
+)
+async def test_an_unfinished_result_waits_with_its_reason(
+    answered: FalAnswer, reason: str, house: House, bot: Bot
+) -> None:
+    """A result that is not there yet, or broken, is no failure of a training that fal called a success (fault 28)."""
+    await bot.train("r1")
+    house.fal.results["r1"] = answered
+    await house.deliver("r1", empty_ok_body("r1"))
+    await house.apply()
+    [row] = await house.rows()
+    assert (row["state"], row["reason"]) == ("pending", reason)
+
+
 async def test_a_fetched_result_without_artifacts_is_not_fetched_in_a_loop(house: House, bot: Bot) -> None:
     """Asked once per try; still nothing usable means another try later."""
     await bot.train("r1")
-    house.fal.results["r1"] = result_answer(ok_body("r1", lora=None))
+    house.fal.results["r1"] = result_answer(ok_body("r1", lora=None, images=[]))
     await house.deliver("r1", empty_ok_body("r1"))
     await house.apply()
     [row] = await house.rows()
@@ -266,7 +322,7 @@ async def test_a_gone_result_is_no_failure_of_the_training(house: House, bot: Bo
     """What fal no longer holds does not turn a success into an error."""
     avatar_id = await bot.train("r1")
 
-    house.fal.trouble = ResultUnavailable("result_gone", "404")
+    house.fal.trouble = FalAnswer(404, {}, b'{"detail": "Request not found"}')
     await house.deliver("r1", empty_ok_body("r1"))
     await house.apply()
     assert (await bot.avatar(avatar_id))["word"] == "training"

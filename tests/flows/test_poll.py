@@ -22,7 +22,13 @@ def woken() -> list[str]:
 
 @pytest.fixture
 def poll(database: Database, clock: FrozenClock, woken: list[str]) -> Poll:
-    return Poll(database, clock, wake_apply=lambda: woken.append("apply"), wake_notify=lambda: woken.append("notify"))
+    return Poll(
+        database,
+        clock,
+        wake_apply=lambda: woken.append("apply"),
+        wake_notify=lambda: woken.append("notify"),
+        wake_reconcile=lambda: woken.append("reconcile"),
+    )
 
 
 async def owe(database: Database) -> None:

@@ -27,10 +27,11 @@ from app.db.group_commit import GroupCommit
 from app.db.operator_queries import Queue
 from app.db.schema import find_bot_tables
 from app.db.tables import deliveries, metadata, notifications
-from app.domain.errors import ResultUnavailable
+from app.domain.look import Trouble, Unsaid
 from app.domain.notification import Notification
 from app.domain.send_outcome import Down, Rejected, SendOutcome, Sent, SlowDown, TokenRefused, Uncertain, Unreachable
 from app.domain.training import Change, Training
+from app.fal.payload import FalAnswer
 from app.flows.apply import Apply
 from app.flows.notify.claiming import Notify
 from app.flows.notify.recording import write_records
@@ -72,7 +73,12 @@ TELEGRAM: dict[str, SendOutcome] = {
     "lost": Uncertain("timeout"),
 }
 SEEN = ("ok", "seen, but the answer was lost", "seen, then the process died")  # what of it reaches the owner
-FAL = {"fal is down": "fal_down", "fal forgot": "result_gone", "fal has the result": "", "fal has nothing in it": ""}
+FAL: dict[str, FalAnswer | Unsaid | None] = {
+    "fal is down": Unsaid(Trouble.FAL_DOWN, "502"),
+    "fal forgot": FalAnswer(404, {}, b'{"detail": "Request not found"}'),
+    "fal has the result": None,
+    "fal has nothing in it": None,
+}
 DEATHS = ["at rest", "inbox claimed", "outbox claimed", "before the change", "after the change"]
 MODES = [*SEEN, *TELEGRAM, "the process died first", "bug"]
 NEXT = st.sampled_from(["nothing", "apply", *SEEN, *SEEN, *SEEN, *MODES])  # what the server does then
@@ -197,7 +203,7 @@ class Life(RuleBasedStateMachine):
                 fal.results[request_id] = result_answer(body)
             case _:
                 fal.results.pop(request_id, None)
-                fal.trouble = ResultUnavailable(FAL[event], event)
+                fal.trouble = FAL[event] or fal.trouble
 
     def train(self, request_id: str) -> None:
         if request_id not in self.trained:
