@@ -37,7 +37,10 @@ class Ours:
         wake = asyncio.Event()
         self._accept = Accept(self._database, self._clock, wake.set)
         poll = Poll(self._database, self._clock, wake_apply=wake.set, wake_notify=wake.set, wake_reconcile=wake.set)
-        jobs = [Routine("poll", _every(timedelta(seconds=POLL), poll), STUCK), Routine("trivial", _draining(self._turn), STUCK, wake)]
+        jobs = [
+            Routine("poll", _every(timedelta(seconds=POLL), poll), STUCK),
+            Routine("trivial", _draining(self._turn), STUCK, wake),
+        ]
         self._worker = Worker(jobs)
         self._tasks = [asyncio.create_task(self._accept.run())]
         if not self._database.is_sqlite:

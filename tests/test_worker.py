@@ -305,9 +305,11 @@ def jobs_of(poll_interval: float) -> tuple[Any, Worker]:
         apply=SimpleNamespace(),
         keys=SimpleNamespace(refresh=None),
         addresses=SimpleNamespace(refresh=None),
+        intake=SimpleNamespace(every=timedelta(seconds=15)),
         apply_wake=asyncio.Event(),
         notify_wake=asyncio.Event(),
-        **dict.fromkeys(("poll", "notify", "prune", "watch", "intake", "reconcile", "is_crowded")),
+        reconcile_wake=asyncio.Event(),
+        **dict.fromkeys(("poll", "notify", "prune", "watch", "reconcile", "is_crowded")),
     )
     return services, Worker.of(cast("Work", services), poll_interval)
 

@@ -6,15 +6,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
-import httpx2
-
 from app.core.clock import SystemClock
 from app.core.config import Settings
 from app.db import schema
 from app.db.engine import Database, open_database
 from app.db.trainings import BotTables
 from app.fal.api import FalQueueApi
-from app.fal.client import make_client
+from app.fal.client import Client, make_client
 from app.fal.endpoints import TrainerEndpoints
 from app.flows.intake import Intake
 from app.flows.ports import Clock
@@ -30,7 +28,7 @@ class Asking:
     reconcile: Reconcile
 
 
-def make_fal_queue(settings: Settings, client: httpx2.AsyncClient, clock: Clock) -> FalQueueApi:
+def make_fal_queue(settings: Settings, client: Client, clock: Clock) -> FalQueueApi:
     """Build the client of fal's queue."""
     key = settings.fal_api_key
     return FalQueueApi(

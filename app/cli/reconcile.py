@@ -14,9 +14,9 @@ from app.core.exit_codes import Exit
 from app.core.setting_loader import load_settings
 from app.db import jobs
 from app.domain.look import End
-from app.flows.ask import Finding
+from app.flows.ask import JobLook
 
-app = typer.Typer()
+app = typer.Typer(no_args_is_help=False, add_completion=False)
 AT_ONCE = 20  # jobs between two lines of progress
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 COLUMNS = ("request_id", "found", "stage", "endpoint", "why")
@@ -54,7 +54,7 @@ async def _reconcile(named: list[str], within: timedelta | None) -> list[dict[st
         return found
 
 
-def _row(request_id: str, finding: Finding | None) -> dict[str, Any]:
+def _row(request_id: str, finding: JobLook | None) -> dict[str, Any]:
     if finding is None:
         why = f"no open job, or its delivery waits to be applied: aisha-webhook why {request_id}"
         return {"request_id": request_id, "found": "unknown", "stage": None, "endpoint": None, "why": why}

@@ -44,7 +44,7 @@ class AtWork:
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class AtEnd:
     """COMPLETED, which says nothing of success."""
 
 
@@ -78,7 +78,7 @@ class Broken:
     body: bytes
 
 
-StatusSaid = Queued | AtWork | Finished | Unknown | Unsaid
+StatusSaid = Queued | AtWork | AtEnd | Unknown | Unsaid
 ResultSaid = Result | Broken | AtWork | Unknown | Unsaid
 
 
@@ -169,7 +169,7 @@ def after_status(job: OpenJob, said: StatusSaid, now: datetime, pace: Pace, *, a
         case AtWork():
             since = job.at_work_since or now
             return Wait(now + _between(job, since, now, pace), None, said=True, stage=Stage.AT_WORK)
-        case Finished():
+        case AtEnd():
             if at_once or job.stage is Stage.FINISHED:
                 return Ask.RESULT
             return Wait(now + min(pace.every, GRACE), None, said=True, stage=Stage.FINISHED)

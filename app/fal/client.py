@@ -15,6 +15,8 @@ import orjson
 from app.domain.errors import AishaError
 from app.domain.network import is_loopback
 
+Client = httpx2.AsyncClient
+
 
 class FetchFailed(AishaError):
     """A GET gave no usable answer. `why` is a stable word; neither the URL nor a header is ever in it.

@@ -12,9 +12,9 @@ from typing import Any, TypeGuard
 
 from app.domain.errors import PayloadUnreadable
 from app.domain.look import (
+    AtEnd,
     AtWork,
     Broken,
-    Finished,
     Queued,
     Result,
     ResultSaid,
@@ -61,7 +61,7 @@ def read_status(answered: FalAnswer | Unsaid) -> StatusSaid:
             case "IN_PROGRESS":
                 return AtWork()
             case "COMPLETED":
-                return Finished()
+                return AtEnd()
     return _unsaid(answered.status, document)
 
 

@@ -27,7 +27,7 @@ ENTERED = timedelta(minutes=1)  # until a job is looked at again whose result en
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class JobLook:
     """What one look found: what becomes of the job, and the body that enters the inbox with it."""
 
     looked: Looked
@@ -36,7 +36,7 @@ class Finding:
 
 async def ask_about(
     job: OpenJob, fal: FalQueue, endpoints: Sequence[str], clock: Clock, pace: Pace, *, at_once: bool
-) -> Finding:
+) -> JobLook:
     """Ask until there is something to do: wait, end the job, or enter a result into the inbox.
 
     `endpoints` are tried where a guess is wrong. `at_once`: do not wait for the webhook of a finished job.
@@ -52,11 +52,11 @@ async def ask_about(
         step = after_list(job, await _look_up(job, fal, endpoints), clock.now(), pace)
     if step is None:
         if job.is_guessed:  # it may be at an endpoint that nobody told us of
-            return Finding(Looked(job, End(JobState.DEAD, "endpoint_unknown")))
+            return JobLook(Looked(job, End(JobState.DEAD, "endpoint_unknown")))
         step = result_body.gone(job.request_id)
     if isinstance(step, bytes):
-        return Finding(Looked(job, Wait(clock.now() + ENTERED, "entered", said=True, stage=Stage.FINISHED)), step)
-    return Finding(Looked(job, step))
+        return JobLook(Looked(job, Wait(clock.now() + ENTERED, "entered", said=True, stage=Stage.FINISHED)), step)
+    return JobLook(Looked(job, step))
 
 
 async def _find(job: OpenJob, fal: FalQueue, endpoints: Sequence[str]) -> tuple[OpenJob, StatusSaid]:

@@ -19,7 +19,7 @@ from app.domain.delivery import Delivery, Source
 from app.domain.errors import ClaimLost
 from app.domain.job import JobKind, JobOutcome, JobState
 from app.domain.look import End, OpenJob, Pace, Trouble, Unsaid, Wait, after_status
-from app.flows.ask import Finding, ask_about
+from app.flows.ask import JobLook, ask_about
 from app.flows.ports import Clock, FalQueue
 
 log = structlog.get_logger("app.webhook")
@@ -83,7 +83,7 @@ class Reconcile:
         self._rests_until = self._clock.now() + min(REST, self._every) if silent else None
         return len(claimed)
 
-    async def by_hand(self, request_ids: Sequence[str]) -> list[Finding]:
+    async def by_hand(self, request_ids: Sequence[str]) -> list[JobLook]:
         """Look at these jobs now, due or not, ended without an outcome or not; return what was found.
 
         Raises DatabaseUnavailable.
@@ -112,7 +112,7 @@ class Reconcile:
             return False
         return job.was_carried or now - job.first_seen_at >= self._orphans
 
-    async def _look_at(self, claimed: Sequence[OpenJob], *, at_once: bool) -> list[Finding]:
+    async def _look_at(self, claimed: Sequence[OpenJob], *, at_once: bool) -> list[JobLook]:
         """Ask about all beside each other, each within its deadline and all within BUDGET; record what was found."""
         if not claimed:
             return []
@@ -129,7 +129,7 @@ class Reconcile:
         await self._record(findings)
         return findings
 
-    async def _look(self, job: OpenJob, endpoints: Sequence[str], *, at_once: bool) -> Finding:
+    async def _look(self, job: OpenJob, endpoints: Sequence[str], *, at_once: bool) -> JobLook:
         try:
             async with self._turns, asyncio.timeout(DEADLINE):
                 return await ask_about(job, self._fal, endpoints, self._clock, self._pace(), at_once=at_once)
@@ -139,16 +139,16 @@ class Reconcile:
             log.exception("job.look_failed", request_id=job.request_id)
             return self._unsaid(job, "the look failed by a bug of ours: see the log")
 
-    def _unsaid(self, job: OpenJob, detail: str = "no answer in time") -> Finding:
+    def _unsaid(self, job: OpenJob, detail: str = "no answer in time") -> JobLook:
         said = Unsaid(Trouble.FAL_DOWN, detail)
         step = after_status(job, said, self._clock.now(), self._pace(), at_once=False)
         assert isinstance(step, Wait), "an answer that did not come is waited for"
-        return Finding(Looked(job, step))
+        return JobLook(Looked(job, step))
 
     def _pace(self) -> Pace:
         return Pace(self._every, self._chance())
 
-    async def _record(self, findings: Sequence[Finding]) -> None:
+    async def _record(self, findings: Sequence[JobLook]) -> None:
         """Write all at once; where one was claimed anew meanwhile, one by one."""
         try:
             await self._database.write(self._write, findings, self._clock.now())
@@ -163,7 +163,7 @@ class Reconcile:
         if any(finding.body is not None for finding in findings):
             self._wake_apply()
 
-    def _write(self, connection: Connection, findings: Sequence[Finding], now: datetime) -> None:
+    def _write(self, connection: Connection, findings: Sequence[JobLook], now: datetime) -> None:
         entering = [(finding, finding.body) for finding in findings if finding.body is not None]
         ended = set()
         if entering:
@@ -190,7 +190,7 @@ def _delivery(job: OpenJob, body: bytes, now: datetime) -> Delivery:
     return Delivery(job.request_id, body, hashlib.sha256(body).hexdigest(), {}, now, Source.RECONCILE, job.kind)
 
 
-def _report(finding: Finding) -> None:
+def _report(finding: JobLook) -> None:
     job, step = finding.looked.job, finding.looked.step
     match step:
         case End():

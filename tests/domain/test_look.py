@@ -11,10 +11,10 @@ from app.domain.delivery import Claim
 from app.domain.job import EndpointSource, JobKind, JobState, Stage
 from app.domain.look import (
     Ask,
+    AtEnd,
     AtWork,
     Broken,
     End,
-    Finished,
     OpenJob,
     Pace,
     Queued,
@@ -72,9 +72,9 @@ def test_looks_become_rarer_the_longer_a_job_works() -> None:
 
 def test_the_webhook_of_a_finished_job_has_a_moment_to_arrive() -> None:
     """COMPLETED seen for the first time: wait GRACE; seen before, or asked by hand: fetch the result."""
-    assert waited(after_status(JOB, Finished(), START, PACE, at_once=False)) == look.GRACE
-    assert after_status(JOB, Finished(), START, PACE, at_once=True) is Ask.RESULT
-    assert after_status(replace(JOB, stage=Stage.FINISHED), Finished(), START, PACE, at_once=False) is Ask.RESULT
+    assert waited(after_status(JOB, AtEnd(), START, PACE, at_once=False)) == look.GRACE
+    assert after_status(JOB, AtEnd(), START, PACE, at_once=True) is Ask.RESULT
+    assert after_status(replace(JOB, stage=Stage.FINISHED), AtEnd(), START, PACE, at_once=False) is Ask.RESULT
 
 
 def test_a_404_under_a_guess_asks_elsewhere() -> None:
@@ -145,7 +145,7 @@ def test_a_list_that_cannot_be_had_is_waited_for_four_minutes() -> None:
 
 SAID = st.one_of(
     st.builds(Queued, st.none() | st.integers(0, 10_000)),
-    st.sampled_from([AtWork(), Finished(), Unknown()]),
+    st.sampled_from([AtWork(), AtEnd(), Unknown()]),
     st.builds(Unsaid, st.sampled_from(Trouble), st.just("why")),
 )
 

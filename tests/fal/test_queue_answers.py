@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.look import (
+    AtEnd,
     AtWork,
     Broken,
-    Finished,
     Queued,
     Result,
     ResultSaid,
@@ -106,9 +106,9 @@ def test_what_was_not_asked_is_handed_on() -> None:
         (200, {"status": "IN_QUEUE", "queue_position": True}, Queued(None)),
         (200, {"status": "IN_QUEUE", "queue_position": POSITION_LIMIT + 1}, Queued(None)),
         (202, {"status": "IN_PROGRESS", "logs": None, **URLS}, AtWork()),
-        (200, {"status": "COMPLETED", "logs": None, "metrics": {"inference_time": 7.58}}, Finished()),
-        (202, {"status": "COMPLETED"}, Finished()),
-        (200, {"status": "COMPLETED", "error": "gone wrong", "error_type": "internal_error"}, Finished()),
+        (200, {"status": "COMPLETED", "logs": None, "metrics": {"inference_time": 7.58}}, AtEnd()),
+        (202, {"status": "COMPLETED"}, AtEnd()),
+        (200, {"status": "COMPLETED", "error": "gone wrong", "error_type": "internal_error"}, AtEnd()),
         (404, {"status": "NOT_FOUND"}, Unknown()),
         (404, {"detail": "Request not found"}, Unknown()),
         (404, b"", Unknown()),

@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.cli.demo.scenes import SCENES, Scene
-from app.cli.demo.stage import CONSOLE, Event, ServerNotStarted, Stage, check, staged
+from app.cli.demo.stage import CONSOLE, DemoStage, Event, ServerNotStarted, check, staged
 from app.cli.output import print_json
 from app.core.exit_codes import Exit
 from app.core.setting_sources import environment
@@ -223,7 +223,7 @@ async def play(folder: Path, printer: Printer, reports: Sequence[Report]) -> Non
         printer.say("out_of_time", seconds=PLAY_SECONDS)
 
 
-async def _play(scene: Scene, stage: Stage, report: Report, printer: Printer) -> None:
+async def _play(scene: Scene, stage: DemoStage, report: Report, printer: Printer) -> None:
     told = len(stage.telegram.messages)
     printer.open(scene, report.number)
     try:
@@ -239,7 +239,7 @@ async def _play(scene: Scene, stage: Stage, report: Report, printer: Printer) ->
     report.messages = len(stage.telegram.messages) - told
 
 
-def _close(stage: Stage, reports: Sequence[Report], printer: Printer) -> None:
+def _close(stage: DemoStage, reports: Sequence[Report], printer: Printer) -> None:
     """Count once the server is gone: only then is it certain that nothing more was on its way."""
     due = {act.owner: act.expected["messages"] for scene in SCENES for act in scene.acts}
     *others, report = reports

@@ -74,7 +74,7 @@ class DemoJob:
 
 
 @dataclass(slots=True)
-class Stage:
+class DemoStage:
     """Everything that the acts are played on."""
 
     language: Language
@@ -236,7 +236,7 @@ async def running(
 
 
 @asynccontextmanager
-async def staged(folder: Path, language: Language, start_by: float, give_up: float) -> AsyncIterator[Stage]:
+async def staged(folder: Path, language: Language, start_by: float, give_up: float) -> AsyncIterator[DemoStage]:
     """Set the stage up in `folder` and clear it away, the server first; the times are those of `running`.
 
     Raises ServerNotStarted and TimeoutError.
@@ -268,7 +268,7 @@ async def staged(folder: Path, language: Language, start_by: float, give_up: flo
             senders[trainer] = await stack.enter_async_context(sender)
         database = open_database(f"sqlite:///{folder / 'data' / 'aisha.db'}")
         stack.push_async_callback(database.close)
-        yield Stage(language, fal, telegram, server, url, database, senders)
+        yield DemoStage(language, fal, telegram, server, url, database, senders)
 
 
 def _avatar(connection: Connection, avatar_id: str) -> Event:
