@@ -55,6 +55,11 @@ def validation_failure(request_id: str, kind: str = "content_policy_violation") 
 
     `kind` is an error type of docs/fal.md.
     """
+    return body_for(request_id, status="ERROR", payload=complaint(kind), error="Invalid status code: 422")
+
+
+def complaint(kind: str) -> Payload:
+    """Return what a model answers with 422; `input` echoes what a person typed."""
     detail = {
         "loc": ["body", "images_data_url"],
         "msg": f"The training images were refused ({kind}).",
@@ -63,7 +68,7 @@ def validation_failure(request_id: str, kind: str = "content_policy_violation") 
         "ctx": {"extra_info": {}},
         "input": "https://v3.fal.media/files/owner/private-photos.zip",
     }
-    return body_for(request_id, status="ERROR", payload={"detail": [detail]}, error="Invalid status code: 422")
+    return {"detail": [detail]}
 
 
 def infra_failure(request_id: str, error_type: str = "runner_disconnected", status: int = 503) -> bytes:

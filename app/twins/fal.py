@@ -1,16 +1,17 @@
-"""The fal twin: JWKS, address list and queue, as far as our server asks for them."""
+"""The fal twin: JWKS, address list, queue and list of requests, as far as our server asks for them."""
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.twins import bodies, jwks
+from app.twins import bodies, fal_queue, jwks
+from app.twins.fal_queue import FalJob
 from app.twins.faults import Fault, Hang, Instead, Slow, Twin, json_response
 from app.twins.signing import FalKey
 
@@ -21,7 +22,6 @@ _SENDERS: Final = """
 """
 WEBHOOK_RANGES: Final = [f"{address}/32" for address in _SENDERS.split()]  # fal's documented sample, docs/fal.md
 MOVED_JWKS: Final = "/moved/jwks.json"
-THREE_SEGMENT_OWNERS: Final = ("workflows", "comfy")
 SLOW_SECONDS: Final = 5.0
 JWKS_FAULTS: Final[dict[str, Fault | None]] = {
     "ok": None,
@@ -33,27 +33,11 @@ JWKS_FAULTS: Final[dict[str, Fault | None]] = {
 JWKS_MODES: Final = (*JWKS_FAULTS, *jwks.POISONS)
 
 
-@dataclass(slots=True)
-class FalJob:
-    """What the queue knows of one request.
-
-    `status_code` and `body` are the model's own answer, replayed by the result route once COMPLETED; fal has no state
-    for failed or cancelled requests (docs/fal.md). `fault` hits both routes of this job.
-    """
-
-    state: Literal["IN_QUEUE", "IN_PROGRESS", "COMPLETED"] = "COMPLETED"
-    status_code: int = 200
-    body: bytes = b"{}"
-    error: str | None = None
-    error_type: str | None = None
-    fault: Fault | None = None
-
-
 class FalTwin(Twin):
     """A local fal. `keys` sign and are published (two fresh ones by default, as fal keeps two).
 
     `api_key`, when given, is what the queue demands in `Authorization: Key …`. A `clock` of its own shows a skew.
-    To be changed at any time: `keys`, `jwks_body`, the faults, and `jobs` (request id → FalJob).
+    To be changed at any time: `keys`, `jwks_body`, the faults, `locked`, and `jobs` (request id → FalJob).
     """
 
     def __init__(
@@ -70,13 +54,17 @@ class FalTwin(Twin):
         self.jwks_fault: Fault | None = None
         self.meta_fault: Fault | None = None
         self.queue_fault: Fault | None = None
+        self.list_fault: Fault | None = None
+        self.locked: str | None = None  # why the account is, such as "Exhausted balance"
         self.jobs: dict[str, FalJob] = {}
         self._api_key = api_key
         routes = [
             Route("/.well-known/jwks.json", self._jwks),
             Route(MOVED_JWKS, self._jwks),
             Route("/v1/meta", self._meta),
+            Route("/v1/models/requests/by-endpoint", self._listed),
             Route("/{app:path}/requests/{request_id}/status", self._queue),
+            Route("/{app:path}/requests/{request_id}/cancel", self._queue, methods=["PUT"]),
             Route("/{app:path}/requests/{request_id}", self._queue),
         ]
         super().__init__(routes, clock, sleep)
@@ -119,49 +107,65 @@ class FalTwin(Twin):
         body = bodies.dumps({"webhook_ip_ranges": WEBHOOK_RANGES})
         return await self._answer(call, self.meta_fault, lambda: json_response(200, body))
 
+    def train(self, request_id: str, endpoint: str, *, waits: float = 0.0, works: float = 60.0) -> FalJob:
+        """Let a request wait and be worked on, in seconds of the twin's clock, and end with a portrait's output."""
+        now = self._clock()
+        job = self.jobs[request_id] = FalJob("IN_QUEUE", endpoint=endpoint, sent_at=now)
+        job.starts_at, job.ends_at = now + waits, now + waits + works
+        job.body = bodies.dumps(bodies.portrait(request_id))
+        return job
+
+    def fail(self, request_id: str, kind: str = "face_detection_error") -> None:
+        """Let a request end as a real one failed: COMPLETED without any error, and a result with 422."""
+        job = self.jobs.setdefault(request_id, FalJob())
+        job.state, job.ends_at, job.status_code = "COMPLETED", self._clock(), 422
+        job.body = bodies.dumps(bodies.complaint(kind))
+
+    def forget(self, request_id: str) -> None:
+        """Let the queue know nothing of a request any more; the list does, until `is_listed` says otherwise."""
+        self.jobs[request_id].forgotten_at = self._clock()
+
+    def asked(self, request_id: str) -> Counter[str]:
+        """Count the questions about a request: status, result, cancel, listed."""
+        return Counter(call.name for call in self.calls if call.request_id == request_id)
+
     async def _queue(self, request: Request) -> Response:
         request_id, path = request.path_params["request_id"], request.url.path
+        base, url = path.rpartition("/requests/")[0].strip("/"), str(request.url.replace(query=""))
+        question = url.rpartition("/")[2] if url.endswith(("/status", "/cancel")) else "result"
         job = self.jobs.get(request_id)
-        asks_status = path.endswith(f"{request_id}/status")
 
         def right() -> Response:
-            if self._api_key is not None and request.headers.get("authorization") != f"Key {self._api_key}":
-                return json_response(401, b'{"detail": "Cannot access application"}')
-            if job is None or not _names_an_app(request.path_params["app"]):
-                return json_response(404, b'{"detail": "Request not found"}')
-            return _status(request, job) if asks_status else _result(job)
+            now = self._clock()
+            known = job if job is not None and job.is_known(base, now) else None
+            if (refusal := self._refusal(request, is_open=question == "status" and known is None)) is not None:
+                return json_response(refusal[0], bodies.dumps({"detail": refusal[1]}))
+            if base != fal_queue.app_of(base):  # the queue drops a model's sub-path; asking with it is a first mistake
+                return json_response(405, b'{"detail": "Method Not Allowed"}')
+            match question:
+                case "status":
+                    logs = request.query_params.get("logs") == "1"
+                    return fal_queue.status(known, request_id, url.removesuffix("/status"), now, logs=logs)
+                case "cancel":
+                    return fal_queue.cancel(known, now)
+            return fal_queue.result(known, request_id, url, now)
 
-        fault = self.queue_fault or (job.fault if job else None)
-        call = self._note("status" if asks_status else "result", path=path, request_id=request_id)
-        return await self._answer(call, fault, right)
+        call = self._note(question, path=path, request_id=request_id)
+        return await self._answer(call, self.queue_fault or (job.fault if job else None), right)
 
+    async def _listed(self, request: Request) -> Response:
+        call = self._note("listed", path=request.url.path, request_id=request.query_params.get("request_id"))
 
-def _status(request: Request, job: FalJob) -> Response:
-    url = str(request.url.replace(query="")).removesuffix("/status")
-    fields: dict[str, Any] = {
-        "status": job.state,
-        "request_id": request.path_params["request_id"],
-        "response_url": url,
-        "status_url": f"{url}/status",
-        "cancel_url": f"{url}/cancel",
-        "logs": [] if request.query_params.get("logs") == "1" else None,
-    }
-    if job.state == "IN_QUEUE":
-        fields["queue_position"] = 0
-    if job.state == "COMPLETED":
-        fields["metrics"] = {"inference_time": 7.58}
-        errors = {"error": job.error, "error_type": job.error_type}
-        fields |= {name: value for name, value in errors.items() if value is not None}
-    return json_response(200 if job.state == "COMPLETED" else 202, bodies.dumps(fields))
+        def right() -> Response:
+            if (refusal := self._refusal(request, is_open=False)) is not None:
+                return fal_queue.refused(refusal[0], "authorization_error", refusal[1])
+            return fal_queue.listed(self.jobs, request.query_params, self._clock())
 
+        return await self._answer(call, self.list_fault, right)
 
-def _result(job: FalJob) -> Response:
-    if job.state != "COMPLETED":
-        return json_response(202, b'{"detail": "Request is still in progress"}')  # the status is undocumented
-    return json_response(job.status_code, job.body)
-
-
-def _names_an_app(path: str) -> bool:
-    # Status and result drop a model's subpath; asking with it is the mistake a client makes first.
-    segments = path.split("/")
-    return len(segments) == (3 if segments[0] in THREE_SEGMENT_OWNERS else 2)
+    def _refusal(self, request: Request, *, is_open: bool) -> tuple[int, str] | None:
+        """Say what is wrong with the caller. `is_open`: for a question that is answered without a key."""
+        given = request.headers.get("authorization")
+        if self._api_key is not None and given != f"Key {self._api_key}" and not (is_open and given is None):
+            return 401, "invalid key credentials"
+        return None if self.locked is None else (403, f"User is locked. Reason: {self.locked}.")

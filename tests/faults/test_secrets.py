@@ -27,7 +27,7 @@ from psycopg.sql import SQL, Identifier, Literal
 from app.db.tables import metadata
 from app.routers.fal_webhook import PATH
 from app.twins import bodies
-from app.twins.fal import FalJob
+from app.twins.fal_queue import FalJob
 from app.twins.faults import Fault, Hang, Instead
 from app.twins.sender import FalSender
 from app.twins.signing import ACCOUNT

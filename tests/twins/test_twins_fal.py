@@ -7,7 +7,8 @@ import httpx2
 import pytest
 
 from app.twins import bodies
-from app.twins.fal import JWKS_MODES, FalJob, FalTwin
+from app.twins.fal import JWKS_MODES, FalTwin
+from app.twins.fal_queue import FalJob
 from app.twins.faults import Instead, Slow
 from app.twins.jwks import HUGE_BYTES, MANY_KEYS, POISONS
 
@@ -85,7 +86,7 @@ async def test_rotation_publishes_a_fresh_key_and_drops_the_oldest() -> None:
 
 
 async def test_the_queue_replays_success_failure_and_absence(client: httpx2.AsyncClient) -> None:
-    """Result is the model's own answer; a failed job is COMPLETED without an error; unknown and subpath are 404."""
+    """Result is the model's own answer; a failed job is COMPLETED without an error; the sub-path is no address."""
     twin = FalTwin(api_key="secret")
     done, failed, running = (bodies.job_id(number) for number in range(3))
     twin.succeed(done)
@@ -111,7 +112,7 @@ async def test_the_queue_replays_success_failure_and_absence(client: httpx2.Asyn
         gone = await client.get(f"{url}/{base}/requests/{done}")
         refused = await client.get(f"{url}/{base}/requests/{done}", headers={"authorization": "Bearer secret"})
     got = list(answers.values())
-    assert [answer.status_code for answer in got] == [200, 200, 422, 200, 202, 202, 404, 404]
+    assert [answer.status_code for answer in got] == [200, 200, 422, 200, 400, 202, 404, 405]
     assert (gone.status_code, refused.status_code) == (404, 401)
     assert got[0].json() == bodies.portrait(done)
     assert (got[1].json()["status"], got[1].json()["logs"]) == ("COMPLETED", [])
