@@ -22,15 +22,19 @@ from app.db.engine import open_database
 from app.db.group_commit import GroupCommit
 from app.db.wake import WakeTopic, listen
 from app.domain.alert_rules import Certificate, MachineFacts
+from app.domain.artifact import ArtifactCheck
 from app.domain.errors import DatabaseBehind
 from app.fal.addresses import Addresses
 from app.fal.api import FalQueueApi
 from app.fal.authenticate import Authenticator, IpFilter
+from app.fal.cdn import FalCdn, Transport
 from app.fal.client import make_client
 from app.fal.keys import Keys
 from app.flows.accept import Accept
 from app.flows.apply import Apply
+from app.flows.artifacts import ArtifactLooks
 from app.flows.kinds import Kind, training
+from app.flows.look_again import LookAgain
 from app.flows.notify.claiming import Notify
 from app.flows.notify.recording import write_records
 from app.flows.planning import RetryLimits
@@ -78,6 +82,7 @@ class Work:
     notify: Notify
     prune: Prune
     watch: Watch
+    look_again: LookAgain
     keys: Keys
     addresses: Addresses
     is_crowded: Callable[[], bool]
@@ -131,8 +136,10 @@ async def needs_migration(settings: Settings) -> bool:
 
 
 @asynccontextmanager
-async def running(settings: Settings, tls: "LiveContext | None" = None) -> AsyncIterator[Services]:
-    """Open everything, and on the way out finish what is under way. `tls` is only watched; None on plain HTTP."""
+async def running(
+    settings: Settings, tls: "LiveContext | None" = None, cdn: Transport | None = None
+) -> AsyncIterator[Services]:
+    """Open everything, and finish on the way out. `tls` is only watched; `cdn` leads to a twin of fal's CDN."""
     async with AsyncExitStack() as stack:
         clock = SystemClock()
         database = open_database(settings.database_url.get_secret_value(), on_damage=_leave)
@@ -174,6 +181,9 @@ async def running(settings: Settings, tls: "LiveContext | None" = None) -> Async
             chance=random.random,
         )
         stack.push_async_callback(notify.close, SENDS_END)
+        looks = _looks(settings, cdn)
+        if looks is not None:
+            stack.push_async_callback(looks.close)
         apply = Apply(
             database,
             kinds,
@@ -183,6 +193,7 @@ async def running(settings: Settings, tls: "LiveContext | None" = None) -> Async
             chance=random.random,
             wake_notify=notify_wake.set,
             is_crowded=accept.is_crowded,
+            looks=looks,
         )
         if not database.is_sqlite:
             topics = {WakeTopic.INBOX: apply_wake.set, WakeTopic.OUTBOX: notify_wake.set}
@@ -204,6 +215,7 @@ async def running(settings: Settings, tls: "LiveContext | None" = None) -> Async
                 notify,
                 Prune(database, clock, timedelta(days=settings.retention_days)),
                 watch,
+                LookAgain(database, clock, looks),
                 keys,
                 addresses,
                 accept.is_crowded,
@@ -212,6 +224,11 @@ async def running(settings: Settings, tls: "LiveContext | None" = None) -> Async
             ),
             HealthFacts(clock, WriteCheck(database, clock), Totals(database), keys, addresses),
         )
+
+
+def _looks(settings: Settings, transport: Transport | None) -> ArtifactLooks | None:
+    check = ArtifactCheck(settings.artifact_check)
+    return None if check is ArtifactCheck.OFF else ArtifactLooks(FalCdn(settings.artifact_hosts, transport), check)
 
 
 def _machine_facts(
@@ -239,9 +256,8 @@ def _machine_facts(
 
 
 def _operator_chat(settings: Settings) -> OperatorChat | None:
-    if settings.operator_chat_id is None:
-        return None
-    return OperatorChat(settings.operator_chat_id, settings.operator_language)
+    chat = settings.operator_chat_id
+    return None if chat is None else OperatorChat(chat, settings.operator_language)
 
 
 def _leave() -> None:

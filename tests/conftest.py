@@ -33,7 +33,9 @@ def anyio_backend() -> str:
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the developer's own settings out of the tests."""
     for name in list(os.environ):  # noqa: TID251  a test of the environment must see it
-        if name.startswith(("API_", "SSL_", "FAL_", "TELEGRAM_", "DATABASE_", "DEFAULT_", "LOG_", "TLS_", "MAX_")):
+        if name.startswith(
+            ("API_", "ARTIFACT_", "SSL_", "FAL_", "TELEGRAM_", "DATABASE_", "DEFAULT_", "LOG_", "TLS_", "MAX_")
+        ):
             monkeypatch.delenv(name)
 
 

@@ -1,8 +1,9 @@
-"""The three ports, which tests replace: time, fal's queue, Telegram. The database is never faked."""
+"""The four ports, which tests replace: time, fal's queue and CDN, Telegram. The database is never faked."""
 
 from datetime import datetime
 from typing import Protocol
 
+from app.domain.artifact import ArtifactLook
 from app.domain.message import Message
 from app.domain.send_outcome import SendOutcome
 from app.domain.training import Trainer
@@ -25,6 +26,18 @@ class FalQueue(Protocol):
 
         Raises ResultUnavailable when there is no answer.
         """
+        ...
+
+
+class ArtifactStore(Protocol):
+    """fal's CDN, where artifacts lie. Raises nothing that the net or the CDN causes."""
+
+    async def look(self, url: str, within: float) -> ArtifactLook:
+        """Look whether the file is there, for at most `within` seconds."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close what is open."""
         ...
 
 

@@ -63,6 +63,7 @@ class Outside:
             "TELEGRAM_TOKEN": TOKEN,
             "TELEGRAM_API_URL": self.telegram_url,
             "TELEGRAM_RATE": "1000",
+            "ARTIFACT_CHECK": "off",  # fal's CDN is not reached from here; what looks at it turns this on
             "DEFAULT_LANGUAGE": "en",
             **canaries.environment(),
         }

@@ -22,6 +22,7 @@ from app.domain.language import Language, pick
 from app.domain.training import Trainer
 from app.routers.fal_webhook import PATH
 from app.twins import bodies
+from app.twins.cdn import CdnTwin
 from app.twins.fal import FalTwin
 from app.twins.forgeries import Forgery
 from app.twins.sender import FalSender
@@ -196,9 +197,11 @@ def check(name: str, expected: Any, seen: Any) -> Event:
 
 @asynccontextmanager
 async def running(
-    folder: Path, settings: Mapping[str, str], start_by: float, give_up: float
+    folder: Path, settings: Mapping[str, str], cdn_url: str, start_by: float, give_up: float
 ) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    """Run `python -m app.main` in `folder`, where no .env lies, with these settings and none of the user's.
+    """Run the server in `folder`, where no .env lies, with these settings and none of the user's.
+
+    fal's CDN is the twin at `cdn_url`: that is all that the launcher does differently from `python -m app.main`.
 
     Yields the process and its URL; what it prints goes to CONSOLE. In the loop's time, `start_by` is when it must take
     connections, and `give_up` when it is killed if it has not left. Raises ServerNotStarted and TimeoutError.
@@ -209,7 +212,7 @@ async def running(
     console = folder / CONSOLE
     with console.open("wb") as output:
         server = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "app.main"),
+            *(sys.executable, "-m", "app.cli.demo.server", cdn_url),
             cwd=folder,
             env={**inherited, **settings, **found},
             stdin=asyncio.subprocess.DEVNULL,
@@ -245,6 +248,7 @@ async def staged(folder: Path, language: Language, start_by: float, give_up: flo
     fal, telegram = FalTwin(api_key=api_key), TelegramTwin(tokens=[token])
     certificate = folder / "ssl" / "aibots_kz.crt"  # paths have their defaults, in `folder`
     async with AsyncExitStack() as stack:
+        cdn_url = await stack.enter_async_context(CdnTwin().serve())
         fal_url = await stack.enter_async_context(fal.serve())
         settings = {
             "API_HOST": "127.0.0.1",
@@ -260,7 +264,7 @@ async def staged(folder: Path, language: Language, start_by: float, give_up: flo
             "DEFAULT_LANGUAGE": language,
             "POLL_INTERVAL": "0.1",  # nobody wants to watch a second pass
         }
-        server, url = await stack.enter_async_context(running(folder, settings, start_by, give_up))
+        server, url = await stack.enter_async_context(running(folder, settings, cdn_url, start_by, give_up))
         senders = {}
         for trainer in Trainer:
             target = f"{url}{PATH}?training_type={trainer}"
