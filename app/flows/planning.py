@@ -172,8 +172,8 @@ class Planner:
 
 def _lock(connection: Connection, kind: Kind, items: Sequence[Item]) -> Found:
     """Load what the readings of one kind are about, and keep it from changing until the transaction ends."""
-    readings = [item.reading for item in items if item.claimed.kind is kind.name and item.reading is not None]
-    ids = sorted({reading.request_id for reading in readings})
+    asked = [item for item in items if item.claimed.kind is kind.name and item.verdict is None]
+    ids = sorted({item.reading.request_id for item in asked if item.reading is not None})
     return kind.subjects.lock(connection, ids) if ids else Found({})
 
 
