@@ -128,9 +128,11 @@ def check_host_pattern(pattern: str) -> str:
 
 def check_artifact_host(pattern: str) -> str:
     """Accept a public name or `*.name`: what is asked over the internet is never an address, nor everything."""
-    if "." not in check_host_pattern(pattern).removeprefix("*.") or _is_ip(pattern.removeprefix("*.")):
+    accepted = check_host_pattern(pattern)
+    _, dot, last = accepted.removeprefix("*.").rpartition(".")
+    if not dot or not last[:1].isalpha():  # an address ends in a number, in hexadecimal too
         raise Wrong("artifact_host")
-    return check_host_pattern(pattern)
+    return accepted
 
 
 def _network(text: str) -> IPv4Network | IPv6Network:
