@@ -124,10 +124,12 @@ class Planner:
 
     def _unseen(self, item: Item, plan: Plan) -> str | None:
         """Name the artifact that nobody has looked at yet for this delivery."""
-        url = None if self._check is ArtifactCheck.OFF else to_look_at(plan)
+        url = None if self._check is ArtifactCheck.OFF or plan.change is None else to_look_at(plan)
         return None if url in item.looks else url
 
     def _weigh(self, item: Item, plan: Plan, now: datetime) -> Plan:
+        if self._check is ArtifactCheck.OFF or plan.change is None:
+            return plan
         look = item.looks.get(to_look_at(plan) or "")
         claimed, limit = item.claimed, self._limits.attempts
         return weigh(plan, look, self._check, ArtifactPatience(claimed, limit, self._chance()), now)
