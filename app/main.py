@@ -33,6 +33,7 @@ from app.core.setting_sources import environment
 from app.domain.errors import DatabaseBehind, DatabaseUnavailable, StartRefused
 from app.domain.language import Language
 from app.domain.quotas import MemoryQuota, SignatureQuota
+from app.fal.cdn import Transport
 from app.routers import api, health
 from app.routers.api import ApiParts
 from app.routers.docs import serve_docs
@@ -72,13 +73,16 @@ NO_FILE: dict[Language, str] = {
 CertificateEnds = Callable[[], datetime | None]
 
 
-def create_app(settings: Settings, tls: "LiveContext | None" = None) -> FastAPI:
-    """Assemble the application; nothing is opened before its lifespan begins. `tls` is what it is served with."""
+def create_app(settings: Settings, tls: "LiveContext | None" = None, cdn: Transport | None = None) -> FastAPI:
+    """Assemble the application; nothing is opened before its lifespan begins.
+
+    `tls` is what it is served with; `cdn` the way to fal's CDN where that is a twin's, which no setting can say.
+    """
     ends: CertificateEnds = (lambda: None) if tls is None else (lambda: tls.served.ends)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
-        async with running(settings, tls) as services:
+        async with running(settings, tls, cdn) as services:
             worker = Worker.of(services.work, settings.poll_interval)
             async with in_background(worker.run(), worker.stop):
                 app.state.webhook_parts = _webhook_parts(settings, services.ingest)
@@ -155,8 +159,11 @@ def _health_parts(
     )
 
 
-def main() -> int:
-    """Start the server and return the exit code: 0 stopped in order, 75 try again, 78 mend the configuration."""
+def main(cdn: Transport | None = None) -> int:
+    """Start the server and return the exit code: 0 stopped in order, 75 try again, 78 mend the configuration.
+
+    `cdn` is as in `create_app`.
+    """
     forbid_core_dumps()
     try:
         settings = load_settings()
@@ -197,9 +204,8 @@ def main() -> int:
     inherited = inherited_socket(environment())
     if inherited is not None:
         narrow(inherited, listener)
-    return serve(
-        enclose(create_app(settings, tls), settings), listener, partial(_show_banner, settings, tls), inherited
-    )
+    app = create_app(settings, tls, cdn)
+    return serve(enclose(app, settings), listener, partial(_show_banner, settings, tls), inherited)
 
 
 def _show_banner(settings: Settings, tls: "LiveContext | None", local_url: str) -> None:

@@ -73,6 +73,7 @@ class Stage:
             "FAL_JWKS_URLS": f"{self.twin.fal}/.well-known/jwks.json",
             "FAL_API_URL": self.twin.fal,
             "FAL_QUEUE_URL": self.twin.fal,
+            "ARTIFACT_CHECK": "off",  # the files of these deliveries lie nowhere
             "TELEGRAM_TOKEN": f"123456789:{'A' * 35}",
             "TELEGRAM_API_URL": self.twin.telegram,
         }

@@ -23,7 +23,20 @@ from tests.factories import BOT_TABLES, Bot
 from tests.fakes import FrozenClock
 from tests.postgres import start_postgres, with_database
 
-OURS = ("API_", "SSL_", "FAL_", "TELEGRAM_", "TRAINER_", "DATABASE_", "DEFAULT_", "LOG_", "TLS_", "MAX_")
+OURS = (
+    "API_",
+    "ARTIFACT_",
+    "RECONCILE_",
+    "SSL_",
+    "FAL_",
+    "TELEGRAM_",
+    "TRAINER_",
+    "DATABASE_",
+    "DEFAULT_",
+    "LOG_",
+    "TLS_",
+    "MAX_",
+)
 
 
 @pytest.fixture

@@ -1,9 +1,10 @@
-"""Stand-ins for the three ports."""
+"""Stand-ins for the four ports."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from app.domain.artifact import ArtifactLook, Sight
 from app.domain.look import Trouble, Unsaid
 from app.domain.message import Message
 from app.domain.notification import Notification
@@ -58,6 +59,30 @@ class FakeFalQueue:
 
     async def listed(self, endpoint: str, request_id: str) -> FalAnswer | Unsaid:
         return self.lists.get(request_id, self.trouble)
+
+
+@dataclass
+class FakeStore:
+    """Finds what it was told to find, one look after the other; else every file is there.
+
+    A look may be a function, called when it is asked for: what happens meanwhile in a test, or an error.
+    """
+
+    looks: dict[str, list[ArtifactLook | Callable[[], Awaitable[ArtifactLook]]]] = field(default_factory=dict)
+    every: ArtifactLook = field(default_factory=lambda: ArtifactLook(Sight.SEEN))
+    asked: list[str] = field(default_factory=list)
+    within: list[float] = field(default_factory=list)
+    closed: bool = False
+
+    async def look(self, url: str, within: float) -> ArtifactLook:
+        self.asked.append(url)
+        self.within.append(within)
+        answers = self.looks.get(url, [])
+        answer = answers.pop(0) if answers else self.every
+        return answer if isinstance(answer, ArtifactLook) else await answer()
+
+    async def aclose(self) -> None:
+        self.closed = True
 
 
 @dataclass

@@ -11,7 +11,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
-from pydantic import SecretStr
 
 from app.bootstrap.asking import make_asking, make_fal_queue, trainer_endpoints
 from app.bootstrap.background import in_background
@@ -24,14 +23,18 @@ from app.db.engine import open_database
 from app.db.group_commit import GroupCommit
 from app.db.wake import WakeTopic, listen
 from app.domain.alert_rules import Certificate, MachineFacts
+from app.domain.artifact import ArtifactCheck
 from app.fal.addresses import Addresses
 from app.fal.authenticate import Authenticator, IpFilter
+from app.fal.cdn import FalCdn, Transport
 from app.fal.client import make_client
 from app.fal.endpoints import same_origin
 from app.fal.keys import Keys
 from app.flows.accept import Accept
 from app.flows.apply import Apply
+from app.flows.artifacts import ArtifactLooks
 from app.flows.kinds import training
+from app.flows.look_again import LookAgain
 from app.flows.notify.claiming import Notify
 from app.flows.notify.recording import write_records
 from app.flows.planning import RetryLimits
@@ -58,8 +61,10 @@ SENDS_END = 6.0  # s after the stop begins in which sends under way may finish
 
 
 @asynccontextmanager
-async def running(settings: Settings, tls: "LiveContext | None" = None) -> AsyncIterator[Services]:
-    """Open everything, and on the way out finish what is under way. `tls` is only watched; None on plain HTTP."""
+async def running(
+    settings: Settings, tls: "LiveContext | None" = None, cdn: Transport | None = None
+) -> AsyncIterator[Services]:
+    """Open everything, and finish on the way out. `tls` is only watched; `cdn` leads to a twin of fal's CDN."""
     async with AsyncExitStack() as stack:
         clock = SystemClock()
         database = open_database(settings.database_url.get_secret_value(), on_damage=_leave)
@@ -102,6 +107,9 @@ async def running(settings: Settings, tls: "LiveContext | None" = None) -> Async
         )
         stack.push_async_callback(notify.close, SENDS_END)
         fal_queue = make_fal_queue(settings, client, clock)
+        looks = _looks(settings, cdn)
+        if looks is not None:
+            stack.push_async_callback(looks.close)
         apply = Apply(
             database,
             kinds,
@@ -111,6 +119,7 @@ async def running(settings: Settings, tls: "LiveContext | None" = None) -> Async
             chance=random.random,
             wake_notify=notify_wake.set,
             is_busy=accept.is_busy,
+            looks=looks,
         )
         found = make_asking(
             settings,
@@ -153,6 +162,7 @@ async def running(settings: Settings, tls: "LiveContext | None" = None) -> Async
                 notify,
                 Prune(database, clock, timedelta(days=settings.retention_days)),
                 watch,
+                LookAgain(database, clock, looks),
                 found.intake,
                 found.reconcile,
                 keys,
@@ -164,6 +174,11 @@ async def running(settings: Settings, tls: "LiveContext | None" = None) -> Async
             ),
             HealthFacts(clock, WriteCheck(database, clock), Totals(database), keys, addresses),
         )
+
+
+def _looks(settings: Settings, transport: Transport | None) -> ArtifactLooks | None:
+    check = ArtifactCheck(settings.artifact_check)
+    return None if check is ArtifactCheck.OFF else ArtifactLooks(FalCdn(settings.artifact_hosts, transport), check)
 
 
 def _machine_facts(
@@ -191,19 +206,14 @@ def _machine_facts(
 
 
 def _operator_chat(settings: Settings) -> OperatorChat | None:
-    if settings.operator_chat_id is None:
-        return None
-    return OperatorChat(settings.operator_chat_id, settings.operator_language)
+    chat = settings.operator_chat_id
+    return None if chat is None else OperatorChat(chat, settings.operator_language)
 
 
 def _leave() -> None:
     """Exit at once: after a failed write only a fresh start reads what is on the disk. fal and systemd retry."""
     log.critical("database.damaged", exit_code=int(Exit.TRY_AGAIN))
     os._exit(Exit.TRY_AGAIN)
-
-
-def _secret(value: SecretStr | None) -> str | None:
-    return None if value is None else value.get_secret_value()
 
 
 async def _messenger(settings: Settings, stack: AsyncExitStack) -> Messenger:

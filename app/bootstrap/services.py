@@ -10,6 +10,7 @@ from app.flows.accept import Accept
 from app.flows.apply import Apply
 from app.flows.intake import Intake
 from app.flows.kinds import Kind
+from app.flows.look_again import LookAgain
 from app.flows.notify.claiming import Notify
 from app.flows.poll import Poll
 from app.flows.ports import Clock
@@ -40,6 +41,7 @@ class Work:
     notify: Notify
     prune: Prune
     watch: Watch
+    look_again: LookAgain
     intake: Intake
     reconcile: Reconcile
     keys: Keys

@@ -185,6 +185,18 @@ class Settings(BaseSettings):
         a.NETWORKS,
         shown=("список fal", "fal's list"),
     )
+    artifact_check: Annotated[Literal["require", "note", "off"], v.Lower] = setting(
+        "require",
+        "смотреть, лежит ли файл LoRA: требовать, записывать, не смотреть",
+        "look whether the LoRA's file is there: require, note, do not look",
+        "require | note | off",
+    )
+    artifact_hosts: v.ArtifactHosts = setting(
+        ("fal.media", "*.fal.media"),
+        "узлы, где может лежать LoRA",
+        "hosts where a LoRA may lie",
+        ("имена через запятую, *.имя — всё под ним", "names with commas, *.name for all below it"),
+    )
 
     poll_interval: Annotated[float, Field(ge=0.01, le=60)] = setting(
         1,

@@ -136,6 +136,15 @@ def check_host_pattern(pattern: str) -> str:
         raise Wrong("host_pattern") from None
 
 
+def check_artifact_host(pattern: str) -> str:
+    """Accept a public name or `*.name`: what is asked over the internet is never an address, nor everything."""
+    accepted = check_host_pattern(pattern)
+    _, dot, last = accepted.removeprefix("*.").rpartition(".")
+    if not dot or not last[:1].isalpha():  # an address ends in a number, in hexadecimal too
+        raise Wrong("artifact_host")
+    return accepted
+
+
 def _network(text: str) -> IPv4Network | IPv6Network:
     try:
         return ip_network(text)
@@ -265,6 +274,9 @@ Networks = Annotated[tuple[str, ...], BeforeValidator(_items), AfterValidator(_e
 Trusted = Annotated[tuple[str, ...], BeforeValidator(_items), AfterValidator(_each(check_trusted))]
 HostPatterns = Annotated[
     tuple[str, ...], BeforeValidator(_items), AfterValidator(_each(check_host_pattern)), AfterValidator(_filled)
+]
+ArtifactHosts = Annotated[
+    tuple[str, ...], BeforeValidator(_items), AfterValidator(_each(check_artifact_host)), AfterValidator(_filled)
 ]
 Origins = Annotated[tuple[str, ...], BeforeValidator(_items), AfterValidator(_each(check_origin))]
 Lower = BeforeValidator(_lower)

@@ -172,13 +172,16 @@ def lock(
     return _claimed(queue.lock_due(connection, deliveries, _CLAIMED, now=now, limit=limit, only=only))
 
 
-def keep(connection: Connection, locked: ClaimedDelivery, lease_until: datetime) -> ClaimedDelivery:
-    """Claim a delivery that `lock` took, for longer than the transaction."""
-    claim_, columns = locked.claim, deliveries.c
+def keep(connection: Connection, locked: Sequence[ClaimedDelivery], lease_until: datetime) -> list[ClaimedDelivery]:
+    """Claim deliveries that `lock` took, for longer than the transaction."""
+    if not locked:
+        return []
+    columns = deliveries.c
+    ids = [one.claim.id for one in locked]
     connection.execute(
-        update(deliveries).where(columns.id == claim_.id).values(due_at=lease_until, attempt=columns.attempt + 1)
+        update(deliveries).where(columns.id.in_(ids)).values(due_at=lease_until, attempt=columns.attempt + 1)
     )
-    return replace(locked, claim=Claim(claim_.id, claim_.attempt + 1))
+    return [replace(one, claim=Claim(one.claim.id, one.claim.attempt + 1)) for one in locked]
 
 
 def _claimed(rows: Sequence[Row[*tuple[Any, ...]]]) -> list[ClaimedDelivery]:

@@ -1,11 +1,22 @@
 """What an address says of itself: how it is read, whether it is this machine, which network it belongs to."""
 
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 Address = IPv4Address | IPv6Address
 
 SITE = 64  # prefix length of one IPv6 network: its owner may use any address in it
 NOWHERE = ""  # the bucket of all callers without an address
+_GLOBAL = IPv6Network("2000::/3")  # all that is routed; mapped and translated forms of IPv4 lie outside, or below
+# IANA's registries of special purposes, spelt out: what `is_global` says differs between Python's versions.
+_SPECIAL_4 = """
+0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24 192.0.2.0/24
+192.88.99.0/24 192.168.0.0/16 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 224.0.0.0/4 240.0.0.0/4
+"""
+_SPECIAL_6 = "2001::/23 2001:db8::/32 2002::/16 3fff::/20"
+_SPECIAL: tuple[IPv4Network | IPv6Network, ...] = (
+    *map(IPv4Network, _SPECIAL_4.split()),
+    *map(IPv6Network, _SPECIAL_6.split()),
+)
 
 
 def read_address(text: str | None) -> Address | None:
@@ -45,3 +56,18 @@ def neighbourhood(text: str | None) -> str:
     if isinstance(address, IPv6Address):
         return str(IPv6Network((address, SITE), strict=False))
     return NOWHERE if address is None else str(address)
+
+
+def is_public(text: str) -> bool:
+    """Tell whether an address is one of a machine on the internet; False for IPv4 inside any form of IPv6.
+
+    >>> [is_public(text) for text in ("34.117.59.81", "2606:4700::1", "169.254.169.254", "::ffff:34.117.59.81", "junk")]
+    [True, True, False, False, False]
+    """
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return False
+    if isinstance(address, IPv6Address) and (address.scope_id is not None or address not in _GLOBAL):
+        return False
+    return not any(address in network for network in _SPECIAL)

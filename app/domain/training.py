@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from app.domain.artifact import ArtifactState
 from app.domain.notification import Cause, Owner, OwnerMessage, Topic
 from app.domain.verdict import Bury, Done, Retry, Verdict
 
@@ -114,11 +115,15 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that one delivery causes. Executed in one commit or not at all."""
+    """All that one delivery causes. Executed in one commit or not at all.
+
+    `artifact` is what is known of the file that `change` writes; None where nothing is written or looked at.
+    """
 
     verdict: Verdict
     change: Change | None = None
     notification: OwnerMessage | None = None
+    artifact: ArtifactState | None = None
 
 
 def decide(training: Training, outcome: Outcome, now: datetime) -> Plan:

@@ -11,12 +11,14 @@ import structlog
 
 from app.db import inbox
 from app.db.engine import Connection, Database
+from app.domain.artifact import ArtifactCheck
 from app.domain.delivery import ClaimedDelivery, milliseconds
 from app.domain.errors import ClaimLost, DatabaseUnavailable, ResultUnavailable
 from app.domain.look import ResultSaid, Unknown
 from app.domain.training import Plan, Training
-from app.domain.verdict import Bury, Done, Retry, last_words
+from app.domain.verdict import Bury, Done, Retry, await_lock, last_words
 from app.fal.queue_answers import read_result
+from app.flows.artifacts import ArtifactLooks
 from app.flows.kinds import Kind
 from app.flows.planning import Item, Planner, RetryLimits
 from app.flows.ports import Clock, FalQueue
@@ -39,15 +41,16 @@ class _Applied:
 
     taken: int
     plans: list[tuple[Item, Plan]]
-    unproven: list[tuple[Item, Training]]
+    unproven: list[tuple[Item, Training]]  # claimed; artifacts to be looked at among them
     is_more: bool  # second deliveries of trainings that were among them
 
 
 class Apply:
     """Apply what is due.
 
-    `on_progress` is called before each try to commit. A try ends within seconds, but there may be many of them while
-    the database is away: whoever watches for hangs takes each as a sign of life.
+    `looks` sees to artifacts beside the flow; None where none is looked at. `on_progress` is called before each try to
+    commit. A try ends within seconds, but there may be many of them while the database is away: whoever watches for
+    hangs takes each as a sign of life.
     """
 
     def __init__(
@@ -62,9 +65,11 @@ class Apply:
         wake_notify: Callable[[], None],
         is_busy: Callable[[], bool] = lambda: False,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        looks: ArtifactLooks | None = None,
     ) -> None:
         self._database = database
-        self._planner = Planner(kinds, limits, chance)
+        self._looks = looks
+        self._planner = Planner(kinds, limits, chance, ArtifactCheck.OFF if looks is None else looks.check)
         self._fal_queue = fal_queue
         self._clock = clock
         self._lease = limits.lease
@@ -81,6 +86,8 @@ class Apply:
         """
         taken, is_more = 0, True
         while is_more:
+            if self._looks is not None:
+                await self._looks.room()
             now, limit = self._clock.now(), MODEST if self._is_busy() else BATCH
             lease_until = now + self._lease
             at_once = partial(self._database.write, self._apply_at_once, now, limit, lease_until)
@@ -91,9 +98,7 @@ class Apply:
             except Exception:  # noqa: BLE001  a bug or poison: it is met again, alone, and logged there
                 return taken + await self._apply_claimed(now, limit)
             self._report(applied.plans, now)
-            if applied.unproven:
-                items = await self._fetch(applied.unproven)
-                await self._insist(partial(self._settle, items), lease_until)
+            await self._prove(applied.unproven, lease_until)
             taken, is_more = taken + applied.taken, applied.is_more
         return taken
 
@@ -101,21 +106,43 @@ class Apply:
         groups = self._planner.read(inbox.lock(connection, now=now, limit=limit, kinds=self._planner.names))
         if not groups:
             return _Applied(0, [], [], is_more=False)
-        plans, unproven = self._planner.decide(connection, groups[0], now, is_locked=True)
-        claimed = [
-            (replace(item, claimed=inbox.keep(connection, item.claimed, lease_until)), training)
-            for item, training in unproven
-        ]
+        plans, unproven = self._planner.decide(connection, self._in_turn(groups[0], now), now, is_locked=True)
+        kept = inbox.keep(connection, [item.claimed for item, _ in unproven], lease_until)
+        claimed = [(replace(item, claimed=one), training) for (item, training), one in zip(unproven, kept, strict=True)]
         return _Applied(len(groups[0]), plans, claimed, is_more=len(groups) > 1)
 
     async def _apply_claimed(self, now: datetime, limit: int) -> int:
         lease_until = now + self._lease
         groups = await self._database.write(self._take, now, limit)
         for group in groups:
-            unproven = await self._insist(partial(self._settle, group), lease_until)
-            if unproven:
-                await self._insist(partial(self._settle, await self._fetch(unproven)), lease_until)
+            items = self._in_turn(group, now)
+            await self._prove(await self._insist(partial(self._settle, items), lease_until), lease_until)
         return sum(map(len, groups))
+
+    def _in_turn(self, items: Sequence[Item], now: datetime) -> list[Item]:
+        """Let deliveries wait whose training is being looked at: what came first is decided first."""
+        looks = self._looks
+        if looks is None:
+            return list(items)
+        return [
+            replace(item, verdict=await_lock(now))
+            if item.verdict is None and item.reading is not None and looks.is_under_way(item.reading.request_id)
+            else item
+            for item in items
+        ]
+
+    async def _prove(self, unproven: Sequence[tuple[Item, Training]], lease_until: datetime) -> None:
+        """Fetch what deliveries left out and settle it; what is to be looked at is settled beside this flow."""
+        unseen = [item for item, _ in unproven if item.unseen is not None]
+        if unfetched := [(item, training) for item, training in unproven if item.unseen is None]:
+            items = await self._fetch(unfetched)
+            unseen += [item for item, _ in await self._insist(partial(self._settle, items), lease_until)]
+        if unseen and self._looks is not None:
+            self._looks.begin(unseen, partial(self._settle_seen, lease_until))
+
+    async def _settle_seen(self, lease_until: datetime, items: Sequence[Item]) -> Sequence[Item]:
+        """Decide again with what was seen; return those whose row asks for another artifact by now."""
+        return [item for item, _ in await self._insist(partial(self._settle, items), lease_until)]
 
     def _take(self, connection: Connection, now: datetime, limit: int) -> list[list[Item]]:
         """Claim what is due and read it, in groups that hold each training once."""
@@ -215,7 +242,8 @@ def _log_end(claimed: ClaimedDelivery, plan: Plan, now: datetime) -> None:
     ids = {"request_id": claimed.request_id, "delivery": claimed.claim.id, "why": verdict.why}
     match verdict:
         case Done():
-            log.info("delivery.applied", **ids, **timings, told=plan.notification is not None)
+            told = plan.notification is not None
+            log.info("delivery.applied", **ids, **timings, told=told, artifact=plan.artifact)
         case Retry(at):
             log.info("delivery.postponed", **ids, attempt=claimed.claim.attempt, next_at=at.isoformat())
         case Bury():

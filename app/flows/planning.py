@@ -1,12 +1,14 @@
 """One batch of deliveries → read, planned and executed in one transaction. Plain functions of a connection."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from app.db import inbox, outbox
 from app.db.engine import Connection
 from app.db.trainings import Found
+from app.domain.artifact import ArtifactCheck, ArtifactLook
+from app.domain.artifact_verdict import ArtifactPatience, to_look_at, weigh
 from app.domain.delivery import ClaimedDelivery
 from app.domain.errors import PayloadUnreadable, ResultUnavailable
 from app.domain.job import JobKind
@@ -37,16 +39,25 @@ class Item:
     reading: Reading | None  # None: could not be read
     verdict: Verdict | None = None  # what is certain without the training
     fetched: bool = False  # the reading is fal's stored result, so there is nothing more to ask for
+    unseen: str | None = None  # the artifact's URL that must be looked at first
+    looks: Mapping[str, ArtifactLook] = field(default_factory=dict)  # what was found, by URL
 
 
 class Planner:
     """Turns deliveries into plans and executes them; `chance` in [0, 1) spreads what is tried again."""
 
-    def __init__(self, kinds: Sequence[Kind], limits: RetryLimits, chance: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        kinds: Sequence[Kind],
+        limits: RetryLimits,
+        chance: Callable[[], float],
+        check: ArtifactCheck = ArtifactCheck.OFF,
+    ) -> None:
         self._kinds = {kind.name: kind for kind in kinds}
         self.names = frozenset(self._kinds)  # deliveries of other kinds must not be given to it
         self._limits = limits
         self._chance = chance
+        self._check = check
 
     def read(self, claimed: Sequence[ClaimedDelivery]) -> list[list[Item]]:
         """Read stored bytes, in groups that hold each training once: the second delivery sees what the first did."""
@@ -92,7 +103,7 @@ class Planner:
     def decide(
         self, connection: Connection, items: Sequence[Item], now: datetime, *, is_locked: bool = False
     ) -> tuple[list[tuple[Item, Plan]], list[tuple[Item, Training]]]:
-        """Plan and execute in one transaction; return the plans, and what fal must be asked about first.
+        """Plan and execute in one transaction; return the plans, and what must be asked or looked at first (`unseen`).
 
         `is_locked`: the deliveries are held by this transaction alone, not claimed.
         """
@@ -105,8 +116,13 @@ class Planner:
                 case Retry(why="no_artifact") if item.reading is not None and not item.fetched:
                     unproven.append((item, found[item.claimed.kind].trainings[item.reading.request_id][0]))
                     continue
+            if item.reading is not None and (url := self._unseen(item, plan)) is not None:
+                training = found[item.claimed.kind].trainings[item.reading.request_id][0]
+                unproven.append((replace(item, unseen=url), training))
+                continue
             verdict = self._limited(item, plan.verdict, now)
-            plans.append((item, plan if verdict is plan.verdict else replace(plan, verdict=verdict)))
+            plan = plan if verdict is plan.verdict else replace(plan, verdict=verdict)
+            plans.append((item, self._weigh(item, plan, now)))
         self._execute(connection, plans, found, now, is_locked=is_locked)
         return plans, unproven
 
@@ -124,6 +140,18 @@ class Planner:
                 return self._kinds[item.claimed.kind].decide(training, item.reading.outcome, now)
             case several:
                 return Plan(Bury("ambiguous_training", f"{len(several)} avatars carry this request id"))
+
+    def _unseen(self, item: Item, plan: Plan) -> str | None:
+        """Name the artifact that nobody has looked at yet for this delivery."""
+        url = None if self._check is ArtifactCheck.OFF or plan.change is None else to_look_at(plan)
+        return None if url in item.looks else url
+
+    def _weigh(self, item: Item, plan: Plan, now: datetime) -> Plan:
+        if self._check is ArtifactCheck.OFF or plan.change is None:
+            return plan
+        look = item.looks.get(to_look_at(plan) or "")
+        claimed, limit = item.claimed, self._limits.attempts
+        return weigh(plan, look, self._check, ArtifactPatience(claimed, limit, self._chance()), now)
 
     def _limited(self, item: Item, verdict: Verdict, now: datetime) -> Verdict:
         """Put a limit to what is not yet decided; what was limited already stays."""
@@ -165,8 +193,8 @@ class Planner:
 
 def _lock(connection: Connection, kind: Kind, items: Sequence[Item]) -> Found:
     """Load what the readings of one kind are about, and keep it from changing until the transaction ends."""
-    readings = [item.reading for item in items if item.claimed.kind is kind.name and item.reading is not None]
-    ids = sorted({reading.request_id for reading in readings})
+    asked = [item for item in items if item.claimed.kind is kind.name and item.verdict is None]
+    ids = sorted({item.reading.request_id for item in asked if item.reading is not None})
     return kind.subjects.lock(connection, ids) if ids else Found({})
 
 

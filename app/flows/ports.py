@@ -1,8 +1,9 @@
-"""The three ports, which tests replace: time, fal's queue, Telegram. The database is never faked."""
+"""The four ports, which tests replace: time, fal's queue and CDN, Telegram. The database is never faked."""
 
 from datetime import datetime
 from typing import Protocol
 
+from app.domain.artifact import ArtifactLook
 from app.domain.look import Unsaid
 from app.domain.message import Message
 from app.domain.send_outcome import SendOutcome
@@ -33,6 +34,18 @@ class FalQueue(Protocol):
 
     async def listed(self, endpoint: str, request_id: str) -> FalAnswer | Unsaid:
         """Ask for the entry of a request in fal's list."""
+        ...
+
+
+class ArtifactStore(Protocol):
+    """fal's CDN, where artifacts lie. Raises nothing that the net or the CDN causes."""
+
+    async def look(self, url: str, within: float) -> ArtifactLook:
+        """Look whether the file is there, for at most `within` seconds."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close what is open."""
         ...
 
 

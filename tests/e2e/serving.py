@@ -117,6 +117,7 @@ def serving(folder: Path, pair: Pair, **settings: str) -> Iterator[Served]:
         "FAL_QUEUE_URL": nobody,
         "FAL_API_URL": nobody,
         "TELEGRAM_API_URL": nobody,
+        "ARTIFACT_CHECK": "off",
         **pair.settings(),
         **settings,
     }

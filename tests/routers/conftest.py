@@ -68,6 +68,7 @@ def serve(sqlite_url: str, tmp_path: Path) -> Serve:
                     "fal_jwks_urls": (f"{fal_url}/.well-known/jwks.json",),
                     "fal_api_url": fal_url,
                     "fal_queue_url": fal_url,
+                    "artifact_check": "off",
                     **changes,
                 }
             )

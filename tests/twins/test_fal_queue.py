@@ -7,7 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from app.domain.look import AtWork, Finished, Queued, Result, Trouble, Unknown, Unsaid
+from app.domain.look import AtEnd, AtWork, Queued, Result, Trouble, Unknown, Unsaid
 from app.fal.api import FalQueueApi
 from app.fal.queue_answers import read_listed, read_result, read_status
 from app.twins import bodies
@@ -63,7 +63,7 @@ async def test_a_training_goes_its_way_by_the_clock(queue: Queue) -> None:
     for seconds in (0, 30, 300):
         queue.clock.move(seconds)
         said.append((read_status(await queue.api.status(APP, ID)), read_result(ID, await queue.api.result(APP, ID))))
-    assert [state for state, _ in said] == [Queued(7), AtWork(), Finished()]
+    assert [state for state, _ in said] == [Queued(7), AtWork(), AtEnd()]
     assert [type(result) for _, result in said] == [AtWork, AtWork, Result]
     assert queue.twin.asked(ID) == {"status": 3, "result": 3}
 

@@ -18,10 +18,13 @@ Expected = Mapping[str, Any]
 
 
 class Meanwhile(NamedTuple):
-    """A change to the bot's row, made once `expected` is seen: `statement` takes :request_id and :avatar_id."""
+    """A change to the bot's row, made once `expected` is seen: `statement` takes :request_id and :avatar_id.
+
+    Without one what changes is the CDN: the LoRA that was missing until then is there.
+    """
 
     expected: Expected
-    statement: str
+    statement: str | None
     said: Bilingual
 
 
@@ -157,6 +160,25 @@ SCENES: Sequence[Scene] = (
             )
         ],
         show_body=True,
+    ),
+    Scene(
+        "absent",
+        ("Файла ещё нет", "The file is not there yet"),
+        (
+            "fal говорит OK, а LoRA на CDN нет: аватар не готов и владельцу не сообщено, пока файл не появится.",
+            "fal says OK, but the LoRA is not on the CDN: nothing is completed and nobody told until it is there.",
+        ),
+        [
+            Act(
+                ("Ержан", "Yerzhan"),
+                READY,
+                meanwhile=Meanwhile(
+                    {**UNTOLD, "avatar": "training, 0 %", "delivery": ["pending, artifact_absent"]},
+                    None,
+                    ("теперь файл появляется на CDN", "now the file appears on the CDN"),
+                ),
+            )
+        ],
     ),
     Scene(
         "style",

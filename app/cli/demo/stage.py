@@ -12,8 +12,9 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from app.cli.demo.scenes import Act, Expected
+from app.cli.demo.scenes import Act, Expected, lora_url
 from app.core.setting_sources import environment
 from app.db import operator_queries
 from app.db.engine import Connection, Database, open_database
@@ -22,6 +23,7 @@ from app.domain.language import Language, pick
 from app.domain.training import Trainer
 from app.routers.fal_webhook import PATH
 from app.twins import bodies
+from app.twins.cdn import MISSING, CdnTwin
 from app.twins.fal import FalTwin
 from app.twins.forgeries import Forgery
 from app.twins.sender import FalSender
@@ -79,6 +81,7 @@ class DemoStage:
 
     language: Language
     fal: FalTwin
+    cdn: CdnTwin
     telegram: TelegramTwin
     server: asyncio.subprocess.Process
     url: str
@@ -93,6 +96,9 @@ class DemoStage:
         accepted = {"status": "received", "request_id": job.request_id}
         if act.fetchable:
             self.fal.succeed(job.request_id)
+        lora = urlsplit(lora_url(job.request_id)).path
+        if act.meanwhile is not None and act.meanwhile.statement is None:
+            self.cdn.faults[lora] = MISSING
         if act.fault is not None:
             self.telegram.fail(act.fault, chat_id=job.chat_id)
         for what, (status, code) in act.sends.items():
@@ -104,8 +110,11 @@ class DemoStage:
             for event in await self._until(job, act.meanwhile.expected):
                 yield event
             yield {"note": pick(act.meanwhile.said, self.language)}
-            ids = {"request_id": job.request_id, "avatar_id": job.avatar_id}
-            await self.database.write(Connection.exec_driver_sql, act.meanwhile.statement, ids)
+            if act.meanwhile.statement is None:
+                del self.cdn.faults[lora]
+            else:
+                ids = {"request_id": job.request_id, "avatar_id": job.avatar_id}
+                await self.database.write(Connection.exec_driver_sql, act.meanwhile.statement, ids)
         for event in await self._until(job, act.expected):
             yield event
 
@@ -196,9 +205,11 @@ def check(name: str, expected: Any, seen: Any) -> Event:
 
 @asynccontextmanager
 async def running(
-    folder: Path, settings: Mapping[str, str], start_by: float, give_up: float
+    folder: Path, settings: Mapping[str, str], cdn_url: str, start_by: float, give_up: float
 ) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    """Run `python -m app.main` in `folder`, where no .env lies, with these settings and none of the user's.
+    """Run the server in `folder`, where no .env lies, with these settings and none of the user's.
+
+    fal's CDN is the twin at `cdn_url`: that is all that the launcher does differently from `python -m app.main`.
 
     Yields the process and its URL; what it prints goes to CONSOLE. In the loop's time, `start_by` is when it must take
     connections, and `give_up` when it is killed if it has not left. Raises ServerNotStarted and TimeoutError.
@@ -209,7 +220,7 @@ async def running(
     console = folder / CONSOLE
     with console.open("wb") as output:
         server = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "app.main"),
+            *(sys.executable, "-m", "app.cli.demo.server", cdn_url),
             cwd=folder,
             env={**inherited, **settings, **found},
             stdin=asyncio.subprocess.DEVNULL,
@@ -242,9 +253,10 @@ async def staged(folder: Path, language: Language, start_by: float, give_up: flo
     Raises ServerNotStarted and TimeoutError.
     """
     token, api_key = f"{secrets.randbelow(10**9)}:{secrets.token_urlsafe(26)}", secrets.token_urlsafe(24)
-    fal, telegram = FalTwin(api_key=api_key), TelegramTwin(tokens=[token])
+    fal, cdn, telegram = FalTwin(api_key=api_key), CdnTwin(), TelegramTwin(tokens=[token])
     certificate = folder / "ssl" / "aibots_kz.crt"  # paths have their defaults, in `folder`
     async with AsyncExitStack() as stack:
+        cdn_url = await stack.enter_async_context(cdn.serve())
         fal_url = await stack.enter_async_context(fal.serve())
         settings = {
             "API_HOST": "127.0.0.1",
@@ -260,7 +272,7 @@ async def staged(folder: Path, language: Language, start_by: float, give_up: flo
             "DEFAULT_LANGUAGE": language,
             "POLL_INTERVAL": "0.1",  # nobody wants to watch a second pass
         }
-        server, url = await stack.enter_async_context(running(folder, settings, start_by, give_up))
+        server, url = await stack.enter_async_context(running(folder, settings, cdn_url, start_by, give_up))
         senders = {}
         for trainer in Trainer:
             target = f"{url}{PATH}?training_type={trainer}"
@@ -268,7 +280,7 @@ async def staged(folder: Path, language: Language, start_by: float, give_up: flo
             senders[trainer] = await stack.enter_async_context(sender)
         database = open_database(f"sqlite:///{folder / 'data' / 'aisha.db'}")
         stack.push_async_callback(database.close)
-        yield DemoStage(language, fal, telegram, server, url, database, senders)
+        yield DemoStage(language, fal, cdn, telegram, server, url, database, senders)
 
 
 def _avatar(connection: Connection, avatar_id: str) -> Event:
