@@ -23,8 +23,9 @@ from app.db.group_commit import GroupCommit
 from app.db.wake import WakeTopic, listen
 from app.domain.alert_rules import Certificate, MachineFacts
 from app.domain.errors import DatabaseBehind
+from app.domain.invented import Invented
 from app.fal.addresses import Addresses
-from app.fal.api import FalQueueApi
+from app.fal.api import ENDPOINTS, FalQueueApi
 from app.fal.authenticate import Authenticator, IpFilter
 from app.fal.client import make_client
 from app.fal.keys import Keys
@@ -161,7 +162,15 @@ async def running(settings: Settings, tls: "LiveContext | None" = None) -> Async
             await stack.enter_async_context(in_background(writer.run(), writer.close))
 
         authenticator = Authenticator(keys, addresses, IpFilter(settings.ip_filter), settings.fal_user_id, clock.now)
-        kinds = (training(authenticator, bot_tables),)
+        kinds = (
+            training(
+                authenticator,
+                bot_tables,
+                endpoint_of=ENDPOINTS.__getitem__,
+                invented=Invented.of(settings.invented_artifacts),
+                tells_found=settings.tell_when_found_completed,
+            ),
+        )
         lease = timedelta(seconds=settings.lease_seconds)
         notify = Notify(
             database,

@@ -34,6 +34,7 @@ WRONG: dict[str, Bilingual] = {
     "origin": ("у источника не бывает пути", "an origin has no path"),
     "host": ("не имя узла и не IP", "neither a host name nor an IP"),
     "host_pattern": ("не имя узла и не *.имя", "neither a host name nor *.name"),
+    "mark": ("не узел и не начало id от 4 знаков", "neither a host nor the beginning of an id, from 4 characters"),
     "network": ("не IP-адрес и не сеть", "neither an IP address nor a network"),
     "network_bits": ("адрес внутри сети вместо её начала", "an address inside a network instead of its start"),
     "trusts_all": ("доверие всем даёт любому подделать свой IP", "trusting everybody lets anyone forge their IP"),

@@ -24,6 +24,7 @@ _POSTGRESQL = re.compile(
     r"(?:[^:/]*(?::[^@]*)?@)?(?:\[(?P<ipv6>[^/?]+)\]|(?P<hosts>[^/:?]+))?(?::(?P<port>[^/?]*))?(?:/[^?]*)?(?:\?.*)?\Z"
 )
 _LAST_PORT = 65535
+_SHORTEST_MARK = 4  # characters; a shorter beginning would take real ids for invented ones
 
 
 class Wrong(ValueError):
@@ -124,6 +125,13 @@ def check_host_pattern(pattern: str) -> str:
         return star + check_domain(pattern.removeprefix("*."))
     except Wrong:
         raise Wrong("host_pattern") from None
+
+
+def check_mark(mark: str) -> str:
+    """Accept how an invented artifact is known: the name of a host, or (without a dot) how a finetune id begins."""
+    if not mark.isascii() or not mark.isprintable() or " " in mark or len(mark) < _SHORTEST_MARK:
+        raise Wrong("mark")
+    return check_domain(mark) if "." in mark else mark.lower()
 
 
 def _network(text: str) -> IPv4Network | IPv6Network:
@@ -247,6 +255,7 @@ Trusted = Annotated[tuple[str, ...], BeforeValidator(_items), AfterValidator(_ea
 HostPatterns = Annotated[
     tuple[str, ...], BeforeValidator(_items), AfterValidator(_each(check_host_pattern)), AfterValidator(_filled)
 ]
+Marks = Annotated[tuple[str, ...], BeforeValidator(_items), AfterValidator(_each(check_mark))]
 Origins = Annotated[tuple[str, ...], BeforeValidator(_items), AfterValidator(_each(check_origin))]
 Lower = BeforeValidator(_lower)
 Upper = BeforeValidator(_upper)

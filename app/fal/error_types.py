@@ -38,6 +38,7 @@ _CAUSES = {
     "internal_server_error": Cause.FAL_TROUBLE,
     "downstream_service_error": Cause.FAL_TROUBLE,
     "downstream_service_unavailable": Cause.FAL_TROUBLE,
+    "result_gone": Cause.RESULT_GONE,  # ours: app.fal.result_body
 }
 # Only for an error that no type explains: several endpoints still answer with a bare sentence.
 _PHRASES = tuple(

@@ -3,10 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from app.db.trainings import BotTables
+from app.domain.decision import decide
+from app.domain.invented import Invented
 from app.domain.job import JobKind
-from app.domain.training import Outcome, Plan, Reading, Training, decide
+from app.domain.training import Known, Outcome, Plan, Reading, Trainer, Training
 from app.fal import payload
 from app.fal.authenticate import Authenticator
 
@@ -19,8 +22,8 @@ class Kind:
 
     `path` is where its webhook arrives, `authenticator` holds the keys that may sign it, `read` understands a stored
     body (raises PayloadUnreadable), `read_result` the answer of fal's queue about a request id (raises
-    ResultUnavailable), `subjects` are the bot's rows that it is about, and `decide` turns what fal says of one of them
-    into a plan.
+    ResultUnavailable), `subjects` are the bot's rows that it is about, `decide` turns what fal says of one of them, and
+    what is known of its job, into a plan, and `endpoint_of` says where fal is asked about it.
     """
 
     name: JobKind
@@ -29,7 +32,8 @@ class Kind:
     read: Callable[[bytes], Reading]
     read_result: Callable[[str, payload.FalAnswer], Reading]
     subjects: BotTables
-    decide: Callable[[Training, Outcome, datetime], Plan]
+    decide: Callable[[Training, Outcome, datetime, Known | None], Plan]
+    endpoint_of: Callable[[Trainer | None], str]
     raw_path: bytes = field(init=False)
 
     def __post_init__(self) -> None:
@@ -37,6 +41,22 @@ class Kind:
         object.__setattr__(self, "raw_path", self.path.encode())
 
 
-def training(authenticator: Authenticator, subjects: BotTables) -> Kind:
-    """Describe the training of an avatar."""
-    return Kind(JobKind.TRAINING, TRAINING_PATH, authenticator, payload.read, payload.read_result, subjects, decide)
+def training(
+    authenticator: Authenticator,
+    subjects: BotTables,
+    *,
+    endpoint_of: Callable[[Trainer | None], str],
+    invented: Invented,
+    tells_found: bool = False,
+) -> Kind:
+    """Describe the training of an avatar; `invented` and `tells_found` as `decide` takes them."""
+    return Kind(
+        JobKind.TRAINING,
+        TRAINING_PATH,
+        authenticator,
+        payload.read,
+        payload.read_result,
+        subjects,
+        partial(decide, invented=invented, tells_found=tells_found),
+        endpoint_of,
+    )

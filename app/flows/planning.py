@@ -4,14 +4,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from app.db import inbox, outbox
+from app.db import inbox, jobs, outbox
+from app.db.drift import DRIFT
 from app.db.engine import Connection
+from app.db.owner_topics import owner_topics
 from app.db.trainings import Found
-from app.domain.delivery import ClaimedDelivery
+from app.domain.correction import correct
+from app.domain.delivery import ClaimedDelivery, Source
 from app.domain.errors import PayloadUnreadable
-from app.domain.job import JobKind
-from app.domain.training import Plan, Reading, Training
-from app.domain.verdict import Bury, Retry, Verdict, await_lock, await_training, retry_or_bury, wait_out
+from app.domain.job import JobKind, JobOutcome, JobState
+from app.domain.notification import OwnerTopics
+from app.domain.training import Failed, Known, Plan, Reading, Training, TrainingStatus
+from app.domain.verdict import Bury, Done, Retry, Verdict, await_lock, await_training, retry_or_bury, wait_out
 from app.fal.payload import FalAnswer
 from app.flows.kinds import Kind
 
@@ -80,18 +84,22 @@ class Planner:
         unproven: list[tuple[Item, Training]] = []
         plans: list[tuple[Item, Plan]] = []
         found = {name: _lock(connection, kind, items) for name, kind in self._kinds.items()}
+        ids = sorted({request_id for one in found.values() for request_id in one.trainings})
+        known = jobs.known(connection, ids) if ids else {}
         for item in items:
-            plan = self._plan(item, found[item.claimed.kind], now)
+            plan = self._plan(item, found[item.claimed.kind], known, now)
             match plan.verdict:
                 case Retry(why="no_artifact") if item.reading is not None and not item.fetched:
                     unproven.append((item, found[item.claimed.kind].trainings[item.reading.request_id][0]))
                     continue
             verdict = self._limited(item, plan.verdict, now)
             plans.append((item, plan if verdict is plan.verdict else replace(plan, verdict=verdict)))
+        plans = _corrected(connection, plans, found, known)
         self._execute(connection, plans, found, now, is_locked=is_locked)
+        jobs.end(connection, self._ended(plans, found, known), now)
         return plans, unproven
 
-    def _plan(self, item: Item, found: Found, now: datetime) -> Plan:
+    def _plan(self, item: Item, found: Found, known: Mapping[str, Known], now: datetime) -> Plan:
         if item.verdict is not None:
             return Plan(item.verdict)
         assert item.reading is not None, "what could not be read has its verdict already"
@@ -102,7 +110,9 @@ class Planner:
             case []:
                 return Plan(await_training(item.claimed.received_at, now, self._limits.orphans))
             case [training]:
-                return self._kinds[item.claimed.kind].decide(training, item.reading.outcome, now)
+                job = known.get(request_id)
+                plan = self._kinds[item.claimed.kind].decide(training, item.reading.outcome, now, job)
+                return replace(plan, notification=None) if _is_silent(item, job) else plan
             case several:
                 return Plan(Bury("ambiguous_training", f"{len(several)} avatars carry this request id"))
 
@@ -142,6 +152,83 @@ class Planner:
         ]
         outbox.put(connection, owed, now)
         inbox.finish(connection, finished, now, is_locked=is_locked)
+
+    def _ended(
+        self, plans: Sequence[tuple[Item, Plan]], found: Mapping[JobKind, Found], known: Mapping[str, Known]
+    ) -> list[jobs.Ended]:
+        """Tell how the jobs of known trainings ended.
+
+        What changed nothing is no news of a job that has ended, unless its row was found completed by somebody else.
+        """
+        ended = []
+        for item, plan in plans:
+            if isinstance(plan.verdict, Retry) or item.reading is None:
+                continue
+            request_id, outcome = item.reading.request_id, item.reading.outcome
+            trainings = found[item.claimed.kind].trainings.get(request_id, [])
+            job = known.get(request_id)
+            is_success = plan.outcome is JobOutcome.COMPLETED and (job is None or job.outcome is not plan.outcome)
+            is_news = plan.change is not None or is_success
+            if not trainings or (not is_news and job is not None and job.state is JobState.DONE):
+                continue
+            training = trainings[0] if len(trainings) == 1 else None
+            ended.append(
+                jobs.Ended(
+                    request_id=request_id,
+                    kind=item.claimed.kind,
+                    subject=None if training is None else training.avatar_id,
+                    endpoint=self._kinds[item.claimed.kind].endpoint_of(None if training is None else training.trainer),
+                    state=JobState.DONE if isinstance(plan.verdict, Done) else JobState.DEAD,
+                    reason=plan.verdict.why,
+                    delivery_id=item.claimed.claim.id,
+                    changes=is_news,
+                    outcome=plan.outcome,
+                    artifacts=plan.artifacts,
+                    detail=outcome.detail if isinstance(outcome, Failed) else None,
+                )
+            )
+        return ended
+
+
+def _is_silent(item: Item, job: Known | None) -> bool:
+    """Tell whether an owner hears nothing: an operator had fal asked about a job of a time before this server."""
+    return job is not None and job.state is JobState.HISTORIC and item.claimed.source is Source.RECONCILE
+
+
+def _corrected(
+    connection: Connection,
+    plans: list[tuple[Item, Plan]],
+    found: Mapping[JobKind, Found],
+    known: Mapping[str, Known],
+) -> list[tuple[Item, Plan]]:
+    """Fit messages to what owners were told before, where that may matter: no other plan costs a look."""
+    turned: dict[int, Training] = {}
+    for index, (item, plan) in enumerate(plans):
+        if plan.outcome is None or item.reading is None:
+            continue
+        [training] = found[item.claimed.kind].trainings[item.reading.request_id]
+        job = known.get(item.reading.request_id)
+        if _may_contradict(item, plan, training, job) and not _is_silent(item, job):
+            turned[index] = training
+    if not turned:
+        return plans
+    told = owner_topics(connection, {(training.avatar_id, training.request_id) for training in turned.values()})
+    for index, training in turned.items():
+        item, plan = plans[index]
+        if item.reading is not None:
+            topics = told.get((training.avatar_id, training.request_id), OwnerTopics())
+            plans[index] = item, correct(plan, training, item.reading.outcome, topics)
+    return plans
+
+
+def _may_contradict(item: Item, plan: Plan, training: Training, job: Known | None) -> bool:
+    """Tell whether an owner may have been told otherwise: the row or the job ends a second time."""
+    if plan.change is not None and (
+        item.claimed.reason == DRIFT or training.status in (TrainingStatus.COMPLETED, TrainingStatus.ERROR)
+    ):
+        return True
+    is_ready = plan.outcome is JobOutcome.COMPLETED
+    return job is not None and job.outcome is not None and (job.outcome is JobOutcome.COMPLETED) is not is_ready
 
 
 def _lock(connection: Connection, kind: Kind, items: Sequence[Item]) -> Found:

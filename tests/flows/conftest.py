@@ -15,6 +15,7 @@ from app.db.engine import Database
 from app.db.group_commit import GroupCommit
 from app.db.tables import deliveries, notifications
 from app.db.trainings import BotTables
+from app.fal.api import ENDPOINTS
 from app.fal.authenticate import Authenticator
 from app.flows.apply import Apply
 from app.flows.kinds import Kind, training
@@ -22,7 +23,7 @@ from app.flows.notify.claiming import Notify
 from app.flows.notify.recording import Record, write_records
 from app.flows.planning import RetryLimits
 from app.flows.tell import Tell
-from tests.factories import delivery
+from tests.factories import INVENTED, delivery
 from tests.fakes import FakeFalQueue, FakeMessenger, FrozenClock, moving_sleep, no_jitter
 
 
@@ -58,9 +59,16 @@ class House:
             return [dict(row) for row in (connection.execute(select(notifications).order_by("id"))).mappings()]
 
 
-def kinds_of(bot_tables: BotTables) -> tuple[Kind, ...]:
+def kinds_of(bot_tables: BotTables, *, tells_found: bool = False) -> tuple[Kind, ...]:
     """The kinds as `apply` knows them: it asks nobody whether a stored delivery is genuine."""
-    return (training(cast("Authenticator", None), bot_tables),)
+    described = training(
+        cast("Authenticator", None),
+        bot_tables,
+        endpoint_of=ENDPOINTS.__getitem__,
+        invented=INVENTED,
+        tells_found=tells_found,
+    )
+    return (described,)
 
 
 @pytest.fixture
