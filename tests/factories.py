@@ -10,8 +10,10 @@ from typing import Any
 
 from sqlalchemy import text
 
+from app.core.config import INVENTED_ARTIFACTS
 from app.db.engine import Database
 from app.domain.delivery import Delivery
+from app.domain.invented import Invented
 from app.domain.notification import Owner
 from app.domain.training import Artifacts, Trainer, Training, TrainingStatus
 from app.fal.payload import FalAnswer
@@ -19,6 +21,9 @@ from tests.fakes import START
 
 LORA = "https://v3.fal.media/files/elephant/pytorch_lora_weights.safetensors"
 CONFIG = "https://v3.fal.media/files/elephant/config.json"
+INVENTED_LORA = "https://emergency-fallback.com/lora/0b0f5b9e.safetensors"
+INVENTED_ID = "fallback-style-0b0f5b9e"
+INVENTED = Invented.of(INVENTED_ARTIFACTS)
 
 USERS = """
 CREATE TABLE users (

@@ -24,6 +24,7 @@ from app.db.group_commit import GroupCommit
 from app.db.wake import WakeTopic, listen
 from app.domain.alert_rules import Certificate, MachineFacts
 from app.domain.artifact import ArtifactCheck
+from app.domain.invented import Invented
 from app.fal.addresses import Addresses
 from app.fal.authenticate import Authenticator, IpFilter
 from app.fal.cdn import FalCdn, Transport
@@ -93,7 +94,15 @@ async def running(
             await stack.enter_async_context(in_background(writer.run(), writer.close))
 
         authenticator = Authenticator(keys, addresses, IpFilter(settings.ip_filter), settings.fal_user_id, clock.now)
-        kinds = (training(authenticator, bot_tables, trainer_endpoints(settings)),)
+        kinds = (
+            training(
+                authenticator,
+                bot_tables,
+                trainer_endpoints(settings),
+                invented=Invented.of(settings.invented_artifacts),
+                tells_found=settings.tell_when_found_completed,
+            ),
+        )
         lease = timedelta(seconds=settings.lease_seconds)
         notify = Notify(
             database,

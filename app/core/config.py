@@ -15,6 +15,16 @@ from app.core import setting_types as v
 from app.core.setting_meta import number, setting
 
 JWKS_URLS = ("https://rest.fal.ai/.well-known/jwks.json", "https://rest.alpha.fal.ai/.well-known/jwks.json")
+# Written by the bot's own poller where it could not read a result (docs/reconcile.md).
+INVENTED_ARTIFACTS = (
+    "emergency-fallback.com",
+    "fallback-lora.com",
+    "startup-force-fallback.com",
+    "training-manager-fallback.com",
+    "completeness-check-fallback.com",
+    "fallback-style-",
+    "emergency-fallback-",
+)
 
 Switch = Annotated[bool, v.Stripped]
 
@@ -139,6 +149,12 @@ class Settings(BaseSettings):
         "chat for the operator's alarms",
         ("id чата цифрами, у групп с минусом", "the chat's id in digits, negative for groups"),
     )
+    tell_when_found_completed: Switch = setting(
+        False,
+        "писать «готов» и тогда, когда аватар завершил кто-то другой с тем же артефактом",
+        'say "ready" also where somebody else has completed the avatar with the same artifact',
+        a.BOOL,
+    )
     default_language: Annotated[Literal["ru", "en", "kk"], v.Lower] = setting(
         "ru", "язык, когда язык владельца неизвестен", "language when the owner's is unknown", "ru | en | kk"
     )
@@ -171,6 +187,15 @@ class Settings(BaseSettings):
     )
     trainer_style: v.Endpoint = setting(
         "fal-ai/flux-lora-fast-training", "где учатся стили", "where styles are trained", a.ENDPOINT
+    )
+    invented_artifacts: v.Marks = setting(
+        INVENTED_ARTIFACTS,
+        "узлы и начала finetune id, которые бот выдумывает: это не артефакты",
+        "hosts and beginnings of finetune ids that the bot invents: they are no artifacts",
+        (
+            "узлы и начала id через запятую, от 4 знаков: fallback-lora.com,fallback-style-",
+            "hosts and beginnings of ids with commas, from 4 characters: fallback-lora.com,fallback-style-",
+        ),
     )
     ip_filter: Annotated[Literal["enforce", "off", "report"], v.Lower] = setting(
         "enforce",

@@ -37,6 +37,7 @@ WRONG: dict[str, Bilingual] = {
     "host": ("не имя узла и не IP", "neither a host name nor an IP"),
     "host_pattern": ("не имя узла и не *.имя", "neither a host name nor *.name"),
     "artifact_host": ("не имя в интернете", "not a name on the internet"),
+    "mark": ("не узел и не начало id от 4 знаков", "neither a host nor the beginning of an id, from 4 characters"),
     "network": ("не IP-адрес и не сеть", "neither an IP address nor a network"),
     "network_bits": ("адрес внутри сети вместо её начала", "an address inside a network instead of its start"),
     "trusts_all": ("доверие всем даёт любому подделать свой IP", "trusting everybody lets anyone forge their IP"),

@@ -25,6 +25,7 @@ _POSTGRESQL = re.compile(
     r"(?:[^:/]*(?::[^@]*)?@)?(?:\[(?P<ipv6>[^/?]+)\]|(?P<hosts>[^/:?]+))?(?::(?P<port>[^/?]*))?(?:/[^?]*)?(?:\?.*)?\Z"
 )
 _LAST_PORT = 65535
+_SHORTEST_MARK = 4  # characters; a shorter beginning would take real ids for invented ones
 
 TOKEN_SHORTEST = 32  # characters of a token that is ours to choose
 
@@ -143,6 +144,13 @@ def check_artifact_host(pattern: str) -> str:
     if not dot or not last[:1].isalpha():  # an address ends in a number, in hexadecimal too
         raise Wrong("artifact_host")
     return accepted
+
+
+def check_mark(mark: str) -> str:
+    """Accept how an invented artifact is known: the name of a host, or (without a dot) how a finetune id begins."""
+    if not mark.isascii() or not mark.isprintable() or " " in mark or len(mark) < _SHORTEST_MARK:
+        raise Wrong("mark")
+    return check_domain(mark) if "." in mark else mark.lower()
 
 
 def _network(text: str) -> IPv4Network | IPv6Network:
@@ -278,6 +286,7 @@ HostPatterns = Annotated[
 ArtifactHosts = Annotated[
     tuple[str, ...], BeforeValidator(_items), AfterValidator(_each(check_artifact_host)), AfterValidator(_filled)
 ]
+Marks = Annotated[tuple[str, ...], BeforeValidator(_items), AfterValidator(_each(check_mark))]
 Origins = Annotated[tuple[str, ...], BeforeValidator(_items), AfterValidator(_each(check_origin))]
 Lower = BeforeValidator(_lower)
 Upper = BeforeValidator(_upper)

@@ -16,7 +16,8 @@ from app.domain.alert import Alarm, Alert, AlertLevel, unopened
 from app.domain.alert_rules import QueueFacts
 from app.domain.notification import Notification, Topic
 
-_OWNERS = notifications.c.kind.in_([Topic.READY, Topic.FAILED])  # an alert that cannot be told must raise no other
+# An alert that cannot be told must raise no other.
+_OWNERS = notifications.c.kind.in_([Topic.READY, Topic.FAILED, Topic.CORRECTION])
 # Rows that an operator made due just now, or that are being sent, are old but have not been waiting.
 _WAITS = or_(notifications.c.reason.is_(None), notifications.c.reason.not_in(["redriven", SENDING]))
 _SAVE = UpdateMany(

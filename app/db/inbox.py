@@ -14,14 +14,16 @@ from sqlalchemy.engine import Connection
 from app.db import queue, wake
 from app.db.bulk_update import spell_moment
 from app.db.tables import deliveries
-from app.domain.delivery import Claim, ClaimedDelivery, Delivery, DeliveryState
+from app.domain.delivery import Claim, ClaimedDelivery, Delivery, DeliveryState, Source
 from app.domain.job import JobKind
 from app.domain.verdict import Verdict
 
 _CLAIMED = [
     deliveries.c[name]
-    for name in ("id", "attempt", "failures", "request_id", "body", "received_at", "stored_at", "kind")
-]
+    for name in (
+        "id", "attempt", "failures", "request_id", "body", "received_at", "stored_at", "kind", "source", "reason",
+    )
+]  # fmt: skip
 Identity = tuple[str, str]  # (request_id, body_sha256)
 ALL_KINDS = frozenset(JobKind)  # what a newer version put in beside us is left to it
 
@@ -186,9 +188,16 @@ def keep(connection: Connection, locked: Sequence[ClaimedDelivery], lease_until:
 
 def _claimed(rows: Sequence[Row[*tuple[Any, ...]]]) -> list[ClaimedDelivery]:
     return [
-        ClaimedDelivery(Claim(row_id, attempt), failures, request_id, body, received_at, stored_at, JobKind(kind))
-        for row_id, attempt, failures, request_id, body, received_at, stored_at, kind in rows
+        ClaimedDelivery(
+            Claim(row_id, attempt), failures, request_id, body, received, stored, JobKind(kind), _source(source), reason
+        )
+        for row_id, attempt, failures, request_id, body, received, stored, kind, source, reason in rows
     ]
+
+
+def _source(word: str) -> Source:
+    """Read a source; what a newer version knows besides ours came from fal as well."""
+    return Source.RECONCILE if word == Source.RECONCILE else Source.WEBHOOK
 
 
 def finish(connection: Connection, finished: Sequence[Finished], now: datetime, *, is_locked: bool = False) -> None:

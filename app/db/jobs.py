@@ -15,7 +15,7 @@ from app.db.tables import deliveries, jobs
 from app.domain.delivery import Claim, DeliveryState
 from app.domain.job import EndpointSource, JobKind, JobOutcome, JobState, Stage
 from app.domain.look import End, OpenJob, Wait
-from app.domain.training import Artifacts
+from app.domain.training import Artifacts, Known
 
 _OPEN = [
     jobs.c[name]
@@ -80,15 +80,7 @@ class Ended:
     outcome: JobOutcome | None = None
     artifacts: Artifacts | None = None
     artifact: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What is on record of a job when a delivery about it is applied. `artifacts` as they were written."""
-
-    state: JobState
-    outcome: JobOutcome | None
-    artifacts: Artifacts
+    detail: str | None = None  # fal's words where it failed
 
 
 def expect(connection: Connection, found: Sequence[Expected], *, now: datetime, due_at: datetime) -> None:
@@ -252,7 +244,7 @@ def _ended(one: Ended, now: datetime) -> dict[str, Any]:
     return {
         "state": one.state,
         "reason": one.reason,
-        "detail": None,
+        "detail": one.detail,
         "due_at": now,
         "finished_at": now,
         "kind": one.kind,

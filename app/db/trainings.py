@@ -1,27 +1,26 @@
-"""The bot's two tables, as this server meets them. The only file that knows them.
+"""The bot's two tables, as this server meets them: which columns it reads and writes, and how rows are taken.
 
 Facts: the enum columns may be VARCHAR or native, in lower or upper case, depending on the bot's revision; so columns
-are taken as the database describes them, words are read without regard to case and written back in the row's spelling.
+are taken as the database describes them, words are read without regard to case and written back in the row's spelling
+(`bot_values`). Only these two modules and `bot_conditions` know the tables.
 """
 
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import lru_cache
+from datetime import datetime
+from functools import cache
 from typing import Any
-from uuid import UUID
 
-from sqlalchemy import Column, MetaData, Row, Table, Text, Uuid, cast, exists, func, inspect, select, update
-from sqlalchemy import DateTime as SqlDateTime
+from sqlalchemy import Column, MetaData, Table, Text, cast, exists, func, inspect, null, select, update
 from sqlalchemy.engine import Connection
 
+from app.db.bot_values import fit_key, fit_moment, read_chat_id, read_trainer, read_training, spell_status, with_error
 from app.db.bulk_update import Row as GivenRow
 from app.db.bulk_update import UpdateMany
 from app.db.tables import jobs
 from app.domain.errors import ClaimLost
-from app.domain.notification import Owner
-from app.domain.training import Artifacts, Change, Trainer, Training, TrainingStatus
+from app.domain.training import Change, Trainer, Training, TrainingStatus
 
 NEEDED = {
     "users": ("id", "telegram_id", "language_code", "is_blocked"),
@@ -48,7 +47,7 @@ READ = (
     "id", "fal_request_id", "name", "training_type", "status", "diffusers_lora_file_url", "config_file_url",
     "finetune_id",
 )  # fmt: skip
-CHAT_ID_BITS = 52  # Bot API: chat ids have at most 52 significant bits
+ERROR_HOLDER = "avatar_data"  # where the bot reads errors; not every revision has it
 
 
 def missing_columns(connection: Connection) -> list[str]:
@@ -88,12 +87,14 @@ class BotTables:
     def __init__(self, users: Table, avatars: Table) -> None:
         self._users = users
         self._avatars = avatars
+        self._has_error_holder = ERROR_HOLDER in avatars.c
         self._select = (
             select(
                 *(avatars.c[name] for name in READ),
                 users.c.id.label("owner_id"),
                 users.c.telegram_id,
                 users.c.language_code,
+                cast(avatars.c[ERROR_HOLDER], Text) if self._has_error_holder else null(),
             )
             .select_from(avatars.outerjoin(users, users.c.id == avatars.c.user_id))
             .order_by(avatars.c.id)
@@ -101,22 +102,12 @@ class BotTables:
             # point to an avatar hold its key alone, which we leave as it is (FOR NO KEY UPDATE).
             .with_for_update(of=avatars, skip_locked=True, key_share=True)
         )
-        match = ("id", "status")
-        touched = ("status", "last_status_check", "updated_at", "fal_response_data")
-        self._complete = UpdateMany(
-            avatars,
-            match=match,
-            given=(
-                *touched,
-                "finetune_id",
-                "diffusers_lora_file_url",
-                "config_file_url",
-                "training_completed_at",
-            ),
-            fixed={"training_progress": 100, "training_error": None},
-        )
-        # A failure leaves the artifacts of an earlier training alone.
-        self._fail = UpdateMany(avatars, match=match, given=(*touched, "training_error"))
+        self._update = cache(self._make_update)
+
+    @property
+    def avatars(self) -> Table:
+        """The table of trainings, for conditions on it."""
+        return self._avatars
 
     @classmethod
     def find(cls, connection: Connection) -> "BotTables":
@@ -125,7 +116,8 @@ class BotTables:
         tables = {}
         for name, needed in NEEDED.items():
             found = {column["name"]: column["type"] for column in inspector.get_columns(name)}
-            tables[name] = Table(name, MetaData(), *(Column(column, found[column]) for column in needed))
+            wanted = needed if name != "avatars" or ERROR_HOLDER not in found else (*needed, ERROR_HOLDER)
+            tables[name] = Table(name, MetaData(), *(Column(column, found[column]) for column in wanted))
         return cls(tables["users"], tables["avatars"])
 
     def lock(self, connection: Connection, request_ids: Sequence[str]) -> Found:
@@ -138,7 +130,7 @@ class BotTables:
         trainings = defaultdict(list)
         ours = set()
         for row in connection.execute(self._select.where(wanted)):
-            trainings[row.fal_request_id].append(_training(row))
+            trainings[row.fal_request_id].append(read_training(row))
             ours.add(row.id)
         if connection.dialect.name == "sqlite":  # the only writer holds every row
             return Found(trainings)
@@ -151,15 +143,12 @@ class BotTables:
 
         Compare-and-set on the status the plan was made for. Raises ClaimLost when a row has changed meanwhile.
         """
-        for completed in (True, False):
-            rows = [
-                self._row(training, change, answer)
-                for training, change, answer in changes
-                if (change.status is TrainingStatus.COMPLETED) is completed
-            ]
-            if not rows:
-                continue
-            if (self._complete if completed else self._fail)(connection, rows) != len(rows):
+        groups: defaultdict[tuple[bool, tuple[str, ...]], list[GivenRow]] = defaultdict(list)
+        for training, change, answer in changes:
+            old, new = self._row(training, change, answer)
+            groups[change.status is TrainingStatus.COMPLETED, tuple(new)].append((old, new))
+        for (is_success, given), rows in sorted(groups.items()):
+            if self._update(is_success, given)(connection, rows) != len(rows):
                 raise ClaimLost("an avatar changed while its plan was made")
 
     def unmet(self, connection: Connection, *, old_before: datetime) -> list[Unmet]:
@@ -171,7 +160,7 @@ class BotTables:
                 columns.id,
                 columns.fal_request_id,
                 columns.training_type,
-                columns.updated_at < _moment(columns.updated_at, old_before),
+                columns.updated_at < fit_moment(columns.updated_at, old_before),
             )
             .where(
                 func.lower(cast(columns.status, Text)) == TrainingStatus.TRAINING.value,
@@ -183,7 +172,7 @@ class BotTables:
         )
         found: dict[str, Unmet] = {}
         for key, request_id, trainer, is_old in connection.execute(statement):
-            found.setdefault(request_id, Unmet(request_id, str(key), _word(Trainer, trainer), bool(is_old)))
+            found.setdefault(request_id, Unmet(request_id, str(key), read_trainer(trainer), bool(is_old)))
         return list(found.values())
 
     def carried(self, connection: Connection, request_ids: Sequence[str]) -> frozenset[str]:
@@ -191,89 +180,50 @@ class BotTables:
         column = self._avatars.c.fal_request_id
         return frozenset(connection.execute(select(column).where(column.in_(request_ids))).scalars())
 
+    def _make_update(self, is_success: bool, given: tuple[str, ...]) -> UpdateMany:
+        fixed = {"training_progress": 100, "training_error": None} if is_success else {}
+        return UpdateMany(self._avatars, match=("id", "status"), given=given, fixed=fixed)
+
     def chat_id(self, connection: Connection, owner_id: str) -> int | None:
         """Look up where an owner is now; None also for an id that is none (an avatar without an owner left it)."""
         users = self._users
         try:
-            key = self._key(users.c.id, owner_id)
+            key = fit_key(users.c.id, owner_id)
         except ValueError:
             return None
         statement = select(users.c.telegram_id).where(users.c.id == key)
-        return _chat_id((connection.execute(statement)).scalar_one_or_none())
+        return read_chat_id((connection.execute(statement)).scalar_one_or_none())
 
     def set_blocked(self, connection: Connection, owner_ids: Sequence[str], *, blocked: bool) -> None:
         """Set users.is_blocked to what Telegram says."""
         if not owner_ids:
             return
         users = self._users
-        keys = [self._key(users.c.id, owner_id) for owner_id in owner_ids]
+        keys = [fit_key(users.c.id, owner_id) for owner_id in owner_ids]
         connection.execute(
             update(users).where(users.c.id.in_(keys), users.c.is_blocked.is_not(blocked)).values(is_blocked=blocked)
         )
 
     def _row(self, training: Training, change: Change, answer: str) -> GivenRow:
+        """Spell a change in the columns that it writes."""
         columns = self._avatars.c
-        old = {"id": self._key(columns.id, training.avatar_id), "status": training.spelling}
-        new = {
-            "status": _spelled_like(training.spelling, change.status),
-            "last_status_check": _moment(columns.last_status_check, change.at),
-            "updated_at": _moment(columns.updated_at, change.at),
+        old = {"id": fit_key(columns.id, training.avatar_id), "status": training.spelling}
+        new: dict[str, Any] = {
+            "status": spell_status(training.spelling, change.status),
+            "last_status_check": fit_moment(columns.last_status_check, change.at),
+            "updated_at": fit_moment(columns.updated_at, change.at),
             "fal_response_data": answer,
         }
-        if change.artifacts is None:
-            return old, {**new, "training_error": change.error}
-        return old, {
-            **new,
-            "finetune_id": change.artifacts.finetune_id,
-            "diffusers_lora_file_url": change.artifacts.lora_url,
-            "config_file_url": change.artifacts.config_url,
-            "training_completed_at": _moment(columns.training_completed_at, change.at),
-        }
-
-    @staticmethod
-    def _key(column: Column[Any], value: str) -> str | UUID:
-        return UUID(value) if isinstance(column.type, Uuid) else value
-
-
-def _training(row: Row[*tuple[Any, ...]]) -> Training:
-    """Read a row of READ and its owner's three columns."""
-    key, request_id, name, trainer, status, lora_url, config_url, finetune_id, owner_id, telegram_id, language = row
-    spelling = str(status)
-    return Training(
-        avatar_id=str(key),
-        request_id=request_id,
-        name=name or "",
-        trainer=_word(Trainer, trainer),
-        status=_word(TrainingStatus, spelling),
-        spelling=spelling,
-        artifacts=Artifacts(lora_url=lora_url, config_url=config_url, finetune_id=finetune_id),
-        owner=Owner(str(owner_id or ""), _chat_id(telegram_id), (language or "")[:16]),
-    )
-
-
-@lru_cache(256)
-def _word(vocabulary: type[Any], raw: object) -> Any:
-    try:
-        return vocabulary(str(raw).lower())
-    except ValueError:
-        return None
-
-
-def _chat_id(raw: object) -> int | None:
-    """Parse users.telegram_id, which the bot keeps as text."""
-    text = str(raw or "").strip()
-    digits = text.removeprefix("-")
-    if not (digits.isascii() and digits.isdigit()) or len(digits) > 16:  # noqa: PLR2004  52 bits are at most 16 digits
-        return None
-    number = int(text)
-    return number if number and abs(number) < 1 << CHAT_ID_BITS else None
-
-
-def _spelled_like(spelling: str, status: TrainingStatus) -> str:
-    return status.value.upper() if spelling.isupper() else status.value
-
-
-def _moment(column: Column[Any], at: datetime) -> datetime:
-    """Fit a moment to a column with or without time zone; without, the bot means UTC."""
-    zoned = isinstance(column.type, SqlDateTime) and column.type.timezone
-    return at.astimezone(UTC) if zoned else at.astimezone(UTC).replace(tzinfo=None)
+        if change.status is TrainingStatus.COMPLETED:
+            new["training_completed_at"] = fit_moment(columns.training_completed_at, change.at)
+        else:
+            new["training_error"] = change.error
+        if change.artifacts is not None:  # a failure leaves the artifacts of an earlier training alone
+            new["finetune_id"] = change.artifacts.finetune_id
+            new["diffusers_lora_file_url"] = change.artifacts.lora_url
+            new["config_file_url"] = change.artifacts.config_url
+        if self._has_error_holder:
+            kept = with_error(training.avatar_data, change.error, change.at)
+            if kept is not None:
+                new[ERROR_HOLDER] = kept
+        return old, new

@@ -60,6 +60,8 @@ class ClaimedDelivery:
     received_at: datetime
     stored_at: datetime
     kind: JobKind = JobKind.TRAINING
+    source: Source = Source.WEBHOOK
+    reason: str | None = None  # why it is due; None where it is due for the first time
 
 
 def milliseconds(start: datetime, end: datetime) -> float:

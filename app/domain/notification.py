@@ -16,6 +16,7 @@ class Topic(StrEnum):
 
     READY = "ready"
     FAILED = "failed"
+    CORRECTION = "correction"  # the last message said the opposite of what is true now
     ALERT = "alert"  # this and the next go to the operator
     RESOLVED = "resolved"
 
@@ -62,7 +63,8 @@ class OwnerMessage:
     """One thing that an owner must hear about a job of theirs.
 
     `subject` is the id of the bot's row that the job is about, `name` what the owner calls it. `cause` is set for
-    `Topic.FAILED` only. `overtakes`: a failure of the same job may still wait to be told, and must not be any more.
+    `Topic.FAILED`, and for a correction that tells of a failure. `overtakes`: a failure of the same job may still wait
+    to be told, and must not be any more.
     """
 
     subject: str
@@ -72,6 +74,17 @@ class OwnerMessage:
     owner: Owner
     cause: Cause | None = None
     overtakes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerTopics:
+    """What an owner was told of a job: each topic that was ever owed, and how the last message has it.
+
+    `is_ready` is what the last message said that was sent (or will be, whatever comes): None where there is none.
+    """
+
+    owed: frozenset[Topic] = frozenset()
+    is_ready: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,13 @@
-"""Our view of an avatar row while it learns, and the one rule that changes it."""
+"""Our view of an avatar row while it learns, and what may become of it; `app.domain.decision` holds the rule."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
 from app.domain.artifact import ArtifactState
-from app.domain.notification import Cause, Owner, OwnerMessage, Topic
-from app.domain.verdict import Bury, Done, Retry, Verdict
+from app.domain.job import JobOutcome, JobState
+from app.domain.notification import Cause, Owner, OwnerMessage
+from app.domain.verdict import Verdict
 
 URL_LIMIT = 500  # characters; width of avatars.diffusers_lora_file_url and config_file_url
 FINETUNE_ID_LIMIT = 255  # characters; width of avatars.finetune_id
@@ -47,9 +48,22 @@ class Artifacts:
         """Tell whether there is a LoRA or a finetune id."""
         return bool(self.lora_url or self.finetune_id)
 
-    def same_product(self, other: "Artifacts") -> bool:
-        """Compare what the avatar row keeps; the high-noise LoRA has no column of its own."""
-        return (self.lora_url, self.finetune_id) == (other.lora_url, other.finetune_id)
+    def own(self, trainer: Trainer | None) -> "Artifacts":
+        """Keep what an avatar of this type is generated with: one LoRA with its config, or one finetune id.
+
+        Of a portrait that is the LoRA. The rest is generated with either: where both are there a style keeps the
+        finetune id, an unknown type the LoRA. Empty where there is nothing of the kind.
+        """
+        is_by_id = trainer is Trainer.STYLE or (trainer is None and not self.lora_url)
+        if is_by_id and self.finetune_id:
+            return Artifacts(finetune_id=self.finetune_id)
+        return replace(self, finetune_id=None) if self.lora_url else Artifacts()
+
+    def holds(self, own: "Artifacts") -> bool:
+        """Tell whether these are, or have among them, the LoRA or the finetune id of `own`."""
+        if own.finetune_id:
+            return self.finetune_id == own.finetune_id
+        return bool(own.lora_url) and self.lora_url == own.lora_url
 
     def too_long(self) -> str | None:
         """Name the first value that its column cannot hold, or None."""
@@ -101,11 +115,21 @@ class Training:
     spelling: str
     artifacts: Artifacts
     owner: Owner
+    avatar_data: str | None = None  # JSON text, the bot's but for the error in it; None: no such column, or null
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is on record of a job when a delivery about it is applied. `artifacts` as they were written."""
+
+    state: JobState
+    outcome: JobOutcome | None
+    artifacts: Artifacts
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What becomes of the avatar row."""
+    """What becomes of the avatar row. `artifacts` are all that it holds then; None: they stay as they are."""
 
     status: TrainingStatus
     at: datetime
@@ -118,71 +142,12 @@ class Plan:
     """All that one delivery causes. Executed in one commit or not at all.
 
     `artifact` is what is known of the file that `change` writes; None where nothing is written or looked at.
+    `outcome` and `artifacts` are how its job has ended then, as far as this delivery tells.
     """
 
     verdict: Verdict
     change: Change | None = None
     notification: OwnerMessage | None = None
+    outcome: JobOutcome | None = None
+    artifacts: Artifacts | None = None
     artifact: ArtifactState | None = None
-
-
-def decide(training: Training, outcome: Outcome, now: datetime) -> Plan:
-    """Turn what fal says into a plan.
-
-    An artifact proves success, whatever the status says; success is never taken back; a conflict is kept and shown.
-    A `Retry` here says "not yet": how long to wait and when to give up is the flow's business.
-    """
-    if training.status is None:
-        return Plan(Bury("status_unknown", f"avatars.status holds {training.spelling!r}"))
-    match outcome:
-        case Failed():
-            return _decide_failed(training, outcome, now)
-        case Completed(artifacts) if artifacts:
-            return _decide_completed(training, artifacts, now)
-        case Completed():
-            return _decide_unproven(training, now)
-
-
-def _decide_completed(training: Training, artifacts: Artifacts, now: datetime) -> Plan:
-    if training.status is TrainingStatus.CANCELLED:
-        return Plan(Bury("conflict", "fal completed a training that is cancelled here"))
-    if training.status is TrainingStatus.COMPLETED:
-        if training.artifacts.same_product(artifacts):
-            return Plan(Done("already_completed"))
-        return Plan(Bury("conflict", "fal sent other artifacts than the avatar already has"))
-    if (name := artifacts.too_long()) is not None:
-        return Plan(Bury("artifact_too_long", f"{name} is longer than its column"))
-    return Plan(
-        Done("completed"),
-        Change(TrainingStatus.COMPLETED, now, artifacts=artifacts),
-        _message(training, Topic.READY, None),
-    )
-
-
-def _decide_unproven(training: Training, now: datetime) -> Plan:
-    match training.status:
-        case TrainingStatus.COMPLETED | TrainingStatus.ERROR:
-            return Plan(Done("already_final"))
-        case TrainingStatus.CANCELLED:
-            return Plan(Bury("conflict", "fal completed a training that is cancelled here"))
-        case _:
-            return Plan(Retry(now, "no_artifact"))
-
-
-def _decide_failed(training: Training, outcome: Failed, now: datetime) -> Plan:
-    match training.status:
-        case TrainingStatus.COMPLETED:
-            return Plan(Bury("conflict", "fal reports a failure of a training that is completed here"))
-        case TrainingStatus.ERROR | TrainingStatus.CANCELLED:
-            return Plan(Done("already_final"))
-        case _:
-            return Plan(
-                Done("failed"),
-                Change(TrainingStatus.ERROR, now, error=outcome.detail),
-                _message(training, Topic.FAILED, outcome.cause),
-            )
-
-
-def _message(training: Training, topic: Topic, cause: Cause | None) -> OwnerMessage:
-    overtakes = training.status is TrainingStatus.ERROR
-    return OwnerMessage(training.avatar_id, training.name, training.request_id, topic, training.owner, cause, overtakes)

@@ -19,8 +19,9 @@ from app.domain.training import Plan, Training
 from app.domain.verdict import Bury, Done, Retry, await_lock, last_words
 from app.fal.queue_answers import read_result
 from app.flows.artifacts import ArtifactLooks
+from app.flows.item import Item
 from app.flows.kinds import Kind
-from app.flows.planning import Item, Planner, RetryLimits
+from app.flows.planning import Planner, RetryLimits
 from app.flows.ports import Clock, FalQueue
 
 R = TypeVar("R")

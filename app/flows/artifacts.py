@@ -10,7 +10,7 @@ import structlog
 
 from app.domain.artifact import ArtifactCheck, ArtifactLook, Sight, artifact_host
 from app.domain.errors import DatabaseUnavailable
-from app.flows.planning import Item
+from app.flows.item import Item
 from app.flows.ports import ArtifactStore
 
 log = structlog.get_logger("app.webhook")

@@ -3,10 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from app.db.trainings import BotTables
+from app.domain.decision import decide
+from app.domain.invented import Invented
 from app.domain.job import JobKind
-from app.domain.training import Outcome, Plan, Reading, Training, decide
+from app.domain.training import Known, Outcome, Plan, Reading, Trainer, Training
 from app.fal import payload
 from app.fal.authenticate import Authenticator
 from app.fal.endpoints import TrainerEndpoints
@@ -19,8 +22,9 @@ class Kind:
     """One kind of job.
 
     `path` is where its webhook arrives, `authenticator` holds the keys that may sign it, `read` understands a stored
-    body (raises PayloadUnreadable), `subjects` are the bot's rows that it is about, `endpoints` lists where one of them
-    may have been submitted, the likeliest first, and `decide` turns what fal says of one of them into a plan.
+    body (raises PayloadUnreadable), `subjects` are the bot's rows that it is about, `decide` turns what fal says of one
+    of them, and what is known of its job, into a plan, and `endpoints` lists where one may have been submitted, the
+    likeliest first.
     """
 
     name: JobKind
@@ -28,8 +32,8 @@ class Kind:
     authenticator: Authenticator
     read: Callable[[bytes], Reading]
     subjects: BotTables
-    endpoints: Callable[[Training], Sequence[str]]
-    decide: Callable[[Training, Outcome, datetime], Plan]
+    decide: Callable[[Training, Outcome, datetime, Known | None], Plan]
+    endpoints: Callable[[Trainer | None], Sequence[str]]
     raw_path: bytes = field(init=False)
 
     def __post_init__(self) -> None:
@@ -37,10 +41,21 @@ class Kind:
         object.__setattr__(self, "raw_path", self.path.encode())
 
 
-def training(authenticator: Authenticator, subjects: BotTables, endpoints: TrainerEndpoints) -> Kind:
-    """Describe the training of an avatar."""
-
-    def candidates(subject: Training) -> Sequence[str]:
-        return endpoints.candidates(subject.trainer)
-
-    return Kind(JobKind.TRAINING, TRAINING_PATH, authenticator, payload.read, subjects, candidates, decide)
+def training(
+    authenticator: Authenticator,
+    subjects: BotTables,
+    endpoints: TrainerEndpoints,
+    *,
+    invented: Invented,
+    tells_found: bool = False,
+) -> Kind:
+    """Describe the training of an avatar; `invented` and `tells_found` as `decide` takes them."""
+    return Kind(
+        JobKind.TRAINING,
+        TRAINING_PATH,
+        authenticator,
+        payload.read,
+        subjects,
+        partial(decide, invented=invented, tells_found=tells_found),
+        endpoints.candidates,
+    )

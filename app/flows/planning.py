@@ -1,20 +1,22 @@
 """One batch of deliveries → read, planned and executed in one transaction. Plain functions of a connection."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from app.db import inbox, outbox
+from app.db import inbox, jobs, outbox
 from app.db.engine import Connection
 from app.db.trainings import Found
-from app.domain.artifact import ArtifactCheck, ArtifactLook
+from app.domain.artifact import ArtifactCheck
 from app.domain.artifact_verdict import ArtifactPatience, to_look_at, weigh
 from app.domain.delivery import ClaimedDelivery
 from app.domain.errors import PayloadUnreadable, ResultUnavailable
 from app.domain.job import JobKind
 from app.domain.look import AtWork, Broken, Result, ResultSaid, Trouble, Unknown, Unsaid
-from app.domain.training import Plan, Reading, Training
+from app.domain.training import Known, Plan, Training
 from app.domain.verdict import Bury, Retry, Verdict, await_lock, await_training, retry_or_bury, wait_out
+from app.flows.endings import corrected, ended_jobs, is_silent
+from app.flows.item import Item
 from app.flows.kinds import Kind
 
 OUTAGES = frozenset(
@@ -29,18 +31,6 @@ class RetryLimits:
     attempts: int
     orphans: timedelta
     lease: timedelta
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """A delivery under way, and what is known of it so far."""
-
-    claimed: ClaimedDelivery
-    reading: Reading | None  # None: could not be read
-    verdict: Verdict | None = None  # what is certain without the training
-    fetched: bool = False  # the reading is fal's stored result, so there is nothing more to ask for
-    unseen: str | None = None  # the artifact's URL that must be looked at first
-    looks: Mapping[str, ArtifactLook] = field(default_factory=dict)  # what was found, by URL
 
 
 class Planner:
@@ -65,7 +55,7 @@ class Planner:
 
     def endpoints(self, item: Item, training: Training) -> Sequence[str]:
         """List where the job of a delivery may have been submitted, the likeliest first."""
-        return self._kinds[item.claimed.kind].endpoints(training)
+        return self._kinds[item.claimed.kind].endpoints(training.trainer)
 
     def read_result(self, item: Item, said: ResultSaid) -> Item:
         """Put what fal's result says in the place of the reading. Raises ResultUnavailable."""
@@ -110,8 +100,10 @@ class Planner:
         unproven: list[tuple[Item, Training]] = []
         plans: list[tuple[Item, Plan]] = []
         found = {name: _lock(connection, kind, items) for name, kind in self._kinds.items()}
+        ids = sorted({request_id for one in found.values() for request_id in one.trainings})
+        known = jobs.known(connection, ids) if ids else {}
         for item in items:
-            plan = self._plan(item, found[item.claimed.kind], now)
+            plan = self._plan(item, found[item.claimed.kind], known, now)
             match plan.verdict:
                 case Retry(why="no_artifact") if item.reading is not None and not item.fetched:
                     unproven.append((item, found[item.claimed.kind].trainings[item.reading.request_id][0]))
@@ -123,10 +115,12 @@ class Planner:
             verdict = self._limited(item, plan.verdict, now)
             plan = plan if verdict is plan.verdict else replace(plan, verdict=verdict)
             plans.append((item, self._weigh(item, plan, now)))
+        plans = corrected(connection, plans, found, known)
         self._execute(connection, plans, found, now, is_locked=is_locked)
+        jobs.end(connection, ended_jobs(plans, found, known, self._kinds), now)
         return plans, unproven
 
-    def _plan(self, item: Item, found: Found, now: datetime) -> Plan:
+    def _plan(self, item: Item, found: Found, known: Mapping[str, Known], now: datetime) -> Plan:
         if item.verdict is not None:
             return Plan(item.verdict)
         assert item.reading is not None, "what could not be read has its verdict already"
@@ -137,7 +131,9 @@ class Planner:
             case []:
                 return Plan(await_training(item.claimed.received_at, now, self._limits.orphans))
             case [training]:
-                return self._kinds[item.claimed.kind].decide(training, item.reading.outcome, now)
+                job = known.get(request_id)
+                plan = self._kinds[item.claimed.kind].decide(training, item.reading.outcome, now, job)
+                return replace(plan, notification=None) if is_silent(item, job) else plan
             case several:
                 return Plan(Bury("ambiguous_training", f"{len(several)} avatars carry this request id"))
 

@@ -34,15 +34,18 @@ def word(notification: Notification, catalogs: Catalogs) -> Message:
 
 def _word_result(message: OwnerMessage, say: Callable[[str], str]) -> Message:
     gallery = (say("gallery"), GALLERY)
-    if message.topic is Topic.READY:
-        text = say("ready.text")
+    is_correction = message.topic is Topic.CORRECTION
+    if message.topic is Topic.READY or (is_correction and message.cause is None):
+        topic, text = Topic.READY, say("ready.text")
         generate = (say("ready.generate"), f"{GENERATE}{message.subject}")
         keyboard: Keyboard = ((generate,), (gallery,)) if _fits(generate[1]) else ((gallery,),)
     else:
-        text = say(f"failed.{message.cause or Cause.UNKNOWN}")
+        topic, text = Topic.FAILED, say(f"failed.{message.cause or Cause.UNKNOWN}")
         keyboard = ((gallery,),)
+    if is_correction:
+        text = f"{say('correction.text')}\n\n{text}"
     name = shown_name(message.name)
-    title = f"{message.topic}.title"
+    title = f"{topic}.title"
     headline = say(title).format(name=name) if name else say(f"{title}.unnamed")
     return Message(f"<b>{_escape(headline)}</b>\n\n{_escape(text)}", f"{headline}\n\n{text}", keyboard)
 

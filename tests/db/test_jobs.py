@@ -8,12 +8,12 @@ from sqlalchemy import select
 
 from app.db import inbox, jobs
 from app.db.engine import Connection, Database
-from app.db.jobs import Ended, Expected, Known, Looked, Registered
+from app.db.jobs import Ended, Expected, Looked, Registered
 from app.db.tables import jobs as table
 from app.domain.errors import ClaimLost
 from app.domain.job import EndpointSource, JobKind, JobOutcome, JobState, Stage
 from app.domain.look import End, OpenJob, Wait
-from app.domain.training import Artifacts
+from app.domain.training import Artifacts, Known
 from tests.factories import delivery
 from tests.fakes import START
 

@@ -12,18 +12,13 @@ from app.db.schema import find_bot_tables
 from app.db.trainings import BotTables
 from app.domain.errors import ClaimLost, DatabaseUnfit
 from app.domain.training import Artifacts, Change, Trainer, TrainingStatus
-from tests.factories import BOT_TABLES, CONFIG, LORA, Bot, native_enums
+from tests.factories import CONFIG, LORA, Bot
 from tests.fakes import START
 from tests.postgres import with_database
+from tests.spellings import SPELLINGS
 
 pytestmark = pytest.mark.anyio
 
-SPELLINGS = {
-    "varchar lower": (BOT_TABLES, str.lower),
-    "varchar upper": (BOT_TABLES, str.upper),
-    "native lower": (native_enums(upper=False), str.lower),
-    "native upper": (native_enums(upper=True), str.upper),
-}
 SUCCESS = Change(TrainingStatus.COMPLETED, START, artifacts=Artifacts(lora_url=LORA, config_url=CONFIG))
 FAILURE = Change(TrainingStatus.ERROR, START + timedelta(seconds=1), error="face not found")
 
@@ -161,6 +156,7 @@ async def test_our_migration_leaves_the_bots_tables_alone(fresh_url: str) -> Non
         "webhook_alerts",
         "webhook_chores",
         "webhook_deliveries",
+        "webhook_jobs",
         "webhook_notifications",
         "webhook_schema_version",
         "webhook_slots",

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 from app.domain.artifact import ArtifactCheck, ArtifactLook, ArtifactState, Sight, artifact_host, refusal_of
 from app.domain.artifact_verdict import LAG, LEAST_LOOKS, ArtifactPatience, to_look_at, weigh
+from app.domain.decision import decide
 from app.domain.delivery import Claim, ClaimedDelivery
 from app.domain.network import is_public
-from app.domain.training import Artifacts, Change, Completed, Plan, TrainingStatus, decide
+from app.domain.training import Artifacts, Change, Completed, Plan, TrainingStatus
 from app.domain.verdict import Bury, Done, Retry
 from tests.domain.url_forms import ALLOWED, HOSTS, REFUSED
-from tests.factories import LORA, training
+from tests.factories import INVENTED, LORA, training
 from tests.fakes import START
 
 ABSENT = ArtifactLook(Sight.ABSENT, "http_404")
@@ -130,7 +131,7 @@ def test_an_address_of_the_internet_is_public(address: str) -> None:
 
 def plan(**changes: str) -> Plan:
     """What is decided of a portrait that fal completed."""
-    return decide(training(), Completed(Artifacts(**{"lora_url": LORA, **changes})), START)
+    return decide(training(), Completed(Artifacts(**{"lora_url": LORA, **changes})), START, None, invented=INVENTED)
 
 
 def weighed(

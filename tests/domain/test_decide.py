@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.domain.decision import decide
 from app.domain.notification import Cause, Topic
 from app.domain.training import (
     Artifacts,
@@ -16,14 +17,12 @@ from app.domain.training import (
     Outcome,
     Training,
     TrainingStatus,
-    decide,
 )
 from app.domain.verdict import Bury, Done, Retry
 from tests.factories import CONFIG, LORA, training
 from tests.fakes import START
 
 LORA_ARTIFACTS = Artifacts(lora_url=LORA, config_url=CONFIG)
-FINETUNE = Artifacts(finetune_id="ft-1")
 COMPLETED = Completed(LORA_ARTIFACTS)
 UNPROVEN = Completed(Artifacts(config_url=CONFIG))
 FAILED = Failed(Cause.NO_FACE, "face not found")
@@ -32,6 +31,11 @@ NOT_FINAL = [status for status in TrainingStatus if status not in FINAL]
 
 outcomes = st.sampled_from([COMPLETED, UNPROVEN, FAILED, Failed(Cause.TIMEOUT, "late")])
 starts = st.sampled_from(list(TrainingStatus))
+
+
+def begin(status: TrainingStatus) -> Training:
+    """A training at this status; one that is completed has an artifact."""
+    return training(status, artifacts=LORA_ARTIFACTS if status is TrainingStatus.COMPLETED else Artifacts())
 
 
 def after(before: Training, outcome: Outcome) -> Training:
@@ -80,7 +84,6 @@ def test_the_same_artifacts_again_are_nothing_new() -> None:
     ("status", "outcome"),
     [
         (TrainingStatus.COMPLETED, Completed(Artifacts(lora_url="https://v3.fal.media/other"))),
-        (TrainingStatus.COMPLETED, Completed(FINETUNE)),
         (TrainingStatus.COMPLETED, FAILED),
         (TrainingStatus.CANCELLED, COMPLETED),
         (TrainingStatus.CANCELLED, UNPROVEN),
@@ -96,8 +99,8 @@ def test_a_conflict_is_kept_and_shown(status: TrainingStatus, outcome: Outcome) 
 
 def test_proof_overrules_an_error() -> None:
     """An artifact is proof even after an error was reported."""
-    plan = decide(training(TrainingStatus.ERROR), Completed(FINETUNE), START)
-    assert plan.change == Change(TrainingStatus.COMPLETED, START, artifacts=FINETUNE)
+    plan = decide(training(TrainingStatus.ERROR), COMPLETED, START)
+    assert plan.change == Change(TrainingStatus.COMPLETED, START, artifacts=LORA_ARTIFACTS)
     assert plan.notification is not None
 
 
@@ -112,7 +115,7 @@ def test_proof_overrules_an_error() -> None:
 )
 def test_nothing_is_done_where_nothing_is_new(status: TrainingStatus, outcome: Outcome) -> None:
     """A final state hears without a change what it knows already."""
-    plan = decide(training(status), outcome, START)
+    plan = decide(training(status, artifacts=LORA_ARTIFACTS), outcome, START)
     assert (plan.change, plan.notification, plan.verdict) == (None, None, Done("already_final"))
 
 
@@ -126,7 +129,7 @@ def test_nothing_is_done_where_nothing_is_new(status: TrainingStatus, outcome: O
 )
 def test_a_value_longer_than_its_column_is_buried(artifacts: Artifacts) -> None:
     """Nothing is truncated to fit."""
-    plan = decide(training(), Completed(artifacts), START)
+    plan = decide(training(trainer=None), Completed(artifacts), START)
     assert plan.change is None
     assert isinstance(plan.verdict, Bury)
     assert plan.verdict.why == "artifact_too_long"
@@ -142,7 +145,7 @@ def test_an_unknown_status_is_left_alone() -> None:
 @given(starts, outcomes)
 def test_repetition_changes_nothing(start: TrainingStatus, outcome: Outcome) -> None:
     """The second time, an outcome neither changes the row nor owes a message."""
-    once = after(training(start), outcome)
+    once = after(begin(start), outcome)
     again = decide(once, outcome, START + timedelta(seconds=1))
     assert (again.change, again.notification) == (None, None)
 
@@ -150,7 +153,7 @@ def test_repetition_changes_nothing(start: TrainingStatus, outcome: Outcome) -> 
 @given(starts, st.lists(outcomes, max_size=6))
 def test_a_final_state_never_regresses(start: TrainingStatus, sequence: list[Outcome]) -> None:
     """Completed and cancelled stay; an error only ever becomes completed."""
-    now = training(start)
+    now = begin(start)
     for outcome in sequence:
         then = after(now, outcome)
         if now.status in (TrainingStatus.COMPLETED, TrainingStatus.CANCELLED):
@@ -165,7 +168,7 @@ def test_every_order_of_three_outcomes_ends_the_same(start: TrainingStatus, thre
     """The order in which fal's calls arrive decides neither the status nor the artifacts (fault 26)."""
     ends = set()
     for order in itertools.permutations(three):
-        now = training(start)
+        now = begin(start)
         for outcome in order:
             now = after(now, outcome)
         ends.add((now.status, now.artifacts))
@@ -175,7 +178,7 @@ def test_every_order_of_three_outcomes_ends_the_same(start: TrainingStatus, thre
 @given(starts, st.lists(outcomes, max_size=6))
 def test_success_is_only_claimed_with_an_artifact(start: TrainingStatus, sequence: list[Outcome]) -> None:
     """Whoever is told "ready" has an artifact in the row."""
-    now = training(start)
+    now = begin(start)
     for outcome in sequence:
         plan = decide(now, outcome, START)
         if plan.notification is not None and plan.notification.topic is Topic.READY:

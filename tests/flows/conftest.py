@@ -23,7 +23,7 @@ from app.flows.notify.claiming import Notify
 from app.flows.notify.recording import Record, write_records
 from app.flows.planning import RetryLimits
 from app.flows.tell import Tell
-from tests.factories import delivery
+from tests.factories import INVENTED, delivery
 from tests.fakes import FakeFalQueue, FakeMessenger, FrozenClock, moving_sleep, no_jitter
 
 ENDPOINTS = TrainerEndpoints("fal-ai/flux-lora-portrait-trainer", "fal-ai/flux-lora-fast-training")
@@ -61,9 +61,10 @@ class House:
             return [dict(row) for row in (connection.execute(select(notifications).order_by("id"))).mappings()]
 
 
-def kinds_of(bot_tables: BotTables) -> tuple[Kind, ...]:
+def kinds_of(bot_tables: BotTables, *, tells_found: bool = False) -> tuple[Kind, ...]:
     """The kinds as `apply` knows them: it asks nobody whether a stored delivery is genuine."""
-    return (training(cast("Authenticator", None), bot_tables, ENDPOINTS),)
+    described = training(cast("Authenticator", None), bot_tables, ENDPOINTS, invented=INVENTED, tells_found=tells_found)
+    return (described,)
 
 
 @pytest.fixture

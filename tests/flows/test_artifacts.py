@@ -15,7 +15,7 @@ from app.db.engine import Database
 from app.db.trainings import BotTables
 from app.domain.artifact import ArtifactCheck, ArtifactLook, Sight
 from app.domain.errors import DatabaseUnavailable
-from app.domain.training import Artifacts, Completed, Outcome, Plan, Training
+from app.domain.training import Artifacts, Completed, Known, Outcome, Plan, Training
 from app.flows import artifacts
 from app.flows.apply import Apply
 from app.flows.artifacts import HOLD, ArtifactLooks
@@ -493,9 +493,9 @@ async def test_another_artifact_is_another_look(furnish: Furnish, bot: Bot, bot_
     [kind] = kinds_of(bot_tables)
     urls = [LORA, SECOND]
 
-    def fickle(training: Training, outcome: Outcome, now: datetime) -> Plan:
+    def fickle(training: Training, outcome: Outcome, now: datetime, known: Known | None) -> Plan:
         url = urls.pop(0) if urls else SECOND
-        return kind.decide(training, Completed(Artifacts(lora_url=url)), now)
+        return kind.decide(training, Completed(Artifacts(lora_url=url)), now, known)
 
     gallery = furnish(kinds=(replace(kind, decide=fickle),))
     avatar_id = await bot.train("r1")

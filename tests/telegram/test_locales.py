@@ -20,6 +20,7 @@ MSGIDS = {
     "failed.title",
     "failed.title.unnamed",
     *(f"failed.{cause}" for cause in Cause),
+    "correction.text",
     "resolved.title",
     "resolved.text",
     *(f"alert.{condition}.{part}" for condition in Condition for part in ("title", "text")),
