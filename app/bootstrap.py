@@ -37,6 +37,7 @@ from app.flows.planning import RetryLimits
 from app.flows.poll import Poll
 from app.flows.ports import Clock, Messenger
 from app.flows.prune import Prune
+from app.flows.recount import Recount
 from app.flows.tell import Tell
 from app.flows.totals import Totals
 from app.flows.watch import OperatorChat, Watch
@@ -77,6 +78,7 @@ class Work:
     apply: Apply
     notify: Notify
     prune: Prune
+    recount: Recount
     watch: Watch
     keys: Keys
     addresses: Addresses
@@ -203,6 +205,7 @@ async def running(settings: Settings, tls: "LiveContext | None" = None) -> Async
                 apply,
                 notify,
                 Prune(database, clock, timedelta(days=settings.retention_days)),
+                Recount(database, clock),
                 watch,
                 keys,
                 addresses,
@@ -210,7 +213,7 @@ async def running(settings: Settings, tls: "LiveContext | None" = None) -> Async
                 apply_wake,
                 notify_wake,
             ),
-            HealthFacts(clock, WriteCheck(database, clock), Totals(database), keys, addresses),
+            HealthFacts(clock, WriteCheck(database, clock), Totals(database, clock), keys, addresses),
         )
 
 

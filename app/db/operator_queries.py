@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Table, and_, case, not_, or_, select, update
 from sqlalchemy.engine import Connection, RowMapping
 
+from app.db import totals
 from app.db.outbox import SENDING
 from app.db.retention import EMPTIED
 from app.db.tables import deliveries, notifications
@@ -104,11 +105,16 @@ def _change(
     *only: ColumnElement[bool],
 ) -> list[int]:
     table = _TABLES[queue]
-    statement = (
-        update(table)
-        # Raising the attempt ends every claim on the row.
+    wanted = (
+        select(table.c.id, table.c.state)
         .where(table.c.id.in_(ids), table.c.state.in_(states), *only)
-        .values(attempt=table.c.attempt + 1, **values)
-        .returning(table.c.id)
+        .order_by(table.c.id)
+        .with_for_update()
     )
-    return sorted((connection.execute(statement)).scalars())
+    found = {row.id: row.state for row in connection.execute(wanted)}
+    if found:
+        # Raising the attempt ends every claim on the row.
+        change = update(table).where(table.c.id.in_(found)).values(attempt=table.c.attempt + 1, **values)
+        connection.execute(change)
+        totals.add(connection, totals.moved(table, [(state, values["state"]) for state in found.values()]))
+    return sorted(found)
