@@ -15,14 +15,16 @@ import structlog
 from pydantic import SecretStr
 
 from app.core.clock import SystemClock
-from app.core.config import Settings
+from app.core.config import INVENTED_ARTIFACTS, Settings
 from app.core.exit_codes import Exit
 from app.db import schema
 from app.db.engine import open_database
 from app.db.group_commit import GroupCommit
+from app.db.poller_traces import count_invented_at_work
 from app.db.wake import WakeTopic, listen
 from app.domain.alert_rules import Certificate, MachineFacts
 from app.domain.errors import DatabaseBehind
+from app.domain.invented import Invented
 from app.fal.addresses import Addresses
 from app.fal.api import FalQueueApi
 from app.fal.authenticate import Authenticator, IpFilter
@@ -194,6 +196,9 @@ async def running(settings: Settings, tls: "LiveContext | None" = None) -> Async
             database,
             clock,
             partial(_machine_facts, clock, clock.now(), tls, authenticator),
+            count_invented=partial(
+                count_invented_at_work, bot_tables=bot_tables, invented=Invented.of(INVENTED_ARTIFACTS)
+            ),
             machine=socket.gethostname()[:MACHINE_LIMIT],
             chat=_operator_chat(settings),
             wake_notify=notify_wake.set,

@@ -15,6 +15,16 @@ from app.core import setting_types as v
 from app.core.setting_meta import number, setting
 
 JWKS_URLS = ("https://rest.fal.ai/.well-known/jwks.json", "https://rest.alpha.fal.ai/.well-known/jwks.json")
+# Written by the bot's own poller where it could not read a result (docs/reconcile.md).
+INVENTED_ARTIFACTS = (
+    "emergency-fallback.com",
+    "fallback-lora.com",
+    "startup-force-fallback.com",
+    "training-manager-fallback.com",
+    "completeness-check-fallback.com",
+    "fallback-style-",
+    "emergency-fallback-",
+)
 
 Switch = Annotated[bool, v.Stripped]
 

@@ -25,9 +25,8 @@ def count(connection: Connection, now: datetime) -> JobFacts:
         by_stage[stage or UNSEEN] = rows
         overdue += late
         waiting = [one + other for one, other in zip(waiting, troubled, strict=True)]
-    found = connection.execute(_ENDED, moments).one()
-    dead, gone, absent, drifted, often, *troubled = found
-    locked, refused, keyless = (one + other for one, other in zip(waiting, troubled, strict=True))
+    dead, gone, absent, drifted, often, *results = connection.execute(_ENDED, moments).one()
+    locked, refused, keyless = (one + other for one, other in zip(waiting, results, strict=True))
     return JobFacts(
         by_stage=by_stage,
         overdue=overdue,
@@ -39,6 +38,7 @@ def count(connection: Connection, now: datetime) -> JobFacts:
         locked=locked,
         refused=refused,
         keyless=keyless,
+        keyless_results=results[-1],
     )
 
 

@@ -107,6 +107,11 @@ class BotTables:
         # A failure leaves the artifacts of an earlier training alone.
         self._fail = UpdateMany(avatars, match=match, given=(*touched, "training_error"))
 
+    @property
+    def avatars(self) -> Table:
+        """The table of trainings, for conditions on it."""
+        return self._avatars
+
     @classmethod
     def find(cls, connection: Connection) -> "BotTables":
         """Take the tables as the database describes them; `missing_columns` comes first."""
