@@ -28,6 +28,7 @@ MODULES = {
     "demo": "demo.command",
     "deliveries": "deliveries",
     "notifications": "notifications",
+    "jobs": "jobs",
     "backup": "backup",
     "copy-database": "copy_database",
     "cert": "cert",
