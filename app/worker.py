@@ -91,6 +91,7 @@ class Worker:
                 Routine("intake", _every(work.intake.every, work.intake), timedelta(minutes=10)),
                 Routine("reconcile", _draining(work.reconcile), STUCK, work.reconcile_wake),
                 Routine("prune", _unhurried(work.prune), timedelta(hours=1)),
+                Routine("recount", _unhurried(work.recount), timedelta(hours=1)),
                 Routine("watch", _unhurried(work.watch), timedelta(minutes=10)),
                 Routine("artifacts", _unhurried(work.look_again), timedelta(minutes=10)),
                 Routine("keys", _refreshing(work.keys.refresh), fetch_patience),

@@ -21,6 +21,7 @@ from app.core.exit_codes import Exit
 from app.db import schema
 from app.db.engine import open_database
 from app.db.group_commit import GroupCommit
+from app.db.poller_traces import count_invented_at_work
 from app.db.wake import WakeTopic, listen
 from app.domain.alert_rules import Certificate, MachineFacts
 from app.domain.artifact import ArtifactCheck
@@ -42,6 +43,7 @@ from app.flows.planning import RetryLimits
 from app.flows.poll import Poll
 from app.flows.ports import Clock, Messenger
 from app.flows.prune import Prune
+from app.flows.recount import Recount
 from app.flows.register import Register
 from app.flows.tell import Tell
 from app.flows.totals import Totals
@@ -153,6 +155,9 @@ async def running(
             database,
             clock,
             partial(_machine_facts, clock, clock.now(), tls, authenticator),
+            count_invented=partial(
+                count_invented_at_work, bot_tables=bot_tables, invented=Invented.of(settings.invented_artifacts)
+            ),
             machine=socket.gethostname()[:MACHINE_LIMIT],
             chat=_operator_chat(settings),
             wake_notify=notify_wake.set,
@@ -170,6 +175,7 @@ async def running(
                 apply,
                 notify,
                 Prune(database, clock, timedelta(days=settings.retention_days)),
+                Recount(database, clock),
                 watch,
                 LookAgain(database, clock, looks),
                 found.intake,
@@ -181,7 +187,7 @@ async def running(
                 notify_wake,
                 reconcile_wake,
             ),
-            HealthFacts(clock, WriteCheck(database, clock), Totals(database), keys, addresses),
+            HealthFacts(clock, WriteCheck(database, clock), Totals(database, clock), keys, addresses),
         )
 
 

@@ -16,6 +16,7 @@ from app.flows.poll import Poll
 from app.flows.ports import Clock
 from app.flows.prune import Prune
 from app.flows.reconcile import Reconcile
+from app.flows.recount import Recount
 from app.flows.register import Register
 from app.flows.totals import Totals
 from app.flows.watch import Watch
@@ -40,6 +41,7 @@ class Work:
     apply: Apply
     notify: Notify
     prune: Prune
+    recount: Recount
     watch: Watch
     look_again: LookAgain
     intake: Intake

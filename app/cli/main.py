@@ -28,6 +28,7 @@ MODULES = {
     "demo": "demo.command",
     "deliveries": "deliveries",
     "notifications": "notifications",
+    "jobs": "jobs",
     "reconcile": "reconcile",
     "backup": "backup",
     "copy-database": "copy_database",

@@ -1,4 +1,4 @@
-"""What the two queues' commands share: list, show, redrive, ignore."""
+"""What the queues' commands share: list, show, redrive, ignore."""
 
 import asyncio
 import getpass

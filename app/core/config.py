@@ -8,10 +8,11 @@ from typing import Annotated, Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import Field, PrivateAttr, SecretStr, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from app.core import setting_meta as a
 from app.core import setting_types as v
+from app.core.server_settings import ServerSettings
 from app.core.setting_meta import number, setting
 
 JWKS_URLS = ("https://rest.fal.ai/.well-known/jwks.json", "https://rest.alpha.fal.ai/.well-known/jwks.json")
@@ -26,138 +27,11 @@ INVENTED_ARTIFACTS = (
     "emergency-fallback-",
 )
 
-Switch = Annotated[bool, v.Stripped]
 
-
-class Settings(BaseSettings):
+class Settings(ServerSettings):
     """Everything that can be set, checked and frozen; attribute names are the lower-case environment names."""
 
-    model_config = SettingsConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True, allow_inf_nan=False
-    )
     _notes: tuple[str, ...] = PrivateAttr(default=())
-
-    api_host: v.Host = setting(
-        "0.0.0.0",  # noqa: S104 a webhook must be reachable  # nosec B104
-        "адрес, который слушает сервер",
-        "address to listen on",
-        a.HOST,
-        section=("Сервер", "Server"),
-    )
-    api_port: Annotated[int, Field(ge=0, le=65535)] = setting(
-        8443, "порт; 0 — любой свободный", "port; 0 picks a free one", number(0, 65535, 8443)
-    )
-    api_domain: v.Domain = setting(
-        "aibots.kz", "имя в самоподписанном сертификате", "name in the self-signed certificate", a.HOST
-    )
-    api_debug: Switch = setting(False, "страницы /docs и /openapi.json", "pages /docs and /openapi.json", a.BOOL)
-    service_name: Annotated[v.Text, Field(min_length=1, max_length=100)] = setting(
-        "Aisha Bot FAL Webhook API",
-        "имя в ответе /health",
-        "name in the answer of /health",
-        ("до 100 знаков", "up to 100 characters"),
-    )
-    api_token: v.Token | None = setting(
-        None, "токен бота для /api/v1/jobs", "the bot's token for /api/v1/jobs", a.OWN_TOKEN
-    )
-    allowed_hosts: v.HostPatterns = setting(
-        ("aibots.kz", "*.aibots.kz", "localhost", "127.0.0.1"),
-        "имена, на которые отвечаем",
-        "host names we answer to",
-        ("имена через запятую, без https:// и порта", "names with commas, without https:// and port"),
-    )
-    cors_origins: v.Origins = setting(
-        ("https://aibots.kz",),
-        "сайты, чьи страницы могут читать ответы",
-        "sites whose pages may read answers",
-        ("https://узел через запятую, без пути", "https://host with commas, without a path"),
-    )
-    forwarded_allow_ips: v.Trusted = setting(
-        ("127.0.0.1", "::1"),
-        "прокси, чьему X-Forwarded-For верим",
-        "proxies whose X-Forwarded-For we believe",
-        (
-            "адрес своего nginx, например 127.0.0.1 или 172.18.0.0/16",
-            "your nginx's address, such as 127.0.0.1 or 172.18.0.0/16",
-        ),
-    )
-    max_body_bytes: Annotated[int, Field(ge=1024, le=67108864)] = setting(
-        1048576, "предел тела запроса, байт", "limit of a request body, bytes", number(1024, 67108864, 1048576)
-    )
-    client_timeout: Annotated[float, Field(ge=0.1, le=300)] = setting(
-        15, "сколько ждать заголовки и тело, секунд", "patience for header and body, seconds", number(0.1, 300, 15)
-    )
-    max_connections: Annotated[int, Field(ge=16, le=100000)] = setting(
-        1000,
-        "соединений одновременно; одному адресу — восьмая часть",
-        "connections at once, an eighth of them for one address",
-        number(16, 100000, 1000),
-    )
-
-    ssl_enabled: Switch = setting(
-        True, "HTTPS; false только за прокси", "HTTPS; false behind a proxy only", a.BOOL, section=("TLS", "TLS")
-    )
-    ssl_cert_path: v.FilePath = setting(
-        Path("ssl/aibots_kz.crt"),
-        "сертификат (нет пары — создаётся самоподписанная)",
-        "certificate (a missing pair is made self-signed)",
-        a.PATH,
-    )
-    ssl_key_path: v.FilePath = setting(Path("ssl/aibots.kz.key"), "закрытый ключ", "private key", a.PATH)
-    ssl_ca_bundle_path: v.FilePath = setting(
-        Path("ssl/aibots_kz.ca-bundle"), "промежуточные сертификаты", "intermediate certificates", a.PATH
-    )
-    tls_profile: Annotated[Literal["intermediate", "modern"], v.Lower] = setting(
-        "intermediate",
-        "набор Mozilla: TLS 1.2 и 1.3 или только 1.3",
-        "Mozilla's profile: TLS 1.2 and 1.3, or 1.3 only",
-        "intermediate | modern",
-    )
-
-    database_url: v.DatabaseUrl = setting(
-        SecretStr("sqlite:///data/aisha.db"),
-        "общая с ботом база (sqlite или postgresql)",
-        "database shared with the bot (sqlite or postgresql)",
-        a.DATABASE,
-        section=("База", "Database"),
-    )
-    migrate_on_start: Switch = setting(
-        False,
-        "мигрировать PostgreSQL при старте (SQLite — всегда)",
-        "migrate PostgreSQL at start (SQLite: always)",
-        a.BOOL,
-    )
-    data_dir: v.FilePath = setting(
-        Path("data"), "папка для кэша ключей и адресов fal", "folder of cached fal keys and addresses", a.FOLDER
-    )
-
-    telegram_token: v.Secret | None = setting(
-        None,
-        "токен бота; без него сообщения остаются «не отправлено»",
-        'bot token; without it messages stay "not sent"',
-        a.TOKEN,
-        aliases=("TELEGRAM_BOT_TOKEN",),
-        section=("Telegram", "Telegram"),
-    )
-    telegram_api_url: v.BaseUrl = setting("https://api.telegram.org", "адрес Bot API", "address of the Bot API", a.BASE)
-    telegram_rate: Annotated[float, Field(ge=0.1, le=1000)] = setting(
-        25, "сообщений в секунду", "messages per second", number(0.1, 1000, 25)
-    )
-    operator_chat_id: v.ChatId | None = setting(
-        None,
-        "чат для тревог оператору",
-        "chat for the operator's alarms",
-        ("id чата цифрами, у групп с минусом", "the chat's id in digits, negative for groups"),
-    )
-    tell_when_found_completed: Switch = setting(
-        False,
-        "писать «готов» и тогда, когда аватар завершил кто-то другой с тем же артефактом",
-        'say "ready" also where somebody else has completed the avatar with the same artifact',
-        a.BOOL,
-    )
-    default_language: Annotated[Literal["ru", "en", "kk"], v.Lower] = setting(
-        "ru", "язык, когда язык владельца неизвестен", "language when the owner's is unknown", "ru | en | kk"
-    )
 
     fal_api_key: v.Secret | None = setting(
         None, "ключ API fal", "fal API key", a.KEY, aliases=("FAL_KEY",), section=("fal.ai", "fal.ai")

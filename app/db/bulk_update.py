@@ -102,13 +102,13 @@ class InsertMany:
         self._renewed = tuple(renewed)
         self._only = tuple(only)
 
-    def __call__(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Insert what is not there."""
+    def __call__(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Insert what is not there; return how many rows that made or renewed."""
         if connection.dialect.name == "sqlite":
             given = itemgetter(*self._given)
-            self._row_by_row(connection, [given(row) for row in rows])
-        else:
-            connection.execute(self._at_once, {"rows": orjson.dumps(rows).decode()})
+            return self._row_by_row(connection, [given(row) for row in rows])
+        parameters = {"rows": orjson.dumps(rows).decode()}
+        return connection.execute(self._at_once, parameters, execution_options={"preserve_rowcount": True}).rowcount
 
     @cached_property
     def _row_by_row(self) -> "_RowByRow":

@@ -11,7 +11,7 @@ import orjson
 from sqlalchemy import Row, select, update
 from sqlalchemy.engine import Connection
 
-from app.db import queue, wake
+from app.db import queue, totals, wake
 from app.db.bulk_update import spell_moment
 from app.db.tables import deliveries
 from app.domain.delivery import Claim, ClaimedDelivery, Delivery, DeliveryState, Source
@@ -50,7 +50,8 @@ _COUNT_UP = (
 _VALUES = f"INSERT INTO webhook_deliveries (state, {_COLUMNS}) VALUES ('pending', {', '.join('?' * 11)})"  # noqa: S608  constants only  # nosec B608
 _INSERT = f"{_VALUES} ON CONFLICT DO NOTHING"
 _UPSERT = f"{_VALUES} {_COUNT_UP}"
-# One statement with the announcement in it, so that it needs no transaction around it.
+_PENDING_TOTAL = totals.named(deliveries, DeliveryState.PENDING)
+# One statement with the announcement and the totals in it, so that it needs no transaction around it.
 _AT_ONCE = f"""
 WITH given AS (
   SELECT * FROM unnest(%s::text[], %s::text[], %s::bytea[], %s::text[], %s::text[], %s::text[], %s::int[],
@@ -61,9 +62,16 @@ WITH given AS (
   SELECT 'pending', stored_at, request_id, body_sha256, body, headers, source, kind, repeats, received_at, stored_at,
     received_at
   FROM given {_COUNT_UP}
+), seen AS (
+  SELECT count(*) FILTER (WHERE stored.repeats = given.repeats) AS new, count(*) + sum(given.repeats) AS copies
+  FROM stored JOIN given USING (request_id, body_sha256)
 ), announced AS (
-  SELECT pg_notify('{wake.CHANNEL}', '{wake.WakeTopic.INBOX}') WHERE EXISTS (
-    SELECT 1 FROM stored JOIN given USING (request_id, body_sha256) WHERE stored.repeats = given.repeats)
+  SELECT pg_notify('{wake.CHANNEL}', '{wake.WakeTopic.INBOX}') FROM seen WHERE new > 0
+), counted AS (
+  INSERT INTO webhook_totals (name, writer, amount)
+  SELECT name, pg_backend_pid(), amount
+  FROM seen, LATERAL (VALUES ('{_PENDING_TOTAL}', new), ('{totals.DUPLICATES}', copies - new)) AS each(name, amount)
+  WHERE amount > 0 {totals.COUNT_UP}
 )
 SELECT stored.* FROM stored LEFT JOIN announced ON true
 """  # noqa: S608  constants only  # nosec B608
@@ -90,6 +98,8 @@ def put(connection: Connection, group: Sequence[tuple[Delivery, datetime]]) -> l
     rows = [(*row, copies[identity] - 1) for identity, row in sorted(first.items())]
     if connection.dialect.name == "sqlite":
         found = _put_in_sqlite(connection, rows)
+        new = sum(is_new for _, is_new, _, _ in found)
+        totals.add(connection, {_PENDING_TOTAL: new, totals.DUPLICATES: len(group) - new})
     else:
         found = _put_in_postgresql(connection, rows)
     receipts = {(request_id, sha): Receipt(row_id, new=new) for row_id, new, request_id, sha in found}
@@ -213,6 +223,7 @@ def finish(connection: Connection, finished: Sequence[Finished], now: datetime, 
         for item in finished
     ]
     queue.finish(connection, deliveries, rows, is_locked=is_locked)
+    totals.add(connection, totals.moved(deliveries, [(DeliveryState.PENDING, values["state"]) for _, values in rows]))
 
 
 def not_pending(connection: Connection, ids: Sequence[int]) -> frozenset[int]:

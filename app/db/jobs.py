@@ -21,7 +21,7 @@ _OPEN = [
     jobs.c[name]
     for name in (
         "id", "attempt", "failures", "kind", "request_id", "subject", "endpoint", "endpoint_source", "status_url",
-        "response_url", "stage", "reason", "first_seen_at", "at_work_since", "stage_since", "state",
+        "response_url", "stage", "reason", "first_seen_at", "at_work_since", "stage_since", "said_at", "state",
     )
 ]  # fmt: skip
 _ASKABLE = (JobState.PENDING, JobState.HISTORIC, JobState.DEAD)  # the last two by hand only
@@ -172,6 +172,7 @@ def _open_job(row: Row[*tuple[Any, ...]]) -> OpenJob:
         first_seen_at=row.first_seen_at,
         at_work_since=row.at_work_since,
         stage_since=row.stage_since,
+        said_at=row.said_at,
         state=JobState(row.state),
     )
 
@@ -210,6 +211,7 @@ def _columns(looked: Looked, now: datetime) -> dict[str, Any]:
                 "finished_at": None,
                 "stage": stage,
                 "stage_since": job.stage_since if stage is job.stage else now,
+                "said_at": now if step.said else job.said_at,
                 "at_work_since": job.at_work_since or (now if stage is Stage.AT_WORK else None),
                 "position": step.position,
                 "outcome": None,
@@ -223,6 +225,7 @@ def _columns(looked: Looked, now: datetime) -> dict[str, Any]:
                 "finished_at": now,
                 "stage": job.stage,
                 "stage_since": job.stage_since,
+                "said_at": now,
                 "at_work_since": job.at_work_since,
                 "position": None,
                 "outcome": step.outcome,

@@ -8,21 +8,28 @@ from typing import Any
 from sqlalchemy import ColumnElement, Table, and_, case, not_, or_, select, update
 from sqlalchemy.engine import Connection, RowMapping
 
+from app.db import totals
 from app.db.outbox import SENDING
 from app.db.retention import EMPTIED
-from app.db.tables import deliveries, notifications
+from app.db.tables import deliveries, jobs, notifications
 
 
 class Queue(StrEnum):
-    """The two queues an operator may look into."""
+    """The queues an operator may look into. A job is fal's: neither redriven nor ignored."""
 
     DELIVERIES = "deliveries"
     NOTIFICATIONS = "notifications"
+    JOBS = "jobs"
 
 
-_TABLES: dict[Queue, Table] = {Queue.DELIVERIES: deliveries, Queue.NOTIFICATIONS: notifications}
+_TABLES: dict[Queue, Table] = {
+    Queue.DELIVERIES: deliveries,
+    Queue.NOTIFICATIONS: notifications,
+    Queue.JOBS: jobs,
+}
 OVERTAKEN = "overtaken"  # the reason of a failure whose owner is told of the success instead
-_NOT_LISTED = {"body", "headers", "detail"}
+_HIDDEN = {"nonce"}  # whoever has it can name our webhook's address for this job
+_NOT_LISTED = {"body", "headers", "detail", "digest", *_HIDDEN}
 _REDRIVABLE = ("pending", "dead", "ignored", "unsent")
 _IGNORABLE = ("pending", "dead", "unsent")
 
@@ -45,7 +52,8 @@ def find(connection: Connection, queue: Queue, key: str) -> list[dict[str, Any]]
         matches.append(table.c.fal_request_id == key)
     if key.isascii() and key.isdigit() and len(key) < 19:  # noqa: PLR2004  what a BIGINT holds
         matches.append(table.c.id == int(key))
-    statement = select(table).where(or_(*matches)).order_by(table.c.id)
+    shown = [column for column in table.c if column.name not in _HIDDEN]
+    statement = select(*shown).where(or_(*matches)).order_by(table.c.id)
     return [_plain(row) for row in (connection.execute(statement)).mappings()]
 
 
@@ -103,12 +111,19 @@ def _change(
     values: dict[str, Any],
     *only: ColumnElement[bool],
 ) -> list[int]:
+    if queue is Queue.JOBS:
+        raise ValueError("jobs are neither redriven nor ignored")
     table = _TABLES[queue]
-    statement = (
-        update(table)
-        # Raising the attempt ends every claim on the row.
+    wanted = (
+        select(table.c.id, table.c.state)
         .where(table.c.id.in_(ids), table.c.state.in_(states), *only)
-        .values(attempt=table.c.attempt + 1, **values)
-        .returning(table.c.id)
+        .order_by(table.c.id)
+        .with_for_update()
     )
-    return sorted((connection.execute(statement)).scalars())
+    found = {row.id: row.state for row in connection.execute(wanted)}
+    if found:
+        # Raising the attempt ends every claim on the row.
+        change = update(table).where(table.c.id.in_(found)).values(attempt=table.c.attempt + 1, **values)
+        connection.execute(change)
+        totals.add(connection, totals.moved(table, [(state, values["state"]) for state in found.values()]))
+    return sorted(found)

@@ -9,7 +9,7 @@ from sqlalchemy import Row, and_, bindparam, case, exists, literal, or_, select,
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
-from app.db import pacing, queue, wake
+from app.db import pacing, queue, totals, wake
 from app.db.bulk_update import InsertMany
 from app.db.tables import notifications
 from app.domain.alert import Condition
@@ -108,7 +108,11 @@ def put(connection: Connection, items: Sequence[tuple[OwnerMessage, ClaimedDeliv
 def owe(connection: Connection, owed: Sequence[Owed], now: datetime) -> None:
     """Owe these messages. One per (subject, request id, topic) for ever: a second one is dropped silently."""
     if owed:
-        _ONCE(connection, [_row(item, now) for item in owed])
+        rows = [_row(item, now) for item in owed]
+        made = {}
+        for state in sorted({row["state"] for row in rows}):
+            made[totals.named(notifications, state)] = _ONCE(connection, [row for row in rows if row["state"] == state])
+        totals.add(connection, made)
         wake.announce(connection, wake.WakeTopic.OUTBOX)
 
 
@@ -144,7 +148,7 @@ def _overtake(connection: Connection, items: Sequence[OwnerMessage], now: dateti
     """Close failures that a success has overtaken: "failed" must not arrive after "ready"."""
     ready = [item for item in items if item.overtakes]
     if ready:
-        connection.execute(
+        overtaken = connection.execute(
             update(notifications)
             .where(
                 notifications.c.avatar_id.in_([item.subject for item in ready]),
@@ -155,6 +159,7 @@ def _overtake(connection: Connection, items: Sequence[OwnerMessage], now: dateti
             )
             .values(state=NotificationState.IGNORED, reason="overtaken", finished_at=now)
         )
+        _count(connection, [NotificationState.IGNORED] * overtaken.rowcount)
 
 
 def claim(
@@ -179,6 +184,7 @@ def claim(
         marks=_marks(now),
         only=_KNOWN,
     )
+    _count(connection, [row.state for row in rows])
     buried = [_claimed(row, now, is_buried=True) for row in rows if row.state == NotificationState.DEAD]
     rows = [row for row in rows if row.state == NotificationState.PENDING]
     if not rows:
@@ -247,6 +253,12 @@ def finish(connection: Connection, told: Sequence[Told]) -> None:
         for item in told
     ]
     queue.finish(connection, notifications, rows)
+    _count(connection, [values["state"] for _, values in rows])
+
+
+def _count(connection: Connection, states: Sequence[str]) -> None:
+    """Count what pending rows have become."""
+    totals.add(connection, totals.moved(notifications, [(NotificationState.PENDING, state) for state in states]))
 
 
 def set_aside(connection: Connection, change: Callable[[], None]) -> str | None:

@@ -17,7 +17,7 @@ from sqlalchemy import (
 from app.db.engine import UtcDateTime
 
 VERSION_TABLE = "webhook_schema_version"
-HEAD = "0004"  # the newest migration; a test compares it with the files
+HEAD = "0005"  # the newest migration; a test compares it with the files
 
 metadata = MetaData()
 _Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only INTEGER keys
@@ -26,6 +26,13 @@ _READ = text("fal_request_id IS NOT NULL")  # so that storing a delivery need no
 _KEPT = text("finished_at IS NOT NULL AND body IS NOT NULL")  # what retention has still to empty
 _DEAD = text("state = 'dead'")  # counted every minute; few rows, so the index is small
 _ENDED = text("state = 'done'")  # looked through every minute for rows that were set back
+_TRIED = text("state = 'pending' AND attempt > 0")  # few: what is applied at the first try never gets in
+_WAITING = text("state = 'pending' AND reason IS NOT NULL")
+_REPEATED = text("repeats > 0")
+_LOOKED_AT = text("looked_at IS NOT NULL")
+_DRIFTED = text("drifted_at IS NOT NULL")
+_GONE = text("outcome = 'gone'")
+_ABSENT = text("artifact = 'absent'")
 _NAMED = text("finished_at IS NOT NULL AND avatar_name <> ''")
 
 
@@ -63,6 +70,9 @@ deliveries = Table(
     Index("webhook_deliveries_fal_request_id", "fal_request_id", postgresql_where=_READ, sqlite_where=_READ),
     Index("webhook_deliveries_kept", "finished_at", postgresql_where=_KEPT, sqlite_where=_KEPT),
     Index("webhook_deliveries_dead", "id", postgresql_where=_DEAD, sqlite_where=_DEAD),
+    Index("webhook_deliveries_waiting", "reason", postgresql_where=_WAITING, sqlite_where=_WAITING),
+    Index("webhook_deliveries_tried", "received_at", postgresql_where=_TRIED, sqlite_where=_TRIED),
+    Index("webhook_deliveries_repeated", "last_received_at", postgresql_where=_REPEATED, sqlite_where=_REPEATED),
 )
 
 notifications = Table(
@@ -112,6 +122,7 @@ jobs = Table(
     Column("first_seen_at", UtcDateTime, nullable=False),  # by our clock
     Column("at_work_since", UtcDateTime),
     Column("looked_at", UtcDateTime),  # when fal was last asked
+    Column("said_at", UtcDateTime),  # when fal last said how it stands
     Column("position", Integer),
     Column("percent", Integer),
     Column("outcome", String(16)),
@@ -128,6 +139,29 @@ jobs = Table(
     Index("webhook_jobs_due", "due_at", "id", postgresql_where=_PENDING, sqlite_where=_PENDING),
     Index("webhook_jobs_dead", "id", postgresql_where=_DEAD, sqlite_where=_DEAD),
     Index("webhook_jobs_finished", "finished_at", postgresql_where=_ENDED, sqlite_where=_ENDED),
+    Index(
+        "webhook_jobs_open",
+        "stage",
+        "reason",
+        "at_work_since",
+        "said_at",
+        "first_seen_at",
+        postgresql_where=_PENDING,
+        sqlite_where=_PENDING,
+    ),
+    Index("webhook_jobs_looked_at", "looked_at", postgresql_where=_LOOKED_AT, sqlite_where=_LOOKED_AT),
+    Index("webhook_jobs_drifted", "drifted_at", "drifts", postgresql_where=_DRIFTED, sqlite_where=_DRIFTED),
+    Index("webhook_jobs_gone", "finished_at", postgresql_where=_GONE, sqlite_where=_GONE),
+    Index("webhook_jobs_absent", "finished_at", postgresql_where=_ABSENT, sqlite_where=_ABSENT),
+)
+
+totals = Table(
+    "webhook_totals",
+    metadata,
+    Column("name", String(32), primary_key=True),  # 'deliveries.done'
+    Column("writer", Integer, primary_key=True, autoincrement=False),  # rows of one name are added up
+    Column("amount", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 slots = Table(

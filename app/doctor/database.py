@@ -9,6 +9,7 @@ from app.db.engine import Database
 from app.doctor.finding import EDIT_SETTINGS, Catalogue, Finding, Level, Wording, finding
 from app.domain.errors import DatabaseUnavailable, DatabaseUnfit
 from app.domain.language import Language
+from app.domain.notification import NotificationState
 
 DECIDE = ("Посмотрите причину, затем redrive или ignore.", "Look at the reason, then redrive or ignore.")
 
@@ -92,13 +93,12 @@ async def _check(database: Database, language: Language) -> list[Finding]:
         await schema.find_bot_tables(database, language)
     except DatabaseUnfit as unfit:
         return [_unfit("database.not_the_bots", unfit, len(unfit.findings) - 1, language)]
-    totals = await database.read(views.totals)
-    owed = {
-        "deliveries.dead": totals["deliveries"]["dead"],
-        "notifications.dead": totals["notifications"]["dead"],
-        "notifications.unsent": totals["notifications"]["unsent"],
+    undecided = {
+        "deliveries.dead": await database.read(views.count_dead_deliveries),
+        "notifications.dead": await database.read(views.count_notifications, NotificationState.DEAD),
+        "notifications.unsent": await database.read(views.count_notifications, NotificationState.UNSENT),
     }
-    found = [finding(WORDS, code, language, count=count) for code, count in owed.items() if count]
+    found = [finding(WORDS, code, language, count=count) for code, count in undecided.items() if count]
     return [finding(WORDS, "database.ok", language), *found]
 
 

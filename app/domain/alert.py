@@ -30,6 +30,14 @@ class Condition(StrEnum):
     TELEGRAM_REFUSED = "telegram_refused"
     DATABASE_BACKLOG = "database_backlog"
     NOTIFICATIONS_LATE = "notifications_late"
+    JOBS_OVERDUE = "jobs_overdue"
+    RESULTS_GONE = "results_gone"
+    ACCOUNT_LOCKED = "account_locked"
+    FAL_KEY_REFUSED = "fal_key_refused"
+    FAL_KEY_MISSING = "fal_key_missing"
+    ARTIFACT_ABSENT = "artifact_absent"
+    DRIFT = "drift"
+    POLLER_SEEN = "poller_seen"
 
 
 class AlertLevel(StrEnum):
@@ -57,6 +65,14 @@ REMEDY = {
     Condition.TELEGRAM_REFUSED: "sudo systemctl restart aisha-webhook-api",
     Condition.DATABASE_BACKLOG: "aisha-webhook deliveries list --state pending",
     Condition.NOTIFICATIONS_LATE: "aisha-webhook notifications list --state pending",
+    Condition.JOBS_OVERDUE: "aisha-webhook jobs list",
+    Condition.RESULTS_GONE: "aisha-webhook jobs list",
+    Condition.ACCOUNT_LOCKED: "aisha-webhook doctor",
+    Condition.FAL_KEY_REFUSED: "aisha-webhook doctor",
+    Condition.FAL_KEY_MISSING: "aisha-webhook config show",
+    Condition.ARTIFACT_ABSENT: "aisha-webhook jobs list",
+    Condition.DRIFT: "aisha-webhook doctor",
+    Condition.POLLER_SEEN: "aisha-webhook doctor",
 }  # what to run first; the words around it are in app/locales
 
 

@@ -104,6 +104,7 @@ class OpenJob:
     first_seen_at: datetime
     at_work_since: datetime | None
     stage_since: datetime | None
+    said_at: datetime | None = None
     state: JobState = JobState.PENDING
 
     @property

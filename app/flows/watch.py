@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from app.db import alerts, chores
+from app.db import alerts, chores, job_facts
 from app.db.engine import Connection, Database
 from app.domain.alert import LOST, REMEDY, Alarm, AlertStep, AlertTurn, close, follow
 from app.domain.alert_rules import MachineFacts, machine_alarms, queue_alarms
+from app.domain.job_alarms import job_alarms
 from app.domain.notification import Topic, alert_message
 from app.flows.ports import Clock
 
@@ -34,8 +35,9 @@ class OperatorChat:
 class Watch:
     """Gather the facts, write the alerts that they change, owe one message for each turn.
 
-    `look` gathers the facts of this machine, whose name is `machine`. Without a `chat` alerts are kept and logged
-    only. `wake_notify` is called when a message is owed.
+    `look` gathers the facts of this machine, whose name is `machine`; `count_invented` counts rows of open jobs that
+    hold an artifact which nobody made. Without a `chat` alerts are kept and logged only. `wake_notify` is called when a
+    message is owed.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Watch:
         clock: Clock,
         look: Callable[[], MachineFacts],
         *,
+        count_invented: Callable[[Connection], int],
         machine: str,
         chat: OperatorChat | None,
         wake_notify: Callable[[], None],
@@ -51,6 +54,7 @@ class Watch:
         self._database = database
         self._clock = clock
         self._look = look
+        self._count_invented = count_invented
         self._machine = machine
         self._chat = chat
         self._wake_notify = wake_notify
@@ -78,6 +82,7 @@ class Watch:
         if chores.claim(connection, NAME, now=now, lease=EVERY, every=EVERY):
             pulled_back = chores.pull_back(connection, now)
             shared = list(queue_alarms(alerts.count_queues(connection), now))
+            shared += job_alarms(job_facts.count(connection, now), invented=self._count_invented(connection))
             steps += self._follow(connection, "", shared, now)
             steps += self._write(connection, [close(alert, now) for alert in alerts.lost(connection, now - LOST)])
             alerts.forget(connection, now - KEPT)

@@ -78,12 +78,13 @@ async def webhook_status(request: Request) -> Response:
         return problem(503, error.code, "the database does not answer", {"Retry-After": str(error.retry_after)})
     now = parts.clock.now()
     ends = parts.certificate_ends()
-    oldest, last = totals.pop("oldest_pending"), totals.pop("last_delivery")
+    oldest = totals.pop("oldest_pending")
+    moments = {name: totals.pop(name) for name in ("last_delivery", "last_reconcile")}
     return JSONResponse(
         {
             **totals,
             "oldest_pending_age_seconds": _seconds(None if oldest is None else now - oldest),
-            "last_delivery": None if last is None else last.isoformat(),
+            **{name: None if at is None else at.isoformat() for name, at in moments.items()},
             "key_age_seconds": _seconds(parts.keys.age()),
             "address_list_age_seconds": _seconds(parts.addresses.age()),
             "certificate_days_left": None if ends is None else (ends - now).days,

@@ -48,6 +48,7 @@ class Machine:
     name: str = "web-1"
     chat: OperatorChat | None = OperatorChat(CHAT, "en")  # noqa: RUF009  frozen: nobody can change it
     facts: MachineFacts = WELL
+    invented: int = 0
     woken: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -58,6 +59,7 @@ class Machine:
             self.database,
             self.clock,
             lambda: self.facts,
+            count_invented=lambda _: self.invented,
             machine=self.name,
             chat=self.chat,
             wake_notify=lambda: self.woken.append("notify"),

@@ -1,0 +1,80 @@
+"""What is to be seen of jobs at a look: one pass over the open ones, and by index what of the others ended lately."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, ScalarSelect, Select, Table, and_, bindparam, func, or_, select, text
+from sqlalchemy.engine import Connection
+
+from app.db.engine import UtcDateTime
+from app.db.tables import deliveries, jobs
+from app.domain.job import Stage
+from app.domain.job_alarms import AT_WORK_LATE, LATELY, OFTEN, UNHEARD, JobFacts
+from app.domain.look import Trouble
+
+UNSEEN = "new"  # the stage of open jobs that fal was not asked about yet
+TROUBLES = (Trouble.ACCOUNT_LOCKED, Trouble.FAL_KEY_REFUSED, Trouble.NO_FAL_KEY)
+
+
+def count(connection: Connection, now: datetime) -> JobFacts:
+    """Count what is open and overdue, what ended badly of late, and what waits for a key or an account."""
+    moments = {"at_work": now - AT_WORK_LATE, "unheard": now - UNHEARD, "lately": now - LATELY}
+    by_stage = {UNSEEN: 0, **{stage.value: 0 for stage in Stage}}
+    overdue, waiting = 0, [0] * len(TROUBLES)
+    for stage, rows, late, *troubled in connection.execute(_OPEN, moments):
+        by_stage[stage or UNSEEN] = rows
+        overdue += late
+        waiting = [one + other for one, other in zip(waiting, troubled, strict=True)]
+    dead, gone, absent, drifted, often, *results = connection.execute(_ENDED, moments).one()
+    locked, refused, keyless = (one + other for one, other in zip(waiting, results, strict=True))
+    return JobFacts(
+        by_stage=by_stage,
+        overdue=overdue,
+        dead=dead,
+        gone=gone,
+        absent=absent,
+        drifted=drifted,
+        often_drifted=often,
+        locked=locked,
+        refused=refused,
+        keyless=keyless,
+        keyless_results=results[-1],
+    )
+
+
+def _moment(name: str) -> ColumnElement[datetime]:
+    return bindparam(name, type_=UtcDateTime())
+
+
+def _of(table: Table, condition: str, *where: ColumnElement[bool]) -> ScalarSelect[int]:
+    """Count rows. SQLite takes an index with a condition only where a query spells the same condition out."""
+    return select(func.count()).select_from(table).where(text(condition), *where).scalar_subquery()
+
+
+# Built once: building them takes longer than running them.
+_COLUMNS = jobs.c
+_OVERDUE = or_(
+    and_(_COLUMNS.stage.is_distinct_from(Stage.QUEUED.value), _COLUMNS.at_work_since < _moment("at_work")),
+    func.coalesce(_COLUMNS.said_at, _COLUMNS.first_seen_at) < _moment("unheard"),
+)
+_OPEN: Select[Any] = (
+    select(
+        _COLUMNS.stage,
+        func.count(),
+        func.count().filter(_OVERDUE),
+        *(func.count().filter(_COLUMNS.reason == trouble.value) for trouble in TROUBLES),
+    )
+    .where(text("state = 'pending'"))
+    .group_by(_COLUMNS.stage)
+)
+_ENDED = select(
+    _of(jobs, "state = 'dead'", _COLUMNS.finished_at > _moment("lately")),
+    _of(jobs, "outcome = 'gone'", _COLUMNS.finished_at > _moment("lately")),
+    _of(jobs, "artifact = 'absent'", _COLUMNS.finished_at > _moment("lately")),
+    _of(jobs, "drifted_at IS NOT NULL", _COLUMNS.drifted_at > _moment("lately")),
+    _of(jobs, "drifted_at IS NOT NULL", _COLUMNS.drifted_at > _moment("lately"), _COLUMNS.drifts >= OFTEN),
+    *(
+        _of(deliveries, "state = 'pending' AND reason IS NOT NULL", deliveries.c.reason == trouble.value)
+        for trouble in TROUBLES
+    ),
+)
