@@ -51,6 +51,12 @@ def test_listed_names_are_allowed_however_they_are_spelt(url: str) -> None:
     assert artifact_host(url) in {"fal.media", "v3.fal.media", "v3b.fal.media"}
 
 
+@pytest.mark.parametrize("url", ["", "v3.fal.media/lora", "https://[::1]/lora", "https://v3.fal.media./lora"])
+def test_what_has_no_public_name_names_no_host(url: str) -> None:
+    """A log line or a reason then holds no host, and nothing that a stranger wrote in its place."""
+    assert artifact_host(url) is None
+
+
 def test_a_name_without_a_star_stands_for_itself() -> None:
     """`fal.media` allows no subdomain, and `*.fal.media` does not allow `fal.media`."""
     assert refusal_of("https://v3.fal.media/a", ["fal.media"]) == "foreign_host"

@@ -1,5 +1,6 @@
 """A look at fal's CDN, played by its twin; every answer that a CDN may give."""
 
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 import httpx2
@@ -24,14 +25,14 @@ SOON = 5.0  # s
 class Recording(httpx2.AsyncBaseTransport):
     """Answers as it was told to, and remembers what it was asked."""
 
-    answer: httpx2.Response | Exception = field(default_factory=lambda: httpx2.Response(200, content=b"lora"))
+    answer: Callable[[], httpx2.Response] | Exception = lambda: httpx2.Response(200, content=b"lora")
     asked: list[httpx2.Request] = field(default_factory=list)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         self.asked.append(request)
         if isinstance(self.answer, Exception):
             raise self.answer
-        return self.answer
+        return self.answer()
 
 
 @pytest.fixture
@@ -104,6 +105,17 @@ async def test_where_head_does_not_tell_one_byte_does(
     assert [call.name for call in cdn.calls] == ["head", "get"]
 
 
+async def test_a_piece_without_bytes_is_no_file_yet() -> None:
+    """Only a byte that came proves that there is one."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b""
+        yield b"l"
+
+    way = Recording(lambda: httpx2.Response(200, content=pieces()))
+    assert await FalCdn(HOSTS, way).look(URL, SOON) == ArtifactLook(Sight.SEEN)
+
+
 @pytest.mark.parametrize("fault", [Hang(), Slow(1.0)], ids=str)
 async def test_a_look_ends_in_time(cdn: CdnTwin, fault: Fault) -> None:
     """A CDN that hangs or is slower than the look may take is unreachable."""
@@ -152,7 +164,8 @@ async def test_what_is_no_place_for_an_artifact_is_asked_by_nobody(url: str, why
 
 async def test_the_request_carries_nothing_of_ours() -> None:
     """Neither cookie nor key, whatever an answer before it asked to be kept (fault 50)."""
-    way = Recording(httpx2.Response(403, headers={"set-cookie": "a=b; Domain=fal.media", "content-length": "0"}))
+    kept = {"set-cookie": "a=b; Domain=fal.media", "content-length": "0"}
+    way = Recording(lambda: httpx2.Response(403, headers=kept))
     await FalCdn(HOSTS, way).look(URL, SOON)
     head, get = way.asked
     assert (head.method, get.method, get.headers["range"]) == ("HEAD", "GET", "bytes=0-0")

@@ -143,6 +143,23 @@ async def test_a_name_in_punycode_stays_as_it_is_on_the_wire() -> None:
     assert wire.asked[0].extensions["sni_hostname"] == names.asked[0]
 
 
+async def test_certificates_are_loaded_when_they_are_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that looks at nothing holds no second set of trust anchors; one that looks holds one."""
+    made: list[Wire] = []
+
+    def make(**_: object) -> Wire:
+        made.append(Wire())
+        return made[-1]
+
+    monkeypatch.setattr(httpx2, "AsyncHTTPTransport", make)
+    way = PinnedTransport(Names([[PUBLIC]]), proxy_of=lambda _host: None)
+    assert made == []
+    await look(way)
+    await look(way)
+    await way.aclose()
+    assert [wire.hosts for wire in made] == [[PUBLIC, PUBLIC]]
+
+
 @dataclass
 class Rerouted(httpx2.AsyncBaseTransport):
     """The real client, with the public address standing for a port of this machine."""
@@ -206,10 +223,11 @@ async def test_behind_a_proxy_the_proxy_resolves(monkeypatch: pytest.MonkeyPatch
         port = listening.sockets[0].getsockname()[1]
         monkeypatch.setenv("HTTPS_PROXY", f"127.0.0.1:{port}")
         way = PinnedTransport(names)
-        assert await look(way) == ArtifactLook(Sight.UNREACHABLE, "unreachable")
+        for _ in range(2):
+            assert await look(way) == ArtifactLook(Sight.UNREACHABLE, "unreachable")
         assert (await look(way, "https://evil.kz/a")).sight is Sight.ABSENT
         await way.aclose()
-    assert proxy.asked == [f"CONNECT {NAME}:443 HTTP/1.1"]
+    assert proxy.asked == [f"CONNECT {NAME}:443 HTTP/1.1"] * 2
     assert names.asked == []
 
 
