@@ -14,7 +14,7 @@ from app.domain.artifact_verdict import LAG, LEAST_LOOKS, ArtifactPatience, to_l
 from app.domain.decision import decide
 from app.domain.delivery import Claim, ClaimedDelivery
 from app.domain.network import is_public
-from app.domain.training import Artifacts, Change, Completed, Plan, TrainingStatus
+from app.domain.training import Artifacts, Change, Completed, Plan, Trainer, TrainingStatus
 from app.domain.verdict import Bury, Done, Retry
 from tests.domain.url_forms import ALLOWED, HOSTS, REFUSED
 from tests.factories import INVENTED, LORA, training
@@ -156,13 +156,15 @@ def test_only_what_completes_an_avatar_is_looked_at() -> None:
     assert to_look_at(plan()) == LORA
     assert to_look_at(Plan(Done("already_completed"))) is None
     assert to_look_at(Plan(Done("failed"), Change(TrainingStatus.ERROR, START, error="x"))) is None
-    finetune = decide(training(), Completed(Artifacts(finetune_id="f1")), START)
+    style = training(trainer=Trainer.STYLE)
+    finetune = decide(style, Completed(Artifacts(finetune_id="f1")), START, None, invented=INVENTED)
     assert to_look_at(finetune) is None
 
 
 def test_a_finetune_id_counts_as_seen() -> None:
     """It is a name at fal's and has no URL."""
-    finetune = decide(training(), Completed(Artifacts(finetune_id="f1")), START)
+    style = training(trainer=Trainer.STYLE)
+    finetune = decide(style, Completed(Artifacts(finetune_id="f1")), START, None, invented=INVENTED)
     claimed = ClaimedDelivery(Claim(1, 1), 0, "r1", b"", START, START)
     kept = weigh(finetune, None, ArtifactCheck.REQUIRE, ArtifactPatience(claimed, 10, 0.0), START)
     assert (kept.verdict, kept.artifact) == (Done("completed"), ArtifactState.SEEN)

@@ -249,6 +249,7 @@ async def test_what_writes_no_artifact_is_applied_at_once(gallery: Gallery, bot:
     """A failure, a repeat and a finetune id are in the first commit: nothing is looked at, nobody claimed."""
     await bot.train("failed")
     await bot.train("repeated", status="completed")
+    await bot._run("UPDATE avatars SET diffusers_lora_file_url = ? WHERE fal_request_id = ?", LORA, "repeated")
     style = await bot.train("style", trainer="style")
     await gallery.house.deliver("failed", error_body("failed"))
     await gallery.house.deliver("repeated", empty_ok_body("repeated"))

@@ -73,7 +73,7 @@ async def test_a_style_ends_under_its_own_endpoint(house: House, bot: Bot) -> No
     await bot.train("r1", trainer="style")
     await apply(house, ok_body("r1", lora=None, finetune_id="ft-1"))
     assert await end(house) == ("done", "completed", "completed", None, None, "ft-1")
-    assert (await ends(house))[0]["endpoint"] == "fal-ai/flux-pro-trainer"
+    assert (await ends(house))[0]["endpoint"] == "fal-ai/flux-lora-fast-training"
 
 
 async def test_a_success_overrules_the_end_on_record(house: House, bot: Bot) -> None:
