@@ -110,9 +110,7 @@ def _decide_completed(facts: _Facts, proof: Artifacts, now: datetime, *, tells_f
 def _decide_unproven(facts: _Facts, now: datetime) -> Plan:
     match facts.training.status:
         case TrainingStatus.COMPLETED if facts.own:
-            change = Change(TrainingStatus.COMPLETED, now, artifacts=facts.own) if facts.is_spoilt else None
-            why = "already_final" if change is None else "completed"
-            return Plan(Done(why), change, outcome=JobOutcome.COMPLETED, artifacts=facts.own)
+            return Plan(Done("already_final"), outcome=JobOutcome.COMPLETED, artifacts=facts.own)
         case TrainingStatus.ERROR:
             return Plan(Done("already_final"), outcome=JobOutcome.FAILED)
         case TrainingStatus.CANCELLED:
