@@ -20,7 +20,7 @@ _SHAPES = re.compile(
     r"|(?P<scheme>\b(?:Key|Bearer|Basic)\s+)(?:(?=[^\s'\",]*[\d:])[^\s'\",]{6,}|[^\s'\",]{16,})"
 )
 _WHOLE = re.compile(r"(?P<scheme>(?:Key|Bearer|Basic)\s+)\S+")  # the value of a header and nothing else
-_HINTS = ("Key", "Bearer", "Basic", "uthorization", "password=", ":", "%3")
+_HINTS = (":", "Key", "Bearer", "Basic", "uthorization", "password=", "%3")
 _SECRET_NAME = re.compile(
     r"(?:^|[_-])(?:authorization|token|secret|password|passwd|api[_-]?key|cookie)$", re.IGNORECASE
 )
@@ -63,7 +63,10 @@ def redact(text: str) -> str:
     """
     if _pattern is not None:
         text = _pattern.sub(MASK, text)
-    if not any(hint in text for hint in _HINTS):
+    for hint in _HINTS:
+        if hint in text:
+            break
+    else:
         return text
     return _SHAPES.sub(_mask, _WHOLE.sub(_mask, text) if _WHOLE.fullmatch(text) else text)
 
@@ -97,7 +100,9 @@ def _is_secret_name(name: str) -> bool:
 
 
 def _text(value: object) -> str:
-    if isinstance(value, str):
+    if type(value) is str:
+        text = value
+    elif isinstance(value, str):
         text = str.__str__(value)  # a StrEnum is logged as its value
     else:
         try:
@@ -114,6 +119,11 @@ def _text(value: object) -> str:
 def redact_event(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Make every value of *event* plain and free of secrets (a structlog processor; the last before rendering)."""
     for name, value in event.items():
-        if name not in _KEPT:
+        kind = type(value)
+        if name in _KEPT or kind is float or kind is bool or value is None:
+            continue
+        if kind is str and not _is_secret_name(name):
+            event[name] = _text(value)
+        else:
             event[name] = _field(name, value, DEPTH)
     return event

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import MutableMapping
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -48,7 +49,7 @@ class ConsoleLine:
             if name == "exception":
                 parts.append(f"exception={_value(_last_words(str(value)))}")
             elif name not in _FIRST:
-                parts.append(f"{one_line(str(name))}={_value(value)}")
+                parts.append(f"{_label(name)}={_value(value)}")
         parts.append(f"[{one_line(str(event.get('logger', '')))}]")
         line = " ".join(parts)
         start = _COLOURS.get(level, "") if self._colour else ""
@@ -60,7 +61,15 @@ def _last_words(traceback: str) -> str:
     return told[-1].strip(" |+-") if told else ""
 
 
+@lru_cache(maxsize=1024)
+def _label(name: object) -> str:
+    return one_line(str(name))
+
+
 def _value(value: object) -> str:
+    kind = type(value)
+    if kind is int or kind is float:
+        return str(value)
     if isinstance(value, str):
         return one_line(value) if _BARE.match(value) else '"' + one_line(value).replace('"', '\\"') + '"'
     return one_line(str(value))

@@ -19,6 +19,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.sql.elements import ColumnElement
 
 Insert = TypeVar("Insert", sqlite.Insert, postgresql.Insert)
+_AS_THEY_ARE = frozenset({str, int, type(None)})  # the driver takes them so
 Row = tuple[Mapping[str, Any], Mapping[str, Any]]  # what the row's columns must hold now, what they get
 
 
@@ -148,7 +149,11 @@ class _RowByRow:
 
     def __call__(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> int:
         driver: Any = connection.connection.driver_connection
-        values = [tuple(map(_plain, self._in_order(row + self._constants))) for row in rows]
+        constants, in_order = self._constants, self._in_order
+        values = [
+            tuple([value if type(value) in _AS_THEY_ARE else _plain(value) for value in in_order(row + constants)])
+            for row in rows
+        ]
         return int(driver.executemany(self._text, values).rowcount)
 
 
@@ -160,10 +165,7 @@ def spell_moment(at: datetime) -> str:
 
 def _plain(value: Any) -> Any:
     """Spell what the driver knows no column for, and what it would ask for an adapter."""
-    kind = type(value)
-    if kind is str or kind is int or value is None:
-        return value
-    if kind is datetime:
+    if type(value) is datetime:
         return spell_moment(value)
     return value.value if isinstance(value, Enum) else value
 

@@ -5,11 +5,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import orjson
 from sqlalchemy import Row, select, update
 from sqlalchemy.engine import Connection
+from sqlalchemy.sql.elements import ColumnElement
 
 from app.db import queue, totals, wake
 from app.db.bulk_update import spell_moment
@@ -171,7 +173,7 @@ def claim(
     connection: Connection, *, now: datetime, lease_until: datetime, limit: int, kinds: frozenset[JobKind] = ALL_KINDS
 ) -> list[ClaimedDelivery]:
     """Claim due deliveries of these kinds, oldest first; others are left as they are."""
-    only = [deliveries.c.kind.in_(sorted(kinds))]
+    only = _of(kinds)
     rows = queue.claim_due(connection, deliveries, _CLAIMED, now=now, lease_until=lease_until, limit=limit, only=only)
     return _claimed(rows)
 
@@ -180,8 +182,12 @@ def lock(
     connection: Connection, *, now: datetime, limit: int, kinds: frozenset[JobKind] = ALL_KINDS
 ) -> list[ClaimedDelivery]:
     """Take due deliveries of these kinds, oldest first, until the transaction ends; `finish` them with `is_locked`."""
-    only = [deliveries.c.kind.in_(sorted(kinds))]
-    return _claimed(queue.lock_due(connection, deliveries, _CLAIMED, now=now, limit=limit, only=only))
+    return _claimed(queue.lock_due(connection, deliveries, _CLAIMED, now=now, limit=limit, only=_of(kinds)))
+
+
+@cache
+def _of(kinds: frozenset[JobKind]) -> tuple[ColumnElement[bool], ...]:
+    return (deliveries.c.kind.in_(sorted(kinds)),)
 
 
 def keep(connection: Connection, locked: Sequence[ClaimedDelivery], lease_until: datetime) -> list[ClaimedDelivery]:

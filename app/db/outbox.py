@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, and_, bindparam, case, exists, literal, or_, select, text, update
+from sqlalchemy import Row, and_, bindparam, case, exists, or_, select, text, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
@@ -31,7 +31,6 @@ HORIZON = timedelta(seconds=2)  # how far ahead slots are handed out
 SENDING = "sending"
 NO_DELIVERY = 0  # the delivery of a message that none caused
 _ASIDE = text("SELECT set_config('lock_timeout', '1s', true), set_config('statement_timeout', '2s', true)")
-_UNDER_WAY = {"reason": SENDING}
 # A claim that finds the last one still under way: a process died there, or lost the database, and the message may have
 # been sent. Mostly it was not, for it is claimed before its slot: so this may happen more often than a send in doubt.
 DIED_LIMIT = 5
@@ -55,6 +54,18 @@ _KNOWN = (
     or_(notifications.c.cause.is_(None), notifications.c.cause.in_([*Cause, *Condition])),
 )
 
+
+# What a claim finds is marked as under way, or closed. One statement, so that no claim costs a second look.
+_MARKS = {
+    "uncertain": case((_DIED, notifications.c.uncertain + 1), else_=notifications.c.uncertain),
+    "state": case(
+        (_OVERTAKEN, NotificationState.IGNORED),
+        (_DIED_TOO_OFTEN, NotificationState.DEAD),
+        else_=notifications.c.state,
+    ),
+    "reason": case((_OVERTAKEN, "overtaken"), (_DIED_TOO_OFTEN, "outcome_unknown"), else_=SENDING),
+    "finished_at": case((or_(_OVERTAKEN, _DIED_TOO_OFTEN), queue.NOW), else_=notifications.c.finished_at),
+}
 
 _CLAIMED = [
     notifications.c[name]
@@ -181,7 +192,7 @@ def claim(
         now=now,
         lease_until=lease_until,
         limit=min(limit, room),
-        marks=_marks(now),
+        marks=_MARKS,
         only=_KNOWN,
     )
     _count(connection, [row.state for row in rows])
@@ -199,20 +210,6 @@ def claim(
             [{"row_id": rows[index].id, "new_due_at": at} for index, at in put_back.items()],
         )
     return buried + [_claimed(rows[index], send_at) for index, send_at in granted.items()]
-
-
-def _marks(now: datetime) -> dict[str, Any]:
-    """Mark what a claim finds as under way, or close it. One statement, so that no claim costs a second look."""
-    columns = notifications.c
-    ended = literal(now, columns.finished_at.type)
-    return {
-        "uncertain": case((_DIED, columns.uncertain + 1), else_=columns.uncertain),
-        "state": case(
-            (_OVERTAKEN, NotificationState.IGNORED), (_DIED_TOO_OFTEN, NotificationState.DEAD), else_=columns.state
-        ),
-        "reason": case((_OVERTAKEN, "overtaken"), (_DIED_TOO_OFTEN, "outcome_unknown"), else_=_UNDER_WAY["reason"]),
-        "finished_at": case((or_(_OVERTAKEN, _DIED_TOO_OFTEN), ended), else_=columns.finished_at),
-    }
 
 
 def _claimed(row: Row[*tuple[Any, ...]], send_at: datetime, *, is_buried: bool = False) -> ClaimedNotification:

@@ -7,11 +7,14 @@ minute for a slot or a rest of ours, LONGEST_WAIT for a wait that Telegram asked
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.engine import Connection
 
 from app.db.engine import upsert_into
+from app.db.many import is_among, one_parameter
 from app.db.tables import slots
 from app.domain.send_outcome import LONGEST_WAIT
 from app.domain.send_policy import REPLICA_SKEW, TOKEN_PAUSE
@@ -110,9 +113,14 @@ def _believed(next_at: datetime, now: datetime, ahead: timedelta) -> datetime:
 
 
 def _stored(connection: Connection, buckets: Sequence[str]) -> dict[str, datetime]:
-    statement = select(slots.c.bucket, slots.c.next_at).where(slots.c.bucket.in_(buckets)).order_by(slots.c.bucket)
-    rows = connection.execute(statement.with_for_update())
+    rows = connection.execute(_among(connection.dialect.name), {"buckets": one_parameter(connection, buckets)})
     return {row.bucket: row.next_at for row in rows}
+
+
+@cache
+def _among(dialect: str) -> Select[*tuple[Any, ...]]:
+    wanted = is_among(slots.c.bucket, "buckets", dialect)
+    return select(slots.c.bucket, slots.c.next_at).where(wanted).order_by(slots.c.bucket).with_for_update()
 
 
 def _store(connection: Connection, next_at: dict[str, datetime]) -> None:

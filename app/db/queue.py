@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Row, Select, Table, bindparam, exists, or_, select, update
+from sqlalchemy import Executable, Integer, Row, Select, Table, bindparam, exists, or_, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -15,6 +15,9 @@ from app.db.engine import UtcDateTime
 from app.domain.delivery import Claim
 from app.domain.errors import ClaimLost
 from app.domain.verdict import Bury, Done, Retry, Verdict
+
+NOW = bindparam("now", type_=UtcDateTime())  # of whoever claims, in `marks` as well
+_LEASE_UNTIL = bindparam("lease_until", type_=UtcDateTime())
 
 
 def claim_due(
@@ -34,14 +37,26 @@ def claim_due(
     all that recovery from a crash needs. Rows that another replica is claiming at this moment are skipped (SKIP LOCKED;
     SQLite has one writer anyway).
     """
-    due = _due(table, [table.c.id], now=now, limit=limit, only=only).cte("due").prefix_with("MATERIALIZED")
-    claim = (
+    statement = _claiming(table, tuple(columns), tuple((marks or {}).items()), tuple(only))
+    given = {"now": now, "lease_until": lease_until, "most": limit}
+    return sorted(connection.execute(statement, given).all(), key=attrgetter("id"))
+
+
+@lru_cache(64)
+def _claiming(
+    table: Table,
+    columns: tuple[ColumnElement[Any], ...],
+    marks: tuple[tuple[str, Any], ...],
+    only: tuple[ColumnElement[bool], ...],
+) -> Executable:
+    """Build the statement once, as the following: that costs more than running it."""
+    due = _due(table, (table.c.id,), only).cte("due").prefix_with("MATERIALIZED")
+    return (
         update(table)
         .where(table.c.id.in_(select(due.c.id)))
-        .values(due_at=lease_until, attempt=table.c.attempt + 1, **(marks or {}))
+        .values(due_at=_LEASE_UNTIL, attempt=table.c.attempt + 1, **dict(marks))
         .returning(*columns)
     )
-    return sorted(connection.execute(claim).all(), key=attrgetter("id"))
 
 
 def lock_due(
@@ -57,22 +72,18 @@ def lock_due(
 
     What is finished in the same transaction needs no lease: nobody else sees it before, and a crash undoes it whole.
     """
-    return list(connection.execute(_due(table, columns, now=now, limit=limit, only=only)).all())
+    return list(connection.execute(_due(table, tuple(columns), tuple(only)), {"now": now, "most": limit}).all())
 
 
+@lru_cache(64)
 def _due(
-    table: Table,
-    columns: Sequence[ColumnElement[Any]],
-    *,
-    now: datetime,
-    limit: int,
-    only: Sequence[ColumnElement[bool]],
+    table: Table, columns: tuple[ColumnElement[Any], ...], only: tuple[ColumnElement[bool], ...]
 ) -> Select[*tuple[Any, ...]]:
     return (
         select(*columns)
-        .where(table.c.state == "pending", table.c.due_at <= now, *only)
+        .where(table.c.state == "pending", table.c.due_at <= NOW, *only)
         .order_by(table.c.due_at, table.c.id)
-        .limit(limit)
+        .limit(bindparam("most", type_=Integer()))
         .with_for_update(skip_locked=True)
     )
 
@@ -85,8 +96,7 @@ def due_tables(connection: Connection, tables: Sequence[Table], now: datetime) -
 @cache
 def _look(tables: tuple[Table, ...]) -> Select[*tuple[Any, ...]]:
     """Build the query once: it runs every second for ever, and building it costs more than running it."""
-    now = bindparam("now", type_=UtcDateTime())
-    looks = [exists().where(table.c.state == "pending", table.c.due_at <= now).label(table.name) for table in tables]
+    looks = [exists().where(table.c.state == "pending", table.c.due_at <= NOW).label(table.name) for table in tables]
     return select(*looks)
 
 

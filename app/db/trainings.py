@@ -18,6 +18,7 @@ from sqlalchemy.engine import Connection
 from app.db.bot_values import fit_key, fit_moment, read_chat_id, read_trainer, read_training, spell_status, with_error
 from app.db.bulk_update import Row as GivenRow
 from app.db.bulk_update import UpdateMany
+from app.db.many import is_among, one_parameter
 from app.db.tables import jobs
 from app.domain.errors import ClaimLost
 from app.domain.training import Change, Trainer, Training, TrainingStatus
@@ -88,7 +89,7 @@ class BotTables:
         self._users = users
         self._avatars = avatars
         self._has_error_holder = ERROR_HOLDER in avatars.c
-        self._select = (
+        select_ = (
             select(
                 *(avatars.c[name] for name in READ),
                 users.c.id.label("owner_id"),
@@ -103,6 +104,19 @@ class BotTables:
             .with_for_update(of=avatars, skip_locked=True, key_share=True)
         )
         self._update = cache(self._make_update)
+        self._among = cache(lambda dialect: select_.where(is_among(avatars.c.fal_request_id, "wanted", dialect)))
+        self._there = cache(
+            lambda dialect: select(avatars.c.id, avatars.c.fal_request_id).where(
+                is_among(avatars.c.fal_request_id, "wanted", dialect)
+            )
+        )
+        self._set_blocked = cache(
+            lambda dialect, blocked: (
+                update(users)
+                .where(is_among(users.c.id, "owners", dialect), users.c.is_blocked.is_not(blocked))
+                .values(is_blocked=blocked)
+            )
+        )
 
     @property
     def avatars(self) -> Table:
@@ -125,17 +139,16 @@ class BotTables:
 
         Waits for no row; of an id that has several, all are ours or none is given.
         """
-        columns = self._avatars.c
-        wanted = columns.fal_request_id.in_(request_ids)
         trainings = defaultdict(list)
         ours = set()
-        for row in connection.execute(self._select.where(wanted)):
-            trainings[row.fal_request_id].append(read_training(row))
-            ours.add(row.id)
-        if connection.dialect.name == "sqlite":  # the only writer holds every row
+        dialect, wanted = connection.dialect.name, {"wanted": one_parameter(connection, request_ids)}
+        for row in connection.execute(self._among(dialect), wanted):
+            trainings[row[1]].append(read_training(row))
+            ours.add(row[0])
+        if dialect == "sqlite":  # the only writer holds every row
             return Found(trainings)
-        there = connection.execute(select(columns.id, columns.fal_request_id).where(wanted))
-        held = frozenset(row.fal_request_id for row in there if row.id not in ours)
+        there = connection.execute(self._there(dialect), wanted)
+        held = frozenset(request_id for row_id, request_id in there if row_id not in ours)
         return Found({key: rows for key, rows in trainings.items() if key not in held}, held)
 
     def change(self, connection: Connection, changes: Sequence[tuple[Training, Change, str]]) -> None:
@@ -200,9 +213,8 @@ class BotTables:
             return
         users = self._users
         keys = [fit_key(users.c.id, owner_id) for owner_id in owner_ids]
-        connection.execute(
-            update(users).where(users.c.id.in_(keys), users.c.is_blocked.is_not(blocked)).values(is_blocked=blocked)
-        )
+        statement = self._set_blocked(connection.dialect.name, blocked)
+        connection.execute(statement, {"owners": one_parameter(connection, keys)})
 
     def _row(self, training: Training, change: Change, answer: str) -> GivenRow:
         """Spell a change in the columns that it writes."""

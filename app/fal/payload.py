@@ -20,7 +20,9 @@ ANSWER_LIMIT = 64 * 1024  # bytes
 DEPTH_LIMIT = 32
 CUTS = ((4000, 1000), (400, 50))  # (characters of a string, entries of a list or object), ever tighter until it fits
 
-_LONG_DIGITS = re.compile(rb"[0-9]{19}")
+_BRIEF = 4000  # bytes of JSON in which no string is long enough to be cut
+_LONG_NUMBER = re.compile(rb"[\s:,\[]-?[0-9]{19}")  # in an object; may be a piece of a string
+_PLAIN_URL = re.compile(r"https://[A-Za-z0-9.-]+/[!-~]*")
 # Linear on any bytes: nothing in it gives back what it took, an open string runs to the end, and a number is only
 # looked at from its first character. Strings are matched to be stepped over.
 _TOKEN = re.compile(
@@ -55,7 +57,7 @@ def parse(body: bytes) -> Any:
     Raises PayloadUnreadable `not_json`.
     """
     try:
-        if _LONG_DIGITS.search(body) is None:
+        if body.startswith(b"{") and _LONG_NUMBER.search(body) is None:
             return orjson.loads(body)
         # Text is legal in places where a number is not, so strictness is judged with a number.
         orjson.loads(_TOKEN.sub(lambda m: b"0" if _is_huge(m[0]) else m[0], body))
@@ -98,12 +100,26 @@ def answer(document: dict[str, Any]) -> str:
 
     `detail[].input` (what a person typed or uploaded) is left out, U+0000 replaced, overlong parts replaced by a note.
     """
+    if (whole := _as_it_is(document)) is not None:
+        return whole
     for text_limit, entry_limit in CUTS:
         text = orjson.dumps(_kept(document, text_limit, entry_limit, DEPTH_LIMIT))
         if len(text) <= ANSWER_LIMIT:
             return text.decode()
     ids = {name: document.get(name) for name in ("request_id", "status")}
     return orjson.dumps({**_kept(ids, ID_LIMIT, len(ids), 1), "note": "too large to be kept here"}).decode()
+
+
+def _as_it_is(document: dict[str, Any]) -> str | None:
+    """Render what surely need not be cut, as most answers; None where that takes a closer look."""
+    try:
+        dumped = orjson.dumps(document)
+    except TypeError:  # a lone surrogate
+        return None
+    is_small = len(dumped) <= _BRIEF and dumped.count(b",") < CUTS[0][1]
+    is_shallow = dumped.count(b"{") + dumped.count(b"[") < DEPTH_LIMIT
+    is_clean = b'"detail"' not in dumped and b"\\u0000" not in dumped
+    return dumped.decode() if is_small and is_shallow and is_clean else None
 
 
 def _is_huge(token: bytes) -> bool:
@@ -124,7 +140,10 @@ def _identifier(value: object) -> str | None:
 
 def _url(payload: dict[str, Any], name: str) -> str | None:
     file = payload.get(name)
-    url = _printable(file.get("url")) if isinstance(file, dict) else None
+    stated = file.get("url") if isinstance(file, dict) else None
+    if isinstance(stated, str) and _PLAIN_URL.fullmatch(stated):
+        return stated
+    url = _printable(stated)
     if url is None or " " in url or not url.startswith("https://"):
         return None
     try:
