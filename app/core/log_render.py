@@ -46,9 +46,11 @@ class ConsoleLine:
         level = str(event.get("level", "info"))
         parts = [str(event.get("ts", "")), f"{level:<8}", one_line(str(event.get("event", "")))]
         for name, value in event.items():
+            if name in _FIRST:
+                continue
             if name == "exception":
                 parts.append(f"exception={_value(_last_words(str(value)))}")
-            elif name not in _FIRST:
+            else:
                 parts.append(f"{_label(name)}={_value(value)}")
         parts.append(f"[{one_line(str(event.get('logger', '')))}]")
         line = " ".join(parts)
