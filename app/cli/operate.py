@@ -11,7 +11,7 @@ from app.cli.output import print_fields, print_json, print_table
 from app.core.clock import SystemClock
 from app.core.exit_codes import Exit
 from app.core.setting_loader import load_settings
-from app.db import operator_queries, outbox, retention, schema
+from app.db import fitness, operator_queries, outbox, retention, schema
 from app.db.engine import Database, open_database
 from app.db.operator_queries import Queue
 from app.domain.errors import DatabaseUnfit
@@ -100,6 +100,7 @@ def _with_database(work: Callable[[Database], Awaitable[T]]) -> T:
     async def run() -> T:
         database = open_database(settings.database_url.get_secret_value())
         try:
+            await fitness.check_ground(database, settings.operator_language)
             if await schema.is_behind(database):
                 raise DatabaseUnfit(["the database has not been migrated: run `aisha-webhook migrate`"])
             return await work(database)

@@ -192,7 +192,10 @@ class Settings(ServerSettings):
     def secret_values(self) -> tuple[str, ...]:
         """List what must never be logged: tokens, and the database's password as written and as decoded."""
         held = {name: value.get_secret_value() for name, value in self if isinstance(value, SecretStr)}
-        credentials, at, _ = held.pop("database_url").partition("://")[2].rpartition("@")
-        password = credentials.partition(":")[2]
-        passwords = [password, unquote(password)] if at and password else []
-        return tuple(dict.fromkeys([*held.values(), *passwords]))
+        url = held.pop("database_url").partition("://")[2]
+        credentials, at, _ = url.partition("@")
+        passwords = [credentials.partition(":")[2] if at else ""]
+        options = (option.partition("=") for option in url.partition("?")[2].split("&"))
+        passwords += [value for name, _, value in options if name.endswith(("password", "secret", "_key"))]
+        spelled = [word for password in passwords for word in (password, unquote(password)) if word]
+        return tuple(dict.fromkeys([*held.values(), *spelled]))

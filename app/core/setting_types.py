@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import orjson
 from pydantic import AfterValidator, BeforeValidator, SecretStr
@@ -20,10 +20,9 @@ _DATABASE = re.compile(
     r"(?:sqlite|sqlite\+aiosqlite|postgresql|postgresql\+asyncpg|postgresql\+psycopg|postgres)://(?=[^/]|/[^?])"
 )
 
-# The same pattern as SQLAlchemy, whose own error would quote the URL with its password: refused here first.
-_POSTGRESQL = re.compile(
-    r"(?:[^:/]*(?::[^@]*)?@)?(?:\[(?P<ipv6>[^/?]+)\]|(?P<hosts>[^/:?]+))?(?::(?P<port>[^/?]*))?(?:/[^?]*)?(?:\?.*)?\Z"
-)
+# As SQLAlchemy and libpq read it; their own errors would quote the URL with its password: refused here first.
+_POSTGRESQL = re.compile(r"(?:[^:/]*(?::[^@]*)?@)?(?P<hosts>[^/?]*)(?:/[^?]*)?(?:\?.*)?\Z")
+_ADDRESS = re.compile(r"(?:\[(?P<ipv6>[^\]]+)\]|(?P<host>[^:\[\]]*))(?::(?P<port>[0-9]*))?\Z")
 _LAST_PORT = 65535
 _SHORTEST_MARK = 4  # characters; a shorter beginning would take real ids for invented ones
 
@@ -190,12 +189,16 @@ def check_database(secret: SecretStr) -> SecretStr:
 
 def _is_postgresql(rest: str) -> bool:
     parts = _POSTGRESQL.match(rest)
-    if parts is None:
+    return parts is not None and (not parts["hosts"] or all(map(_is_address, parts["hosts"].split(","))))
+
+
+def _is_address(text: str) -> bool:
+    parts = _ADDRESS.match(text)
+    if parts is None or int(parts["port"] or "0") > _LAST_PORT:
         return False
-    hosts = [parts["ipv6"]] if parts["ipv6"] else (parts["hosts"] or "localhost").split(",")
-    port = parts["port"] or "0"
+    host = unquote(parts["ipv6"] or parts["host"])
     # A host that is no host name is the rest of a password whose "@" was not written as %40.
-    return all(_HOST.match(host) or _is_ip(host) for host in hosts) and port.isdecimal() and int(port) <= _LAST_PORT
+    return bool(_HOST.match(host)) or _is_ip(host) or host.startswith("/")
 
 
 def check_secret(secret: SecretStr) -> SecretStr:

@@ -1,14 +1,18 @@
 """A copy of the database while it is in use."""
 
+import asyncio
 import os
 import shutil
 import sqlite3
 import subprocess
+from collections.abc import Awaitable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
-from app.db.url import parse_url, sqlite_file
+from app.db.pooler import connect_loose, is_shared
+from app.db.url import SECRET_OPTIONS, libpq_options, sqlite_file
 from app.domain.errors import BackupFailed
 
 OURS = "webhook_*"
@@ -59,19 +63,51 @@ def _dump(database_url: str, target: Path) -> Path:
     program = shutil.which("pg_dump")
     if program is None:
         raise BackupFailed("pg_dump is missing: sudo apt install postgresql-client")
-    url = parse_url(database_url)
+    options = libpq_options(database_url)
+    _require_own_session(database_url)
     partial = target.with_suffix(".partial")
     command = [program, "--format=custom", f"--table={OURS}", f"--file={partial}"]
-    # The URL holds the password: it goes by the environment, where other accounts cannot read it.
-    environment = {**os.environ, "PGPASSWORD": url.password or ""}  # noqa: TID251  pg_dump's own interface
-    # `set` takes None for "keep".
-    plain = url._replace(drivername="postgresql", password=None).render_as_string(hide_password=False)
+    environment = dict(os.environ)  # noqa: TID251  pg_dump's own interface
+    # A secret goes by the environment: arguments can be read by every account.
+    for name in SECRET_OPTIONS & options.keys():
+        if name != "password":
+            raise BackupFailed(f"pg_dump takes {name} only as an argument, which everybody can read: use a key without")
+        environment["PGPASSWORD"] = options.pop(name)
     _make_private(partial)
     try:
-        subprocess.run([*command, "--dbname", plain], env=environment, check=True, capture_output=True, text=True)  # noqa: S603  a fixed program
+        subprocess.run([*command, "--dbname", _conninfo(options)], env=environment, check=True, capture_output=True)  # noqa: S603  a fixed program
         partial.replace(target)
     except subprocess.CalledProcessError as error:
-        raise BackupFailed(f"pg_dump failed: {error.stderr.strip()}") from error
+        raise BackupFailed(f"pg_dump failed: {error.stderr.decode(errors='replace').strip()}") from error
     finally:
         partial.unlink(missing_ok=True)
     return target
+
+
+def _conninfo(options: dict[str, str]) -> str:
+    from psycopg.conninfo import make_conninfo  # noqa: PLC0415  SQLite need not pay for it
+
+    return make_conninfo("", **options)
+
+
+def _require_own_session(database_url: str) -> None:
+    """Raise BackupFailed where a pooler would keep what pg_dump sets on a session, for the bot's next transaction."""
+    import psycopg  # noqa: PLC0415  as above
+
+    def connect() -> Awaitable[psycopg.AsyncConnection]:
+        return connect_loose(database_url, "aisha-webhook backup")
+
+    async def look() -> bool:
+        async with await connect() as connection:
+            return await is_shared(connection, connect)
+
+    try:
+        with ThreadPoolExecutor(1) as aside:  # the caller may have a loop of its own
+            shared = aside.submit(lambda: asyncio.run(look())).result()
+    except psycopg.Error:
+        return  # pg_dump says it
+    if shared:
+        raise BackupFailed(
+            "DATABASE_URL leads through a pooler in transaction mode, which would keep pg_dump's settings for others: "
+            "give this command a DATABASE_URL that leads to PostgreSQL itself, most often port 5432"
+        )

@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection as Connection  # noqa: PLC0414  flows n
 from sqlalchemy.pool import NullPool
 
 from app.db.line import Age, Line, introduce
+from app.db.session import open_engine
 from app.db.threads import Threads
 from app.db.url import parse_url, sqlite_file
 from app.domain.errors import DatabaseDamaged, DatabaseUnavailable
@@ -23,16 +24,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 BUSY_TIMEOUT = 5_000  # ms that SQLite waits for another process's write lock
-CONNECT_TIMEOUT = 5  # s
 STATEMENT_TIMEOUT = 8_000  # ms; below the 10 s in which a delivery must be answered
 PATIENCE = 9.0  # s for a whole transaction; nothing else ends one on a server that hangs or a mute network
-# Keepalive notices a vanished peer within 11 s: a reset is sent only once and may be lost.
-ATTENTIVE = {
-    "keepalives_idle": 5,
-    "keepalives_interval": 2,
-    "keepalives_count": 3,
-    "tcp_user_timeout": STATEMENT_TIMEOUT,
-}
 CHECKPOINT_AFTER = 1.0  # s from a write until SQLite's log is moved into its file, on a thread of its own
 LOG_PAGES = 16_000  # of 4 KiB, at which the writer does it itself: under a flood the log would grow for ever
 WRITERS, READERS = 4, 2  # threads, each with a connection; SQLite has one writer
@@ -200,33 +193,17 @@ def open_database(database_url: str, on_damage: Callable[[], None] | None = None
         "json_serializer": lambda value: orjson.dumps(value).decode(),
         "json_deserializer": orjson.loads,
         "hide_parameters": True,
-        "poolclass": NullPool,  # each thread keeps its connection
     }
     if url.get_backend_name() == "sqlite":
         if (path := sqlite_file(database_url)) is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(url, **options)
+        engine = create_engine(url, poolclass=NullPool, **options)  # each thread keeps its connection
         tune_sqlite(engine)
         return Database(engine, on_damage)
-    settings = {
+    limits = {
         "statement_timeout": STATEMENT_TIMEOUT,
         "lock_timeout": STATEMENT_TIMEOUT,
         # A session whose client was lost must not hold its rows for longer than that client would have waited.
         "idle_in_transaction_session_timeout": 10_000,
-        "tcp_user_timeout": STATEMENT_TIMEOUT,
-        "tcp_keepalives_idle": 5,
-        "tcp_keepalives_interval": 2,
-        "tcp_keepalives_count": 3,
-        "timezone": "UTC",
     }
-    engine = create_engine(
-        url,
-        connect_args={
-            "connect_timeout": CONNECT_TIMEOUT,
-            **ATTENTIVE,
-            "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),
-            "application_name": "aisha-webhook",
-        },
-        **options,
-    )
-    return Database(engine, on_damage)
+    return Database(open_engine(database_url, limits, **options), on_damage)

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Engine, event, exc
 from sqlalchemy.engine import Connection
 
+from app.db.session import is_pooled
 from app.db.trouble import translated
 
 R = TypeVar("R")
@@ -99,6 +100,8 @@ class Line:
         _opening.line = self
         try:
             connection = self._engine.connect().execution_options(write=self.is_writer)
+            if is_pooled(connection):  # settings come with a transaction
+                self._is_autocommitted = False
             if self._is_autocommitted:  # no BEGIN, COMMIT or ROLLBACK around each statement
                 connection.execution_options(isolation_level="AUTOCOMMIT")
         except BaseException:

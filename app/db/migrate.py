@@ -13,13 +13,18 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 from app.db.engine import tune_sqlite
+from app.db.fitness import require_migratable, require_place
 from app.db.schema import version_of
+from app.db.session import open_engine
 from app.db.tables import HEAD
+from app.db.trouble import translated
 from app.db.url import parse_url, sqlite_file
 from app.domain.errors import DatabaseUnavailable
+from app.domain.language import Language
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = "30s"  # of a migration for whoever holds a lock: behind one that waits every other query waits, too
+UNHURRIED = {"statement_timeout": 0, "idle_in_transaction_session_timeout": 0}
 LOCK_NOT_AVAILABLE = "55P03"
 DEADLOCK = "40P01"
 TRIES = 5  # beside a server at work, whose transactions take the tables in another order
@@ -33,14 +38,17 @@ def open_for_migration(database_url: str) -> Iterator[Connection]:
     Raises DatabaseUnavailable when somebody else keeps PostgreSQL's lock; what else the driver says passes through.
     """
     url = parse_url(database_url)
+    is_sqlite = url.get_backend_name() == "sqlite"
     if (path := sqlite_file(database_url)) is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, poolclass=NullPool)
-    if url.get_backend_name() == "sqlite":
+    if is_sqlite:
+        engine = create_engine(url, poolclass=NullPool)
         tune_sqlite(engine)
+    else:
+        engine = open_engine(database_url, UNHURRIED)
     try:
         with engine.connect() as connection, connection.begin():
-            if url.get_backend_name() != "sqlite":
+            if not is_sqlite:
                 _lock(connection)
             yield connection
     finally:
@@ -58,19 +66,22 @@ def _lock(connection: Connection) -> None:
         raise DatabaseUnavailable("another migration runs; let it end, then try again") from error
 
 
-def migrate(database_url: str) -> None:
-    """Bring our tables up to date; does nothing when they are, or are newer. Raises DatabaseUnavailable."""
+def migrate(database_url: str, language: Language = "en") -> None:
+    """Bring our tables up to date; does nothing when they are, or are newer.
+
+    Raises DatabaseUnavailable, and DatabaseUnfit with what mends a database that this role cannot migrate.
+    """
     config = Config()
     config.set_main_option("script_location", str(ROOT / "migrations"))
     config.attributes["database_url"] = database_url
-    try:
+    with translated():
         with open_for_migration(database_url) as connection:
+            require_place(connection, language)
             version = version_of(connection)
-        if version is not None and version > HEAD:
-            return
+            if version is not None and version >= HEAD:
+                return
+            require_migratable(connection, language)
         _upgrade(config)
-    except OperationalError as error:
-        raise DatabaseUnavailable(str(error.orig).partition("\n")[0]) from error
 
 
 def _upgrade(config: Config) -> None:

@@ -10,20 +10,21 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Literal
 
-from app.domain.errors import DatabaseUnavailable
+from app.domain.errors import DatabaseReadOnly, DatabaseUnavailable, DatabaseUnfit
+from app.domain.language import Language
 
-Outcome = tuple[Literal["done", "unavailable", "bug"], str]
+Outcome = tuple[Literal["done", "unavailable", "read_only", "unfit", "bug"], str]
 
 
-def migrate_apart(database_url: str) -> None:
-    """Bring our tables up to date and return when they are. Raises DatabaseUnavailable.
+def migrate_apart(database_url: str, language: Language = "en") -> None:
+    """Bring our tables up to date and return when they are. Raises DatabaseUnavailable, DatabaseUnfit.
 
     To be called while the process has one thread and no connection: a fork copies neither. RuntimeError is a bug, with
     the traceback of the other process.
     """
     forking = get_context("fork")
     receiver, sender = forking.Pipe(duplex=False)
-    process = forking.Process(target=_migrate, args=(database_url, sender), name="migration")
+    process = forking.Process(target=_migrate, args=(database_url, language, sender), name="migration")
     process.start()
     sender.close()
     with receiver:
@@ -36,17 +37,25 @@ def migrate_apart(database_url: str) -> None:
     match outcome:
         case "unavailable", cause:
             raise DatabaseUnavailable(cause)
+        case "read_only", cause:
+            raise DatabaseReadOnly(cause)
+        case "unfit", lines:
+            raise DatabaseUnfit(lines.splitlines())
         case "bug", trace:
             raise RuntimeError(trace)
 
 
-def _migrate(database_url: str, sender: "Connection[Outcome, Outcome]") -> None:
+def _migrate(database_url: str, language: Language, sender: "Connection[Outcome, Outcome]") -> None:
     """Migrate and send how it ended: the exception itself may hold what cannot be sent."""
     from app.db.migrate import migrate  # noqa: PLC0415  Alembic belongs into this process alone
 
     outcome: Outcome = ("done", "")
     try:
-        migrate(database_url)
+        migrate(database_url, language)
+    except DatabaseUnfit as error:
+        outcome = ("unfit", str(error))
+    except DatabaseReadOnly as error:
+        outcome = ("read_only", str(error))
     except DatabaseUnavailable as error:
         outcome = ("unavailable", str(error))
     except Exception:  # noqa: BLE001  it is raised where it is waited for

@@ -1,5 +1,6 @@
 """Whether the database is what this version of the server needs."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from app.db.tables import HEAD, VERSION_TABLE
 from app.db.trainings import BotTables, missing_columns
 from app.domain.errors import DatabaseUnavailable, DatabaseUnfit
 
+VERSION = re.compile(r"\d{4}")
 CHECKED_BYTES = 1 << 30  # bytes; checking a larger file would delay the start for too long
 RESTORE = "mv {path} {path}.damaged; rm -f {path}-wal {path}-shm; cp data/backups/aisha-<…>.db {path}"
 RECOVER = "sqlite3 {path} .recover | sqlite3 {path}.recovered"
@@ -34,12 +36,17 @@ NOT_THE_BOTS = {
 }
 
 
+def versions_of(connection: Connection) -> list[str]:
+    """Return what the version table holds: one migration's number, unless somebody wrote into it."""
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return []
+    statement = text(f"SELECT version_num FROM {VERSION_TABLE} ORDER BY 1")  # noqa: S608  a constant  # nosec B608
+    return list(connection.execute(statement).scalars())
+
+
 def version_of(connection: Connection) -> str | None:
     """Return the migration that the database is at, or None for a database we never touched."""
-    if not inspect(connection).has_table(VERSION_TABLE):
-        return None
-    statement = text(f"SELECT version_num FROM {VERSION_TABLE}")  # noqa: S608  a constant  # nosec B608
-    return connection.execute(statement).scalar_one_or_none()
+    return max(versions_of(connection), default=None)
 
 
 async def check_soundness(database: Database, language: str = "en") -> None:

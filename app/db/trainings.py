@@ -44,6 +44,21 @@ NEEDED = {
         "updated_at",
     ),
 }
+WRITTEN = {
+    "users": ("is_blocked",),
+    "avatars": (
+        "status",
+        "finetune_id",
+        "training_progress",
+        "training_completed_at",
+        "diffusers_lora_file_url",
+        "config_file_url",
+        "training_error",
+        "last_status_check",
+        "fal_response_data",
+        "updated_at",
+    ),
+}
 READ = (
     "id", "fal_request_id", "name", "training_type", "status", "diffusers_lora_file_url", "config_file_url",
     "finetune_id",

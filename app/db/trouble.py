@@ -6,10 +6,11 @@ from contextlib import contextmanager
 
 from sqlalchemy import exc
 
-from app.domain.errors import DatabaseConflict, DatabaseDamaged, DatabaseUnavailable
+from app.domain.errors import DatabaseConflict, DatabaseDamaged, DatabaseReadOnly, DatabaseUnavailable
 
 CONFLICTS = ("40001", "40P01")  # serialization failure, deadlock: the same again is expected to succeed
 READ_ONLY = "25006"  # a standby, or a server in read-only mode
+FORBIDDEN = "42501"  # a right was taken away since the start, which had looked: it may be given back
 
 
 @contextmanager
@@ -36,6 +37,8 @@ def _kind(error: exc.DBAPIError | sqlite3.Error) -> type[DatabaseUnavailable] | 
         case exc.OperationalError() | exc.InterfaceError() | sqlite3.OperationalError():
             return DatabaseUnavailable
         case exc.InternalError() if state == READ_ONLY:
+            return DatabaseReadOnly
+        case exc.ProgrammingError() if state == FORBIDDEN:
             return DatabaseUnavailable
         case _ if getattr(error, "connection_invalidated", False) or name in ("SQLITE_CORRUPT", "SQLITE_NOTADB"):
             return DatabaseUnavailable

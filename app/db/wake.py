@@ -8,8 +8,7 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
-from app.db.engine import ATTENTIVE, CONNECT_TIMEOUT
-from app.db.url import parse_url
+from app.db.pooler import connect_loose, is_shared
 
 log = structlog.get_logger(__name__)
 
@@ -31,19 +30,18 @@ def announce(connection: Connection, topic: WakeTopic) -> None:
 
 
 async def listen(database_url: str, wake: Mapping[WakeTopic, Callable[[], None]]) -> None:
-    """Call `wake[topic]` for every announcement until cancelled; reconnects by itself."""
-    import psycopg  # noqa: PLC0415  SQLite need not pay for it: a fifth of a second, five MiB
-    from psycopg.conninfo import make_conninfo  # noqa: PLC0415  as above
+    """Call `wake[topic]` for every announcement until cancelled; reconnects by itself.
 
-    url = parse_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
+    Returns where a pooler would not pass announcements on: what is due is found by looking then.
+    """
+    import psycopg  # noqa: PLC0415  SQLite need not pay for it: a fifth of a second, five MiB
+
     while True:
         try:
-            async with await psycopg.AsyncConnection.connect(
-                make_conninfo(url, **ATTENTIVE),
-                autocommit=True,
-                connect_timeout=CONNECT_TIMEOUT,
-                application_name="aisha-webhook listen",
-            ) as connection:
+            async with await connect_loose(database_url, "aisha-webhook listen") as connection:
+                if await is_shared(connection, lambda: connect_loose(database_url, "aisha-webhook listen")):
+                    log.warning("wake.polling")
+                    return
                 await connection.execute(f"LISTEN {CHANNEL}")
                 for call in wake.values():  # what was announced while nobody listened
                     call()

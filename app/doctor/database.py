@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-from app.db import schema, views
+from app.db import fitness, schema, views
 from app.db.engine import Database
 from app.doctor.finding import EDIT_SETTINGS, Catalogue, Finding, Level, Wording, finding
-from app.domain.errors import DatabaseUnavailable, DatabaseUnfit
+from app.domain.errors import DatabaseReadOnly, DatabaseUnavailable, DatabaseUnfit
 from app.domain.language import Language
 from app.domain.notification import NotificationState
 
@@ -27,6 +27,19 @@ WORDS: Catalogue = {
         ("Проверьте DATABASE_URL и что база запущена.", "Check DATABASE_URL and that the database runs."),
         "systemctl status postgresql",
     ),
+    "database.read_only": Wording(
+        Level.FAIL,
+        ("база принимает только чтение: {cause}", "the database takes no writes: {cause}"),
+        (
+            "Реплика? Укажите в DATABASE_URL главный сервер. Защита? Снимите её, когда можно писать.",
+            "A standby? Name the primary in DATABASE_URL. Guarded? Lift that when it may be written to.",
+        ),
+        EDIT_SETTINGS,
+    ),
+    "database.unfit": Wording(
+        Level.FAIL, ("{cause}", "{cause}"), ("{remedy}.", "{remedy}."), "sudo -u postgres psql -d {database} -c {sql}"
+    ),
+    "database.unusable": Wording(Level.FAIL, ("{cause}", "{cause}"), ("{remedy}.", "{remedy}.")),
     "database.behind": Wording(
         Level.FAIL,
         ("база отстаёт от этой версии сервера", "the database is behind this version of the server"),
@@ -76,6 +89,8 @@ async def check_database(opens: Callable[[], Database], file: Path | None, langu
     database = opens()
     try:
         return await _check(database, language)
+    except DatabaseReadOnly as error:
+        return [finding(WORDS, "database.read_only", language, cause=error)]
     except DatabaseUnavailable as error:
         return [finding(WORDS, "database.unreachable", language, cause=error)]
     finally:
@@ -87,8 +102,13 @@ async def _check(database: Database, language: Language) -> list[Finding]:
         await schema.check_soundness(database, language)
     except DatabaseUnfit as unfit:
         return [_unfit("database.damaged", unfit, 1, language)]
+    if short := await _short(database, language, fitness.before_migrating):
+        return short
     if await schema.is_behind(database):
-        return [finding(WORDS, "database.behind", language)]
+        behind = finding(WORDS, "database.behind", language)
+        return [behind, *await _short(database, language, fitness.migrating)]
+    if short := await _short(database, language, fitness.after_migrating):
+        return short
     try:
         await schema.find_bot_tables(database, language)
     except DatabaseUnfit as unfit:
@@ -100,6 +120,19 @@ async def _check(database: Database, language: Language) -> list[Finding]:
     }
     found = [finding(WORDS, code, language, count=count) for code, count in undecided.items() if count]
     return [finding(WORDS, "database.ok", language), *found]
+
+
+async def _short(database: Database, language: Language, look: fitness.Look) -> list[Finding]:
+    """Word what this look finds wrong, with the statement that mends it as a command where psql can run it."""
+    findings = []
+    for each in await fitness.find(database, language, look):
+        if each.sql and not database.is_sqlite:
+            facts = {"cause": each.cause, "remedy": each.remedy, "database": each.database, "sql": each.sql}
+            findings.append(finding(WORDS, "database.unfit", language, **facts))
+        else:
+            remedy = f"{each.remedy}: {each.sql}" if each.sql else each.remedy
+            findings.append(finding(WORDS, "database.unusable", language, cause=each.cause, remedy=remedy))
+    return findings
 
 
 def _unfit(code: str, unfit: DatabaseUnfit, causes: int, language: Language) -> Finding:

@@ -10,6 +10,7 @@ AishaError
 ├── Unavailable               a POST cannot be judged or stored just now     503
 │   ├── KeysUnavailable       no fal key to verify with
 │   └── DatabaseUnavailable   the database did not answer, or not in time
+│       ├── DatabaseReadOnly  it takes no writes: a standby, or guarded       exit 75
 │       ├── DatabaseConflict  another transaction was in the way              again
 │       └── DatabaseDamaged   the disk failed under a write                  exit 75
 ├── PayloadUnreadable         a stored body is not a fal delivery            bury
@@ -93,6 +94,10 @@ class DatabaseUnavailable(Unavailable):
     """The database did not answer, or not in time; what was under way was not committed."""
 
     code = "database_unavailable"
+
+
+class DatabaseReadOnly(DatabaseUnavailable):
+    """The database takes no writes: it is a standby, or somebody guards it; the text says by what that is known."""
 
 
 class DatabaseConflict(DatabaseUnavailable):

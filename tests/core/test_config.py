@@ -167,6 +167,9 @@ def test_accepted(field: str, text: str, expected: object) -> None:
         "postgresql://u:p@[::1]/d",
         "postgresql://u:p@db1,db2:5432/d?target_session_attrs=read-write",
         "postgresql://db_1:/d",
+        "postgresql://u:p@db1:5432,db2:5433/d",
+        "postgresql://u:p@[::1]:5432,db2/d",
+        "postgresql://u:p@%2Frun%2Fpostgresql/d",
     ],
 )
 def test_databases(url: str) -> None:
@@ -193,6 +196,7 @@ BAD = [
     ("DATABASE_URL", f"postgresql://u:{SECRET}@h:port-x9/d", "не адрес URL", "postgresql://"),
     ("DATABASE_URL", f"postgresql://u:{SECRET}@h:543210/d", "не адрес URL", "postgresql://"),
     ("DATABASE_URL", f"postgresql://u:half@{SECRET}@h/d", "не адрес URL", "postgresql://"),
+    ("DATABASE_URL", f"postgresql://u:{SECRET}@h:5432,h:port-x9/d", "не адрес URL", "postgresql://"),
     ("DATABASE_URL", f"postgresql://u:{SECRET}@[::1/d", "не адрес URL", "postgresql://"),
     ("DATABASE_URL", f"postgresql://u:{SECRET}@h\n/d", "непечатаемый", "postgresql://"),
     ("DATABASE_URL", "sqlite:///:memory:", "в памяти", "sqlite:///"),
@@ -558,6 +562,21 @@ def test_secrets_stay_hidden() -> None:
     with pytest.raises(ValidationError) as caught:
         Settings(fal_api_key=SecretStr(f"a {SECRET}"))
     assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "passwords"),
+    [
+        ("postgresql://u@h/d?password=wo%3Fd&sslmode=require", {"wo%3Fd", "wo?d"}),
+        ("postgresql://u:one@h/d?sslkey=/k.pem&sslpassword=two", {"one", "two"}),
+        ("postgresql://u:wh?t@h/d", {"wh?t"}),
+        ("postgresql://u:one@h/d?application_name=a@b", {"one"}),
+        ("postgresql://u@h/d?options=-csearch_path%3Dbot", set()),
+    ],
+)
+def test_a_password_is_hidden_wherever_the_url_has_it(url: str, passwords: set[str]) -> None:
+    """The credentials and the options are both looked through."""
+    assert set(Settings(database_url=SecretStr(url)).secret_values()) == passwords
 
 
 def test_a_setting_of_a_secret_type_is_named_as_a_secret() -> None:

@@ -18,7 +18,7 @@ from app.db.backup import back_up
 from app.db.engine import open_database
 from app.db.migrate import ROOT, migrate
 from app.db.tables import HEAD, VERSION_TABLE
-from tests.db.test_backup import pg_dump, put, stored  # noqa: F401  a fixture and what fills a database
+from tests.db.test_backup import put, stored
 from tests.factories import BOT_TABLES, ok_body
 from tests.fakes import START
 from tests.postgres import with_database
