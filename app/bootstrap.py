@@ -31,6 +31,7 @@ from app.fal.client import make_client
 from app.fal.keys import Keys
 from app.flows.accept import Accept
 from app.flows.apply import Apply
+from app.flows.drift import Mend
 from app.flows.kinds import Kind, training
 from app.flows.notify.claiming import Notify
 from app.flows.notify.recording import write_records
@@ -79,6 +80,7 @@ class Work:
     notify: Notify
     prune: Prune
     watch: Watch
+    mend: Mend
     keys: Keys
     addresses: Addresses
     is_crowded: Callable[[], bool]
@@ -162,12 +164,13 @@ async def running(settings: Settings, tls: "LiveContext | None" = None) -> Async
             await stack.enter_async_context(in_background(writer.run(), writer.close))
 
         authenticator = Authenticator(keys, addresses, IpFilter(settings.ip_filter), settings.fal_user_id, clock.now)
+        invented = Invented.of(settings.invented_artifacts)
         kinds = (
             training(
                 authenticator,
                 bot_tables,
                 endpoint_of=ENDPOINTS.__getitem__,
-                invented=Invented.of(settings.invented_artifacts),
+                invented=invented,
                 tells_found=settings.tell_when_found_completed,
             ),
         )
@@ -213,6 +216,7 @@ async def running(settings: Settings, tls: "LiveContext | None" = None) -> Async
                 notify,
                 Prune(database, clock, timedelta(days=settings.retention_days)),
                 watch,
+                Mend(database, bot_tables, clock, invented, wake_apply=apply_wake.set),
                 keys,
                 addresses,
                 accept.is_crowded,

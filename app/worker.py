@@ -86,6 +86,7 @@ class Worker:
                 Routine("notify", courteous(_draining(work.notify)), STUCK, work.notify_wake),
                 Routine("prune", _unhurried(work.prune), timedelta(hours=1)),
                 Routine("watch", _unhurried(work.watch), timedelta(minutes=10)),
+                Routine("drift", _unhurried(work.mend), timedelta(minutes=10)),
                 Routine("keys", _refreshing(work.keys.refresh), fetch_patience),
                 Routine("addresses", _refreshing(work.addresses.refresh), fetch_patience),
             ]
