@@ -129,6 +129,11 @@ class Bot:
             )
             return dict(rows.mappings().one())
 
+    async def write(self, avatar_id: str, **values: object) -> None:
+        """Write into an avatar's row without condition, as the bot does."""
+        columns = ", ".join(f"{name} = ?" for name in values)
+        await self._run(f"UPDATE avatars SET {columns} WHERE id = ?", *values.values(), self._id(avatar_id))
+
     async def _run(self, statement: str, *values: object) -> None:
         """Run as the driver does it: PostgreSQL then takes plain words for its native enums."""
         statement = statement if self.database.is_sqlite else statement.replace("?", "%s")

@@ -35,6 +35,7 @@ from app.fal.keys import Keys
 from app.flows.accept import Accept
 from app.flows.apply import Apply
 from app.flows.artifacts import ArtifactLooks
+from app.flows.drift import Mend
 from app.flows.kinds import training
 from app.flows.look_again import LookAgain
 from app.flows.notify.claiming import Notify
@@ -96,12 +97,13 @@ async def running(
             await stack.enter_async_context(in_background(writer.run(), writer.close))
 
         authenticator = Authenticator(keys, addresses, IpFilter(settings.ip_filter), settings.fal_user_id, clock.now)
+        invented = Invented.of(settings.invented_artifacts)
         kinds = (
             training(
                 authenticator,
                 bot_tables,
                 trainer_endpoints(settings),
-                invented=Invented.of(settings.invented_artifacts),
+                invented=invented,
                 tells_found=settings.tell_when_found_completed,
             ),
         )
@@ -155,9 +157,7 @@ async def running(
             database,
             clock,
             partial(_machine_facts, clock, clock.now(), tls, authenticator),
-            count_invented=partial(
-                count_invented_at_work, bot_tables=bot_tables, invented=Invented.of(settings.invented_artifacts)
-            ),
+            count_invented=partial(count_invented_at_work, bot_tables=bot_tables, invented=invented),
             machine=socket.gethostname()[:MACHINE_LIMIT],
             chat=_operator_chat(settings),
             wake_notify=notify_wake.set,
@@ -178,6 +178,7 @@ async def running(
                 Recount(database, clock),
                 watch,
                 LookAgain(database, clock, looks),
+                Mend(database, bot_tables, clock, invented, wake_apply=apply_wake.set),
                 found.intake,
                 found.reconcile,
                 keys,

@@ -8,6 +8,7 @@ from app.fal.addresses import Addresses
 from app.fal.keys import Keys
 from app.flows.accept import Accept
 from app.flows.apply import Apply
+from app.flows.drift import Mend
 from app.flows.intake import Intake
 from app.flows.kinds import Kind
 from app.flows.look_again import LookAgain
@@ -44,6 +45,7 @@ class Work:
     recount: Recount
     watch: Watch
     look_again: LookAgain
+    mend: Mend
     intake: Intake
     reconcile: Reconcile
     keys: Keys

@@ -15,6 +15,7 @@ from app.db import fitness, operator_queries, outbox, retention, schema
 from app.db.engine import Database, open_database
 from app.db.operator_queries import Queue
 from app.domain.errors import DatabaseUnfit
+from app.domain.invented import Invented
 from app.flows.operate import Operation, operate
 
 T = TypeVar("T")
@@ -53,7 +54,9 @@ def change(queue: Queue, operation: Operation, keys: Sequence[str]) -> None:
     meant = [row_id for row_id, row in rows.items() if not _is_closed(operation, row) or str(row_id) in keys]
 
     async def run(database: Database) -> list[int]:
-        return await operate(database, SystemClock(), queue, operation, ids=meant, who=getpass.getuser())
+        invented = Invented.of(load_settings().invented_artifacts)
+        who = getpass.getuser()
+        return await operate(database, SystemClock(), queue, operation, ids=meant, who=who, invented=invented)
 
     changed = _with_database(run)
     for row_id, row in rows.items():
@@ -75,6 +78,10 @@ def _why_left(row: dict[str, Any], *, meant: bool) -> str:
             return "it is being sent now"
         case {"detail": retention.EMPTIED} | {"state": "dead" | "pending" | "ignored", "body": None}:
             return "retention has emptied it"
+        case {"state": "done", "body": None}:
+            return "it is applied, and retention has emptied it"
+        case {"state": "done"}:
+            return "it is applied, and its avatar has not drifted since"
         case {"state": "dead", "chat_id": None}:
             return "its owner has no chat id; correct users.telegram_id first"
         case _ if not meant:

@@ -57,13 +57,21 @@ def find(connection: Connection, queue: Queue, key: str) -> list[dict[str, Any]]
     return [_plain(row) for row in (connection.execute(statement)).mappings()]
 
 
+def has_done(connection: Connection, ids: Sequence[int]) -> bool:
+    """Tell whether one of these deliveries is done."""
+    done = select(deliveries.c.id).where(deliveries.c.id.in_(ids), deliveries.c.state == "done").limit(1)
+    return connection.execute(done).first() is not None
+
+
 def _plain(row: RowMapping) -> dict[str, Any]:
     """Name the columns by plain words; SQLAlchemy's names are a kind of string that JSON writers refuse."""
     return {str(name): value for name, value in row.items()}
 
 
-def redrive(connection: Connection, queue: Queue, ids: Sequence[int], *, note: str, now: datetime) -> list[int]:
-    """Make rows due at once, with a clean count of failures.
+def redrive(
+    connection: Connection, queue: Queue, ids: Sequence[int], *, note: str, now: datetime, drifted: Sequence[int] = ()
+) -> list[int]:
+    """Make rows due at once, with a clean count of failures; of done deliveries those that are `drifted`.
 
     Left as they are: what retention has emptied, what a success has overtaken, and a message that is being sent while
     its lease lasts (the fence would not stop it, and a copy would follow).
@@ -73,7 +81,7 @@ def redrive(connection: Connection, queue: Queue, ids: Sequence[int], *, note: s
         connection,
         queue,
         ids,
-        _REDRIVABLE,
+        or_(table.c.state.in_(_REDRIVABLE), and_(table.c.state == "done", table.c.id.in_(drifted))),
         {
             "state": "pending",
             # Keep the mark of a send that died: the next send may be a second copy and must count as uncertain.
@@ -94,7 +102,7 @@ def ignore(connection: Connection, queue: Queue, ids: Sequence[int], *, note: st
     values = {"state": "ignored", "detail": note, "finished_at": now}
     # A message's note would hide that it was emptied; a delivery without a body cannot but be ignored.
     whole = [_is_whole(queue)] if queue is Queue.NOTIFICATIONS else []
-    return _change(connection, queue, ids, _IGNORABLE, values, *whole)
+    return _change(connection, queue, ids, _TABLES[queue].c.state.in_(_IGNORABLE), values, *whole)
 
 
 def _is_whole(queue: Queue) -> ColumnElement[bool]:
@@ -107,7 +115,7 @@ def _change(
     connection: Connection,
     queue: Queue,
     ids: Sequence[int],
-    states: Sequence[str],
+    in_state: ColumnElement[bool],
     values: dict[str, Any],
     *only: ColumnElement[bool],
 ) -> list[int]:
@@ -116,7 +124,7 @@ def _change(
     table = _TABLES[queue]
     wanted = (
         select(table.c.id, table.c.state)
-        .where(table.c.id.in_(ids), table.c.state.in_(states), *only)
+        .where(table.c.id.in_(ids), in_state, *only)
         .order_by(table.c.id)
         .with_for_update()
     )

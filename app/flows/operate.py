@@ -1,14 +1,17 @@
 """What an operator does by hand: redrive and ignore, with who and when."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from enum import StrEnum
 
 import structlog
 
-from app.db import operator_queries, outbox
+from app.db import drift, operator_queries, outbox
 from app.db.engine import Connection, Database
 from app.db.operator_queries import Queue
 from app.db.trainings import BotTables
+from app.domain.decision import NOTHING_INVENTED
+from app.domain.invented import Invented
 from app.flows.ports import Clock
 
 log = structlog.get_logger(__name__)
@@ -22,25 +25,43 @@ class Operation(StrEnum):
 
 
 async def operate(
-    database: Database, clock: Clock, queue: Queue, operation: Operation, *, ids: Sequence[int], who: str
+    database: Database,
+    clock: Clock,
+    queue: Queue,
+    operation: Operation,
+    *,
+    ids: Sequence[int],
+    who: str,
+    invented: Invented = NOTHING_INVENTED,
 ) -> list[int]:
     """Redrive or ignore rows of a queue; return the ids that were changed.
 
     Redriving makes a buried, ignored or unsent row due at once with a clean count of failures; a pending one is
-    only made due at once. A finished one stays finished. A message whose owner still has no chat id stays as it is.
+    only made due at once. A finished one stays finished, but for a delivery whose avatar has drifted since (`invented`
+    as `decide` takes it). A message whose owner still has no chat id stays as it is.
     """
     now = clock.now()
     note = f"{operation} by {who} at {now.isoformat(timespec='seconds')}"
-    act = operator_queries.redrive if operation is Operation.REDRIVE else operator_queries.ignore
 
     def change(connection: Connection) -> list[int]:
-        addressed = queue is Queue.NOTIFICATIONS and operation is Operation.REDRIVE
-        wanted = _addressed(connection, ids) if addressed else ids
-        return act(connection, queue, wanted, note=note, now=now)
+        match operation, queue:
+            case Operation.IGNORE, _:
+                return operator_queries.ignore(connection, queue, ids, note=note, now=now)
+            case Operation.REDRIVE, Queue.NOTIFICATIONS:
+                return operator_queries.redrive(connection, queue, _addressed(connection, ids), note=note, now=now)
+        drifted = _drifted(connection, ids, invented, now)
+        return operator_queries.redrive(connection, queue, ids, note=note, now=now, drifted=drifted)
 
     changed = await database.write(change)
     log.info("operator.changed", queue=queue, operation=operation, ids=changed, who=who)
     return changed
+
+
+def _drifted(connection: Connection, ids: Sequence[int], invented: Invented, now: datetime) -> list[int]:
+    """Name done deliveries that may be applied again."""
+    if not operator_queries.has_done(connection, ids):
+        return []
+    return drift.redrivable(connection, BotTables.find(connection), invented, ids, now)
 
 
 def _addressed(connection: Connection, ids: Sequence[int]) -> list[int]:

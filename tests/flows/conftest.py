@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -67,8 +68,8 @@ def kinds_of(bot_tables: BotTables, *, tells_found: bool = False) -> tuple[Kind,
     return (described,)
 
 
-@pytest.fixture
-async def house(database: Database, bot_tables: BotTables, clock: FrozenClock) -> AsyncIterator[House]:
+@asynccontextmanager
+async def open_house(database: Database, bot_tables: BotTables, clock: FrozenClock) -> AsyncIterator[House]:
     fal, messenger = FakeFalQueue(), FakeMessenger()
     woken: list[str] = []
     lease = timedelta(seconds=60)
@@ -98,3 +99,9 @@ async def house(database: Database, bot_tables: BotTables, clock: FrozenClock) -
     await notify.close(1)
     records.close()
     await writer
+
+
+@pytest.fixture
+async def house(database: Database, bot_tables: BotTables, clock: FrozenClock) -> AsyncIterator[House]:
+    async with open_house(database, bot_tables, clock) as house:
+        yield house

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, text
 from typer.testing import CliRunner, Result
 
 from app.cli.main import app
 from app.db.engine import open_database
-from app.db.tables import notifications
+from app.db.tables import deliveries, jobs, notifications
+from tests.factories import Bot
 from tests.fakes import START
 
 OWED: dict[str, Any] = {
@@ -111,3 +112,45 @@ def test_what_is_left_alone_says_why(url: str, row: dict[str, Any], why: str) ->
     result = call("redrive", "r1")
     assert (result.exit_code, result.stdout) == (1, f"notifications 1: left as it is: {why}\n")
     assert states(url) == [row["state"]]
+
+
+def test_a_done_delivery_is_redriven_where_its_avatar_has_drifted(url: str) -> None:
+    """The answer says why one is left, and one more is applied where the row does not stand as the job ended."""
+    moments = {"received_at": LATER, "stored_at": LATER, "last_received_at": LATER, "finished_at": LATER}
+    done: dict[str, Any] = {
+        **moments,
+        "state": "done",
+        "due_at": LATER,
+        "request_id": "r1",
+        "body_sha256": "0" * 64,
+        "body": b"{}",
+        "headers": "{}",
+        "source": "webhook",
+    }
+    ended: dict[str, Any] = {
+        "state": "done",
+        "due_at": LATER,
+        "finished_at": LATER,
+        "request_id": "r1",
+        "endpoint_source": "guessed",
+        "first_seen_at": LATER,
+        "outcome": "failed",
+    }
+
+    async def prepare(status: str) -> None:
+        database = open_database(url)
+        if status == "error":
+            await Bot(database).train("r1", status=status)
+        with database.engine.begin() as transaction:
+            if status == "error":
+                transaction.execute(insert(deliveries).values(done))
+                transaction.execute(insert(jobs).values(ended))
+            transaction.execute(text("UPDATE avatars SET status = :status"), {"status": status})
+        await database.close()
+
+    asyncio.run(prepare("error"))
+    left = CliRunner().invoke(app, ["deliveries", "redrive", "r1"])
+    assert left.exit_code == 1
+    assert left.stdout == "deliveries 1: left as it is: it is applied, and its avatar has not drifted since\n"
+    asyncio.run(prepare("training"))
+    assert CliRunner().invoke(app, ["deliveries", "redrive", "r1"]).stdout == "deliveries 1: redrive done\n"

@@ -1,0 +1,77 @@
+"""Finished jobs are held to their rows: what others spoilt is applied once more, in silence.
+
+A chore of one replica. It changes no row of the bot's itself: the delivery that ended the job is made due again, and
+goes the way of all deliveries.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+import structlog
+
+from app.db import chores, drift
+from app.db.engine import Connection, Database
+from app.db.trainings import BotTables
+from app.domain.delivery import Delivery, Source
+from app.domain.drift import DriftedJob
+from app.domain.invented import Invented
+from app.fal.restored_body import restored
+from app.flows.ports import Clock
+
+log = structlog.get_logger("app.webhook")
+
+NAME = "drift"
+EVERY = timedelta(seconds=55)  # below the minute between two looks of a process, or it would miss every other one
+
+
+class Mend:
+    """Find drift and mend it; `wake_apply` is called when a delivery was made due."""
+
+    def __init__(
+        self,
+        database: Database,
+        bot_tables: BotTables,
+        clock: Clock,
+        invented: Invented,
+        *,
+        wake_apply: Callable[[], None],
+    ) -> None:
+        self._database = database
+        self._bot_tables = bot_tables
+        self._clock = clock
+        self._invented = invented
+        self._wake_apply = wake_apply
+
+    async def __call__(self) -> int:
+        """Run the chore if it is due; return how many jobs are mended. Raises DatabaseUnavailable."""
+        now = self._clock.now()
+        if not await self._database.write(chores.claim, NAME, now=now, lease=EVERY, every=EVERY):
+            return 0
+        found = await self._database.read(drift.find, self._bot_tables, self._invented, now=now)
+        due = [job for job in found if (rest := job.rests_until()) is None or rest <= now]
+        mended = await self._database.write(self._mend, due, now)
+        for job in mended:
+            log.warning(
+                "job.drifted",
+                request_id=job.request_id,
+                avatar=job.subject,
+                found=job.found,
+                outcome=job.outcome,
+                times=job.drifts + 1,
+            )
+        if mended:
+            self._wake_apply()
+        return len(mended)
+
+    @staticmethod
+    def _mend(connection: Connection, due: Sequence[DriftedJob], now: datetime) -> list[DriftedJob]:
+        mended = drift.mend(connection, due, lambda job: _restored(job, now), now)
+        chores.finish(connection, NAME, now=now, every=EVERY, reason="done")
+        return mended
+
+
+def _restored(job: DriftedJob, now: datetime) -> Delivery:
+    """Make the delivery that says what the job keeps of its end."""
+    body = restored(job.request_id, job.outcome, job.artifacts, job.detail)
+    return Delivery(job.request_id, body, hashlib.sha256(body).hexdigest(), {}, now, Source.RECONCILE)
