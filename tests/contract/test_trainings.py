@@ -161,9 +161,11 @@ async def test_our_migration_leaves_the_bots_tables_alone(fresh_url: str) -> Non
         "webhook_alerts",
         "webhook_chores",
         "webhook_deliveries",
+        "webhook_jobs",
         "webhook_notifications",
         "webhook_schema_version",
         "webhook_slots",
+        "webhook_totals",
     ]
 
 
