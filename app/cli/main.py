@@ -29,6 +29,7 @@ MODULES = {
     "deliveries": "deliveries",
     "notifications": "notifications",
     "jobs": "jobs",
+    "why": "why",
     "backup": "backup",
     "copy-database": "copy_database",
     "cert": "cert",
