@@ -30,6 +30,7 @@ MODULES = {
     "notifications": "notifications",
     "jobs": "jobs",
     "reconcile": "reconcile",
+    "why": "why",
     "backup": "backup",
     "copy-database": "copy_database",
     "cert": "cert",

@@ -27,7 +27,7 @@ def show_list(queue: Queue, columns: Sequence[str], *, state: str | None, limit:
     async def read(database: Database) -> list[dict[str, Any]]:
         return await database.read(operator_queries.recent, queue, state=state, limit=limit)
 
-    rows = _with_database(read)
+    rows = with_database(read)
     if as_json:
         print_json(rows)
     else:
@@ -58,7 +58,7 @@ def change(queue: Queue, operation: Operation, keys: Sequence[str]) -> None:
         who = getpass.getuser()
         return await operate(database, SystemClock(), queue, operation, ids=meant, who=who, invented=invented)
 
-    changed = _with_database(run)
+    changed = with_database(run)
     for row_id, row in rows.items():
         what = f"{operation} done" if row_id in changed else f"left as it is: {_why_left(row, meant=row_id in meant)}"
         typer.echo(f"{queue} {row_id}: {what}")
@@ -94,14 +94,15 @@ def _find(queue: Queue, key: str) -> list[dict[str, Any]]:
     async def read(database: Database) -> list[dict[str, Any]]:
         return await database.read(operator_queries.find, queue, key)
 
-    rows = _with_database(read)
+    rows = with_database(read)
     if not rows:
         typer.echo(f"no {queue} with id or request id {key!r}; to see them: aisha-webhook {queue} list", err=True)
         raise typer.Exit(Exit.CHECK_FAILED)
     return rows
 
 
-def _with_database(work: Callable[[Database], Awaitable[T]]) -> T:
+def with_database(work: Callable[[Database], Awaitable[T]]) -> T:
+    """Run work on the database of the settings. Raises DatabaseUnfit where it was not migrated."""
     settings = load_settings()
 
     async def run() -> T:

@@ -23,6 +23,7 @@ KEPT = timedelta(days=30)  # how long a job that has ended is held against its r
 LIMIT = 2000  # rows of one look
 DAY = timedelta(days=1)
 _ENDS = (JobOutcome.COMPLETED, JobOutcome.FAILED, JobOutcome.GONE)
+_BACK = (DeliveryState.DONE, DeliveryState.PENDING)
 _AGAIN = {"state": DeliveryState.PENDING, "reason": DRIFT, "detail": None, "failures": 0, "finished_at": None}
 
 

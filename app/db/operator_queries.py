@@ -22,6 +22,7 @@ class Queue(StrEnum):
     JOBS = "jobs"
 
 
+CHANGEABLE = (Queue.DELIVERIES, Queue.NOTIFICATIONS)
 _TABLES: dict[Queue, Table] = {
     Queue.DELIVERIES: deliveries,
     Queue.NOTIFICATIONS: notifications,
@@ -119,7 +120,7 @@ def _change(
     values: dict[str, Any],
     *only: ColumnElement[bool],
 ) -> list[int]:
-    if queue is Queue.JOBS:
+    if queue not in CHANGEABLE:
         raise ValueError("jobs are neither redriven nor ignored")
     table = _TABLES[queue]
     wanted = (

@@ -101,7 +101,7 @@ async def test_a_list_can_be_of_one_state(database: Database) -> None:
     """Only the dead, where they are asked for; in both queues."""
     await store(database, "done", "dead", "pending")
     await owe(database, "sent", "dead")
-    for queue in Queue:
+    for queue in operator_queries.CHANGEABLE:
         listed = await database.read(operator_queries.recent, queue, state="dead", limit=10)
         assert [row["request_id"] for row in listed] == ["r1"]
 

@@ -24,7 +24,7 @@ from sqlalchemy import select, text
 from app.db import inbox, outbox
 from app.db.engine import Connection, Database, open_database
 from app.db.group_commit import GroupCommit
-from app.db.operator_queries import Queue
+from app.db.operator_queries import CHANGEABLE, Queue
 from app.db.schema import find_bot_tables
 from app.db.tables import deliveries, metadata, notifications
 from app.domain.look import Trouble, Unsaid
@@ -278,7 +278,7 @@ class Life(RuleBasedStateMachine):
     # What the operator does
 
     @rule(
-        queue=st.sampled_from([Queue.DELIVERIES, Queue.NOTIFICATIONS]),
+        queue=st.sampled_from(CHANGEABLE),
         operation=st.sampled_from([Operation.REDRIVE, Operation.REDRIVE, Operation.IGNORE]),
         ids=st.sampled_from([[1], [2], [1, 2, 3, 4, 5, 6]]),
         then=NEXT,

@@ -1,0 +1,96 @@
+"""What happened to one job, and how its rows stand: sentences, told from what is on record. Pure."""
+
+from collections.abc import Iterator
+
+from app.domain.story import Sentence, StoryDelivery, StoryFacts, StoryJob, StoryMessage
+
+SOURCES = ("submitted", "registered")  # of an endpoint that we know not from the bot's row
+
+
+def happened(facts: StoryFacts) -> Iterator[Sentence]:
+    """Tell what has a moment, row by row."""
+    if facts.job is not None:
+        yield from _of_job(facts.job)
+    for delivery in facts.deliveries:
+        yield from _of_delivery(delivery)
+    for message in facts.messages:
+        yield from _of_message(message)
+
+
+def _of_job(job: StoryJob) -> Iterator[Sentence]:
+    endpoint = {"endpoint": job.endpoint or "?"}
+    source = job.endpoint_source if job.endpoint_source in SOURCES else "met"
+    yield Sentence(f"job.{source}", job.first_seen_at, endpoint)
+    if job.at_work_since is not None:
+        yield Sentence("job.at_work", job.at_work_since)
+    if job.stage in ("finished", "gone"):
+        yield Sentence(f"job.{job.stage}", job.stage_since)
+    if job.looked_at is not None:
+        yield Sentence("job.asked", job.looked_at)
+    if job.drifted_at is not None:
+        yield Sentence("job.drifted", job.drifted_at, {"times": job.drifts})
+    if job.state == "done":
+        known = job.outcome if job.outcome in ("completed", "failed", "gone", "superseded") else "ended"
+        yield Sentence(f"job.end.{known}", job.finished_at, {"outcome": job.outcome or job.reason or "done"})
+    elif job.state not in ("pending", "historic"):
+        yield Sentence("job.given_up", job.finished_at, {"reason": job.reason or job.state})
+
+
+def _of_delivery(delivery: StoryDelivery) -> Iterator[Sentence]:
+    row = {"id": delivery.id}
+    source = "fetched" if delivery.source == "reconcile" else "arrived"
+    yield Sentence(f"delivery.{source}", delivery.received_at, row)
+    if delivery.repeats:
+        yield Sentence("delivery.repeated", delivery.last_received_at, {**row, "times": delivery.repeats})
+    if delivery.state == "pending":
+        return
+    reason = {**row, "reason": delivery.reason or delivery.state}
+    match delivery.state, delivery.reason:
+        case "done", ("completed" | "failed" | "already_completed" | "already_final"):
+            yield Sentence(f"delivery.{delivery.reason}", delivery.finished_at, row)
+        case (("done" | "dead" | "ignored"), _):
+            yield Sentence(f"delivery.{delivery.state}", delivery.finished_at, reason)
+        case _:
+            yield Sentence("delivery.ended", delivery.finished_at, {**reason, "state": delivery.state})
+
+
+def _of_message(message: StoryMessage) -> Iterator[Sentence]:
+    topic = message.topic if message.topic in ("ready", "failed", "correction") else "other"
+    told = {"id": message.id, "topic": message.topic, "cause": message.cause or "-"}
+    yield Sentence(f"message.owed.{topic}", message.applied_at, told)
+    ended = {**told, "reason": message.reason or message.state, "message_id": message.message_id or "-"}
+    match message.state:
+        case "pending":
+            return
+        case "sent" | "unsent" | "dead" | "ignored":
+            yield Sentence(f"message.{message.state}", message.finished_at, ended)
+        case _:
+            yield Sentence("message.ended", message.finished_at, {**ended, "state": message.state})
+
+
+def as_it_stands(facts: StoryFacts) -> Iterator[Sentence]:
+    """Say how the bot's row stands now, and what nobody sees in the rows of ours."""
+    carriers = [subject for subject in facts.subjects if subject.is_carrier]
+    if len(carriers) > 1:
+        yield Sentence("subject.several", None, {"count": len(carriers)})
+    for subject in facts.subjects:
+        code = "subject.stands" if subject.is_carrier else "subject.another"
+        yield Sentence(code, None, {"avatar": subject.id, "status": subject.status})
+    if not facts.subjects and (facts.job or facts.deliveries or facts.messages):
+        yield Sentence("subject.none")
+    if facts.job is not None and facts.job.state == "pending":
+        yield from _progress(facts.job)
+    for message in facts.messages:
+        if message.uncertain:
+            yield Sentence("message.uncertain", None, {"id": message.id, "times": message.uncertain})
+    if facts.job is not None and facts.job.artifact in ("unverified", "absent"):
+        yield Sentence(f"artifact.{facts.job.artifact}")
+    if any(delivery.is_emptied for delivery in facts.deliveries):
+        yield Sentence("delivery.emptied")
+
+
+def _progress(job: StoryJob) -> Iterator[Sentence]:
+    if job.stage == "queued" and job.position is not None:
+        yield Sentence("job.position", None, {"position": job.position})
+    if job.stage == "at_work" and job.percent is not None:
+        yield Sentence("job.percent", None, {"percent": job.percent})
