@@ -34,6 +34,7 @@ _ASIDE = text("SELECT set_config('lock_timeout', '1s', true), set_config('statem
 # A claim that finds the last one still under way: a process died there, or lost the database, and the message may have
 # been sent. Mostly it was not, for it is claimed before its slot: so this may happen more often than a send in doubt.
 DIED_LIMIT = 5
+_UNDER_WAY = {"reason": SENDING}
 _DIED = notifications.c.reason == SENDING
 _DIED_TOO_OFTEN = and_(_DIED, notifications.c.uncertain + 1 >= DIED_LIMIT)
 _ready = notifications.alias("ready")
@@ -63,7 +64,7 @@ _MARKS = {
         (_DIED_TOO_OFTEN, NotificationState.DEAD),
         else_=notifications.c.state,
     ),
-    "reason": case((_OVERTAKEN, "overtaken"), (_DIED_TOO_OFTEN, "outcome_unknown"), else_=SENDING),
+    "reason": case((_OVERTAKEN, "overtaken"), (_DIED_TOO_OFTEN, "outcome_unknown"), else_=_UNDER_WAY["reason"]),
     "finished_at": case((or_(_OVERTAKEN, _DIED_TOO_OFTEN), queue.NOW), else_=notifications.c.finished_at),
 }
 
