@@ -11,8 +11,8 @@ from app.domain.correction import correct
 from app.domain.delivery import Source
 from app.domain.job import JobKind, JobOutcome, JobState
 from app.domain.notification import OwnerTopics
-from app.domain.training import Failed, Known, Plan, Training, TrainingStatus
-from app.domain.verdict import Done, Retry
+from app.domain.training import Failed, Known, Outcome, Plan, Training, TrainingStatus
+from app.domain.verdict import Bury, Done, Retry, Verdict
 from app.flows.item import Item
 from app.flows.kinds import Kind
 
@@ -31,7 +31,7 @@ def ended_jobs(
     for item, plan in plans:
         if isinstance(plan.verdict, Retry) or item.reading is None:
             continue
-        request_id, outcome = item.reading.request_id, item.reading.outcome
+        request_id = item.reading.request_id
         trainings = found[item.claimed.kind].trainings.get(request_id, [])
         job = known.get(request_id)
         is_success = plan.outcome is JobOutcome.COMPLETED and (job is None or job.outcome is not plan.outcome)
@@ -52,10 +52,17 @@ def ended_jobs(
                 outcome=plan.outcome,
                 artifacts=plan.artifacts,
                 artifact=plan.artifact,
-                detail=outcome.detail if isinstance(outcome, Failed) else None,
+                detail=_last_words(plan.verdict, item.reading.outcome),
             )
         )
     return ended
+
+
+def _last_words(verdict: Verdict, outcome: Outcome) -> str | None:
+    """Say what a job keeps of its end: why it is the operator's, or fal's words of a failure."""
+    if isinstance(verdict, Bury):
+        return verdict.detail or None
+    return outcome.detail if isinstance(outcome, Failed) else None
 
 
 def is_silent(item: Item, job: Known | None) -> bool:
