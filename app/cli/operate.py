@@ -60,7 +60,11 @@ def change(queue: Queue, operation: Operation, keys: Sequence[str]) -> None:
 
     changed = with_database(run)
     for row_id, row in rows.items():
-        what = f"{operation} done" if row_id in changed else f"left as it is: {_why_left(row, meant=row_id in meant)}"
+        what = (
+            f"{operation} done"
+            if row_id in changed
+            else f"left as it is: {_why_left(row, operation, meant=row_id in meant)}"
+        )
         typer.echo(f"{queue} {row_id}: {what}")
     if not changed:
         raise typer.Exit(Exit.CHECK_FAILED)
@@ -70,7 +74,7 @@ def _is_closed(operation: Operation, row: dict[str, Any]) -> bool:
     return operation is Operation.REDRIVE and row["state"] == "ignored"
 
 
-def _why_left(row: dict[str, Any], *, meant: bool) -> str:
+def _why_left(row: dict[str, Any], operation: Operation, *, meant: bool) -> str:
     match row:
         case {"reason": operator_queries.OVERTAKEN}:
             return "its owner is told that the avatar is ready instead"
@@ -80,7 +84,7 @@ def _why_left(row: dict[str, Any], *, meant: bool) -> str:
             return "retention has emptied it"
         case {"state": "done", "body": None}:
             return "it is applied, and retention has emptied it"
-        case {"state": "done"}:
+        case {"state": "done"} if operation is Operation.REDRIVE:
             return "it is applied, and its avatar has not drifted since"
         case {"state": "dead", "chat_id": None}:
             return "its owner has no chat id; correct users.telegram_id first"
