@@ -307,7 +307,7 @@ def jobs_of(poll_interval: float) -> tuple[Any, Worker]:
         addresses=SimpleNamespace(refresh=None),
         apply_wake=asyncio.Event(),
         notify_wake=asyncio.Event(),
-        **dict.fromkeys(("poll", "notify", "prune", "watch", "is_crowded")),
+        **dict.fromkeys(("poll", "notify", "prune", "recount", "watch", "is_crowded")),
     )
     return services, Worker.of(cast("Work", services), poll_interval)
 
