@@ -7,7 +7,7 @@ from app.domain.language import Bilingual
 HEADS: Mapping[str, Bilingual] = {
     "waits_for": ("Ждём:", "Waiting:"),
     "end": ("Итог:", "In the end:"),
-    "due": ("срок {at}", "due {at}"),
+    "due": ("следующая попытка {at} UTC", "next try {at} UTC"),
     "next": ("Дальше: {command}", "Next: {command}"),
 }
 

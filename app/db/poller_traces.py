@@ -21,42 +21,44 @@ def count_invented_at_work(connection: Connection, bot_tables: BotTables, invent
     """Count rows of open jobs that hold an invented artifact: while fal works there is none that anybody could know."""
     avatars = bot_tables.avatars
     joined = avatars.join(jobs, jobs.c.request_id == avatars.c.fal_request_id)
-    return _count(connection, avatars, invented, joined, [_OPEN, _has_artifact(avatars)])
+    is_given = or_(avatars.c.diffusers_lora_file_url.is_not(None), avatars.c.finetune_id.is_not(None))
+    return len(_find(connection, avatars, invented, joined, [_OPEN, is_given]))
 
 
-def count_invented(connection: Connection, bot_tables: BotTables, invented: Invented) -> int:
-    """Count all rows that hold an invented artifact. Reads the whole table."""
+def find_invented(connection: Connection, bot_tables: BotTables, invented: Invented) -> list[str]:
+    """List the request id of every row that holds an invented artifact, '' where it has none. Reads the whole table."""
     avatars = bot_tables.avatars
     columns = avatars.c
     marked = [func.lower(columns.diffusers_lora_file_url).contains(host, autoescape=True) for host in invented.hosts]
     marked += [func.lower(columns.finetune_id).startswith(prefix, autoescape=True) for prefix in invented.prefixes]
-    return _count(connection, avatars, invented, avatars, [or_(*marked)]) if marked else 0
+    return _find(connection, avatars, invented, avatars, [or_(*marked)]) if marked else []
 
 
-def count_set_back(connection: Connection, bot_tables: BotTables) -> int:
-    """Count rows that stand at `training` although their job has ended."""
-    avatars = bot_tables.avatars
+def find_set_back(connection: Connection, bot_tables: BotTables) -> list[str]:
+    """List the request ids whose rows stand at `training` although their job has ended. Reads the whole table."""
+    columns = bot_tables.avatars.c
     ended = exists().where(
-        jobs.c.request_id == avatars.c.fal_request_id,
+        jobs.c.request_id == columns.fal_request_id,
         jobs.c.state == JobState.DONE,
         jobs.c.outcome.in_([JobOutcome.COMPLETED, JobOutcome.FAILED]),
     )
-    at_training = func.lower(cast(avatars.c.status, Text)) == TrainingStatus.TRAINING.value
-    return connection.execute(select(func.count()).select_from(avatars).where(at_training, ended)).scalar_one()
+    at_training = func.lower(cast(columns.status, Text)) == TrainingStatus.TRAINING.value
+    statement = select(columns.fal_request_id).where(at_training, ended).order_by(columns.fal_request_id)
+    return list(connection.execute(statement).scalars())
 
 
-def _has_artifact(avatars: Table) -> ColumnElement[bool]:
-    return or_(avatars.c.diffusers_lora_file_url.is_not(None), avatars.c.finetune_id.is_not(None))
-
-
-def _count(
+def _find(
     connection: Connection,
     avatars: Table,
     invented: Invented,
     source: FromClause,
     where: Sequence[ColumnElement[bool] | TextClause],
-) -> int:
-    columns = (avatars.c.diffusers_lora_file_url, avatars.c.config_file_url, avatars.c.finetune_id)
-    rows = connection.execute(select(*columns).select_from(source).where(*where))
-    found = (Artifacts(lora_url=lora, config_url=config, finetune_id=key) for lora, config, key in rows)
-    return sum(invented.real(artifacts) != artifacts for artifacts in found)
+) -> list[str]:
+    columns = avatars.c
+    shown = (columns.fal_request_id, columns.diffusers_lora_file_url, columns.config_file_url, columns.finetune_id)
+    found = []
+    for request_id, lora, config, finetune_id in connection.execute(select(*shown).select_from(source).where(*where)):
+        artifacts = Artifacts(lora_url=lora, config_url=config, finetune_id=finetune_id)
+        if invented.real(artifacts) != artifacts:
+            found.append(request_id or "")
+    return sorted(found)

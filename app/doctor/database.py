@@ -1,13 +1,16 @@
-"""Whether the database exists, is undamaged, up to date and the bot's, and how many rows wait for the operator."""
+"""Whether the database exists, is undamaged, up to date and the bot's, and what in it waits for the operator."""
 
 import asyncio
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 from app.db import fitness, schema, views
 from app.db.engine import Database
 from app.doctor.finding import EDIT_SETTINGS, Catalogue, Finding, Level, Wording, finding
+from app.doctor.pollers import look_for_pollers
 from app.domain.errors import DatabaseReadOnly, DatabaseUnavailable, DatabaseUnfit
+from app.domain.invented import Invented
 from app.domain.language import Language
 from app.domain.notification import NotificationState
 
@@ -82,13 +85,18 @@ WORDS: Catalogue = {
 }
 
 
-async def check_database(opens: Callable[[], Database], file: Path | None, language: Language) -> list[Finding]:
-    """Judge the database that `opens` opens; `file` is SQLite's, None for PostgreSQL. Writes nothing, makes no file."""
+async def check_database(
+    opens: Callable[[], Database], file: Path | None, language: Language, *, invented: Invented, now: datetime
+) -> list[Finding]:
+    """Judge the database that `opens` opens; `file` is SQLite's, None for PostgreSQL. Writes nothing, makes no file.
+
+    `invented` tells the artifacts of the bot's pollers from real ones.
+    """
     if file is not None and not await asyncio.to_thread(file.exists):
         return [finding(WORDS, "database.absent", language, file=file)]
     database = opens()
     try:
-        return await _check(database, language)
+        return await _check(database, language, invented, now)
     except DatabaseReadOnly as error:
         return [finding(WORDS, "database.read_only", language, cause=error)]
     except DatabaseUnavailable as error:
@@ -97,7 +105,7 @@ async def check_database(opens: Callable[[], Database], file: Path | None, langu
         await database.close()
 
 
-async def _check(database: Database, language: Language) -> list[Finding]:
+async def _check(database: Database, language: Language, invented: Invented, now: datetime) -> list[Finding]:
     try:
         await schema.check_soundness(database, language)
     except DatabaseUnfit as unfit:
@@ -110,7 +118,7 @@ async def _check(database: Database, language: Language) -> list[Finding]:
     if short := await _short(database, language, fitness.after_migrating):
         return short
     try:
-        await schema.find_bot_tables(database, language)
+        bot_tables = await schema.find_bot_tables(database, language)
     except DatabaseUnfit as unfit:
         return [_unfit("database.not_the_bots", unfit, len(unfit.findings) - 1, language)]
     undecided = {
@@ -119,6 +127,7 @@ async def _check(database: Database, language: Language) -> list[Finding]:
         "notifications.unsent": await database.read(views.count_notifications, NotificationState.UNSENT),
     }
     found = [finding(WORDS, code, language, count=count) for code, count in undecided.items() if count]
+    found += await look_for_pollers(database, bot_tables, invented, now, language)
     return [finding(WORDS, "database.ok", language), *found]
 
 

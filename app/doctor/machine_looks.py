@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from app.core.config import INVENTED_ARTIFACTS
 from app.db.engine import open_database
 from app.db.url import sqlite_file
 from app.doctor.database import check_database
@@ -10,6 +11,7 @@ from app.doctor.examine import in_thread
 from app.doctor.finding import Finding
 from app.doctor.host import asking, disk, envfile, firewall, port, tracked
 from app.doctor.installation import Installation
+from app.domain.invented import Invented
 
 
 async def own_port(at: Installation) -> Sequence[Finding]:
@@ -35,7 +37,9 @@ async def firewall_state(at: Installation) -> Sequence[Finding]:
 async def database(at: Installation) -> Sequence[Finding]:
     """Judge the database of DATABASE_URL."""
     url = at.settings.database_url.get_secret_value()
-    return await check_database(lambda: open_database(url), sqlite_file(url), at.language)
+    invented = Invented.of(INVENTED_ARTIFACTS)
+    file, now = sqlite_file(url), at.machine.now()
+    return await check_database(lambda: open_database(url), file, at.language, invented=invented, now=now)
 
 
 async def folders(at: Installation) -> Sequence[Finding]:

@@ -40,7 +40,7 @@ async def test_what_counts_as_invented(
     await bot.train("r1")
     await bot.train("r2")
     await give(database, "r1", column, value)
-    assert await database.read(poller_traces.count_invented, bot_tables, INVENTED) == counted
+    assert await database.read(poller_traces.find_invented, bot_tables, INVENTED) == ["r1"] * counted
     add_job(database, "r1")
     assert await database.read(poller_traces.count_invented_at_work, bot_tables, INVENTED) == counted
 
@@ -52,7 +52,7 @@ async def test_only_open_jobs_are_looked_at_every_minute(database: Database, bot
         await give(database, request_id, "finetune_id", "emergency-fallback-1")
     add_job(database, "r1", state="done", outcome="completed")
     assert await database.read(poller_traces.count_invented_at_work, bot_tables, INVENTED) == 0
-    assert await database.read(poller_traces.count_invented, bot_tables, INVENTED) == 2
+    assert await database.read(poller_traces.find_invented, bot_tables, INVENTED) == ["r1", "r2"]
 
 
 @pytest.mark.parametrize(
@@ -71,11 +71,11 @@ async def test_which_rows_were_set_back(
     """At `training`, in either spelling, although the job has ended with something to tell (fault 53)."""
     await bot.train("r1", status=status)
     add_job(database, "r1", state=state, outcome=outcome)
-    assert await database.read(poller_traces.count_set_back, bot_tables) == counted
+    assert await database.read(poller_traces.find_set_back, bot_tables) == ["r1"] * counted
 
 
 async def test_without_marks_nothing_is_invented(database: Database, bot: Bot, bot_tables: BotTables) -> None:
     """An operator may empty the list."""
     await bot.train("r1")
     await give(database, "r1", "finetune_id", "fallback-style-1")
-    assert await database.read(poller_traces.count_invented, bot_tables, Invented()) == 0
+    assert await database.read(poller_traces.find_invented, bot_tables, Invented()) == []
