@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from app.core.config import INVENTED_ARTIFACTS
 from app.db.engine import open_database
 from app.db.url import sqlite_file
 from app.doctor.database import check_database
@@ -37,7 +36,7 @@ async def firewall_state(at: Installation) -> Sequence[Finding]:
 async def database(at: Installation) -> Sequence[Finding]:
     """Judge the database of DATABASE_URL."""
     url = at.settings.database_url.get_secret_value()
-    invented = Invented.of(INVENTED_ARTIFACTS)
+    invented = Invented.of(at.settings.invented_artifacts)
     file, now = sqlite_file(url), at.machine.now()
     return await check_database(lambda: open_database(url), file, at.language, invented=invented, now=now)
 

@@ -9,6 +9,8 @@ from app.db.migrate import migrate
 from app.doctor.database import check_database
 from app.doctor.finding import Finding
 from app.domain.language import Language
+from tests.factories import INVENTED
+from tests.fakes import START
 from tests.foreign import Foreign
 from tests.pgbouncer import start_pgbouncer
 
@@ -16,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def look(url: str, language: Language = "en") -> list[Finding]:
-    return await check_database(lambda: open_database(url), None, language)
+    return await check_database(lambda: open_database(url), None, language, invented=INVENTED, now=START)
 
 
 async def test_missing_rights_come_with_the_command_that_grants_them(foreign: Foreign) -> None:
