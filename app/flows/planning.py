@@ -14,7 +14,7 @@ from app.domain.delivery import ClaimedDelivery, Source
 from app.domain.errors import PayloadUnreadable
 from app.domain.job import JobKind, JobOutcome, JobState
 from app.domain.notification import OwnerTopics
-from app.domain.training import Failed, Known, Plan, Reading, Training, TrainingStatus
+from app.domain.training import Failed, Known, Outcome, Plan, Reading, Training, TrainingStatus
 from app.domain.verdict import Bury, Done, Retry, Verdict, await_lock, await_training, retry_or_bury, wait_out
 from app.fal.payload import FalAnswer
 from app.flows.kinds import Kind
@@ -164,7 +164,7 @@ class Planner:
         for item, plan in plans:
             if isinstance(plan.verdict, Retry) or item.reading is None:
                 continue
-            request_id, outcome = item.reading.request_id, item.reading.outcome
+            request_id = item.reading.request_id
             trainings = found[item.claimed.kind].trainings.get(request_id, [])
             job = known.get(request_id)
             is_success = plan.outcome is JobOutcome.COMPLETED and (job is None or job.outcome is not plan.outcome)
@@ -184,10 +184,17 @@ class Planner:
                     changes=is_news,
                     outcome=plan.outcome,
                     artifacts=plan.artifacts,
-                    detail=outcome.detail if isinstance(outcome, Failed) else None,
+                    detail=_last_words(plan.verdict, item.reading.outcome),
                 )
             )
         return ended
+
+
+def _last_words(verdict: Verdict, outcome: Outcome) -> str | None:
+    """Say what a job keeps of its end: why it is the operator's, or fal's words of a failure."""
+    if isinstance(verdict, Bury):
+        return verdict.detail or None
+    return outcome.detail if isinstance(outcome, Failed) else None
 
 
 def _is_silent(item: Item, job: Known | None) -> bool:
