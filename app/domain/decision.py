@@ -110,7 +110,10 @@ def _decide_completed(facts: _Facts, proof: Artifacts, now: datetime, *, tells_f
 def _decide_unproven(facts: _Facts, now: datetime) -> Plan:
     match facts.training.status:
         case TrainingStatus.COMPLETED if facts.own:
-            return Plan(Done("already_final"), outcome=JobOutcome.COMPLETED, artifacts=facts.own)
+            if not facts.is_spoilt:
+                return Plan(Done("already_final"), outcome=JobOutcome.COMPLETED, artifacts=facts.own)
+            change = Change(TrainingStatus.COMPLETED, now, artifacts=facts.own)
+            return Plan(Done("completed"), change, None, JobOutcome.COMPLETED, facts.own)
         case TrainingStatus.ERROR:
             return Plan(Done("already_final"), outcome=JobOutcome.FAILED)
         case TrainingStatus.CANCELLED:

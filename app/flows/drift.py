@@ -22,11 +22,12 @@ from app.flows.ports import Clock
 log = structlog.get_logger("app.webhook")
 
 NAME = "drift"
-EVERY = timedelta(seconds=55)  # below the minute between two looks of a process, or it would miss every other one
+SLOWEST = timedelta(minutes=1)  # between two looks
+LEASE = timedelta(seconds=55)
 
 
 class Mend:
-    """Find drift and mend it; `wake_apply` is called when a delivery was made due."""
+    """Find drift and mend it, once a minute or `every` so often; `wake_apply` is called when a delivery was made due."""
 
     def __init__(
         self,
@@ -35,8 +36,10 @@ class Mend:
         clock: Clock,
         invented: Invented,
         *,
+        every: timedelta,
         wake_apply: Callable[[], None],
     ) -> None:
+        self.every = min(every, SLOWEST)
         self._database = database
         self._bot_tables = bot_tables
         self._clock = clock
@@ -46,7 +49,7 @@ class Mend:
     async def __call__(self) -> int:
         """Run the chore if it is due; return how many jobs are mended. Raises DatabaseUnavailable."""
         now = self._clock.now()
-        if not await self._database.write(chores.claim, NAME, now=now, lease=EVERY, every=EVERY):
+        if not await self._database.write(chores.claim, NAME, now=now, lease=LEASE, every=self.every):
             return 0
         found = await self._database.read(drift.find, self._bot_tables, self._invented, now=now)
         due = [job for job in found if (rest := job.rests_until()) is None or rest <= now]
@@ -64,10 +67,9 @@ class Mend:
             self._wake_apply()
         return len(mended)
 
-    @staticmethod
-    def _mend(connection: Connection, due: Sequence[DriftedJob], now: datetime) -> list[DriftedJob]:
+    def _mend(self, connection: Connection, due: Sequence[DriftedJob], now: datetime) -> list[DriftedJob]:
         mended = drift.mend(connection, due, lambda job: _restored(job, now), now)
-        chores.finish(connection, NAME, now=now, every=EVERY, reason="done")
+        chores.finish(connection, NAME, now=now, every=self.every, reason="done")
         return mended
 
 

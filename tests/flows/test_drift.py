@@ -95,7 +95,14 @@ async def home(house: House, bot: Bot, bot_tables: BotTables) -> Home:
 
 def home_of(house: House, bot: Bot, bot_tables: BotTables, spell: Any = str) -> Home:
     woken: list[str] = []
-    mend = Mend(house.database, bot_tables, house.clock, INVENTED, wake_apply=lambda: woken.append("apply"))
+    mend = Mend(
+        house.database,
+        bot_tables,
+        house.clock,
+        INVENTED,
+        every=timedelta(seconds=60),
+        wake_apply=lambda: woken.append("apply"),
+    )
     return Home(house, bot, mend, spell, woken=woken)
 
 

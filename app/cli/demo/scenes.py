@@ -162,6 +162,42 @@ SCENES: Sequence[Scene] = (
         show_body=True,
     ),
     Scene(
+        "lost",
+        ("Вебхук не пришёл", "The webhook never comes"),
+        (
+            "fal закончил, а вебхук потерялся: сервер сам спрашивает fal и забирает результат, владелец узнаёт один раз.",
+            "fal is done, but its webhook is lost: the server asks fal itself, fetches the result, tells the owner once.",
+        ),
+        [
+            Act(
+                ("Бота", "Bota"),
+                {**READY, "queue": ["status: 200", "result: 200"]},
+                sends={},
+                fetchable=True,
+            )
+        ],
+    ),
+    Scene(
+        "drift",
+        ("Бот испортил готовое", "The bot spoils what is finished"),
+        (
+            "Опросчик бота возвращает готовый аватар в training: сервер замечает и исправляет, второго сообщения нет.",
+            "The bot's own poller sets a finished avatar back to training: it is noticed and mended, without a second word.",
+        ),
+        [
+            Act(
+                ("Сауле", "Saule"),
+                {**READY, "avatar": "completed, 100 %"},
+                meanwhile=Meanwhile(
+                    READY,
+                    "UPDATE avatars SET status = 'training', training_progress = 0 "
+                    "WHERE id = :avatar_id AND fal_request_id = :request_id",
+                    ("теперь бот пишет training поверх", "now the bot writes training over it"),
+                ),
+            )
+        ],
+    ),
+    Scene(
         "absent",
         ("Файла ещё нет", "The file is not there yet"),
         (

@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parents[3]
 DOMAIN = "aibots.kz"  # in the certificate; the server takes it as its own name by default
 CONSOLE = "console.log"  # what the server printed, in the scratch folder
 FIRST_CHAT = 700_000_001
-WAIT_SECONDS = 8.0  # the longest that anything here should take is an orphan's three
+WAIT_SECONDS = 15.0  # the longest that anything here should take is five: fal is asked, and once more for the result
 LOOK_EVERY = 0.05  # s
 PRIVATE = "private-photos"  # in the link that fal's 422 echoes
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
@@ -260,6 +260,8 @@ async def staged(folder: Path, language: Language, start_by: float, give_up: flo
         fal_url = await stack.enter_async_context(fal.serve())
         settings = {
             "API_HOST": "127.0.0.1",
+            "RECONCILE_AFTER": "1",
+            "RECONCILE_EVERY": "1",
             "API_PORT": "0",
             "API_DOMAIN": DOMAIN,
             "TELEGRAM_TOKEN": token,
