@@ -27,7 +27,7 @@ LEASE = timedelta(seconds=55)
 
 
 class Mend:
-    """Find drift and mend it, once a minute or `every` so often; `wake_apply` is called when a delivery was made due."""
+    """Find drift and mend it, `every` so often, once a minute at least; `wake_apply` is called when one is due."""
 
     def __init__(
         self,

@@ -21,7 +21,7 @@ from app.db.schema import find_bot_tables
 from app.db.tables import deliveries, jobs, metadata, notifications
 from app.db.trainings import BotTables
 from app.domain.notification import Owner, OwnerMessage, Topic
-from app.flows.drift import EVERY, NAME, Mend
+from app.flows.drift import NAME, Mend
 from app.flows.operate import Operation, operate
 from app.flows.prune import Prune
 from tests.factories import CONFIG, INVENTED, INVENTED_ID, INVENTED_LORA, LORA, Bot, error_body, ok_body
@@ -31,6 +31,7 @@ from tests.spellings import SPELLINGS, bot_database
 
 pytestmark = pytest.mark.anyio
 
+EVERY = timedelta(seconds=60)
 OTHER_LORA = "https://v3.fal.media/files/lion/lora.safetensors"
 POLLED = {"diffusers_lora_file_url": INVENTED_LORA, "config_file_url": "https://emergency-fallback.com/config.json"}
 HELD = ("diffusers_lora_file_url", "config_file_url", "finetune_id")

@@ -20,6 +20,7 @@ from tests.factories import INVENTED, INVENTED_ID, INVENTED_LORA, LORA, Bot, err
 from tests.fakes import FrozenClock, kinds
 from tests.flows.conftest import House, open_house
 
+EVERY = timedelta(seconds=60)
 OTHER_LORA = "https://v3.fal.media/files/lion/lora.safetensors"
 SAID = {
     "success": ok_body("r1"),
@@ -43,7 +44,7 @@ async def walk(url: str, steps: list[str]) -> tuple[tuple[Any, ...], list[str]]:
     database, clock = open_database(url), FrozenClock()
     bot_tables, bot = await find_bot_tables(database), Bot(database)
     async with open_house(database, bot_tables, clock) as house:
-        mend = Mend(database, bot_tables, clock, INVENTED, every=timedelta(seconds=60), wake_apply=lambda: None)
+        mend = Mend(database, bot_tables, clock, INVENTED, every=EVERY, wake_apply=lambda: None)
         avatar_id = await bot.train("r1", telegram_id="42")
         for step in [*steps, "a look", "a look"]:
             if step in SAID:

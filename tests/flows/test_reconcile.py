@@ -19,6 +19,7 @@ from app.domain.look import GRACE, UNSURE, Trouble, Unsaid
 from app.domain.notification import Cause
 from app.domain.training import Artifacts, Completed, Failed
 from app.fal.payload import FalAnswer, read
+from app.flows.intake import Intake
 from app.flows.reconcile import REST, Reconcile
 from tests.factories import LORA, Bot, delivery
 from tests.fakes import START, FrozenClock, no_jitter
@@ -38,6 +39,10 @@ TOO_EARLY = FalAnswer(400, {}, b'{"detail":"Request is still in progress"}')
 DONE = FalAnswer(200, {}, json.dumps({"diffusers_lora_file": {"url": LORA}, "timings": {"t": 1}}).encode())
 REFUSED = FalAnswer(422, {}, b'{"detail":[{"loc":["body"],"msg":"no face found","type":"face_detection_error"}]}')
 NOWHERE = FalAnswer(200, {}, b'{"items":[],"has_more":false,"next_cursor":null}')
+
+
+def bodies_of(connection: Connection) -> dict[str, bytes]:
+    return {row[0]: row[1] for row in connection.execute(select(deliveries.c.request_id, deliveries.c.body))}
 
 
 def artifacts_of(body: bytes) -> Artifacts:
@@ -378,3 +383,68 @@ async def test_the_budget_bounds_all_replicas(desk: Desk) -> None:
     assert sum(taken) <= 50
     desk.clock.move(1)
     assert sum([await desk.reconcile() for _ in range(6)]) <= 25
+
+
+class ForgetfulFal(ScriptedFal):
+    """Keeps each result for six minutes after its end, as fal does with large ones (docs/fal.md)."""
+
+    def __init__(self, clock: FrozenClock, ends: dict[str, timedelta]) -> None:
+        super().__init__()
+        self._clock, self._ends = clock, {request_id: START + end for request_id, end in ends.items()}
+
+    def _is_kept(self, request_id: str) -> bool:
+        return self._clock.at < self._ends[request_id] + timedelta(minutes=6)
+
+    async def status(self, endpoint: str, request_id: str, url: str | None = None) -> FalAnswer | Unsaid:
+        if self._clock.at < self._ends[request_id]:
+            return AT_WORK
+        return COMPLETED if self._is_kept(request_id) else NOT_FOUND
+
+    async def result(self, endpoint: str, request_id: str, url: str | None = None) -> FalAnswer | Unsaid:
+        return DONE if self._is_kept(request_id) else NO_RESULT
+
+
+async def test_after_an_outage_nothing_retrievable_is_lost(
+    database: Database, bot_tables: BotTables, bot: Bot, clock: FrozenClock
+) -> None:
+    """Fault 29: 60 large results end around an outage of six minutes; what fal still has is fetched, the rest is said.
+
+    No webhook comes. Jobs end from a minute before the outage until five minutes after it, one every 12 seconds.
+    """
+    began, length = timedelta(minutes=2), timedelta(minutes=6)
+    ends = {f"r{number:02}": timedelta(minutes=1, seconds=12 * number) for number in range(60)}
+    fal = ForgetfulFal(clock, ends)
+    every = timedelta(seconds=EVERY)
+    reconcile = Reconcile(
+        database,
+        bot_tables,
+        fal,
+        clock,
+        every=every,
+        lease=timedelta(seconds=60),
+        orphans=timedelta(hours=24),
+        known_endpoints=[PORTRAIT, STYLE],
+        chance=no_jitter,
+        wake_apply=lambda: None,
+    )
+    intake = Intake(
+        database, bot_tables, clock, endpoint_of=lambda _: PORTRAIT, after=every, every=every, wake=lambda: None
+    )
+    await bot.train_many(list(ends))
+    for request_id in ends:
+        told = Registered(request_id, JobKind.TRAINING, PORTRAIT, "d", None, None, None, None)
+        await database.write(jobs.register, told, now=START, due_at=START)
+    while clock.at < START + timedelta(minutes=20):
+        if not began <= clock.at - START < began + length:
+            await intake()
+            while await reconcile():
+                pass
+        clock.move(5)
+    entered = await database.read(bodies_of)
+    back = START + began + length
+    for request_id, end in ends.items():
+        was_kept = START + end + timedelta(minutes=6) > back + timedelta(seconds=30)
+        if was_kept or end < began - timedelta(seconds=90):
+            assert artifacts_of(entered[request_id]).lora_url == LORA, request_id
+    assert sorted(entered) == sorted(ends)
+    assert all(read(body).outcome for body in entered.values())

@@ -1,14 +1,18 @@
 """No webhook ever comes: what fal made is fetched, by the real server, and told once."""
 
 import asyncio
+import time
 from collections import Counter
 
 import pytest
 from sqlalchemy import text
 
 from app.db.engine import Connection, Database
+from app.routers.fal_webhook import PATH
 from app.twins import bodies
 from app.twins.fal_queue import FalJob
+from app.twins.sender import FalSender
+from app.twins.signing import ACCOUNT
 from tests.factories import Bot
 from tests.process.conftest import Outside, StartServer
 
@@ -74,3 +78,27 @@ async def test_what_fal_forgets_is_told(
     assert await database.read(statuses) == {"error": 1}
     [message] = outside.telegram.messages
     assert "не успели получить результат" in message.text
+
+
+async def test_with_webhooks_fal_is_asked_for_no_result(
+    database_url: str, bot: Bot, outside: Outside, start_server: StartServer
+) -> None:
+    """A hundred jobs are seen at work, then their webhooks come: no result is fetched, no job asked about too often."""
+    jobs = [bodies.job_id(number) for number in range(100)]
+    await bot.train_many(jobs)
+    for request_id in jobs:
+        outside.fal.jobs[request_id] = FalJob(state="IN_PROGRESS")
+    async with start_server(database_url, **SOON) as server:
+        began = time.monotonic()
+        async with asyncio.timeout(60):
+            while any(not outside.fal.asked(job)["status"] for job in jobs):  # noqa: ASYNC110  as above
+                await asyncio.sleep(0.05)
+        async with FalSender(server.url + PATH, outside.fal.key, user_id=ACCOUNT, verify_tls=False) as fal:
+            for request_id in jobs:
+                outside.fal.succeed(request_id)
+                assert (await fal.post(request_id, bodies.success(request_id))).status == 200
+        await outside.telegram.heard(len(jobs), within=60)
+        lasted = time.monotonic() - began
+        asked = [outside.fal.asked(job) for job in jobs]
+    assert sum(one["result"] for one in asked) == 0
+    assert max(one["status"] for one in asked) <= lasted + 1

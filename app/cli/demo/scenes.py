@@ -165,8 +165,8 @@ SCENES: Sequence[Scene] = (
         "lost",
         ("Вебхук не пришёл", "The webhook never comes"),
         (
-            "fal закончил, а вебхук потерялся: сервер сам спрашивает fal и забирает результат, владелец узнаёт один раз.",
-            "fal is done, but its webhook is lost: the server asks fal itself, fetches the result, tells the owner once.",
+            "Вебхук потерялся: сервер сам спрашивает fal и забирает результат, владелец узнаёт один раз.",
+            "Its webhook is lost: the server asks fal itself and fetches the result; the owner is told once.",
         ),
         [
             Act(
@@ -182,7 +182,7 @@ SCENES: Sequence[Scene] = (
         ("Бот испортил готовое", "The bot spoils what is finished"),
         (
             "Опросчик бота возвращает готовый аватар в training: сервер замечает и исправляет, второго сообщения нет.",
-            "The bot's own poller sets a finished avatar back to training: it is noticed and mended, without a second word.",
+            "The bot's poller sets a finished avatar back to training: that is mended, and nobody is told twice.",
         ),
         [
             Act(
