@@ -309,9 +309,8 @@ def jobs_of(poll_interval: float) -> tuple[Any, Worker]:
         apply_wake=asyncio.Event(),
         notify_wake=asyncio.Event(),
         reconcile_wake=asyncio.Event(),
-        **dict.fromkeys(
-            ("poll", "notify", "prune", "recount", "watch", "reconcile", "look_again", "mend", "is_crowded")
-        ),
+        mend=SimpleNamespace(every=timedelta(seconds=60)),
+        **dict.fromkeys(("poll", "notify", "prune", "recount", "watch", "reconcile", "look_again", "is_crowded")),
     )
     return services, Worker.of(cast("Work", services), poll_interval)
 
