@@ -34,7 +34,7 @@ DATABASE: Bilingual = (
 )
 TOKEN: Bilingual = ("токен от @BotFather вида 123456:ABC", "the token from @BotFather, such as 123456:ABC")
 
-SECRETS = frozenset({"database_url", "telegram_token", "fal_api_key", "fal_webhook_secret"})
+SECRETS = frozenset({"api_token", "database_url", "telegram_token", "fal_api_key", "fal_webhook_secret"})
 
 
 def setting(

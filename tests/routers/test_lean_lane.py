@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -321,7 +322,7 @@ Open = Callable[[Case], Any]
 @pytest.fixture
 def lanes(tmp_path: Path, sqlite_template: Path, monkeypatch: pytest.MonkeyPatch) -> Open:
     """An application of its own, on a database of its own, with fal's two keys; time stands still."""
-    monkeypatch.setattr("app.bootstrap.running.SystemClock", FrozenClock)
+    monkeypatch.setattr(import_module("app.bootstrap.running"), "SystemClock", FrozenClock)
 
     numbers = count()
 
