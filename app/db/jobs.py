@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, exists, func, select, update
+from sqlalchemy import Row, exists, select, update
 from sqlalchemy.engine import Connection
 
 from app.db import queue
 from app.db.bulk_update import InsertMany
-from app.db.engine import upsert_into
 from app.db.tables import deliveries, jobs
 from app.domain.delivery import Claim, DeliveryState
 from app.domain.job import EndpointSource, JobKind, JobOutcome, JobState, Stage
@@ -55,20 +54,6 @@ class Expected:
 
 
 @dataclass(frozen=True, slots=True)
-class Registered:
-    """A job that the bot told us of. `digest` identifies what it said."""
-
-    request_id: str
-    kind: JobKind
-    endpoint: str
-    digest: str
-    status_url: str | None
-    response_url: str | None
-    subject: str | None
-    steps: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class Ended:
     """What a delivery made of its job. `changes`: it changed the subject, so it is the truth from now on."""
 
@@ -104,33 +89,6 @@ def expect(connection: Connection, found: Sequence[Expected], *, now: datetime, 
     ]
     if rows:
         _NEW(connection, rows)
-
-
-def register(connection: Connection, job: Registered, *, now: datetime, due_at: datetime) -> str | None:
-    """Put a job on record, or add what its registration says; return the digest of an earlier one, which stands."""
-    new = upsert_into(connection, jobs).values(
-        state=JobState.PENDING,
-        due_at=due_at,
-        kind=job.kind,
-        request_id=job.request_id,
-        endpoint_source=EndpointSource.GUESSED,
-        first_seen_at=now,
-    )
-    connection.execute(new.on_conflict_do_nothing(index_elements=["request_id"]))
-    mine = jobs.c.request_id == job.request_id
-    stands: str | None = connection.execute(select(jobs.c.digest).where(mine).with_for_update()).scalar_one()
-    if stands is None:
-        given = {
-            "endpoint": job.endpoint,
-            "endpoint_source": EndpointSource.REGISTERED,
-            "digest": job.digest,
-            "status_url": job.status_url,
-            "response_url": job.response_url,
-            "steps": job.steps,
-            "subject": func.coalesce(jobs.c.subject, job.subject),
-        }
-        connection.execute(update(jobs).where(mine).values(**given))
-    return stands
 
 
 def claim(

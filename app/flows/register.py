@@ -8,8 +8,8 @@ from datetime import timedelta
 import orjson
 import structlog
 
-from app.db import jobs
 from app.db.engine import Connection, Database
+from app.db.registered_jobs import Registered, register
 from app.domain.errors import JobRefused
 from app.domain.job import JobKind
 from app.flows.ports import Clock
@@ -61,9 +61,9 @@ class Register:
 
     def _register(self, connection: Connection, wanted: Registration, digest: str) -> str | None:
         now = self._clock.now()
-        return jobs.register(
+        return register(
             connection,
-            jobs.Registered(
+            Registered(
                 wanted.request_id,
                 wanted.kind,
                 wanted.endpoint,

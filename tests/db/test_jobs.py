@@ -8,7 +8,8 @@ from sqlalchemy import select
 
 from app.db import inbox, jobs
 from app.db.engine import Connection, Database
-from app.db.jobs import Ended, Expected, Looked, Registered
+from app.db.jobs import Ended, Expected, Looked
+from app.db.registered_jobs import Registered, register
 from app.db.tables import jobs as table
 from app.domain.errors import ClaimLost
 from app.domain.job import EndpointSource, JobKind, JobOutcome, JobState, Stage
@@ -136,8 +137,8 @@ async def test_what_changed_nothing_ends_no_ended_job(database: Database) -> Non
 async def test_the_first_registration_stands(database: Database) -> None:
     """A second one learns the first one's digest and changes nothing."""
     due = {"now": START, "due_at": START}
-    assert await database.write(jobs.register, TOLD, **due) is None
-    assert await database.write(jobs.register, replace(TOLD, endpoint="fal-ai/third", digest="x"), **due) == "digest"
+    assert await database.write(register, TOLD, **due) is None
+    assert await database.write(register, replace(TOLD, endpoint="fal-ai/third", digest="x"), **due) == "digest"
     row = (await rows(database))["r1"]
     assert (row["endpoint"], row["endpoint_source"], row["steps"]) == ("fal-ai/other", "registered", 1000)
 
@@ -145,7 +146,7 @@ async def test_the_first_registration_stands(database: Database) -> None:
 async def test_a_registration_corrects_a_guess(database: Database) -> None:
     """A job met in the bot's table gets its endpoint and URLs; what is known of it stays."""
     await expect(database, "r1", due=120)
-    await database.write(jobs.register, TOLD, now=START, due_at=START)
+    await database.write(register, TOLD, now=START, due_at=START)
     row = (await rows(database))["r1"]
     assert (row["endpoint"], row["status_url"]) == ("fal-ai/other", "https://queue.fal.run/s")
     assert row["due_at"] == START + timedelta(seconds=120)

@@ -10,7 +10,8 @@ from sqlalchemy import select
 
 from app.db import inbox, jobs
 from app.db.engine import Connection, Database
-from app.db.jobs import Expected, Registered
+from app.db.jobs import Expected
+from app.db.registered_jobs import Registered, register
 from app.db.tables import deliveries
 from app.db.tables import jobs as table
 from app.db.trainings import BotTables
@@ -103,7 +104,7 @@ class Desk:
 
     async def register(self, request_id: str) -> None:
         told = Registered(request_id, JobKind.TRAINING, PORTRAIT, "d", None, None, None, None)
-        await self.database.write(jobs.register, told, now=self.clock.at, due_at=self.clock.at)
+        await self.database.write(register, told, now=self.clock.at, due_at=self.clock.at)
 
     async def look_again(self, seconds: float = EVERY) -> int:
         self.clock.move(seconds)
@@ -433,7 +434,7 @@ async def test_after_an_outage_nothing_retrievable_is_lost(
     await bot.train_many(list(ends))
     for request_id in ends:
         told = Registered(request_id, JobKind.TRAINING, PORTRAIT, "d", None, None, None, None)
-        await database.write(jobs.register, told, now=START, due_at=START)
+        await database.write(register, told, now=START, due_at=START)
     while clock.at < START + timedelta(minutes=20):
         if not began <= clock.at - START < began + length:
             await intake()
