@@ -100,4 +100,4 @@ async def asking(settings: Settings) -> AsyncIterator[Asking]:
 
 
 def _nobody() -> None:
-    """Wake nobody: the server that applies polls."""
+    """Do nothing: the server is another process, and finds new rows at its next poll."""

@@ -1,4 +1,4 @@
-"""`aisha-webhook reconcile`: ask fal about open jobs now, whatever they are due."""
+"""`aisha-webhook reconcile`: ask fal about open jobs now, without waiting for their next look."""
 
 import asyncio
 import re

@@ -1,10 +1,10 @@
-"""What is on record of artifacts: those that nobody has seen yet, and those that were found absent."""
+"""Artifacts of ended jobs that could not be looked at in time: find them again, note what a later look found."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
 from app.db.bulk_update import UpdateMany
@@ -49,12 +49,3 @@ def note(connection: Connection, found: Sequence[tuple[int, ArtifactState]]) -> 
     if not found:
         return 0
     return _NOTE(connection, [({"id": row_id}, {"artifact": state}) for row_id, state in found])
-
-
-def count_absent(connection: Connection, since: datetime) -> int:
-    """Count jobs that ended at `since` or later and completed an avatar with a file that is not there."""
-    columns = jobs.c
-    statement = select(func.count()).where(
-        columns.state == JobState.DONE, columns.finished_at >= since, columns.artifact == ArtifactState.ABSENT
-    )
-    return int(connection.execute(statement).scalar_one())

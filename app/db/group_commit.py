@@ -94,7 +94,7 @@ class GroupCommit(Generic[Item, Result]):
         return asyncio.get_running_loop().time() - self._crowded_at < CROWDED_FOR
 
     def is_busy(self) -> bool:
-        """Tell whether anything was written lately: whoever holds the database for long keeps the next one waiting."""
+        """Tell whether a group was written within BUSY_FOR: other writers then keep their transactions short."""
         return asyncio.get_running_loop().time() - self._written_at < BUSY_FOR
 
     def close(self) -> None:

@@ -192,7 +192,10 @@ def _columns(looked: Looked, now: datetime) -> dict[str, Any]:
 
 
 def end(connection: Connection, ended: Sequence[Ended], now: datetime) -> None:
-    """Write how jobs ended, those that nobody knew of included. What changed nothing changes no job that has ended."""
+    """Write how jobs ended; a job that is not on record is added.
+
+    An end that did not change the subject leaves a job that has ended already as it is.
+    """
     for renew, rows in (
         (_TOLD, [_ended(one, now) for one in ended if one.changes]),
         (_FOUND, [_ended(one, now) for one in ended if not one.changes]),

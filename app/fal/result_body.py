@@ -35,8 +35,12 @@ def failure(request_id: str, payload: object, status: int) -> bytes:
 
 def gone(request_id: str) -> bytes:
     """Write the end of a request that has ended at fal, whose result nobody can have any more."""
-    entry = {"type": RESULT_GONE, "msg": "fal has no result of this request any more"}
-    return _written(request_id, "ERROR", {"detail": [entry]}, None)
+    return complaint(request_id, RESULT_GONE, "fal has no result of this request any more")
+
+
+def complaint(request_id: str, kind: str, sentence: str) -> bytes:
+    """Write a failure of one error type (it may be empty) and one sentence."""
+    return _written(request_id, "ERROR", {"detail": [{"type": kind, "msg": sentence}]}, None)
 
 
 def _written(request_id: str, status: str, payload: object, error: str | None) -> bytes:

@@ -48,12 +48,3 @@ async def test_what_is_known_by_now_is_noted(database: Database) -> None:
     assert await database.write(artifacts.note, known) == 2
     assert await database.write(artifacts.note, []) == 0
     assert states(database) == {"r1": "seen", "r2": "absent", "r3": "seen"}
-
-
-async def test_absent_ones_are_counted(database: Database) -> None:
-    """Those that ended since a moment: what the operator must hear of."""
-    put(database, "r1", "absent")
-    put(database, "r2", "absent", finished_at=START - DAY)
-    put(database, "r3", "seen")
-    assert await database.read(artifacts.count_absent, START - timedelta(hours=1)) == 1
-    assert await database.read(artifacts.count_absent, START - DAY) == 2
