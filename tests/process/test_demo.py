@@ -27,7 +27,10 @@ HURRIED = """
 from app.cli.demo import command
 command.PLAY_SECONDS = 0
 """
-STEPS = ("portrait", "failure", "duplicate", "late", "fetched", "absent", "style", "forged", "telegram", "closing")
+STEPS = (
+    *("portrait", "failure", "duplicate", "late", "fetched", "lost"),
+    *("drift", "absent", "style", "forged", "telegram", "closing"),
+)
 RUN = "from app.cli.main import main; main()"
 LYING = """
 from app.cli.demo import command, stage
@@ -128,7 +131,7 @@ def test_a_demo_that_takes_too_long_ends_itself(tmp_path: Path) -> None:
     done = run(tmp_path, "--language", "en", before=HURRIED)
     assert done.returncode == 1
     assert "did not end within 0 s" in done.stdout
-    assert "Not as it should be: 10 of 10." in done.stdout
+    assert "Not as it should be: 12 of 12." in done.stdout
     assert list((tmp_path / "scratch").iterdir()) == []
 
 
