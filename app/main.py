@@ -35,6 +35,7 @@ from app.domain.quotas import MemoryQuota
 from app.routers import health
 from app.routers.docs import serve_docs
 from app.routers.fal_webhook import PATH, WebhookLane, WebhookParts
+from app.routers.head import HeadAsGet
 from app.routers.health import HealthParts
 from app.routers.lean_lane import LeanLane
 from app.routers.problems import on_bug, on_http_exception
@@ -80,7 +81,8 @@ def create_app(settings: Settings, tls: "LiveContext | None" = None) -> FastAPI:
             worker = Worker.of(services.work, settings.poll_interval)
             async with in_background(worker.run(), worker.stop):
                 app.state.webhook_parts = _webhook_parts(settings, services.ingest)
-                app.state.health = partial(_health_parts, settings, services.health, worker, ends)
+                refused = app.state.webhook_parts.refused
+                app.state.health = partial(_health_parts, settings, services.health, worker, ends, refused)
                 yield {
                     HOOKS: Hooks(
                         is_ready=lambda: health.is_ready(app.state.health()),
@@ -105,6 +107,7 @@ def create_app(settings: Settings, tls: "LiveContext | None" = None) -> FastAPI:
         serve_docs(app)
     app.add_middleware(CORSMiddleware, allow_origins=list(settings.cors_origins), allow_methods=["GET", "POST"])
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(HeadAsGet)
     return app
 
 
@@ -116,7 +119,7 @@ def enclose(app: FastAPI, settings: Settings) -> ASGIApp:
         return found
 
     lane = WebhookLane(app, parts)
-    hosts = HostGuard(lane, settings.allowed_hosts)
+    hosts = HostGuard(lane, settings.allowed_hosts, health.OPEN_PATHS, lane.on_host_refused)
     clients = ClientAddress(hosts, settings.forwarded_allow_ips)
     return LeanLane(clients, parts, clients.client_of, hosts.allows_host, lane.refuse)
 
@@ -127,7 +130,11 @@ def _webhook_parts(settings: Settings, ingest: Ingest) -> WebhookParts:
 
 
 def _health_parts(
-    settings: Settings, facts: HealthFacts, worker: Worker, certificate_ends: CertificateEnds
+    settings: Settings,
+    facts: HealthFacts,
+    worker: Worker,
+    certificate_ends: CertificateEnds,
+    refused: Callable[[], dict[str, int]],
 ) -> HealthParts:
     return HealthParts(
         settings.service_name,
@@ -138,6 +145,7 @@ def _health_parts(
         facts.addresses,
         facts.clock,
         certificate_ends,
+        refused,
     )
 
 

@@ -48,24 +48,26 @@ class Settings(BaseSettings):
         ("до 100 знаков", "up to 100 characters"),
     )
     allowed_hosts: v.HostPatterns = setting(
-        ("aibots.kz", "*.aibots.kz", "localhost", "127.0.0.1"),
+        (),
         "имена, на которые отвечаем",
         "host names we answer to",
         ("имена через запятую, без https:// и порта", "names with commas, without https:// and port"),
+        shown=("`API_DOMAIN,*.API_DOMAIN,localhost,127.0.0.1,[::1]`",) * 2,
     )
     cors_origins: v.Origins = setting(
-        ("https://aibots.kz",),
+        (),
         "сайты, чьи страницы могут читать ответы",
         "sites whose pages may read answers",
-        ("https://узел через запятую, без пути", "https://host with commas, without a path"),
+        ("https://узел через запятую, без пути; [] — никто", "https://host with commas, without a path; [] for none"),
+        shown=("`https://API_DOMAIN`",) * 2,
     )
     forwarded_allow_ips: v.Trusted = setting(
         ("127.0.0.1", "::1"),
         "прокси, чьему X-Forwarded-For верим",
         "proxies whose X-Forwarded-For we believe",
         (
-            "адрес своего nginx, например 127.0.0.1 или 172.18.0.0/16",
-            "your nginx's address, such as 127.0.0.1 or 172.18.0.0/16",
+            "адрес своего nginx, например 127.0.0.1 или 172.18.0.0/16; unix — за сокетом",
+            "your nginx's address, such as 127.0.0.1 or 172.18.0.0/16; unix behind a socket",
         ),
     )
     max_body_bytes: Annotated[int, Field(ge=1024, le=67108864)] = setting(
@@ -204,6 +206,14 @@ class Settings(BaseSettings):
     log_dir: v.FilePath = setting(Path("logs"), "папка журналов", "folder of the logs", a.FOLDER)
     api_log_file: v.FileName = setting("api_server.log", "общий журнал", "the log of everything", a.LOG)
     webhook_log_file: v.FileName = setting("webhook.log", "журнал доставок", "the log of deliveries", a.LOG)
+
+    @field_validator("allowed_hosts", "cors_origins", mode="before")
+    @classmethod
+    def _follow_domain(cls, value: object, info: ValidationInfo) -> object:
+        if value != ():
+            return value
+        domain = info.data.get("api_domain", "localhost")  # absent when it is wrong, which is reported already
+        return v.hosts_of(domain) if info.field_name == "allowed_hosts" else v.origins_of(domain)
 
     @field_validator("webhook_log_file")
     @classmethod

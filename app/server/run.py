@@ -6,6 +6,7 @@ import signal
 import socket
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -21,7 +22,7 @@ from app.core.clock import SystemClock
 from app.core.exit_codes import Exit
 from app.core.setting_sources import environment
 from app.domain.errors import StartRefused
-from app.domain.quotas import ConnectionQuota
+from app.domain.quotas import ConnectionQuota, LineQuota
 from app.server.acceptor import Acceptor
 from app.server.guard import GuardedProtocol, sweep
 from app.server.lifespan import Lifespan
@@ -227,6 +228,7 @@ def _config(app: ASGIApp, listener: Listener) -> uvicorn.Config:
     class Protocol(GuardedProtocol):
         __slots__ = ()
         most_bytes = BODIES_OVER * listener.max_body_bytes
+        lines = LineQuota(_on_the_loop, _tell_muted)
 
     tls = listener.tls
     config = uvicorn.Config(
@@ -250,6 +252,14 @@ def _config(app: ASGIApp, listener: Listener) -> uvicorn.Config:
     config.load()
     config.lifespan_class = Lifespan
     return config
+
+
+def _on_the_loop(seconds: float, act: Callable[[], None]) -> object:
+    return asyncio.get_running_loop().call_later(seconds, act)
+
+
+def _tell_muted(name: str, muted: Counter[str]) -> None:
+    log.warning("http.muted", address=name or None, lines=muted.total(), codes=dict(muted))
 
 
 def _refuse(refused: StartRefused) -> int:

@@ -59,7 +59,7 @@ def test_defaults() -> None:
     )
     assert (settings.fal_queue_url, settings.fal_api_url) == ("https://queue.fal.run", "https://api.fal.ai")
     assert (settings.allowed_ips, settings.ip_filter) == ((), "enforce")
-    assert settings.allowed_hosts == ("aibots.kz", "*.aibots.kz", "localhost", "127.0.0.1")
+    assert settings.allowed_hosts == ("aibots.kz", "*.aibots.kz", "localhost", "127.0.0.1", "[::1]")
     assert settings.cors_origins == ("https://aibots.kz",)
     assert settings.forwarded_allow_ips == ("127.0.0.1", "::1")
     assert (settings.max_body_bytes, settings.client_timeout) == (1048576, 15)
@@ -70,6 +70,29 @@ def test_defaults() -> None:
     assert (settings.orphan_hours, settings.retention_days, settings.telegram_rate) == (24, 30, 25)
     assert (settings.migrate_on_start, settings.data_dir) == (False, Path("data"))
     assert settings.service_name == "Aisha Bot FAL Webhook API"
+
+
+@pytest.mark.parametrize(
+    ("domain", "hosts", "origin"),
+    [
+        ("example.kz", ("example.kz", "*.example.kz", "localhost", "127.0.0.1", "[::1]"), "https://example.kz"),
+        ("Example.KZ", ("example.kz", "*.example.kz", "localhost", "127.0.0.1", "[::1]"), "https://example.kz"),
+        ("localhost", ("localhost", "*.localhost", "127.0.0.1", "[::1]"), "https://localhost"),
+        ("203.0.113.7", ("203.0.113.7", "localhost", "127.0.0.1", "[::1]"), "https://203.0.113.7"),
+        ("2001:db8::1", ("2001:db8::1", "localhost", "127.0.0.1", "[::1]"), "https://[2001:db8::1]"),
+    ],
+)
+def test_hosts_and_origins_follow_the_domain(domain: str, hosts: tuple[str, ...], origin: str) -> None:
+    """API_DOMAIN alone is enough: ALLOWED_HOSTS and CORS_ORIGINS are made of it unless they are set."""
+    settings = load_settings(environ={"API_DOMAIN": domain, "ALLOWED_HOSTS": "", "CORS_ORIGINS": " "})
+    assert (settings.allowed_hosts, settings.cors_origins) == (hosts, (origin,))
+    told = load_settings(environ={"API_DOMAIN": domain, "ALLOWED_HOSTS": "a.kz", "CORS_ORIGINS": "[]"})
+    assert (told.allowed_hosts, told.cors_origins) == (("a.kz",), ())
+
+
+def test_a_wrong_domain_is_one_finding() -> None:
+    """What follows a wrong API_DOMAIN is not reported besides."""
+    assert len(refused(API_DOMAIN="https://example.kz")) == 1
 
 
 def test_frozen() -> None:
@@ -132,7 +155,9 @@ def test_empty_environment_frees_a_run() -> None:
         ("cors_origins", "*", ("*",)),
         ("allowed_hosts", "*", ("*",)),
         ("allowed_hosts", '["a.kz", "*.A.kz", "a.kz"]', ("a.kz", "*.a.kz")),
+        ("allowed_hosts", "[::1], 2001:DB8::1", ("[::1]", "2001:db8::1")),
         ("forwarded_allow_ips", "172.18.0.0/16", ("172.18.0.0/16",)),
+        ("forwarded_allow_ips", "unix, ::1", ("unix", "::1")),
         ("telegram_api_url", "http://127.0.0.1:8081/", "http://127.0.0.1:8081"),
         ("fal_queue_url", "http://[::1]:9/q/", "http://[::1]:9/q"),
         ("fal_api_url", "http://LOCALHOST:9", "http://LOCALHOST:9"),
