@@ -1,10 +1,9 @@
 """The server: assemble it, check what it stands on, start it; `python -m app.main` does what run_api_server.py does."""
 
 import gc
-import sys
 
 if __name__ == "__main__":
-    from app.core.lean_start import begin
+    from app.core.lean_start import begin, leave
 
     begin()
 
@@ -25,6 +24,7 @@ from app import __version__
 from app.bootstrap import HealthFacts, Ingest, check_database, in_background, running
 from app.core.clock import SystemClock
 from app.core.config import Settings
+from app.core.console import complain, say
 from app.core.exit_codes import Exit
 from app.core.logger import register_secrets, setup_logging
 from app.core.setting_loader import load_settings
@@ -47,6 +47,7 @@ from app.server.listener import LOOPBACK, Listener, narrow
 from app.server.proxies import ClientAddress
 from app.server.run import serve
 from app.server.security_headers import SecurityHeaders
+from app.server.still_to_do import still_to_do
 from app.server.systemd import inherited_socket
 from app.worker import Worker
 
@@ -89,6 +90,7 @@ def create_app(settings: Settings, tls: "LiveContext | None" = None) -> FastAPI:
                         is_alive=worker.is_alive,
                         on_stop=services.work.notify.stop,
                         is_expected=services.work.addresses.allows,
+                        is_settled=lambda: services.work.keys.is_settled,
                     )
                 }
 
@@ -165,13 +167,13 @@ def main() -> int:
         prepare_database(settings)
         tls = load_certificate(settings)
     except StartRefused as refused:
-        sys.stderr.write(f"{refused}\n")
+        complain(f"{refused}\n")
         return Exit.CONFIG
     except DatabaseUnavailable as error:
         url = settings.database_url.get_secret_value()
         words = NO_FILE if url.startswith("sqlite") else NO_DATABASE
         path = url.partition("///")[2]  # of PostgreSQL's URL, which holds a password, nothing is shown
-        sys.stderr.write(f"{words[settings.operator_language].format(cause=error, path=path)}\n")
+        complain(f"{words[settings.operator_language].format(cause=error, path=path)}\n")
         return Exit.TRY_AGAIN
     for warning in settings.warnings():
         log.warning("settings.warning", text=warning)
@@ -191,29 +193,21 @@ def main() -> int:
     inherited = inherited_socket(environment())
     if inherited is not None:
         narrow(inherited, listener)
-    return serve(
-        enclose(create_app(settings, tls), settings), listener, partial(_show_banner, settings, tls), inherited
-    )
+    app = create_app(settings, tls)
+    return serve(enclose(app, settings), listener, partial(_show_banner, app, settings, tls), inherited)
 
 
-def _show_banner(settings: Settings, tls: "LiveContext | None", local_url: str) -> None:
+def _show_banner(app: FastAPI, settings: Settings, tls: "LiveContext | None", local_url: str) -> None:
     facts = None if tls is None else tls.facts(SystemClock().now())
-    missing = (
-        ("telegram", settings.telegram_token is None),
-        ("account", settings.fal_user_id is None),
-        ("self_signed", facts is not None and facts.self_signed),
-        ("sqlite", settings.database_url.get_secret_value().startswith("sqlite")),
-        ("key", settings.fal_api_key is None),
-    )
+    has_keys = bool(app.state.health().keys.current())
     scheme = "http" if tls is None else "https"
     banner = Banner(
         local_url,
         settings.fal_webhook_url or f"{scheme}://{settings.api_domain}:{settings.api_port}{PATH}",
         None if facts is None else facts.fingerprint,
-        [name for name, is_missing in missing if is_missing],
+        still_to_do(settings, has_keys=has_keys, is_self_signed=facts is not None and facts.self_signed),
     )
-    sys.stdout.write(banner.text(settings.operator_language))
-    sys.stdout.flush()
+    say(banner.text(settings.operator_language))
 
 
 def prepare_database(settings: Settings) -> None:
@@ -259,4 +253,4 @@ def load_certificate(settings: Settings) -> "LiveContext | None":
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

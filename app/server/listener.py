@@ -86,7 +86,9 @@ def busy(listener: Listener, error: OSError) -> StartRefused:
 
 
 def url(listener: Listener, bound: socket.socket) -> str:
-    """Return the URL under which the server is reached from this machine."""
+    """Return the URL under which the server is reached from this machine; `unix:PATH` for an inherited Unix socket."""
+    if bound.family == socket.AF_UNIX:
+        return f"unix:{bound.getsockname()}"
     host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(listener.host, listener.host)  # noqa: S104 shown  # nosec B104
     scheme = "http" if listener.tls is None else "https"
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{bound.getsockname()[1]}"

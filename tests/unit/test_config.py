@@ -312,7 +312,7 @@ def secret_in_a_file(content: str, mode: int) -> str:
         ("API_PROT=1\n", ("API_PROT (.env, строка 1)", "опечатку", "API_PORT")),
         ("\n\nTELEGRAM_TOKN=topsecret-value-7\n", ("TELEGRAM_TOKN (.env, строка 3)", "опечатку", "TELEGRAM_TOKEN")),
         ("API_HOST=::\nDATABASE_URL\n", ("DATABASE_URL (.env, строка 2)", "нет знака", "DATABASE_URL=")),
-        ("FAL_KEY='topsecret-value-7\n", ("? (.env, строка 1)", "нельзя прочитать", "кавычки парные")),
+        ("FAL_KEY='topsecret-value-7\n", ("FAL_KEY (.env, строка 1)", "нельзя прочитать", "кавычки парные")),
         (
             "\nTELEGRAM_TOKEN=topsecret-value-7 topsecret-value-7\n",
             ("TELEGRAM_TOKEN (.env, строка 2)", "внутри секрета", "@BotFather"),
@@ -428,7 +428,8 @@ def test_dotenv_spellings() -> None:
 @pytest.mark.parametrize(
     ("text", "start"),
     [
-        (f'API_PORT=1\nTELEGRAM_TOKEN="{SECRET}\n', "? (.env, строка 2): строку нельзя"),
+        (f'API_PORT=1\nTELEGRAM_TOKEN="{SECRET}\n', "TELEGRAM_TOKEN (.env, строка 2): строку нельзя"),
+        (f"API_PORT=1\n'{SECRET}\n", ".env (.env, строка 2): строку нельзя"),
         ("TELEGRAM_TOKEN\n", "TELEGRAM_TOKEN (.env, строка 1): нет знака"),
     ],
 )
