@@ -90,7 +90,7 @@ def create_app(settings: Settings, tls: "LiveContext | None" = None) -> FastAPI:
                         is_alive=worker.is_alive,
                         on_stop=services.work.notify.stop,
                         is_expected=services.work.addresses.allows,
-                        is_settled=lambda: services.work.keys.is_settled,
+                        is_settled=services.work.keys.is_settled,
                     )
                 }
 

@@ -41,6 +41,10 @@ MODULES = {
 }
 
 
+# Of an OSError that names no file: what stdout says that is closed, full or gone.
+UNWRITTEN = frozenset({errno.EBADF, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+
+
 class LazyGroup(TyperGroup):
     """Knows the names of the commands and imports what is called: a health check must not pay for a server."""
 
@@ -117,8 +121,8 @@ def _run() -> int:
 
 
 def _last_words(error: Exception) -> int:
-    if isinstance(error, OSError) and error.filename is None and (unwritten := console.flush()) is not None:
-        console.complain(f"the answer could not be written: {unwritten.strerror}\n")
+    if isinstance(error, OSError) and error.filename is None and error.errno in UNWRITTEN:
+        console.complain(f"the answer could not be written: {error.strerror}\n")
         return Exit.CHECK_FAILED
     with suppress(Exception):  # what is wrong with the settings is told by whoever needs them
         settings = load_settings()

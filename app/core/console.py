@@ -47,7 +47,8 @@ def complain(text: str) -> bool:
 
 
 def flush() -> OSError | None:
-    """Write out what stdout still holds; return why that could not be done."""
+    """Write out what the streams still hold; return why stdout's could not be."""
+    _write(sys.stderr, "")
     return _write(sys.stdout, "")
 
 

@@ -31,6 +31,7 @@ WORDS: Final = {
         "затем запускайте .venv/bin/python",
         "broken": "Пакет не загружается: {cause}. Выполните в папке проекта: rm -rf .venv && make setup",
         "file": "{path}: {cause}. Проверьте путь, права и место на диске: ls -ld {path}; df {path}",
+        "folder": "Папки, из которой это запущено, больше нет. Перейдите в папку проекта: cd /opt/aisha-backend",
         "passing": "Система отказала: {cause}. Посмотрите: df -h; ulimit -a; free -m",
         "memory": "Не хватило памяти. Посмотрите: free -m; ulimit -v",
         "bug": "Это ошибка самой программы: {kind} в {where}. Подробности: {place}. Сообщите о ней разработчикам",
@@ -41,6 +42,7 @@ WORDS: Final = {
         "then use .venv/bin/python",
         "broken": "A package cannot be loaded: {cause}. Run in the project's folder: rm -rf .venv && make setup",
         "file": "{path}: {cause}. Check the path, its rights and the disk: ls -ld {path}; df {path}",
+        "folder": "The folder that this was started from is gone. Go to the project's folder: cd /opt/aisha-backend",
         "passing": "The system refused: {cause}. Look at: df -h; ulimit -a; free -m",
         "memory": "There is not enough memory. Look at: free -m; ulimit -v",
         "bug": "This is a bug of ours: {kind} in {where}. The details: {place}. Please report it",
@@ -77,6 +79,8 @@ class LastWords:
                 shown = one_line(os.fsdecode(path))
                 text = words["file"].format(path=shown, cause=cause)
                 code = Exit.TRY_AGAIN if error.errno in PASSING else Exit.CONFIG
+            case FileNotFoundError() if _is_folder_gone():
+                text, code = words["folder"], Exit.CONFIG
             case OSError(strerror=str(cause)) if error.errno in PASSING:
                 text, code = words["passing"].format(cause=cause), Exit.TRY_AGAIN
             case MemoryError():
@@ -113,6 +117,14 @@ class LastWords:
         with os.fdopen(descriptor, "w", encoding="utf-8") as own:
             own.write(line)
         return Path(name)
+
+
+def _is_folder_gone() -> bool:
+    try:
+        Path.cwd()
+    except OSError:
+        return True
+    return False
 
 
 LAST_WORDS = LastWords()  # one process ends once

@@ -27,8 +27,14 @@ class Without(MetaPathFinder):
 
 
 def leave(code: int) -> NoReturn:
-    """End the process with this exit code; a further Ctrl-C on the way out has nothing left to interrupt."""
+    """End the process with this exit code, whatever became of the console.
+
+    A further Ctrl-C on the way out has nothing left to interrupt.
+    """
+    from app.core import console  # noqa: PLC0415  as below
+
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    console.flush()
     sys.exit(code)
 
 

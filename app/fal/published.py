@@ -71,9 +71,8 @@ class CachedDocument(ABC, Generic[Entry]):
     @abstractmethod
     def _log_copy_not_written(self, why: str) -> None: ...
 
-    @property
-    def is_settled(self) -> bool:
-        """Whether there are entries, or the first fetch has ended without any."""
+    async def is_settled(self) -> bool:
+        """Tell whether there are entries, or the first fetch has ended without any."""
         return bool(self._entries) or self._fetches > 0
 
     def current(self) -> tuple[Entry, ...]:

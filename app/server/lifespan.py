@@ -36,7 +36,7 @@ class Hooks:
     is_alive: Callable[[], bool] = lambda: True
     on_stop: Callable[[], None] = lambda: None
     is_expected: Callable[[str], bool] | None = None
-    is_settled: Callable[[], bool] = lambda: True
+    is_settled: Callable[[], Awaitable[bool]] = _ready
 
 
 class Lifespan(LifespanOn):

@@ -134,8 +134,7 @@ class Server(uvicorn.Server):
     async def _greet(self, on_ready: Callable[[str], None], here: str) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(SETTLING):
-                while not self.lifespan.hooks.is_settled():
-                    await asyncio.sleep(SETTLED_EVERY)
+                await until(self.lifespan.hooks.is_settled, lambda _: asyncio.sleep(SETTLED_EVERY))
         on_ready(here)
 
     async def _sweep(self) -> None:
@@ -218,7 +217,8 @@ def serve(
     """Serve until SIGTERM or SIGINT and return the exit code: 0 after an orderly end, 78 refused to start, 1 failed to.
 
     Why it refused stands on stderr, a line per cause. `on_ready` is called once with the URL, when connections are
-    accepted and the hooks say that things are settled, SETTLING later at most; a wildcard host is shown as loopback there. An `inherited` socket is listened on instead of host and port.
+    accepted and the hooks say that things are settled, SETTLING later at most; a wildcard host is shown as loopback
+    there. An `inherited` socket is listened on instead of host and port.
     """
     try:
         bound = bind(listener) if inherited is None else inherited

@@ -227,7 +227,7 @@ def test_registered(logs: Logs, capsys: pytest.CaptureFixture[str], form: str) -
 
 
 def test_a_crash_shows_no_secret(logs: Logs, capsys: pytest.CaptureFixture[str]) -> None:
-    """A crash is a sentence on stderr; its traceback stands in the log, with its words and no secret (faults 45, 60)."""
+    """A crash is a sentence on stderr; its traceback is in the log, with its words and no secret (faults 45, 60)."""
     logs.start()
     register_secrets([SECRET])
     error = raised(OSError(f"no route to postgresql://aisha:{SECRET}@db, bot{TOKEN}, {SECRET!r}"))
