@@ -330,7 +330,7 @@ def test_a_bug_is_a_sentence_with_its_place(
     (tmp_path / "logs").mkdir()
     log = tmp_path / "logs" / "api_server.log"
     log.touch()
-    monkeypatch.setattr("app.cli.config.env_example", lambda: {}[CANARY])
+    monkeypatch.setattr("app.cli.config.env_example", lambda: dict[str, str]()[CANARY])
     monkeypatch.setenv("DEFAULT_LANGUAGE", "en")
     monkeypatch.setenv("TELEGRAM_TOKEN", CANARY)
     assert call_main(monkeypatch, "config", "env-example") == 70

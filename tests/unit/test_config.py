@@ -1,4 +1,6 @@
+import errno
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -607,3 +609,37 @@ def test_settings_table(language: str) -> None:
     assert {row.replace("\\|", "").count("|") for row in rows} == {5}
     assert ("| `API_PORT` | `8443` | порт" in "\n".join(rows)) == (language == "ru")
     assert "`FAL_API_KEY`, `FAL_KEY` (`_FILE`)" in "\n".join(rows)
+
+
+def test_an_env_file_of_another_account_is_told_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`sed -i` and editors change the file's group: the line holds the chgrp and chmod that let us in (fault 60)."""
+
+    def refuse(path: str, _flags: int) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied", path)
+
+    Path("my folder").mkdir()
+    monkeypatch.chdir("my folder")
+    monkeypatch.setattr("app.core.setting_sources._open_at_once", refuse)
+    with pytest.raises(SettingsInvalid) as caught:
+        load_settings(environ={})
+    [line] = caught.value.findings
+    assert re.search(r"sudo chgrp \S+ '\S+my folder/\.env' && sudo chmod 640 '\S+my folder/\.env'$", line)
+
+
+def test_an_env_file_that_never_ends_is_not_waited_for() -> None:
+    """A FIFO that nobody writes to, and a file of megabytes, are refused at once (fault 60)."""
+    os.mkfifo(".env")
+    with pytest.raises(SettingsInvalid, match="не обычный файл"):
+        load_settings(environ={})
+    Path(".env").unlink()
+    Path(".env").write_bytes(b"#\n" * (1 << 20))
+    with pytest.raises(SettingsInvalid, match="слишком велик"):
+        load_settings(environ={})
+
+
+@pytest.mark.parametrize("value", ["“x”", "„x“", "«x»", "‘x’", "`x`", "”x”"])
+@pytest.mark.parametrize("name", ["SERVICE_NAME", "TELEGRAM_TOKEN", "SSL_CERT_PATH", "API_HOST"])
+def test_typographic_quotes_are_told(name: str, value: str) -> None:
+    """What a text editor makes of quotes is no part of any value (fault 52)."""
+    (line,) = refused(f"{name}={value}\n")
+    assert "кавычки стали частью значения" in line
