@@ -488,7 +488,7 @@ def test_a_taken_port_is_one_clear_line(plain: Running, capsys: pytest.CaptureFi
 
 def test_a_host_that_is_not_ours_is_named() -> None:
     """An address that this machine does not have is refused by name."""
-    with pytest.raises(StartRefused, match=r"203\.0\.113\.1:8443"):
+    with pytest.raises(StartRefused, match=r"API_HOST=203\.0\.113\.1: "):
         bind(Listener("203.0.113.1", 8443, None))
 
 
