@@ -1,4 +1,4 @@
-"""The whole way of a newcomer down the README: every block, in order, as its mark says."""
+"""The whole way of a newcomer down the pages: every block, in order, as its mark says."""
 
 import shutil
 import sqlite3
@@ -17,7 +17,6 @@ MARKS = {
     "",
     NOT_RUN,
     "runs: in the background",
-    "runs: in a fresh checkout",
     "runs: with a certificate in place",
     "runs: after a delivery",
     "needs: root",
@@ -26,7 +25,9 @@ MARKS = {
     "needs: a fal account",
     "needs: the domain",
     "needs: the internet",
+    "needs: the service",
 }  # what may stand in a comment before a block
+INSTALLED = "/opt/aisha-backend"  # what the pages call the folder
 NOW = "2026-11-22 12:00:00.000000"
 ROWS: dict[str, dict[str, str | int | bytes]] = {
     "webhook_deliveries": {
@@ -71,7 +72,7 @@ class Step:
 
 
 class Journey:
-    """Two clean copies, one to try the server in and one to install it in, and the server that runs between blocks."""
+    """A terminal in an empty folder, clean copies for what is cloned, and the server that runs between blocks."""
 
     def __init__(self, scratch: Path, postgres_url: str) -> None:
         self.scratch, self.postgres_url = scratch, postgres_url
@@ -80,7 +81,9 @@ class Journey:
         self.environment = environment(scratch, self.port)
         self.calls = scratch / "calls"
         self.calls.touch()
-        self.shell = Shell(copy_project(scratch / "trial"), self.environment)
+        copy_project(Path(self.environment["STANDIN_PROJECT"]))
+        self.shell = Shell(scratch, self.environment)
+        self.installations = 0
         self.server = ExitStack()
         self.server_text = ""
         self.greetings: list[str] = []
@@ -91,7 +94,10 @@ class Journey:
             return [self._step(block) for block in blocks if block.mark != NOT_RUN]
 
     def _step(self, block: Block) -> Step:
-        text = block.text.replace(":8443", f":{self.port}")
+        if f"git clone ADDRESS {INSTALLED}" in block.text:
+            self._take_a_fresh_machine()
+        home = self.scratch / f"installed-{self.installations}"
+        text = block.text.replace(":8443", f":{self.port}").replace(INSTALLED, str(home))
         if block.mark == "runs: in the background":
             return Step(block, 0, self._start(text))
         first = self._prepare(block.mark)
@@ -110,9 +116,8 @@ class Journey:
     def _prepare(self, mark: str) -> str:
         """Bring about what a block needs; return what is set for it alone."""
         match mark:
-            case "runs: in a fresh checkout":
-                self.server.close()
-                self.shell = Shell(copy_project(self.scratch / "installed"), self.environment)
+            case "needs: the service":
+                self._start(".venv/bin/python run_api_server.py")
             case "runs: after a delivery":
                 self._receive()
             case "needs: a fal account":
@@ -127,6 +132,11 @@ class Journey:
                 self.server.close()
                 (self.shell.folder / "data/new-url").write_text(self.postgres_url)
         return ""
+
+    def _take_a_fresh_machine(self) -> None:
+        self.server.close()
+        shutil.rmtree(self.scratch / "machine", ignore_errors=True)
+        self.installations += 1
 
     def _start(self, text: str) -> str:
         self.server.close()

@@ -15,7 +15,7 @@ from tests.docs.project import ROOT, project_files
 
 PATIENCE = 200  # s, for a block; an installation over a slow line is the longest
 PASSED_ON = ("PIP_", "UV_", "HTTP", "http", "NO_PROXY", "no_proxy", "SSL_CERT", "LANG", "TERM")
-STATE = 'export -p > "$STANDIN_STATE"'
+STATE = 'export -p > "$STANDIN_STATE"; pwd > "$STANDIN_STATE.folder"'
 
 
 def copy_project(folder: Path) -> Path:
@@ -42,6 +42,7 @@ def environment(scratch: Path, port: int) -> dict[str, str]:
         "HOME": str(scratch),
         "API_HOST": "127.0.0.1",
         "API_PORT": str(port),
+        "STANDIN_PROJECT": str(scratch / "project"),
         "STANDIN_ROOT": str(scratch / "machine"),
         "STANDIN_CALLS": str(scratch / "calls"),
         "STANDIN_STATE": str(scratch / "state"),
@@ -50,7 +51,7 @@ def environment(scratch: Path, port: int) -> dict[str, str]:
 
 @dataclass
 class Shell:
-    """One terminal; `environment` grows with what blocks export, such as an activated environment's PATH."""
+    """One terminal; `environment` grows with what blocks export, such as an environment's PATH; `cd` moves `folder`."""
 
     folder: Path
     environment: dict[str, str]
@@ -74,6 +75,9 @@ class Shell:
             check=False,
         )
         self.transcript.append(f"$ {text}{done.stdout}[{done.returncode}]")
+        stands_in = Path(f"{self.environment['STANDIN_STATE']}.folder")
+        if stands_in.exists():
+            self.folder = Path(stands_in.read_text().rstrip("\n"))
         return done.returncode, done.stdout
 
     @contextmanager
