@@ -136,7 +136,7 @@ async def test_the_example_bot_goes_the_whole_way(python: Path, outside: Outside
         assert [method for method, _ in begun["said"]] == ["sendMessage"]
         ca_file = server.folder / "ssl/aibots_kz.crt"
         async with FalSender(f"{server.url}{PATH}", outside.fal.key, ca_file=ca_file) as sender:
-            await sender.deliver(REQUEST_ID, bodies.dumps(bodies.portrait(REQUEST_ID)))
+            await sender.deliver(REQUEST_ID, bodies.success(REQUEST_ID, bodies.portrait(REQUEST_ID)))
         [message] = await outside.telegram.heard(1)
         assert message.chat_id == CHAT
         keyboard = [button["callback_data"] for row in message.reply_markup["inline_keyboard"] for button in row]

@@ -26,6 +26,7 @@ MARKS = {
     "needs: the domain",
     "needs: the internet",
     "needs: the service",
+    "needs: answers",
 }  # what may stand in a comment before a block
 INSTALLED = "/opt/aisha-backend"  # what the pages call the folder
 NOW = "2026-11-22 12:00:00.000000"
@@ -100,6 +101,8 @@ class Journey:
         text = block.text.replace(":8443", f":{self.port}").replace(INSTALLED, str(home))
         if block.mark == "runs: in the background":
             return Step(block, 0, self._start(text))
+        if block.mark == "needs: answers":
+            return Step(block, *self.shell.answer(text))
         first = self._prepare(block.mark)
         if "--replicas" not in text and "install systemd" in text:  # replicas take over from units that are there
             shutil.rmtree(self.scratch / "machine/etc/systemd", ignore_errors=True)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from tests.docs.project import ROOT, project_files
 
 PATIENCE = 200  # s, for a block; an installation over a slow line is the longest
 PASSED_ON = ("PIP_", "UV_", "HTTP", "http", "NO_PROXY", "no_proxy", "SSL_CERT", "LANG", "TERM")
+PROMPT = b"]: "  # how a question of `aisha-webhook setup` ends
 STATE = 'export -p > "$STANDIN_STATE"; pwd > "$STANDIN_STATE.folder"'
 
 
@@ -79,6 +80,29 @@ class Shell:
         if stands_in.exists():
             self.folder = Path(stands_in.read_text().rstrip("\n"))
         return done.returncode, done.stdout
+
+    def answer(self, text: str) -> tuple[int, str]:
+        """Run a block that asks, at a terminal of its own, and take every default with Enter."""
+        ours, theirs = os.openpty()
+        process = subprocess.Popen(
+            ["setsid", "--ctty", "bash", "-eo", "pipefail", "-c", f"{self._state()}{text}"],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+        )
+        os.close(theirs)
+        said = b""
+        with suppress(OSError):  # what Linux says of a terminal that nobody holds any more
+            while part := os.read(ours, 4096):
+                said += part
+                if said.endswith(PROMPT):
+                    os.write(ours, b"\n")
+        os.close(ours)
+        code = process.wait(PATIENCE)
+        self.transcript.append(f"$ {text}{said.decode()}[{code}]")
+        return code, said.decode()
 
     @contextmanager
     def background(self, text: str, said: Path) -> Iterator[None]:

@@ -15,6 +15,7 @@ from urllib.parse import quote
 import psycopg
 import pytest
 
+from tests.docs.cast import strayed
 from tests.docs.project import ROOT
 from tests.factories import BOT_TABLES
 from tests.postgres import with_database
@@ -96,6 +97,12 @@ def test_the_start_says_what_fal_needs_in_both_languages(steps: list[Step], jour
     [here] = [block.text for block in BLOCKS if "make run" in block.text]
     assert typed == here.replace(IN_ENGLISH, "")
     assert f"адрес для fal и бота: {address}" in journey.greetings[1]  # the installed server, with the default language
+
+
+def test_the_cast_is_what_the_demo_prints(steps: list[Step]) -> None:
+    """Each line of the README's cast stands in what `make demo` printed, in this order."""
+    [demo] = [step for step in steps if "make demo" in step.block.text]
+    assert strayed("README.md", demo.output) == []
 
 
 def test_the_url_for_fal_is_encoded_as_it_should_be(steps: list[Step], journey: Journey) -> None:
