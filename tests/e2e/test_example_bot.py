@@ -4,7 +4,6 @@ import asyncio
 import json
 import subprocess
 import sys
-import venv
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from app.routers.fal_webhook import PATH
 from app.twins import bodies
 from app.twins.sender import FalSender
 from tests.docs.project import ROOT
+from tests.e2e.packages import environment_in, uv
 from tests.process.conftest import Outside, ServerProcess, launch
 
 pytestmark = pytest.mark.anyio
@@ -85,17 +85,11 @@ def pressed(data: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Python with aiogram, which cannot stand beside our own pydantic."""
-    folder = tmp_path_factory.mktemp("aiogram")
-    venv.create(folder, with_pip=True)
-    python = folder / "bin/python"  # its whole path: by a bare name Python would find, and fill, another environment
-    done = subprocess.run(
-        [python, "-m", "pip", "install", "-q", "--require-virtualenv", "aiogram"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        pytest.skip(f"aiogram could not be installed from PyPI: {done.stderr[-200:]}")
+    python = environment_in(tmp_path_factory.mktemp("aiogram"))
+    try:
+        uv("pip", "install", "--quiet", "--python", python, "aiogram")
+    except subprocess.CalledProcessError:
+        pytest.skip("aiogram could not be installed from PyPI")
     return python
 
 
