@@ -19,7 +19,7 @@ from tests.docs.cast import strayed
 from tests.docs.project import ROOT
 from tests.factories import BOT_TABLES
 from tests.postgres import with_database
-from tests.readme.blocks import IN_ENGLISH, Block, blocks
+from tests.readme.blocks import IN_ENGLISH, blocks
 from tests.readme.journey import MARKS, NOT_RUN, Journey, Step
 
 PAGES = ("README.md", "docs/install.md", "docs/operate.md")  # in the order in which a newcomer goes through them
@@ -51,11 +51,11 @@ def test_every_mark_is_known() -> None:
     assert {block.mark for block in ALL} <= MARKS
 
 
-def title(block: Block) -> str:
-    return block.text.splitlines()[0][:60]
+def title(number: int) -> str:
+    return f"{number} {BLOCKS[number].text.splitlines()[0][:60]}"
 
 
-@pytest.mark.parametrize("number", range(len(BLOCKS)), ids=[title(block) for block in BLOCKS])
+@pytest.mark.parametrize("number", range(len(BLOCKS)), ids=title)
 def test_every_block_runs(steps: list[Step], number: int) -> None:
     """No command fails, is unknown, or leaves a traceback."""
     step = steps[number]
@@ -67,7 +67,7 @@ def test_every_block_runs(steps: list[Step], number: int) -> None:
 @pytest.mark.parametrize(
     "number",
     [number for number, block in enumerate(BLOCKS) if block.answers],
-    ids=[title(block) for block in BLOCKS if block.answers],
+    ids=title,
 )
 def test_every_answer_is_of_the_shape_shown(steps: list[Step], number: int) -> None:
     """What the pages show has the fields, types and fixed words of what the server answered."""
