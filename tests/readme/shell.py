@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.docs.project import ROOT, project_files
 
-PATIENCE = 200  # s, for a block; an installation over a slow line is the longest
+PATIENCE = 600  # s, for a block; an installation over a slow line, on a machine at work, is the longest
 PASSED_ON = ("PIP_", "UV_", "HTTP", "http", "NO_PROXY", "no_proxy", "SSL_CERT", "LANG", "TERM")
 PROMPT = b"]: "  # how a question of `aisha-webhook setup` ends
 STATE = 'export -p > "$STANDIN_STATE"; pwd > "$STANDIN_STATE.folder"'
