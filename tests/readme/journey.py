@@ -87,7 +87,12 @@ class Journey:
         self.installations = 0
         self.server = ExitStack()
         self.server_text = ""
-        self.greetings: list[str] = []
+        self.said: list[Path] = []
+
+    @property
+    def greetings(self) -> list[str]:
+        """What each server has said, in order; the greeting may come later than the first answer."""
+        return [path.read_text() for path in self.said]
 
     def play(self, blocks: list[Block]) -> list[Step]:
         """Run every block; the caller judges what became of them."""
@@ -143,11 +148,11 @@ class Journey:
 
     def _start(self, text: str) -> str:
         self.server.close()
-        said = self.scratch / f"said-{len(self.greetings)}"
+        said = self.scratch / f"said-{len(self.said)}"
         self.server.enter_context(self.shell.background(text, said))
         self.server_text = text
-        self.greetings.append(said.read_text())
-        return self.greetings[-1]
+        self.said.append(said)
+        return said.read_text()
 
     def _receive(self) -> None:
         with closing(sqlite3.connect(self.shell.folder / "data/aisha.db", timeout=10)) as database:
