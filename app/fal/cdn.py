@@ -10,7 +10,8 @@ from contextlib import aclosing
 import httpx2
 
 from app.domain.artifact import ArtifactLook, Sight, refusal_of
-from app.fal.pinned import AddressRefused, PinnedTransport
+from app.fal.pinned import PinnedTransport
+from app.http_client.failures import AddressRefused
 
 Transport = httpx2.AsyncBaseTransport
 

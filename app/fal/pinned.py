@@ -4,32 +4,17 @@ The address that was checked is the one that is connected to, so that a name can
 another for the connection. Behind an outgoing proxy names are not ours to resolve; there the list of hosts decides.
 """
 
-import asyncio
-import socket
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
-from threading import Thread
+from collections.abc import Callable
 from urllib.request import getproxies, proxy_bypass
 
 import httpx2
 
 from app.domain.network import is_public
+from app.http_client.failures import AddressRefused
+from app.http_client.public import MOST_ADDRESSES, Lookup, Resolver
 
-HTTPS = 443
-MOST_ADDRESSES = 4  # of one name are tried
-MOST_LOOKUPS = 8  # at a time: a resolver that hangs holds so many threads
 # A pool knows a connection by its address, and one address may serve several names: no connection is used twice.
 UNSHARED = httpx2.Limits(max_connections=64, max_keepalive_connections=0)
-
-Lookup = Callable[[str], Awaitable[Sequence[str]]]
-
-
-class AddressRefused(httpx2.ConnectError):
-    """A name has no address, or one that is no machine's on the internet. `why`: no_address · private_address."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(why)
-        self.why = why
 
 
 class PinnedTransport(httpx2.AsyncBaseTransport):
@@ -56,7 +41,7 @@ class PinnedTransport(httpx2.AsyncBaseTransport):
         if (proxy := self._proxy_of(host)) is not None:
             return await self._through(proxy).handle_async_request(request)
         addresses = await self._lookup(host)
-        failed: httpx2.TransportError = AddressRefused("private_address" if addresses else "no_address")
+        failed: Exception = AddressRefused("private_address" if addresses else "no_address")
         if all(map(is_public, addresses)):
             for address in addresses[:MOST_ADDRESSES]:
                 try:
@@ -80,41 +65,6 @@ class PinnedTransport(httpx2.AsyncBaseTransport):
         if proxy not in self._proxies:
             self._proxies[proxy] = httpx2.AsyncHTTPTransport(proxy=proxy, limits=UNSHARED)
         return self._proxies[proxy]
-
-
-class Resolver:
-    """Asks the system for the addresses of names, on threads that hold up no exit. Who asks twice waits once."""
-
-    def __init__(self, ask: Callable[[str], Sequence[str]] | None = None) -> None:
-        self._ask = _addresses if ask is None else ask
-        self._asked: dict[str, asyncio.Future[Sequence[str]]] = {}
-
-    async def addresses(self, host: str) -> Sequence[str]:
-        """Return the addresses of a name, none where it has none. Raises AddressRefused while too many are asked."""
-        if host not in self._asked:
-            if len(self._asked) >= MOST_LOOKUPS:
-                raise AddressRefused("no_address")
-            loop = asyncio.get_running_loop()
-            answer: asyncio.Future[Sequence[str]] = loop.create_future()
-            Thread(target=self._look_up, args=(loop, host, answer), name="lookup", daemon=True).start()
-            self._asked[host] = answer
-        return await asyncio.shield(self._asked[host])
-
-    def _look_up(self, loop: asyncio.AbstractEventLoop, host: str, answer: "asyncio.Future[Sequence[str]]") -> None:
-        found: Sequence[str] = ()
-        with suppress(OSError, UnicodeError):
-            found = self._ask(host)
-        with suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(self._tell, host, answer, found)
-
-    def _tell(self, host: str, answer: "asyncio.Future[Sequence[str]]", found: Sequence[str]) -> None:
-        del self._asked[host]
-        answer.set_result(found)
-
-
-def _addresses(host: str) -> Sequence[str]:
-    found = socket.getaddrinfo(host, HTTPS, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
 def _pin(request: httpx2.Request, address: str) -> httpx2.Request:

@@ -13,7 +13,9 @@ import trustme
 from app.domain.artifact import ArtifactLook, Sight
 from app.fal import pinned
 from app.fal.cdn import FalCdn
-from app.fal.pinned import MOST_ADDRESSES, MOST_LOOKUPS, AddressRefused, PinnedTransport, Resolver
+from app.fal.pinned import PinnedTransport
+from app.http_client.failures import AddressRefused
+from app.http_client.public import MOST_ADDRESSES, MOST_LOOKUPS, Resolver
 from app.twins.cdn import CdnTwin
 from app.twins.serving import serve
 from tests.domain.url_forms import HOSTS
