@@ -33,7 +33,7 @@ from app.core.setting_sources import environment
 from app.domain.errors import DatabaseBehind, DatabaseReadOnly, DatabaseUnavailable, StartRefused
 from app.domain.language import Language
 from app.domain.quotas import MemoryQuota, SignatureQuota
-from app.fal.cdn import Transport
+from app.fal.cdn import WayOut
 from app.routers import api, health
 from app.routers.api import ApiParts
 from app.routers.docs import serve_docs
@@ -80,7 +80,7 @@ NO_FILE: dict[Language, str] = {
 CertificateEnds = Callable[[], datetime | None]
 
 
-def create_app(settings: Settings, tls: "LiveContext | None" = None, cdn: Transport | None = None) -> FastAPI:
+def create_app(settings: Settings, tls: "LiveContext | None" = None, cdn: WayOut | None = None) -> FastAPI:
     """Assemble the application; nothing is opened before its lifespan begins.
 
     `tls` is what it is served with; `cdn` the way to fal's CDN where that is a twin's, which no setting can say.
@@ -166,7 +166,7 @@ def _health_parts(
     )
 
 
-def main(cdn: Transport | None = None) -> int:
+def main(cdn: WayOut | None = None) -> int:
     """Start the server and return the exit code: 0 stopped in order, 75 try again, 78 mend the configuration.
 
     `cdn` is as in `create_app`.

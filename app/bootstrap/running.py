@@ -28,7 +28,7 @@ from app.domain.artifact import ArtifactCheck
 from app.domain.invented import Invented
 from app.fal.addresses import Addresses
 from app.fal.authenticate import Authenticator, IpFilter
-from app.fal.cdn import FalCdn, Transport
+from app.fal.cdn import FalCdn, WayOut
 from app.fal.client import make_client
 from app.fal.endpoints import same_origin
 from app.fal.keys import Keys
@@ -66,7 +66,7 @@ SENDS_END = 6.0  # s after the stop begins in which sends under way may finish
 
 @asynccontextmanager
 async def running(
-    settings: Settings, tls: "LiveContext | None" = None, cdn: Transport | None = None
+    settings: Settings, tls: "LiveContext | None" = None, cdn: WayOut | None = None
 ) -> AsyncIterator[Services]:
     """Open everything, and finish on the way out. `tls` is only watched; `cdn` leads to a twin of fal's CDN."""
     async with AsyncExitStack() as stack:
@@ -199,9 +199,9 @@ async def running(
         )
 
 
-def _looks(settings: Settings, transport: Transport | None) -> ArtifactLooks | None:
+def _looks(settings: Settings, way: WayOut | None) -> ArtifactLooks | None:
     check = ArtifactCheck(settings.artifact_check)
-    return None if check is ArtifactCheck.OFF else ArtifactLooks(FalCdn(settings.artifact_hosts, transport), check)
+    return None if check is ArtifactCheck.OFF else ArtifactLooks(FalCdn(settings.artifact_hosts, way), check)
 
 
 def _machine_facts(

@@ -28,7 +28,7 @@ __all__ = ["get_api_logger", "get_webhook_logger", "register_secrets", "reset_lo
 ROOT = "app"
 WEBHOOK = "app.webhook"
 OURS = (ROOT, "uvicorn", "uvicorn.error", "uvicorn.access")
-TALKATIVE = ("aiohttp", "httpx2", "httpcore2")  # a URL in their lines holds the bot's token
+TALKATIVE = ("aiohttp",)  # a URL in their lines holds the bot's token
 MAX_BYTES = 10 * 1024 * 1024
 BACKUPS = 5
 

@@ -13,7 +13,7 @@ import aiohttp
 from yarl import URL
 
 from app.domain.network import read_address
-from app.http_client.connectors import DirectConnector, SocksConnector
+from app.http_client.connectors import DirectConnector
 from app.http_client.failures import BROKEN, HttpFailed, failure_of
 from app.http_client.form import Form
 from app.http_client.proxies import is_socks, proxy_of, socks_connector
@@ -23,8 +23,9 @@ from app.http_client.trust import trust
 KEPT_SECONDS = 5.0  # a connection that nobody uses is closed after this long
 MOST_ORIGINS = 64  # whose proxies are remembered
 
+Address = URL
 Headers = Mapping[str, str]
-OnHead = Callable[[int, Headers], None]
+OnHead = Callable[[int, Headers], bool]
 
 
 class HttpReply(NamedTuple):
@@ -109,7 +110,8 @@ class HttpClient:
     ) -> HttpReply:
         """Send one request; read at most `limit` bytes of the answer, and a piece more to see that there are more.
 
-        `on_head` is given status and headers as soon as they are there, and may raise. A GET or HEAD is sent once more
+        `on_head` is given status and headers as soon as they are there, and tells whether the body is wanted; it may
+        raise. A GET or HEAD is sent once more
         where the connection breaks before the answer; nothing else ever is. Raises HttpFailed.
         """
         if self._turns.locked():
@@ -137,9 +139,9 @@ class HttpClient:
         async with nullcontext() if begin is None else asyncio.timeout(begin):
             response = await request
         async with response:
-            if on_head is not None:
-                on_head(response.status, response.headers)
             read = bytearray()
+            if on_head is not None and not on_head(response.status, response.headers):
+                return HttpReply(response.status, response.headers, bytes(read))
             async for piece in response.content.iter_any():
                 read += piece
                 if len(read) > limit:
@@ -172,16 +174,17 @@ class HttpClient:
             options["keepalive_timeout"] = KEPT_SECONDS
         else:
             options["force_close"] = True  # a connection is known by its name, whose addresses are checked each time
-        connector: DirectConnector | SocksConnector
-        if proxy is None:
-            if self._lookup is not None:
-                names = PublicNames(self._lookup)
-                options |= {"resolver": names, "use_dns_cache": False, "socket_factory": public_socket}
-            connector = DirectConnector(**options)
+        # Each address has its own wait, so that there is time for the next one; but without a list of checked addresses
+        # the look-up of a name is bounded here or nowhere.
+        waits = aiohttp.ClientTimeout(sock_connect=self._connect_seconds, sock_read=self._read_seconds)
+        if proxy is None and self._lookup is None:
             waits = aiohttp.ClientTimeout(connect=self._connect_seconds, sock_read=self._read_seconds)
-        else:
-            connector = socks_connector(proxy, **options) if is_socks(proxy) else DirectConnector(**options)
-            waits = aiohttp.ClientTimeout(sock_connect=self._connect_seconds, sock_read=self._read_seconds)
+        elif proxy is None and self._lookup is not None:
+            names = PublicNames(self._lookup)
+            options |= {"resolver": names, "use_dns_cache": False, "socket_factory": public_socket}
+        connector = (
+            DirectConnector(**options) if proxy is None or not is_socks(proxy) else socks_connector(proxy, **options)
+        )
         return aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
