@@ -165,7 +165,10 @@ class HttpClient:
         if self._lookup is not None and proxy is None and read_address(url.host) is not None:
             refuse_private(url.host or "")
         if proxy not in self._sessions:
-            self._sessions[proxy] = self._open(proxy)
+            try:
+                self._sessions[proxy] = self._open(proxy)
+            except OSError:  # no root certificates where the environment says they are
+                raise HttpFailed("ConnectError") from None
         return _Way(self._sessions[proxy], None if proxy is None else self._connect_seconds + self._read_seconds)
 
     def _open(self, proxy: URL | None) -> aiohttp.ClientSession:

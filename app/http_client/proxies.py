@@ -10,6 +10,8 @@ from yarl import URL
 from app.domain.network import is_loopback
 from app.http_client.connectors import SocksConnector
 
+SOCKS = ("socks5", "socks5h")
+SCHEMES = ("http", "https", *SOCKS)
 SOCKS_PORT = 1080
 
 
@@ -24,21 +26,19 @@ def proxy_of(url: URL) -> URL | None:
     proxy = proxies.get(url.scheme) or proxies.get("all")
     if not proxy or _is_exempt(url):
         return None
-    return URL(proxy if "://" in proxy else f"http://{proxy}")
+    read = URL(proxy if "://" in proxy else f"http://{proxy}")
+    if read.scheme not in SCHEMES or not read.raw_host:
+        raise ValueError(read.scheme)
+    return read
 
 
 def is_socks(proxy: URL) -> bool:
     """Tell whether a proxy speaks SOCKS."""
-    return proxy.scheme.startswith("socks")
+    return proxy.scheme in SOCKS
 
 
 def socks_connector(proxy: URL, **options: Any) -> SocksConnector:
-    """Make what connects through a SOCKS5 proxy; the proxy resolves names, as `socks5h` says and `socks5` may.
-
-    Raises ValueError for another version.
-    """
-    if proxy.scheme not in ("socks5", "socks5h"):
-        raise ValueError(proxy.scheme)
+    """Make what connects through a SOCKS5 proxy; the proxy resolves names, as `socks5h` says and `socks5` may."""
     return SocksConnector(
         host=proxy.host or "",
         port=proxy.port or SOCKS_PORT,

@@ -20,7 +20,7 @@ def trust() -> ssl.SSLContext:
     Raises OSError for a file or folder that cannot be read.
     """
     file, folder = (os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"))  # noqa: TID251 OpenSSL's own
-    return _context(file or None, folder or None)
+    return _context(str(Path(file).absolute()) if file else None, folder or None)
 
 
 @lru_cache(maxsize=1)
