@@ -94,11 +94,12 @@ def create_app(settings: Settings, tls: "LiveContext | None" = None, cdn: Transp
             async with in_background(worker.run(), worker.stop):
                 app.state.webhook_parts = _webhook_parts(settings, services.ingest)
                 app.state.api = _api_parts(settings, services.ingest)
-                app.state.health = partial(_health_parts, settings, services.health, worker, ends)
+                is_storing = services.ingest.accept.is_running
+                app.state.health = partial(_health_parts, settings, services.health, is_storing, worker, ends)
                 yield {
                     HOOKS: Hooks(
                         is_ready=lambda: health.is_ready(app.state.health()),
-                        is_alive=worker.is_alive,
+                        is_alive=is_storing,
                         on_stop=services.work.notify.stop,
                         is_expected=services.work.addresses.allows,
                     )
@@ -152,13 +153,19 @@ def _api_parts(settings: Settings, ingest: Ingest) -> ApiParts:
 
 
 def _health_parts(
-    settings: Settings, facts: HealthFacts, worker: Worker, certificate_ends: CertificateEnds
+    settings: Settings,
+    facts: HealthFacts,
+    is_storing: Callable[[], bool],
+    worker: Worker,
+    certificate_ends: CertificateEnds,
 ) -> HealthParts:
     return HealthParts(
         settings.service_name,
         facts.totals,
         facts.write_check,
+        is_storing,
         worker.is_alive,
+        facts.steps.failing,
         facts.keys,
         facts.addresses,
         facts.clock,

@@ -17,6 +17,7 @@ from app.fal.endpoints import TrainerEndpoints
 from app.flows.intake import Intake
 from app.flows.ports import Clock
 from app.flows.reconcile import Reconcile
+from app.flows.steps import UNWATCHED, Watched
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ def make_asking(
     *,
     wake_reconcile: Callable[[], None],
     wake_apply: Callable[[], None],
+    steps: Watched = UNWATCHED,
 ) -> Asking:
     """Assemble what asks fal; the wakes are called when there is work for another."""
     every = timedelta(seconds=settings.reconcile_every)
@@ -78,6 +80,7 @@ def make_asking(
         known_endpoints=endpoints.candidates(None),
         chance=random.random,
         wake_apply=wake_apply,
+        steps=steps,
     )
     return Asking(database, intake, reconcile)
 

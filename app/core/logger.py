@@ -17,7 +17,7 @@ from weakref import WeakSet
 import structlog
 from structlog.typing import FilteringBoundLogger
 
-from app.core.log_handlers import PREPARE, Console, LogFile, Outlet, to_record
+from app.core.log_handlers import PREPARE, Console, LogFile, Outlet, repeats, to_record
 from app.core.log_redaction import forget_secrets, redact, register_secrets
 from app.core.log_render import ConsoleLine
 from app.core.text import one_line
@@ -96,6 +96,7 @@ def reset_logging() -> None:
     """Undo setup_logging and forget registered secrets: files closed, levels back, as after the import. For tests."""
     _detach()
     forget_secrets()
+    repeats.forget()
     logging.captureWarnings(capture=False)
     sys.excepthook = sys.__excepthook__
     logging.getLogger().setLevel(logging.WARNING)

@@ -26,6 +26,7 @@ class Accept:
         self.close = self._inbox.close
         self.is_crowded = self._inbox.is_crowded
         self.is_busy = self._inbox.is_busy
+        self.is_running = self._inbox.is_running
 
     def __call__(self, delivery: Delivery) -> Awaitable[Receipt]:
         """Give back what is done once the row is durable.
