@@ -213,7 +213,9 @@ async def running(
                 steps,
                 direct,
             ),
-            HealthFacts(clock, WriteCheck(database, clock), Totals(database, clock), keys, addresses, steps),
+            HealthFacts(
+                clock, WriteCheck(database, clock), Totals(database, clock), keys, addresses, steps, accept.is_running
+            ),
         )
 
 

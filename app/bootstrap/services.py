@@ -70,6 +70,7 @@ class HealthFacts:
     keys: Keys
     addresses: Addresses
     steps: Steps
+    is_storing: Callable[[], bool]
 
 
 @dataclass(frozen=True, slots=True)
