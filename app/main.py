@@ -96,8 +96,8 @@ def create_app(settings: Settings, tls: "LiveContext | None" = None, cdn: Transp
             async with in_background(worker.run(), worker.stop):
                 app.state.webhook_parts = _webhook_parts(settings, services.ingest)
                 app.state.api = _api_parts(settings, services.ingest)
-                refused = app.state.webhook_parts.refused
-                app.state.health = partial(_health_parts, settings, services.health, worker, ends, refused)
+                webhook: WebhookParts = app.state.webhook_parts
+                app.state.health = partial(_health_parts, settings, services.health, worker, ends, webhook.refused)
                 yield {
                     HOOKS: Hooks(
                         is_ready=lambda: health.is_ready(app.state.health()),
@@ -105,6 +105,7 @@ def create_app(settings: Settings, tls: "LiveContext | None" = None, cdn: Transp
                         on_stop=services.work.notify.stop,
                         is_expected=services.work.addresses.allows,
                         is_settled=services.work.keys.is_settled,
+                        refusals=webhook.lines.counted,
                     )
                 }
 
@@ -277,7 +278,7 @@ def load_certificate(settings: Settings) -> "LiveContext | None":
     if ensure_pair(*paths, settings.api_domain, now, language):
         log.warning("certificate.self_signed_made", path=str(settings.ssl_cert_path))
     tls = LiveContext(*paths, settings.ssl_ca_bundle_path, language, settings.tls_profile)
-    tls.load()
+    tls.load(now)
     if doubts := doubts_about(tls.served, settings.api_domain, now):
         texts = [doubt.text(language) for doubt in doubts]
         log.warning("certificate.doubtful", codes=[doubt.code for doubt in doubts], findings=texts)

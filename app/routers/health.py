@@ -27,7 +27,8 @@ class HealthParts:
     """What the pages about our own state look at.
 
     `certificate_ends` is None on plain HTTP; `failing` lists the steps that fail again and again; `is_storing` tells
-    whether what writes deliveries down still runs. `refused` counts by its code what the webhooks' paths did not take since the start of this process.
+    whether what writes deliveries down still runs. `refused` counts by its code what was not taken since the start of
+    this process: on the webhooks' paths, and before it became a request.
     """
 
     service_name: str

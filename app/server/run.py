@@ -89,6 +89,9 @@ class Server(uvicorn.Server):
                 "ssl_shutdown_timeout": FLUSH_END,
             }
         hooks = self.lifespan.hooks
+        lines = cast("type[GuardedProtocol]", self.config.http_protocol_class).lines
+        if lines is not None:
+            lines.counted = hooks.refusals
         quota = ConnectionQuota(self.listener.max_connections, self.listener.spared, hooks.is_expected)
         acceptor = Acceptor(self._bound, quota, self._protocol, options)
         try:
