@@ -14,6 +14,7 @@ from app.db.trainings import BotTables
 from app.fal.api import FalQueueApi
 from app.fal.client import Client, make_client
 from app.fal.endpoints import TrainerEndpoints
+from app.fal.scrub import Scrub
 from app.flows.intake import Intake
 from app.flows.ports import Clock
 from app.flows.reconcile import Reconcile
@@ -39,6 +40,12 @@ def make_fal_queue(settings: Settings, client: Client, clock: Clock) -> FalQueue
         client,
         clock.now,
     )
+
+
+def make_scrub(settings: Settings) -> Scrub:
+    """Build what takes every secret of the settings out of what fal says."""
+    key = settings.fal_api_key
+    return Scrub(None if key is None else key.get_secret_value(), settings.secret_values())
 
 
 def trainer_endpoints(settings: Settings) -> TrainerEndpoints:
@@ -81,6 +88,7 @@ def make_asking(
         chance=random.random,
         wake_apply=wake_apply,
         steps=steps,
+        scrub=make_scrub(settings),
     )
     return Asking(database, intake, reconcile)
 

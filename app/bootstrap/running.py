@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from app.bootstrap.asking import make_asking, make_fal_queue, trainer_endpoints
+from app.bootstrap.asking import make_asking, make_fal_queue, make_scrub, trainer_endpoints
 from app.bootstrap.background import in_background
 from app.bootstrap.services import HealthFacts, Ingest, Services, Work
 from app.core.clock import SystemClock
@@ -98,7 +98,7 @@ async def running(
         messenger = await _messenger(settings, stack)
 
         apply_wake, notify_wake, reconcile_wake = asyncio.Event(), asyncio.Event(), asyncio.Event()
-        accept = Accept(database, clock, apply_wake.set)
+        accept = Accept(database, clock, apply_wake.set, make_scrub(settings))
         records = GroupCommit(database, partial(write_records, bot_tables))
         for writer in (accept, records):
             await stack.enter_async_context(in_background(writer.run(), writer.close))

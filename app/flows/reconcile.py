@@ -54,7 +54,9 @@ class Reconcile:
         chance: Callable[[], float],
         wake_apply: Callable[[], None],
         steps: Watched = UNWATCHED,
+        scrub: Callable[[bytes], bytes] = lambda body: body,
     ) -> None:
+        self._scrub = scrub
         self._steps = steps
         self._database = database
         self._subjects = subjects
@@ -173,7 +175,7 @@ class Reconcile:
         entering = [(finding, finding.body) for finding in findings if finding.body is not None]
         ended = set()
         if entering:
-            found = [_delivery(finding.looked.job, body, now) for finding, body in entering]
+            found = [_delivery(finding.looked.job, self._scrub(body), now) for finding, body in entering]
             receipts = inbox.put(connection, [(delivery, now) for delivery in found])
             known = [receipt.id for receipt in receipts if not receipt.new]
             closed = inbox.not_pending(connection, known) if known else frozenset()
