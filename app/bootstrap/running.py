@@ -28,7 +28,7 @@ from app.domain.alert_rules import Certificate, MachineFacts
 from app.domain.artifact import ArtifactCheck
 from app.domain.invented import Invented
 from app.domain.language import Language
-from app.domain.steps import TELLING, list_steps
+from app.domain.steps import list_steps
 from app.fal.addresses import Addresses
 from app.fal.authenticate import Authenticator, IpFilter
 from app.fal.cdn import FalCdn, Transport
@@ -255,7 +255,7 @@ def _machine_facts(
 
 
 def _list_failing(steps: Steps, language: Language) -> str:
-    return list_steps([trouble for trouble in steps.failing() if trouble.step not in TELLING], language)
+    return list_steps(steps.tellable(), language)
 
 
 def _operator_chat(settings: Settings) -> OperatorChat | None:

@@ -1,11 +1,13 @@
 """Which steps fail again and again: kept in memory by each process, read by the health page and the alerts."""
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Protocol
 
-from app.domain.steps import AGAIN, LASTING, StepReason, StepTrouble
+from app.domain.steps import AGAIN, LASTING, TELLING, StepReason, StepTrouble
 from app.flows.ports import Clock
 
+TURN = timedelta(seconds=20)  # within which a failing step has another turn: its longest pause is 15 s
 ReasonOf = Callable[[BaseException], tuple[StepReason, str]]
 
 
@@ -45,6 +47,7 @@ class Steps:
         self._clock = clock
         self._reason_of = reason_of
         self._troubles: dict[str, StepTrouble] = {}
+        self._telling_since: datetime | None = None  # when what alerts need began to work again
 
     def failed(self, step: str, error: BaseException) -> None:
         """Count one failure."""
@@ -64,8 +67,21 @@ class Steps:
 
     def worked(self, step: str) -> None:
         """Forget the failures of a step."""
-        if self._troubles:
-            self._troubles.pop(step, None)
+        if not self._troubles or (ended := self._troubles.pop(step, None)) is None:
+            return
+        now = self._clock.now()
+        if step in TELLING and ended.is_failing(now):
+            self._telling_since = now
+
+    def tellable(self) -> tuple[StepTrouble, ...]:
+        """Return the failing steps that an ordinary alert should tell of: none that alerts themselves need.
+
+        Where those failed, too, and have just come back, it was one cause: a step counts once it has failed after its
+        own pause was over.
+        """
+        back = self._telling_since
+        found = (trouble for trouble in self.failing() if trouble.step not in TELLING)
+        return tuple(trouble for trouble in found if back is None or trouble.last - back >= TURN)
 
     def failing(self) -> tuple[StepTrouble, ...]:
         """Return the steps that fail again and again, the one that failed first before the others."""

@@ -115,3 +115,18 @@ async def test_a_spoilt_file_is_overwritten(street: Street) -> None:
     street.memory.write_text("{")
     await street.fail("watch", 600)
     assert [topic for topic, _ in street.tried] == ["alert"]
+
+
+async def test_one_cause_is_not_told_by_both_ways(street: Street) -> None:
+    """A step that failed with the alerts' own, and has not had its turn since they came back, is not told again."""
+    for _ in range(10):
+        for step in ("poll", "watch"):
+            street.steps.failed(step, DatabaseUnavailable("down"))
+        street.clock.move(15)
+    street.steps.worked("watch")
+    assert [trouble.step for trouble in street.steps.failing()] == ["poll"]
+    assert street.steps.tellable() == ()
+    for _ in range(3):
+        street.clock.move(15)
+        street.steps.failed("poll", DatabaseUnavailable("down"))
+    assert [trouble.step for trouble in street.steps.tellable()] == ["poll"]
