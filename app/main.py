@@ -96,15 +96,16 @@ def create_app(settings: Settings, tls: "LiveContext | None" = None, cdn: WayOut
             async with in_background(worker.run(), worker.stop):
                 app.state.webhook_parts = _webhook_parts(settings, services.ingest)
                 app.state.api = _api_parts(settings, services.ingest)
-                refused = app.state.webhook_parts.refused
-                app.state.health = partial(_health_parts, settings, services.health, worker, ends, refused)
+                webhook: WebhookParts = app.state.webhook_parts
+                app.state.health = partial(_health_parts, settings, services.health, worker, ends, webhook.refused)
                 yield {
                     HOOKS: Hooks(
                         is_ready=lambda: health.is_ready(app.state.health()),
-                        is_alive=worker.is_alive,
+                        is_alive=services.ingest.accept.is_running,
                         on_stop=services.work.notify.stop,
                         is_expected=services.work.addresses.allows,
                         is_settled=services.work.keys.is_settled,
+                        refusals=webhook.lines.counted,
                     )
                 }
 
@@ -167,7 +168,9 @@ def _health_parts(
         settings.service_name,
         facts.totals,
         facts.write_check,
+        facts.is_storing,
         worker.is_alive,
+        facts.steps.failing,
         facts.keys,
         facts.addresses,
         facts.clock,
@@ -275,7 +278,7 @@ def load_certificate(settings: Settings) -> "LiveContext | None":
     if ensure_pair(*paths, settings.api_domain, now, language):
         log.warning("certificate.self_signed_made", path=str(settings.ssl_cert_path))
     tls = LiveContext(*paths, settings.ssl_ca_bundle_path, language, settings.tls_profile)
-    tls.load()
+    tls.load(now)
     if doubts := doubts_about(tls.served, settings.api_domain, now):
         texts = [doubt.text(language) for doubt in doubts]
         log.warning("certificate.doubtful", codes=[doubt.code for doubt in doubts], findings=texts)

@@ -4,7 +4,7 @@ import asyncio
 import os
 import random
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 from functools import partial
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from app.bootstrap.asking import make_asking, make_fal_queue, trainer_endpoints
+from app.bootstrap.asking import make_asking, make_fal_queue, make_scrub, trainer_endpoints
 from app.bootstrap.background import in_background
 from app.bootstrap.services import HealthFacts, Ingest, Services, Work
 from app.core.clock import SystemClock
@@ -22,10 +22,13 @@ from app.db import schema
 from app.db.engine import open_database
 from app.db.group_commit import GroupCommit
 from app.db.poller_traces import count_invented_at_work
+from app.db.reasons import reason_of
 from app.db.wake import WakeTopic, listen
 from app.domain.alert_rules import Certificate, MachineFacts
 from app.domain.artifact import ArtifactCheck
 from app.domain.invented import Invented
+from app.domain.language import Language
+from app.domain.steps import list_steps
 from app.fal.addresses import Addresses
 from app.fal.authenticate import Authenticator, IpFilter
 from app.fal.cdn import FalCdn, WayOut
@@ -35,6 +38,7 @@ from app.fal.keys import Keys
 from app.flows.accept import Accept
 from app.flows.apply import Apply
 from app.flows.artifacts import ArtifactLooks
+from app.flows.direct import DirectAlerts
 from app.flows.drift import Mend
 from app.flows.kinds import training
 from app.flows.look_again import LookAgain
@@ -46,6 +50,7 @@ from app.flows.ports import Clock, Messenger
 from app.flows.prune import Prune
 from app.flows.recount import Recount
 from app.flows.register import Register
+from app.flows.steps import Steps
 from app.flows.tell import Tell
 from app.flows.totals import Totals
 from app.flows.watch import OperatorChat, Watch
@@ -61,6 +66,7 @@ if TYPE_CHECKING:  # without TLS nothing of X.509 is loaded
 log = structlog.get_logger(__name__)
 
 MACHINE_LIMIT = 64  # characters of this machine's name in an alert's
+DIRECT_MEMORY = "direct-alert.json"
 SENDS_END = 6.0  # s after the stop begins in which sends under way may finish
 
 
@@ -71,6 +77,7 @@ async def running(
     """Open everything, and finish on the way out. `tls` is only watched; `cdn` leads to a twin of fal's CDN."""
     async with AsyncExitStack() as stack:
         clock = SystemClock()
+        steps = Steps(clock, reason_of)
         database = open_database(settings.database_url.get_secret_value(), on_damage=_leave)
         stack.push_async_callback(database.close)
         bot_tables = await schema.find_bot_tables(database)
@@ -91,7 +98,7 @@ async def running(
         messenger = await _messenger(settings, stack)
 
         apply_wake, notify_wake, reconcile_wake = asyncio.Event(), asyncio.Event(), asyncio.Event()
-        accept = Accept(database, clock, apply_wake.set)
+        accept = Accept(database, clock, apply_wake.set, make_scrub(settings))
         records = GroupCommit(database, partial(write_records, bot_tables))
         for writer in (accept, records):
             await stack.enter_async_context(in_background(writer.run(), writer.close))
@@ -108,15 +115,17 @@ async def running(
             ),
         )
         lease = timedelta(seconds=settings.lease_seconds)
+        tell = Tell(messenger, partial(word, catalogs=catalogs))
         notify = Notify(
             database,
             records,
-            Tell(messenger, partial(word, catalogs=catalogs)),
+            tell,
             clock,
             lease=lease,
             limit=settings.retry_max_attempts,
             rate=settings.telegram_rate,
             chance=random.random,
+            steps=steps,
         )
         stack.push_async_callback(notify.close, SENDS_END)
         fal_queue = make_fal_queue(settings, client, clock)
@@ -133,6 +142,7 @@ async def running(
             wake_notify=notify_wake.set,
             is_busy=accept.is_busy,
             looks=looks,
+            steps=steps,
         )
         found = make_asking(
             settings,
@@ -142,6 +152,7 @@ async def running(
             clock,
             wake_reconcile=reconcile_wake.set,
             wake_apply=apply_wake.set,
+            steps=steps,
         )
         register = Register(
             database,
@@ -153,14 +164,19 @@ async def running(
             topics = {WakeTopic.INBOX: apply_wake.set, WakeTopic.OUTBOX: notify_wake.set}
             ears = listen(settings.database_url.get_secret_value(), topics)
             await stack.enter_async_context(in_background(ears, stop=None))
+        machine = socket.gethostname()[:MACHINE_LIMIT]
+        list_failing = partial(_list_failing, steps, settings.operator_language)
         watch = Watch(
             database,
             clock,
-            partial(_machine_facts, clock, clock.now(), tls, authenticator),
+            partial(_machine_facts, clock, clock.now(), tls, authenticator, list_failing=list_failing),
             count_invented=partial(count_invented_at_work, bot_tables=bot_tables, invented=invented),
-            machine=socket.gethostname()[:MACHINE_LIMIT],
+            machine=machine,
             chat=_operator_chat(settings),
             wake_notify=notify_wake.set,
+        )
+        direct = DirectAlerts(
+            steps, tell, clock, machine=machine, chat=_operator_chat(settings), memory=settings.data_dir / DIRECT_MEMORY
         )
         yield Services(
             Ingest(clock, kinds, accept, register),
@@ -194,8 +210,12 @@ async def running(
                 apply_wake,
                 notify_wake,
                 reconcile_wake,
+                steps,
+                direct,
             ),
-            HealthFacts(clock, WriteCheck(database, clock), Totals(database, clock), keys, addresses),
+            HealthFacts(
+                clock, WriteCheck(database, clock), Totals(database, clock), keys, addresses, steps, accept.is_running
+            ),
         )
 
 
@@ -205,7 +225,12 @@ def _looks(settings: Settings, way: WayOut | None) -> ArtifactLooks | None:
 
 
 def _machine_facts(
-    clock: Clock, began: datetime, tls: "LiveContext | None", authenticator: Authenticator
+    clock: Clock,
+    began: datetime,
+    tls: "LiveContext | None",
+    authenticator: Authenticator,
+    *,
+    list_failing: Callable[[], str],
 ) -> MachineFacts:
     """Gather what this machine knows of itself."""
     certificate = None
@@ -225,7 +250,12 @@ def _machine_facts(
         clock_offset=authenticator.keys.clock_offset(),
         foreign=authenticator.foreign_accounts(),
         addresses_age=addresses_age,
+        failing=list_failing(),
     )
+
+
+def _list_failing(steps: Steps, language: Language) -> str:
+    return list_steps(steps.tellable(), language)
 
 
 def _operator_chat(settings: Settings) -> OperatorChat | None:

@@ -31,8 +31,8 @@ def status(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
     """Show the certificate that the server would serve; exit 78 when it could not."""
     settings = load_settings()
     paths, language = paths_of(settings), settings.operator_language
-    pair = put_together(read_content(paths, language), paths, language)
     now = SystemClock().now()
+    pair = put_together(read_content(paths, language), paths, language, now)
     facts = facts_of(pair.leaf, now)
     dates = judge_dates(pair.chain, now, language)
     shown = {

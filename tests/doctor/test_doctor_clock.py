@@ -44,5 +44,6 @@ async def test_the_doctor_and_the_alerts_judge_the_clock_alike(seconds: int, cod
         clock_offset=timedelta(seconds=seconds),
         foreign=0,
         addresses_age=None,
+        failing="",
     )
     assert [alarm.level for alarm in machine_alarms(facts, "web-1", NOW, foreign_before=0)] == ALARMS[level]
