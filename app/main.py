@@ -146,7 +146,7 @@ def _api_parts(settings: Settings, ingest: Ingest) -> ApiParts:
     return ApiParts(
         None if token is None else token.get_secret_value(),
         SignatureQuota(time.monotonic),
-        frozenset(kind.name for kind in ingest.kinds),
+        frozenset(kind.name for kind in ingest.kinds if kind.endpoints(None)),
         ingest.register,
     )
 

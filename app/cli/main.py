@@ -26,6 +26,7 @@ MODULES = {
     "serve": "serve",
     "migrate": "migrate",
     "demo": "demo.command",
+    "try": "trial",
     "deliveries": "deliveries",
     "notifications": "notifications",
     "jobs": "jobs",

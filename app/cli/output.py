@@ -20,6 +20,11 @@ def again_as_root() -> str:
     return shlex.join(["sudo", sys.executable, "-m", "app.cli", *sys.argv[1:]])
 
 
+def called() -> str:
+    """Return how this program is called: by its name where the shell finds it, else by its path."""
+    return "aisha-webhook"
+
+
 def print_json(value: Any) -> None:
     """Write one JSON document; bytes are shown as text where they are text, else as hex."""
     text = orjson.dumps(value, default=_plain, option=orjson.OPT_INDENT_2).decode()
