@@ -1,11 +1,10 @@
 """The server: assemble it, check what it stands on, start it; `python -m app.main` does what run_api_server.py does."""
 
 import gc
-import sys
 import time
 
 if __name__ == "__main__":
-    from app.core.lean_start import begin
+    from app.core.lean_start import begin, leave
 
     begin()
 
@@ -26,6 +25,7 @@ from app import __version__
 from app.bootstrap import HealthFacts, Ingest, check_database, in_background, running
 from app.core.clock import SystemClock
 from app.core.config import Settings
+from app.core.console import complain, say
 from app.core.exit_codes import Exit
 from app.core.logger import register_secrets, setup_logging
 from app.core.setting_loader import load_settings
@@ -38,6 +38,7 @@ from app.routers import api, health
 from app.routers.api import ApiParts
 from app.routers.docs import serve_docs
 from app.routers.fal_webhook import PATH, WebhookLane, WebhookParts
+from app.routers.head import HeadAsGet
 from app.routers.health import HealthParts
 from app.routers.lean_lane import LeanLane
 from app.routers.problems import on_bug, on_http_exception
@@ -49,6 +50,7 @@ from app.server.listener import LOOPBACK, Listener, narrow
 from app.server.proxies import ClientAddress
 from app.server.run import serve
 from app.server.security_headers import SecurityHeaders
+from app.server.still_to_do import still_to_do
 from app.server.systemd import inherited_socket
 from app.worker import Worker
 
@@ -94,13 +96,15 @@ def create_app(settings: Settings, tls: "LiveContext | None" = None, cdn: Transp
             async with in_background(worker.run(), worker.stop):
                 app.state.webhook_parts = _webhook_parts(settings, services.ingest)
                 app.state.api = _api_parts(settings, services.ingest)
-                app.state.health = partial(_health_parts, settings, services.health, worker, ends)
+                refused = app.state.webhook_parts.refused
+                app.state.health = partial(_health_parts, settings, services.health, worker, ends, refused)
                 yield {
                     HOOKS: Hooks(
                         is_ready=lambda: health.is_ready(app.state.health()),
                         is_alive=worker.is_alive,
                         on_stop=services.work.notify.stop,
                         is_expected=services.work.addresses.allows,
+                        is_settled=services.work.keys.is_settled,
                     )
                 }
 
@@ -120,6 +124,7 @@ def create_app(settings: Settings, tls: "LiveContext | None" = None, cdn: Transp
         serve_docs(app)
     app.add_middleware(CORSMiddleware, allow_origins=list(settings.cors_origins), allow_methods=["GET", "POST"])
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(HeadAsGet)
     return app
 
 
@@ -131,7 +136,7 @@ def enclose(app: FastAPI, settings: Settings) -> ASGIApp:
         return found
 
     lane = WebhookLane(app, parts)
-    hosts = HostGuard(lane, settings.allowed_hosts)
+    hosts = HostGuard(lane, settings.allowed_hosts, health.OPEN_PATHS, lane.on_host_refused)
     clients = ClientAddress(hosts, settings.forwarded_allow_ips)
     return LeanLane(clients, parts, clients.client_of, hosts.allows_host, lane.refuse)
 
@@ -152,7 +157,11 @@ def _api_parts(settings: Settings, ingest: Ingest) -> ApiParts:
 
 
 def _health_parts(
-    settings: Settings, facts: HealthFacts, worker: Worker, certificate_ends: CertificateEnds
+    settings: Settings,
+    facts: HealthFacts,
+    worker: Worker,
+    certificate_ends: CertificateEnds,
+    refused: Callable[[], dict[str, int]],
 ) -> HealthParts:
     return HealthParts(
         settings.service_name,
@@ -163,6 +172,7 @@ def _health_parts(
         facts.addresses,
         facts.clock,
         certificate_ends,
+        refused,
     )
 
 
@@ -185,7 +195,7 @@ def main(cdn: Transport | None = None) -> int:
         prepare_database(settings)
         tls = load_certificate(settings)
     except StartRefused as refused:
-        sys.stderr.write(f"{refused}\n")
+        complain(f"{refused}\n")
         return Exit.CONFIG
     except DatabaseUnavailable as error:
         url = settings.database_url.get_secret_value()
@@ -193,7 +203,7 @@ def main(cdn: Transport | None = None) -> int:
         if isinstance(error, DatabaseReadOnly):
             words = READ_ONLY
         path = url.partition("///")[2]  # of PostgreSQL's URL, which holds a password, nothing is shown
-        sys.stderr.write(f"{words[settings.operator_language].format(cause=error, path=path)}\n")
+        complain(f"{words[settings.operator_language].format(cause=error, path=path)}\n")
         return Exit.TRY_AGAIN
     for warning in settings.warnings():
         log.warning("settings.warning", text=warning)
@@ -214,27 +224,20 @@ def main(cdn: Transport | None = None) -> int:
     if inherited is not None:
         narrow(inherited, listener)
     app = create_app(settings, tls, cdn)
-    return serve(enclose(app, settings), listener, partial(_show_banner, settings, tls), inherited)
+    return serve(enclose(app, settings), listener, partial(_show_banner, app, settings, tls), inherited)
 
 
-def _show_banner(settings: Settings, tls: "LiveContext | None", local_url: str) -> None:
+def _show_banner(app: FastAPI, settings: Settings, tls: "LiveContext | None", local_url: str) -> None:
     facts = None if tls is None else tls.facts(SystemClock().now())
-    missing = (
-        ("telegram", settings.telegram_token is None),
-        ("account", settings.fal_user_id is None),
-        ("self_signed", facts is not None and facts.self_signed),
-        ("sqlite", settings.database_url.get_secret_value().startswith("sqlite")),
-        ("key", settings.fal_api_key is None),
-    )
+    has_keys = bool(app.state.health().keys.current())
     scheme = "http" if tls is None else "https"
     banner = Banner(
         local_url,
         settings.fal_webhook_url or f"{scheme}://{settings.api_domain}:{settings.api_port}{PATH}",
         None if facts is None else facts.fingerprint,
-        [name for name, is_missing in missing if is_missing],
+        still_to_do(settings, has_keys=has_keys, is_self_signed=facts is not None and facts.self_signed),
     )
-    sys.stdout.write(banner.text(settings.operator_language))
-    sys.stdout.flush()
+    say(banner.text(settings.operator_language))
 
 
 def prepare_database(settings: Settings) -> None:
@@ -280,4 +283,4 @@ def load_certificate(settings: Settings) -> "LiveContext | None":
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

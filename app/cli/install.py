@@ -51,6 +51,8 @@ WORDS = {
         "root": "--user root: серверу root не нужен, порт {port} выше 1024. Например: --user aisha",
         "closed": "{user} не войдёт в {folder}: сервер не запустится. "
         "Перенесите проект или его Python, например в /opt, или впустите: sudo chmod o+x {folder}",
+        "strict": "{user} не прочтёт {what}: сервер не запустится (umask 077?). "
+        "Впустите: sudo chmod -R go+rX {folders}",
     },
     "en": {
         "written": "written",
@@ -70,6 +72,8 @@ WORDS = {
         "root": "--user root: the server needs no root, port {port} is above 1024. For example: --user aisha",
         "closed": "{user} cannot enter {folder}: the server will not start. "
         "Move the project or its Python, for example to /opt, or let it in: sudo chmod o+x {folder}",
+        "strict": "{user} cannot read {what}: the server will not start (umask 077?). "
+        "Let it in: sudo chmod -R go+rX {folders}",
     },
 }
 
@@ -109,6 +113,12 @@ def systemd(
     _write(into, texts, words, force=force)
     for folder in _closed(values):
         sys.stderr.write(f"{words['closed'].format(user=user, folder=folder)}\n")
+    environment = values.python.parents[1]
+    if unread := _unread(values, environment):
+        told = words["strict"].format(
+            user=user, what=unread[0], folders=shlex.join([str(values.root / "app"), str(environment)])
+        )
+        sys.stderr.write(f"{told}\n")
     sys.stdout.write(f"\n{words['next']}\n")
     sys.stdout.writelines(f"  {command}\n" for command in _next(values, into, replicas))
     unknown = range(FIRST_PORT + PORTS_IN_NGINX, FIRST_PORT + replicas)
@@ -165,6 +175,18 @@ def _closed(values: UnitValues) -> list[Path]:
     """Folders on the way to the project and its Python that the account may not pass, outermost first."""
     on_the_way = {parent for path in (values.root / "app", values.outside / "bin") for parent in path.parents}
     return [folder for folder in sorted(on_the_way) if folder.exists() and not _may_pass(folder.stat(), values.user)]
+
+
+def _unread(values: UnitValues, environment: Path) -> list[Path]:
+    """List what the server reads first and the account may not: a strict umask closes what was made under it."""
+    first = (values.root / "app" / "main.py", environment / "pyvenv.cfg", Path(typer.__file__))
+    return [path for path in first if path.exists() and not _may_read(path.stat(), values.user)]
+
+
+def _may_read(file: os.stat_result, user: str) -> bool:
+    """Tell whether `user` may read: the right to read stands one place above the right to pass, twice."""
+    shifted = os.stat_result((file.st_mode >> 2, *file[1:]))
+    return _may_pass(shifted, user)
 
 
 def _may_pass(folder: os.stat_result, user: str) -> bool:

@@ -1,6 +1,8 @@
 """`aisha-webhook`: one command, a module per noun; a module is imported when its command is called."""
 
+import errno
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -8,7 +10,6 @@ if os.geteuid() == 0 and Path(__file__).stat().st_uid != 0:
     # Root's __pycache__ among another's code would be in the way of the next upgrade.
     sys.dont_write_bytecode = True
 
-import traceback
 from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
@@ -18,8 +19,10 @@ import typer
 from typer.core import TyperGroup
 
 from app import __version__
+from app.core import console
 from app.core.exit_codes import Exit
-from app.core.log_redaction import redact
+from app.core.last_words import INTERRUPTED, LAST_WORDS
+from app.core.setting_loader import load_settings
 from app.domain.errors import DatabaseReadOnly, DatabaseUnavailable, StartRefused
 
 MODULES = {
@@ -40,6 +43,10 @@ MODULES = {
     "install": "install",
     "doctor": "doctor",
 }
+
+
+# Of an OSError that names no file: what stdout says that is closed, full or gone.
+UNWRITTEN = frozenset({errno.EBADF, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
 class LazyGroup(TyperGroup):
@@ -83,23 +90,52 @@ def version(*, version: Annotated[bool, typer.Option("--version", help="Show the
 
 
 def main() -> None:
-    """Run the command; what went wrong outside of us becomes one line and an exit code."""
+    """Run the command; what went wrong becomes one sentence and an exit code, never a traceback."""
+    console.settle()
     if os.geteuid() == 0:
         _take_bytecode_away()
+    code = _run()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a further Ctrl-C has nothing left to interrupt
+    unwritten = console.flush()
+    if unwritten is not None and unwritten.errno != errno.EPIPE:  # `| head` may leave when it has read enough
+        console.complain(f"the answer could not be written: {unwritten.strerror}\n")
+        code = code or Exit.CHECK_FAILED
+    sys.exit(code)
+
+
+def _run() -> int:
     try:
         app()
+    except SystemExit as left:
+        if isinstance(left.code, str):
+            console.complain(f"{left.code}\n")
+            return Exit.CHECK_FAILED
+        return left.code or Exit.OK
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except StartRefused as refused:
-        sys.stderr.write(f"{refused}\n")
-        sys.exit(Exit.CONFIG)
+        console.complain(f"{refused}\n")
+        return Exit.CONFIG
     except DatabaseReadOnly as error:
-        sys.stderr.write(f"the database takes no writes ({error}): a standby? Name the primary in DATABASE_URL\n")
-        sys.exit(Exit.REMOTE_DOWN)
+        console.complain(f"the database takes no writes ({error}): a standby? Name the primary in DATABASE_URL\n")
+        return Exit.REMOTE_DOWN
     except DatabaseUnavailable as error:
-        sys.stderr.write(f"the database does not answer: {error}\n")
-        sys.exit(Exit.REMOTE_DOWN)
-    except Exception:  # noqa: BLE001  the last resort: a library's words may hold a URL with a password
-        sys.stderr.write(redact(traceback.format_exc()))
-        sys.exit(Exit.CHECK_FAILED)
+        console.complain(f"the database does not answer: {error}\n")
+        return Exit.REMOTE_DOWN
+    except Exception as error:  # noqa: BLE001  the last resort
+        return _last_words(error)
+    return Exit.OK
+
+
+def _last_words(error: Exception) -> int:
+    if isinstance(error, OSError) and error.filename is None and error.errno in UNWRITTEN:
+        console.complain(f"the answer could not be written: {error.strerror}\n")
+        return Exit.CHECK_FAILED
+    with suppress(Exception):  # what is wrong with the settings is told by whoever needs them
+        settings = load_settings()
+        LAST_WORDS.language = settings.operator_language
+        LAST_WORDS.log_file = (settings.log_dir / settings.api_log_file).absolute()
+    return LAST_WORDS.tell(error)
 
 
 def _take_bytecode_away() -> None:

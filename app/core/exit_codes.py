@@ -10,5 +10,6 @@ class Exit(IntEnum):
     CHECK_FAILED = 1
     USAGE = 2
     REMOTE_DOWN = 69
+    BUG = 70
     TRY_AGAIN = 75
     CONFIG = 78

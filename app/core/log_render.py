@@ -13,6 +13,7 @@ Event = MutableMapping[str, Any]
 
 _COLOURS = {"debug": "\x1b[2m", "warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[1;31m"}
 _RESET = "\x1b[0m"
+_PLAIN = re.compile(r"[!#-&(-<>-\[\]-~]+")  # what is bare and needs no escape: ASCII without blanks, quotes, = and \
 _BARE = re.compile(r"[^\s\"'=\\]+\Z")
 _FIRST = ("ts", "level", "event", "logger")
 
@@ -73,5 +74,7 @@ def _value(value: object) -> str:
     if kind is int or kind is float:
         return str(value)
     if isinstance(value, str):
+        if _PLAIN.fullmatch(value):
+            return value
         return one_line(value) if _BARE.match(value) else '"' + one_line(value).replace('"', '\\"') + '"'
     return one_line(str(value))

@@ -8,17 +8,16 @@ import logging
 import os
 import pwd
 import sys
-import traceback
 from pathlib import Path
-from types import TracebackType
 from typing import Any, cast
 from weakref import WeakSet
 
 import structlog
 from structlog.typing import FilteringBoundLogger
 
+from app.core.last_words import LAST_WORDS
 from app.core.log_handlers import PREPARE, Console, LogFile, Outlet, to_record
-from app.core.log_redaction import forget_secrets, redact, register_secrets
+from app.core.log_redaction import forget_secrets, register_secrets
 from app.core.log_render import ConsoleLine
 from app.core.text import one_line
 from app.domain.errors import StartRefused
@@ -49,7 +48,8 @@ def setup_logging(
 ) -> None:
     """Send events of *level* and above to stderr and to the two files in *log_dir*, which is made if it is missing.
 
-    The traceback of a crash goes to stderr without secrets. Calling it again replaces what the last call set up.
+    Of a crash stderr gets a sentence, the log the traceback without secrets. Calling it again replaces what the last
+    call set up.
     Raises StartRefused naming the path and the command that mends it, in Russian unless *language* is `en`; nothing is
     left half set up then.
     """
@@ -75,7 +75,8 @@ def setup_logging(
     for name in TALKATIVE:
         logging.getLogger(name).setLevel(max(number, logging.WARNING))
     logging.captureWarnings(capture=True)
-    sys.excepthook = _say_last_words
+    LAST_WORDS.language, LAST_WORDS.log_file = language, (log_dir / api_log_file).absolute()
+    sys.excepthook = LAST_WORDS.hook
     _configure(number, cached=True)
 
 
@@ -98,15 +99,11 @@ def reset_logging() -> None:
     forget_secrets()
     logging.captureWarnings(capture=False)
     sys.excepthook = sys.__excepthook__
+    LAST_WORDS.language, LAST_WORDS.log_file = "ru", None
     logging.getLogger().setLevel(logging.WARNING)
     for name in (*OURS, *TALKATIVE):
         logging.getLogger(name).setLevel(logging.NOTSET)
     _start_quiet()
-
-
-def _say_last_words(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    # a library's exception may hold a URL, a header or a connection string
-    sys.stderr.write(redact("".join(traceback.format_exception(kind, error, trace))))
 
 
 def _configure(level: int, *, cached: bool) -> None:

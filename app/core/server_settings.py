@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.core import setting_meta as a
@@ -44,24 +44,26 @@ class ServerSettings(BaseSettings):
         None, "токен бота для /api/v1/jobs", "the bot's token for /api/v1/jobs", a.OWN_TOKEN
     )
     allowed_hosts: v.HostPatterns = setting(
-        ("aibots.kz", "*.aibots.kz", "localhost", "127.0.0.1"),
+        (),
         "имена, на которые отвечаем",
         "host names we answer to",
         ("имена через запятую, без https:// и порта", "names with commas, without https:// and port"),
+        shown=("`API_DOMAIN,*.API_DOMAIN,localhost,127.0.0.1,[::1]`",) * 2,
     )
     cors_origins: v.Origins = setting(
-        ("https://aibots.kz",),
+        (),
         "сайты, чьи страницы могут читать ответы",
         "sites whose pages may read answers",
-        ("https://узел через запятую, без пути", "https://host with commas, without a path"),
+        ("https://узел через запятую, без пути; [] — никто", "https://host with commas, without a path; [] for none"),
+        shown=("`https://API_DOMAIN`",) * 2,
     )
     forwarded_allow_ips: v.Trusted = setting(
         ("127.0.0.1", "::1"),
         "прокси, чьему X-Forwarded-For верим",
         "proxies whose X-Forwarded-For we believe",
         (
-            "адрес своего nginx, например 127.0.0.1 или 172.18.0.0/16",
-            "your nginx's address, such as 127.0.0.1 or 172.18.0.0/16",
+            "адрес своего nginx, например 127.0.0.1 или 172.18.0.0/16; unix — за сокетом",
+            "your nginx's address, such as 127.0.0.1 or 172.18.0.0/16; unix behind a socket",
         ),
     )
     max_body_bytes: Annotated[int, Field(ge=1024, le=67108864)] = setting(
@@ -141,3 +143,11 @@ class ServerSettings(BaseSettings):
     default_language: Annotated[Literal["ru", "en", "kk"], v.Lower] = setting(
         "ru", "язык, когда язык владельца неизвестен", "language when the owner's is unknown", "ru | en | kk"
     )
+
+    @field_validator("allowed_hosts", "cors_origins", mode="before")
+    @classmethod
+    def _follow_domain(cls, value: object, info: ValidationInfo) -> object:
+        if value != ():
+            return value
+        domain = info.data.get("api_domain", "localhost")  # absent when it is wrong, which is reported already
+        return v.hosts_of(domain) if info.field_name == "allowed_hosts" else v.origins_of(domain)

@@ -48,6 +48,10 @@ WRONG: dict[str, Bilingual] = {
     "file_name": ("нужно имя файла без папки", "a file name without a folder is needed"),
     "same_file": ("оба журнала в одном файле", "both logs in one file"),
     "no_home": ("домашняя папка неизвестна", "the home folder is unknown"),
+    "proxy": ("не адрес прокси", "not the address of a proxy"),
+    "proxy_scheme": ("такой прокси не поддержан", "no such proxy is supported"),
+    "ca_file": ("в файле нет сертификатов PEM", "there are no PEM certificates in the file"),
+    "ca_folder": ("в папке нет корневых сертификатов", "there are no root certificates in the folder"),
     "zero": ("ноль — не чат", "zero is not a chat"),
     "misfit": ("значение не подходит", "the value does not fit"),
 }

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import SecretStr, ValidationError
 
+from app.core import outgoing
 from app.core import setting_meta as a
 from app.core import setting_types as v
 from app.core.config import Settings
@@ -28,9 +29,13 @@ def load_settings(env_file: Path | None = ENV_FILE, environ: Mapping[str, str] |
     """Read *environ* (else this process's environment) and *env_file*; a missing file is no error, None reads none.
 
     Raises SettingsInvalid with one line per thing that is wrong, everything at once, in Russian or, where
-    DEFAULT_LANGUAGE says `en`, in English.
+    DEFAULT_LANGUAGE says `en`, in English. Proxies and trust anchors (`outgoing.NAMES`) are judged as well; read from
+    *environ* of None they are settled, too.
     """
-    found = collect(wanted(), env_file, environment() if environ is None else environ)
+    surroundings = environment() if environ is None else environ
+    found = collect(wanted(), env_file, surroundings, outgoing.NAMES)
+    reach = outgoing.in_force(surroundings, found.beside)
+    found.findings.extend(outgoing.judge(reach))
     values: dict[str, Any] = {
         field: SecretStr(given.value) if a.is_secret(field) else given.value for field, given in found.given.items()
     }
@@ -39,6 +44,8 @@ def load_settings(env_file: Path | None = ENV_FILE, environ: Mapping[str, str] |
     except ValidationError as error:
         found.findings.extend(_translate(error, found))
     else:
+        if environ is None and not found.findings:
+            found.notes.extend(outgoing.settle(reach, environment()))
         settings._notes = tuple(found.notes)  # noqa: SLF001 the only way to write to a frozen pydantic model after validation
     if found.findings:
         raise SettingsInvalid(_lines(found)) from None

@@ -1,8 +1,11 @@
 """Reads settings from the environment, `.env` and secret files, and remembers where each value was found."""
 
+import grp
 import os
+import re
+import shlex
 import stat
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
@@ -15,6 +18,10 @@ from app.core.setting_typos import nearest
 from app.core.text import UNSAFE, one_line
 
 SECRET_FILE_LIMIT = 65536  # bytes
+ENV_FILE_LIMIT = 1 << 20  # bytes
+_NAMED = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]{0,63})\s*=")
+# What a text editor makes of quotes, and what it begins and ends with.
+QUOTES = ('""', "''", "“”", "„“", "„”", "«»", "‘’", "””", "’’", "``")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +57,24 @@ class Collected:
     """Everything found: texts by field, what is wrong already, and notes (English sentences) for the log."""
 
     given: dict[str, Given] = field(default_factory=dict)
+    beside: dict[str, Given] = field(default_factory=dict)  # other names that were asked for, as `.env` has them
     findings: list[SettingError] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
-def environment() -> Mapping[str, str]:
-    """Return the variables of this process: the only function that reads them."""
+def environment() -> MutableMapping[str, str]:
+    """Return the variables of this process: the only function that gives access to them."""
     return os.environ  # noqa: TID251 settings read it here, once
 
 
-def collect(wanted: Sequence[Wanted], env_file: Path | None, environ: Mapping[str, str]) -> Collected:
+def collect(
+    wanted: Sequence[Wanted], env_file: Path | None, environ: Mapping[str, str], beside: Sequence[str] = ()
+) -> Collected:
     """Look every setting up: environment, then *env_file*, each by value or by `NAME_FILE`.
 
     A credential that systemd passes (LoadCredential=NAME) counts as a `NAME_FILE` of the environment.
     A name that is empty in the environment is not looked up in `.env`: a single run can so unset what `.env` sets.
+    What `.env` says of the names in `beside` is kept as it is.
     Raises nothing; whatever cannot be read is a finding.
     """
     found = Collected()
@@ -72,7 +83,8 @@ def collect(wanted: Sequence[Wanted], env_file: Path | None, environ: Mapping[st
         for name, value in sorted(environ.items(), key=lambda pair: pair[0].isupper())
     }
     here = _credentials(wanted, environ) | here
-    lines = _read_env_file(env_file, wanted, environ, found) if env_file is not None else {}
+    lines = _read_env_file(env_file, wanted, beside, environ, found) if env_file is not None else {}
+    found.beside = {name: lines[name] for name in beside if name in lines}
     for want in wanted:
         if not _look(want, here, found) and not any(name in here for name in want.names):
             _look(want, lines, found)
@@ -107,7 +119,7 @@ def _look(want: Wanted, level: Mapping[str, Given], found: Collected) -> bool:
 def _take(want: Wanted, given: Given, found: Collected) -> None:
     value = given.value if want.secret else given.value.strip()
     code = None
-    if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+    if len(value) > 1 and value[0] + value[-1] in QUOTES:
         code, remedy = "quoted", (f"{given.name}=… без кавычек", f"{given.name}=… without the quotes")
     elif UNSAFE.search(value):
         code, remedy = "control", want.remedy
@@ -156,23 +168,56 @@ def _open_at_once(path: str, flags: int) -> int:
 
 
 def _read_env_file(
-    path: Path, wanted: Sequence[Wanted], environ: Mapping[str, str], found: Collected
+    path: Path, wanted: Sequence[Wanted], beside: Sequence[str], environ: Mapping[str, str], found: Collected
 ) -> dict[str, Given]:
     whole = Origin(0, str(path))
-    remedy = ("файл из строк ИМЯ=значение, см. env.example", "a file of NAME=value lines, see env.example")
+    code, remedy = None, ("файл из строк ИМЯ=значение, см. env.example", "a file of NAME=value lines, see env.example")
+    text = ""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        with open(path, "rb", opener=_open_at_once) as stream:
+            mode = os.fstat(stream.fileno()).st_mode
+            raw = stream.read(ENV_FILE_LIMIT + 1) if stat.S_ISREG(mode) or stat.S_ISCHR(mode) else b""
+        if not (stat.S_ISREG(mode) or stat.S_ISCHR(mode)):  # /dev/null stands for an empty file
+            code = "not_a_file"
+        elif len(raw) > ENV_FILE_LIMIT:
+            code = "too_long_file"
+        else:
+            text = raw.decode("utf-8-sig")
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except UnicodeDecodeError:
-        found.findings.append(SettingError(path.name, whole, "not_utf8", remedy))
-        return {}
+        code = "not_utf8"
+        remedy = ("файл в UTF-8: iconv -f UTF-16 -t UTF-8 (или CP1251)", "it in UTF-8: iconv -f UTF-16 -t UTF-8")
+    except PermissionError:
+        code, remedy = "unreadable_file", _let_in(path)
     except OSError as error:
         code = "not_a_file" if isinstance(error, IsADirectoryError) else "unreadable_file"
+    if code is not None:
         found.findings.append(SettingError(path.name, whole, code, remedy))
         return {}
-    known = {name for want in wanted for name in (*want.names, *want.file_names)}
+    known = {*beside, *(name for want in wanted for name in (*want.names, *want.file_names))}
     return _lines(parse_stream(StringIO(text)), str(path), known, environ, found)
+
+
+def _let_in(path: Path) -> Bilingual:
+    """Name the command by which our account may read a file of another's; `sed -i` and editors change its group."""
+    group = _group_name(os.getegid())
+    shown = shlex.quote(one_line(str(path.absolute())))
+    command = f"sudo chgrp {group} {shown} && sudo chmod 640 {shown}"
+    return (command, command)
+
+
+def _group_name(gid: int) -> str:
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)
+
+
+def _name_in(line: str, env_file: str) -> str:
+    """Name a line that cannot be read: by what stands before its '=', where that is a name, else by its file."""
+    named = _NAMED.match(line)
+    return named[1] if named else Path(env_file).name
 
 
 def _lines(
@@ -186,7 +231,7 @@ def _lines(
         origin = Origin(binding.original.line + blank.count("\n"), env_file)
         if binding.error:
             remedy = ("ИМЯ=значение, кавычки парные", "NAME=value, quotes in pairs")
-            found.findings.append(SettingError("?", origin, "unreadable_line", remedy))
+            found.findings.append(SettingError(_name_in(raw, env_file), origin, "unreadable_line", remedy))
             continue
         if binding.key is None:
             continue

@@ -15,6 +15,7 @@ from app.domain.network import is_loopback
 
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\Z")
+_BRACKETED = re.compile(r"\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*\]")  # an IPv6 address at the start of a list, which is no JSON
 _SECRET_JUNK = re.compile(r"[\s'\"`<>\\]|[^\x21-\x7e]")
 _DATABASE = re.compile(
     r"(?:sqlite|sqlite\+aiosqlite|postgresql|postgresql\+asyncpg|postgresql\+psycopg|postgres)://(?=[^/]|/[^?])"
@@ -126,8 +127,8 @@ def check_domain(host: str) -> str:
 
 
 def check_host_pattern(pattern: str) -> str:
-    """Accept what the Host header is matched with: a name, `*.name` or `*`."""
-    if pattern == "*":
+    """Accept what the Host header is matched with: a name, an address (IPv6 also in brackets), `*.name` or `*`."""
+    if pattern == "*" or (pattern.startswith("[") and pattern.endswith("]") and _is_ip(pattern[1:-1])):
         return pattern
     star = "*." if pattern.startswith("*.") else ""
     try:
@@ -152,6 +153,17 @@ def check_mark(mark: str) -> str:
     return check_domain(mark) if "." in mark else mark.lower()
 
 
+def hosts_of(domain: str) -> tuple[str, ...]:
+    """List the hosts that a server of this name answers to unless others are set."""
+    below = () if _is_ip(domain) else (f"*.{domain}",)
+    return (domain, *below, "localhost", "127.0.0.1", "[::1]")
+
+
+def origins_of(domain: str) -> tuple[str, ...]:
+    """List the origins that may read a server of this name unless others are set."""
+    return (f"https://[{domain}]" if ":" in domain else f"https://{domain}",)
+
+
 def _network(text: str) -> IPv4Network | IPv6Network:
     try:
         return ip_network(text)
@@ -165,7 +177,9 @@ def check_network(text: str) -> str:
 
 
 def check_trusted(text: str) -> str:
-    """Accept an address or network whose X-Forwarded-For is accepted; never all addresses."""
+    """Accept an address or network whose X-Forwarded-For is accepted, or `unix`; never all addresses."""
+    if text == "unix":
+        return text
     if text == "*" or _network(text).prefixlen == 0:
         raise Wrong("trusts_all")
     return text
@@ -244,7 +258,7 @@ def _items(value: object) -> object:
     if not isinstance(value, str):
         return value
     text = value.strip()
-    if not text.startswith("["):
+    if not text.startswith("[") or _BRACKETED.match(text):
         return tuple(part.strip() for part in text.split(",") if part.strip())
     try:
         parsed = orjson.loads(text)

@@ -31,6 +31,8 @@ def one_line(text: str) -> str:
 
 def quiet_json(text: str) -> str:
     """Write control characters as JSON escapes; the document stays the same, line feeds included."""
+    if text.isprintable():
+        return text
     return "\n".join(line if line.isprintable() else UNSAFE.sub(_json_escape, line) for line in text.split("\n"))
 
 

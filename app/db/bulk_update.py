@@ -167,7 +167,7 @@ def _plain(value: Any) -> Any:
     """Spell what the driver knows no column for, and what it would ask for an adapter."""
     if type(value) is datetime:
         return spell_moment(value)
-    return value.value if isinstance(value, Enum) else value
+    return value._value_ if isinstance(value, Enum) else value
 
 
 def _tuple(values: Any) -> tuple[Any, ...]:

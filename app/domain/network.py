@@ -1,5 +1,6 @@
 """What an address says of itself: how it is read, whether it is this machine, which network it belongs to."""
 
+import re
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 Address = IPv4Address | IPv6Address
@@ -18,6 +19,10 @@ _SPECIAL: tuple[IPv4Network | IPv6Network, ...] = (
     *map(IPv6Network, _SPECIAL_6.split()),
 )
 
+# How proxies write a hop that has a port, or an IPv6 address in brackets.
+_WITH_PORT = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<v4>[0-9.]+)(?=:))(?::(?P<port>[0-9]{1,5}))?", re.ASCII)
+_LAST_PORT = 65535
+
 
 def read_address(text: str | None) -> Address | None:
     """Read a bare address, IPv4 mapped into IPv6 as the IPv4 address; None for a zone, a port, brackets, a name.
@@ -32,6 +37,24 @@ def read_address(text: str | None) -> Address | None:
     if isinstance(address, IPv6Address):
         return None if address.scope_id is not None else address.ipv4_mapped or address
     return address
+
+
+def read_hop(text: str) -> Address | None:
+    """Read one hop of X-Forwarded-For: a bare address, one with its port, IPv6 in brackets; None for anything else.
+
+    >>> read_hop("203.0.113.7:4711"), read_hop("[2001:db8::1]:443"), read_hop("[203.0.113.7]"), read_hop("unknown")
+    (IPv4Address('203.0.113.7'), IPv6Address('2001:db8::1'), None, None)
+    """
+    parts = _WITH_PORT.fullmatch(text)
+    if parts is None:
+        return read_address(text)
+    if int(parts["port"] or 0) > _LAST_PORT:
+        return None
+    return read_address(parts["v4"]) if parts["v6"] is None else _read_bracketed(parts["v6"])
+
+
+def _read_bracketed(text: str) -> Address | None:
+    return read_address(text) if ":" in text else None
 
 
 def is_loopback(host: str | None) -> bool:

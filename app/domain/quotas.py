@@ -99,16 +99,19 @@ class LineQuota:
     """Log lines that strangers can cause: ten of an address in a minute; the rest is counted, and told at its end.
 
     At most 257 addresses are remembered, each for its minute. `later` calls back after so many seconds, `tell` takes
-    the address's name and how many lines of which code were left out.
+    the address's name and how many lines of which code were left out. `counted` counts every line since the start by
+    its code, written or not.
     """
 
     def __init__(self, later: Later, tell: Callable[[str, Counter[str]], None]) -> None:
         self._later = later
         self._tell = tell
         self._turns = Ledger[Counter[str]](TURNS, OTHERS)
+        self.counted: Counter[str] = Counter()
 
     def admits(self, address: str | None, code: str) -> bool:
         """Tell whether one more line may be written; `code` is what it would be counted as."""
+        self.counted[code] += 1
         name = self._turns.name(address)
         turn = self._turns.get(name)
         if turn is None:

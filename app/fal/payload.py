@@ -22,6 +22,7 @@ CUTS = ((4000, 1000), (400, 50))  # (characters of a string, entries of a list o
 
 _BRIEF = 4000  # bytes of JSON in which no string is long enough to be cut
 _LONG_NUMBER = re.compile(rb"[\s:,\[]-?[0-9]{19}")  # in an object; may be a piece of a string
+_PLAIN_ID = re.compile(f"[!-~]{{1,{ID_LIMIT}}}")
 _PLAIN_URL = re.compile(r"https://[A-Za-z0-9.-]+/[!-~]*")
 # Linear on any bytes: nothing in it gives back what it took, an open string runs to the end, and a number is only
 # looked at from its first character. Strings are matched to be stepped over.
@@ -134,13 +135,17 @@ def _printable(value: object) -> str | None:
 
 
 def _identifier(value: object) -> str | None:
+    if isinstance(value, str) and _PLAIN_ID.fullmatch(value):
+        return value
     text = _printable(value)
     return text if text is not None and len(text) <= ID_LIMIT else None
 
 
 def _url(payload: dict[str, Any], name: str) -> str | None:
     file = payload.get(name)
-    stated = file.get("url") if isinstance(file, dict) else None
+    if not isinstance(file, dict):
+        return None
+    stated = file.get("url")
     if isinstance(stated, str) and _PLAIN_URL.fullmatch(stated):
         return stated
     url = _printable(stated)

@@ -71,6 +71,10 @@ class CachedDocument(ABC, Generic[Entry]):
     @abstractmethod
     def _log_copy_not_written(self, why: str) -> None: ...
 
+    async def is_settled(self) -> bool:
+        """Tell whether there are entries, or the first fetch has ended without any."""
+        return bool(self._entries) or self._fetches > 0
+
     def current(self) -> tuple[Entry, ...]:
         """Return what is held; nothing when it is older than `max_age`."""
         if self.max_age is None:

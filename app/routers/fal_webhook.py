@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import posixpath
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ log = structlog.get_logger("app.webhook")
 
 PATH = TRAINING_PATH
 CLOSE = {"Connection": "close"}
+PROBED = "probed"  # among the codes of refusals, for probes share their ration of log lines
+SHOWN = 100  # characters of a path or a Host header that a log line shows
 
 
 def _on_the_loop(seconds: float, act: Callable[[], None]) -> object:
@@ -49,6 +52,10 @@ class WebhookParts:
     memory: MemoryQuota
     lines: LineQuota = field(default_factory=lambda: LineQuota(_on_the_loop, tell_muted))
 
+    def refused(self) -> dict[str, int]:
+        """Count what was not taken since the start, by code."""
+        return {code: number for code, number in sorted(self.lines.counted.items()) if code != PROBED}
+
 
 class WebhookLane:
     """The webhook's path of each kind of job, answered before the framework's own middleware and routing.
@@ -65,14 +72,39 @@ class WebhookLane:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take the webhooks' paths, pass on the rest."""
         if scope["type"] != "http" or (kind := self._parts().kinds.get(scope["path"])) is None:
+            if scope["type"] == "http" and self._is_meant_for_us(scope):
+                self._note(scope, 404, "not_found", f"POST to {scope['path'][:SHOWN]!r}: a webhook's path is exact")
             await self._app(scope, receive, send)
         elif scope.get("raw_path", raw_path := kind.path.encode()) != raw_path:
-            await _send(problem(404, "not_found", "no such path; escapes do not stand for letters here"), send)
+            detail = "no such path; escapes do not stand for letters here"
+            self._note(scope, 404, "not_found", detail)
+            await _send(problem(404, "not_found", detail), send)
         elif scope["method"] != "POST":
+            self._note(scope, 405, "method_not_allowed", "the webhook takes POST and nothing else")
             allow = {"Allow": "POST"}
             await _send(problem(405, "method_not_allowed", "the webhook takes POST and nothing else", allow), send)
         else:
             await self._deliver(kind, scope, receive, send)
+
+    def on_host_refused(self, scope: Scope, host: bytes | None) -> None:
+        """Log and count a delivery that was refused for its Host header (None: there was none, or several)."""
+        if scope["path"] in self._parts().kinds or self._is_meant_for_us(scope):
+            named = "no single host" if host is None else repr(host[:SHOWN].decode("latin-1"))
+            self._note(scope, 400, "host_not_allowed", f"the Host header names {named}; see ALLOWED_HOSTS")
+
+    def _is_meant_for_us(self, scope: Scope) -> bool:
+        """Tell whether a POST to another path was meant for a webhook: one slash too many, another case, a prefix."""
+        if scope["method"] != "POST":
+            return False
+        last = posixpath.basename(posixpath.normpath(scope["path"].strip().lower()))
+        return any(last == posixpath.basename(path) for path in self._parts().kinds)
+
+    def _note(self, scope: Scope, status: int, code: str, detail: str) -> None:
+        """Log and count one refusal that comes before a delivery is looked at."""
+        client = scope.get("client")
+        address = client[0] if client else None
+        if self._parts().lines.admits(address, code):
+            log.warning("delivery.refused", code=code, status=status, address=address, detail=detail)
 
     async def _deliver(self, kind: Kind, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one POST. Never 3xx, never 500: our own bugs are answered 503, so that fal repeats the delivery."""
@@ -163,7 +195,7 @@ def _probe(parts: WebhookParts, kind: Kind, scope: Scope, body: bytes, address: 
         "ip_filter": kind.authenticator.ip_filter,
         "tls": scope.get("extensions", {}).get("tls", {}).get("version", "none"),
     }
-    if parts.lines.admits(address, "probed"):
+    if parts.lines.admits(address, PROBED):
         log.info("delivery.probed", address=address)
     told = {"status": "received", "test": True, "request_id": request_id if named_test else None, "checks": checks}
     # Read in a terminal, so no control characters in it.

@@ -17,11 +17,16 @@ from app.routers.fal_webhook import PATH
 from app.routers.problems import problem
 
 router = APIRouter()
+# Answered whatever the Host: who asks here is a load balancer or a monitor, often by an address.
+OPEN_PATHS = ("/health", "/livez", "/readyz", "/api/v1/health")
 
 
 @dataclass(frozen=True, slots=True)
 class HealthParts:
-    """What the pages about our own state look at. `certificate_ends` is None on plain HTTP."""
+    """What the pages about our own state look at. `certificate_ends` is None on plain HTTP.
+
+    `refused` counts by its code what the webhooks' paths did not take since the start of this process.
+    """
 
     service_name: str
     totals: Callable[[], Awaitable[dict[str, Any]]]
@@ -31,6 +36,7 @@ class HealthParts:
     addresses: Addresses
     clock: Clock
     certificate_ends: Callable[[], datetime | None]
+    refused: Callable[[], dict[str, int]]
 
 
 def _parts(request: Request) -> HealthParts:
@@ -87,6 +93,7 @@ async def webhook_status(request: Request) -> Response:
             **{name: None if at is None else at.isoformat() for name, at in moments.items()},
             "key_age_seconds": _seconds(parts.keys.age()),
             "address_list_age_seconds": _seconds(parts.addresses.age()),
+            "refused": sum(parts.refused().values()),
             "certificate_days_left": None if ends is None else (ends - now).days,
         }
     )

@@ -30,7 +30,15 @@ async def on_http_exception(_request: Request, error: Exception) -> Response:
     """Answer what the framework refuses (unknown path, wrong method)."""
     assert isinstance(error, HTTPException)
     code = CODES.get(error.status_code, "refused")
-    return problem(error.status_code, code, str(error.detail), error.headers)
+    return problem(error.status_code, code, str(error.detail), _with_head(error.headers))
+
+
+def _with_head(headers: Mapping[str, str] | None) -> Mapping[str, str] | None:
+    """Name HEAD beside GET in Allow: `HeadAsGet` answers it."""
+    allowed = (headers or {}).get("Allow", "").split(", ")
+    if "GET" not in allowed or "HEAD" in allowed:
+        return headers
+    return {**(headers or {}), "Allow": ", ".join(sorted({*allowed, "HEAD"}))}
 
 
 async def on_bug(_request: Request, error: Exception) -> Response:

@@ -3,18 +3,22 @@
 import asyncio
 from collections.abc import Iterable
 from http import HTTPStatus
-from typing import ClassVar
+from typing import ClassVar, cast
 
+import structlog
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from app.domain.quotas import LineQuota
 from app.routers.problems import problem_body
 from app.server.timeouts import Timeouts, acknowledged, unsent
+
+log = structlog.get_logger(__name__)
 
 MOST_HEADERS = 100
 MOST_HEADER_BYTES = 64 * 1024
 MOST_WAITING = 32  # requests sent ahead of their answers; one read can hold ten thousand, of 4 KiB each in memory
 ONE_READ = 256 * 1024  # bytes; the most that uvloop passes on at once
-BODY_HEADERS = frozenset((b"content-length", b"transfer-encoding"))
 LEAST_TAKEN = 16 * 1024  # bytes of an answer in the time that `Timeouts.unread` gives
 
 HttpRefusal = tuple[int, str, str]  # status, code, detail
@@ -25,7 +29,6 @@ NOT_A_PATH: HttpRefusal = (
     "host_not_allowed",
     "The request target must be a path; the host belongs into the Host header.",
 )
-UPGRADE: HttpRefusal = (HTTPStatus.BAD_REQUEST, "malformed_request", "An upgrade with a body is not served.")
 TOO_LARGE: HttpRefusal = (
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
     "headers_too_large",
@@ -48,6 +51,15 @@ class _Ignored(list[tuple[bytes, bytes]]):
 IGNORED = _Ignored()
 
 
+class _Answered:
+    """Stands for the request under way while httptools reports the end of one that is to be read anew."""
+
+    response_complete = True
+
+
+ANSWERED = cast("RequestResponseCycle", _Answered())
+
+
 class GuardedProtocol(HttpToolsProtocol):
     """One connection.
 
@@ -57,10 +69,11 @@ class GuardedProtocol(HttpToolsProtocol):
 
     most_bytes: ClassVar[int] = 4 * 1024 * 1024
     leaving: ClassVar[bool] = False  # the server stops: each connection is closed after its answer
+    lines: ClassVar[LineQuota | None] = None  # rations the log lines about refusals; None writes none
 
     # Beyond thirty attributes CPython gives up the fast layout of an instance; slots do not count. For the same reason
     # the parser's callbacks name their base class: super() costs a tenth of a microsecond in each.
-    __slots__ = ("chunk", "fd", "fed", "refusal", "stuck", "stuck_since", "tls")
+    __slots__ = ("chunk", "fd", "fed", "offered", "refusal", "stuck", "stuck_since", "tls", "under_way")
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn narrows it
         """Store the TLS version, which does not change during a connection."""
@@ -69,15 +82,23 @@ class GuardedProtocol(HttpToolsProtocol):
         self.fd: int = transport.get_extra_info("socket").fileno()
         self.stuck: Stuck | None = None
         self.stuck_since = 0.0
+        self.offered = False  # an upgrade was; the connection is closed after the answer
         ssl_object = transport.get_extra_info("ssl_object")
         self.tls: dict[object, object] | None = None if ssl_object is None else {"version": ssl_object.version()}
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        """Count and parse; only a large read is inspected further."""
+        """Count and parse; only a large read is inspected further. uvicorn's own method logs every malformed one."""
         self.chunk = len(data)
         self.fed += self.chunk
-        HttpToolsProtocol.data_received(self, data)
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except HttpParserError:
+            self.send_400_response("")
+        except HttpParserUpgrade as offer:
+            self.cycle = self.under_way
+            self._decline(data[offer.args[0] :])
         if self.fed > MOST_HEADER_BYTES:
             self._weigh()
 
@@ -107,16 +128,27 @@ class GuardedProtocol(HttpToolsProtocol):
         if not self.url.startswith(b"/"):
             self.refusal = NOT_A_PATH
             raise Refused
-        upgrade = self.parser.should_upgrade()
-        if upgrade and any(name in BODY_HEADERS for name, _ in self.headers):
-            # httptools does not parse the body of an upgrade request: its bytes would be read as the next request.
-            self.refusal = UPGRADE
-            raise Refused
+        if self.parser.should_upgrade():
+            if self.offered or self.parser.get_method() == b"CONNECT":
+                raise Refused
+            self.offered, self.under_way, self.cycle = True, self.cycle, ANSWERED
+            return
         self.fed = 0
         HttpToolsProtocol.on_headers_complete(self)
         self.headers = IGNORED
-        if upgrade or self.leaving:
+        if self.offered or self.leaving:
             self.cycle.keep_alive = False
+
+    def _decline(self, rest: bytes) -> None:
+        """Read the request anew without its offer of another protocol (RFC 9110 7.8); `rest` follows its header.
+
+        httptools reads no body behind an offer: its bytes would be taken for the next request.
+        """
+        line = b"%s %s HTTP/%s\r\n" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+        lines = [b"%s: %s\r\n" % header for header in self.headers if header[0] != b"upgrade"]
+        self.parser = HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
+        self.data_received(b"".join([line, *lines, b"\r\n", rest]))
 
     def shutdown(self) -> None:
         """Close after the request under way; a connection without a request yet may still send one and is answered."""
@@ -135,6 +167,9 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _refuse(self, refusal: HttpRefusal) -> None:
         status, code, detail = self.refusal = refusal
+        address = self.client[0] if self.client else None
+        if self.lines is not None and self.lines.admits(address, code):
+            log.warning("http.refused", code=code, status=int(status), address=address)
         if self._our_turn():
             body = problem_body(status, code, detail)
             lines = [b"%s: %s\r\n" % header for header in self.server_state.default_headers]
@@ -154,9 +189,6 @@ class GuardedProtocol(HttpToolsProtocol):
         if cycle is None or self.pipeline:
             return not self.pipeline
         return not cycle.more_body if cycle.response_complete else cycle.more_body and not cycle.response_started
-
-    def _unsupported_upgrade_warning(self) -> None:
-        """Log nothing: any client could fill the log with such requests, which are answered without an upgrade."""
 
     def stuck_at(self) -> Stuck | None:
         """Name what the client is waited for to do, and on which request; None while it is not waited for."""

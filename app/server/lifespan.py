@@ -28,13 +28,15 @@ class Hooks:
     """What the application tells the server that runs it, under HOOKS in the state that its lifespan yields.
 
     The supervisor hears of `is_ready` and `is_alive`. `on_stop` is called when the stop begins, while requests are
-    still answered. `is_expected` tells by an address for whom the last places are kept (None: for nobody).
+    still answered. `is_expected` tells by an address for whom the last places are kept (None: for nobody). `is_settled`
+    tells whether the first look at what others publish is over, so that the banner can say what is missing.
     """
 
     is_ready: Callable[[], Awaitable[bool]] = _ready
     is_alive: Callable[[], bool] = lambda: True
     on_stop: Callable[[], None] = lambda: None
     is_expected: Callable[[str], bool] | None = None
+    is_settled: Callable[[], Awaitable[bool]] = _ready
 
 
 class Lifespan(LifespanOn):

@@ -26,6 +26,11 @@ BARRED = {
     "ru": "API_PORT={port}: нельзя слушать {host}:{port} ({reason}). Проверьте API_HOST, API_PORT; кто слушает: {who}",
     "en": "API_PORT={port}: cannot listen on {host}:{port} ({reason}). Check API_HOST and API_PORT; who listens: {who}",
 }
+FOREIGN = {
+    "ru": "API_HOST={host}: такого адреса у этой машины нет ({reason}). Её адреса покажет ip -br addr; 0.0.0.0 — все",
+    "en": "API_HOST={host}: this machine has no such address ({reason}). Its own: ip -br addr; 0.0.0.0 stands for all",
+}
+NOT_OURS = frozenset({errno.EADDRNOTAVAIL, errno.EINVAL, errno.ENODEV, errno.EAFNOSUPPORT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +85,16 @@ def bind(listener: Listener) -> socket.socket:
 def busy(listener: Listener, error: OSError) -> StartRefused:
     """Build the error for a port that could not be bound."""
     reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
-    words = (BUSY if error.errno == errno.EADDRINUSE else BARRED)[listener.language]
+    is_foreign = isinstance(error, socket.gaierror) or error.errno in NOT_OURS
+    words = (BUSY if error.errno == errno.EADDRINUSE else FOREIGN if is_foreign else BARRED)[listener.language]
     who = f"ss -ltnp 'sport = :{listener.port}'"
     return StartRefused([words.format(host=listener.host, port=listener.port, reason=reason, who=who)])
 
 
 def url(listener: Listener, bound: socket.socket) -> str:
-    """Return the URL under which the server is reached from this machine."""
+    """Return the URL under which the server is reached from this machine; `unix:PATH` for an inherited Unix socket."""
+    if bound.family == socket.AF_UNIX:
+        return f"unix:{bound.getsockname()}"
     host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(listener.host, listener.host)  # noqa: S104 shown  # nosec B104
     scheme = "http" if listener.tls is None else "https"
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{bound.getsockname()[1]}"

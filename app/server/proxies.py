@@ -6,7 +6,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.domain.network import Address, read_address
+from app.domain.network import Address, read_address, read_hop
 
 UNIX = "unix"
 KNOWN_PEERS = 1024
@@ -17,8 +17,10 @@ class ClientAddress:
 
     `trusted` holds addresses, networks, and `unix` for peers on a Unix socket; anything else raises ValueError, `*`
     included: it would let every caller choose its own address.
-    X-Forwarded-For is walked from the right: the first hop that is not a trusted proxy is the client (port 0). A hop
-    that is no address makes the client unknown, `scope["client"] = None`: whoever filters by address must refuse it.
+    X-Forwarded-For is walked from the right: the first hop that is not a trusted proxy is the client (port 0). Empty
+    hops are passed over, as RFC 9110 5.6.1 has it for lists; a port and the brackets of IPv6 are taken off. A hop that
+    is no address, or a header of empty hops only, makes the client unknown, `scope["client"] = None`: whoever filters
+    by address must refuse it.
     An IPv4 address mapped into IPv6 is unmapped, the peer's own, too.
     """
 
@@ -70,8 +72,11 @@ class ClientAddress:
 
     def _walk(self, scope: Scope, hops: list[str]) -> None:
         # Where all hops are trusted the request came from one of the proxies itself: the peer is the client.
-        for hop in reversed(hops):
-            address = read_address(hop.strip(" \t"))
+        bare = [hop for hop in (hop.strip(" \t") for hop in hops) if hop]
+        if not bare:
+            scope["client"] = None
+        for hop in reversed(bare):
+            address = read_hop(hop)
             if address is None:
                 scope["client"] = None
                 return

@@ -4,8 +4,8 @@ import asyncio
 import os
 import signal
 import socket
-import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -18,10 +18,11 @@ from starlette.types import ASGIApp
 from uvicorn._types import ASGIApplication
 
 from app.core.clock import SystemClock
+from app.core.console import Terminal, complain
 from app.core.exit_codes import Exit
 from app.core.setting_sources import environment
 from app.domain.errors import StartRefused
-from app.domain.quotas import ConnectionQuota
+from app.domain.quotas import ConnectionQuota, LineQuota
 from app.server.acceptor import Acceptor
 from app.server.guard import GuardedProtocol, sweep
 from app.server.lifespan import Lifespan
@@ -37,6 +38,7 @@ log = structlog.get_logger(__name__)
 
 TICK = 1.0  # s between two looks of the main loop, which writes the Date header; uvicorn takes ten for each
 WATCH_EVERY = 2.0  # seconds; a pair is served at the second look that finds it unchanged
+SETTLING, SETTLED_EVERY = 3.0, 0.02  # s that the banner waits for what it tells of, and between two looks
 FLUSH_END = 300.0  # seconds; the sweep ends a TLS close much sooner, unless an answer is still being sent
 # These and `lifespan.SHUTDOWN_BY` stay below the 10 s in which the process must end after SIGTERM.
 REQUESTS_END = 5  # seconds for requests under way
@@ -67,6 +69,7 @@ class Server(uvicorn.Server):
         self._timeouts = Timeouts.of(listener.client_timeout)
         self._chores: set[asyncio.Task[None]] = set()
         self._supervisor = Supervisor.of(environment())
+        self._terminal = Terminal()
         self._leaving = asyncio.Event()
         self._ceiling = threading.Timer(CEILING, _leave_now)
         self._ceiling.daemon = True
@@ -105,7 +108,7 @@ class Server(uvicorn.Server):
         self._start(self._announce(here), "announcement")
         self._start(self._supervisor.keep_posted(hooks.is_alive), "signs of life")
         if self._on_ready is not None:
-            self._on_ready(here)
+            self._start(self._greet(self._on_ready, here), "greeting")
 
     def _protocol(self) -> asyncio.Protocol:
         return cast("type[GuardedProtocol]", self.config.http_protocol_class)(
@@ -127,6 +130,12 @@ class Server(uvicorn.Server):
     async def _announce(self, here: str) -> None:
         await until(self.lifespan.hooks.is_ready)
         self._supervisor.ready(f"receiving on {here}")
+
+    async def _greet(self, on_ready: Callable[[str], None], here: str) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SETTLING):
+                await until(self.lifespan.hooks.is_settled, lambda _: asyncio.sleep(SETTLED_EVERY))
+        on_ready(here)
 
     async def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
@@ -156,6 +165,8 @@ class Server(uvicorn.Server):
         self._timeouts = self._timeouts.at_shutdown()
         cast("type[GuardedProtocol]", self.config.http_protocol_class).leaving = True
         await super().shutdown(sockets)
+        if not self.lifespan.shutdown_event.is_set():  # uvicorn leaves it out when told twice: claims would stay taken
+            await self.lifespan.shutdown()
         for chore in self._chores:
             chore.cancel()
 
@@ -182,7 +193,11 @@ class Server(uvicorn.Server):
         self.lifespan.hooks.on_stop()
 
     def reload(self) -> None:
-        """Serve the certificate that the files hold now."""
+        """Serve the certificate that the files hold now; stop where SIGHUP says that our terminal was closed."""
+        if self._terminal.is_gone():
+            log.warning("server.terminal_closed")
+            self.stop()
+            return
         self._supervisor.reloading()
         try:
             if self.listener.tls is not None:
@@ -204,7 +219,8 @@ def serve(
     """Serve until SIGTERM or SIGINT and return the exit code: 0 after an orderly end, 78 refused to start, 1 failed to.
 
     Why it refused stands on stderr, a line per cause. `on_ready` is called once with the URL, when connections are
-    accepted; a wildcard host is shown as loopback there. An `inherited` socket is listened on instead of host and port.
+    accepted and the hooks say that things are settled, SETTLING later at most; a wildcard host is shown as loopback
+    there. An `inherited` socket is listened on instead of host and port.
     """
     try:
         bound = bind(listener) if inherited is None else inherited
@@ -227,6 +243,7 @@ def _config(app: ASGIApp, listener: Listener) -> uvicorn.Config:
     class Protocol(GuardedProtocol):
         __slots__ = ()
         most_bytes = BODIES_OVER * listener.max_body_bytes
+        lines = LineQuota(_on_the_loop, _tell_muted)
 
     tls = listener.tls
     config = uvicorn.Config(
@@ -252,8 +269,16 @@ def _config(app: ASGIApp, listener: Listener) -> uvicorn.Config:
     return config
 
 
+def _on_the_loop(seconds: float, act: Callable[[], None]) -> object:
+    return asyncio.get_running_loop().call_later(seconds, act)
+
+
+def _tell_muted(name: str, muted: Counter[str]) -> None:
+    log.warning("http.muted", address=name or None, lines=muted.total(), codes=dict(muted))
+
+
 def _refuse(refused: StartRefused) -> int:
-    sys.stderr.write(f"{refused}\n")
+    complain(f"{refused}\n")
     return Exit.CONFIG
 
 

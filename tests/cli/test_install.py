@@ -40,6 +40,33 @@ def test_a_folder_is_passed_as_the_kernel_judges(
     assert install._may_pass(folder(mode, uid, gid), "aisha") is may_pass
 
 
+@pytest.mark.parametrize(
+    ("mode", "uid", "may_read"),
+    [
+        (0o600, NAMELESS, False),
+        (0o700, NAMELESS, False),
+        (0o644, NAMELESS, True),
+        (0o611, NAMELESS, False),
+        (0o400, UID, True),
+    ],
+)
+def test_a_file_is_read_as_the_kernel_judges(
+    mode: int, uid: int, may_read: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was made under umask 077 is closed to the service's account; its own it reads."""
+    monkeypatch.setattr(pwd, "getpwnam", lambda _: SimpleNamespace(pw_uid=UID, pw_gid=GID))
+    monkeypatch.setattr(os, "getgrouplist", lambda *_: [GID])
+    assert install._may_read(folder(mode, uid, NAMELESS), "aisha") is may_read
+
+
+def test_an_environment_made_under_a_strict_umask_is_told(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Units for a project that the account cannot read are written, and the command that lets it in stands beside."""
+    monkeypatch.setattr(install, "_unread", lambda *_: [project / "app" / "main.py"])
+    told = call("--into", str(project / "units")).output
+    assert f"cannot read {project}/app/main.py" in told
+    assert "sudo chmod -R go+rX" in told
+
+
 @pytest.mark.parametrize(("mode", "may_pass"), [(0o701, True), (0o770, False)])
 def test_an_account_to_come_owns_nothing(mode: int, may_pass: bool) -> None:
     """An account that is not there yet passes where everybody does."""

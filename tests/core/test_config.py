@@ -1,4 +1,6 @@
+import errno
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -61,7 +63,7 @@ def test_defaults() -> None:
     assert settings.trainer_portrait == "fal-ai/flux-lora-portrait-trainer"
     assert settings.trainer_style == "fal-ai/flux-lora-fast-training"
     assert (settings.allowed_ips, settings.ip_filter) == ((), "enforce")
-    assert settings.allowed_hosts == ("aibots.kz", "*.aibots.kz", "localhost", "127.0.0.1")
+    assert settings.allowed_hosts == ("aibots.kz", "*.aibots.kz", "localhost", "127.0.0.1", "[::1]")
     assert settings.cors_origins == ("https://aibots.kz",)
     assert settings.forwarded_allow_ips == ("127.0.0.1", "::1")
     assert (settings.max_body_bytes, settings.client_timeout) == (1048576, 15)
@@ -72,6 +74,29 @@ def test_defaults() -> None:
     assert (settings.orphan_hours, settings.retention_days, settings.telegram_rate) == (24, 30, 25)
     assert (settings.migrate_on_start, settings.data_dir) == (False, Path("data"))
     assert settings.service_name == "Aisha Bot FAL Webhook API"
+
+
+@pytest.mark.parametrize(
+    ("domain", "hosts", "origin"),
+    [
+        ("example.kz", ("example.kz", "*.example.kz", "localhost", "127.0.0.1", "[::1]"), "https://example.kz"),
+        ("Example.KZ", ("example.kz", "*.example.kz", "localhost", "127.0.0.1", "[::1]"), "https://example.kz"),
+        ("localhost", ("localhost", "*.localhost", "127.0.0.1", "[::1]"), "https://localhost"),
+        ("203.0.113.7", ("203.0.113.7", "localhost", "127.0.0.1", "[::1]"), "https://203.0.113.7"),
+        ("2001:db8::1", ("2001:db8::1", "localhost", "127.0.0.1", "[::1]"), "https://[2001:db8::1]"),
+    ],
+)
+def test_hosts_and_origins_follow_the_domain(domain: str, hosts: tuple[str, ...], origin: str) -> None:
+    """API_DOMAIN alone is enough: ALLOWED_HOSTS and CORS_ORIGINS are made of it unless they are set."""
+    settings = load_settings(environ={"API_DOMAIN": domain, "ALLOWED_HOSTS": "", "CORS_ORIGINS": " "})
+    assert (settings.allowed_hosts, settings.cors_origins) == (hosts, (origin,))
+    told = load_settings(environ={"API_DOMAIN": domain, "ALLOWED_HOSTS": "a.kz", "CORS_ORIGINS": "[]"})
+    assert (told.allowed_hosts, told.cors_origins) == (("a.kz",), ())
+
+
+def test_a_wrong_domain_is_one_finding() -> None:
+    """What follows a wrong API_DOMAIN is not reported besides."""
+    assert len(refused(API_DOMAIN="https://example.kz")) == 1
 
 
 def test_frozen() -> None:
@@ -134,7 +159,9 @@ def test_empty_environment_frees_a_run() -> None:
         ("cors_origins", "*", ("*",)),
         ("allowed_hosts", "*", ("*",)),
         ("allowed_hosts", '["a.kz", "*.A.kz", "a.kz"]', ("a.kz", "*.a.kz")),
+        ("allowed_hosts", "[::1], 2001:DB8::1", ("[::1]", "2001:db8::1")),
         ("forwarded_allow_ips", "172.18.0.0/16", ("172.18.0.0/16",)),
+        ("forwarded_allow_ips", "unix, ::1", ("unix", "::1")),
         ("telegram_api_url", "http://127.0.0.1:8081/", "http://127.0.0.1:8081"),
         ("fal_queue_url", "http://[::1]:9/q/", "http://[::1]:9/q"),
         ("fal_api_url", "http://LOCALHOST:9", "http://LOCALHOST:9"),
@@ -297,7 +324,7 @@ def secret_in_a_file(content: str, mode: int) -> str:
         ("API_PROT=1\n", ("API_PROT (.env, строка 1)", "опечатку", "API_PORT")),
         ("\n\nTELEGRAM_TOKN=topsecret-value-7\n", ("TELEGRAM_TOKN (.env, строка 3)", "опечатку", "TELEGRAM_TOKEN")),
         ("API_HOST=::\nDATABASE_URL\n", ("DATABASE_URL (.env, строка 2)", "нет знака", "DATABASE_URL=")),
-        ("FAL_KEY='topsecret-value-7\n", ("? (.env, строка 1)", "нельзя прочитать", "кавычки парные")),
+        ("FAL_KEY='topsecret-value-7\n", ("FAL_KEY (.env, строка 1)", "нельзя прочитать", "кавычки парные")),
         (
             "\nTELEGRAM_TOKEN=topsecret-value-7 topsecret-value-7\n",
             ("TELEGRAM_TOKEN (.env, строка 2)", "внутри секрета", "@BotFather"),
@@ -413,7 +440,8 @@ def test_dotenv_spellings() -> None:
 @pytest.mark.parametrize(
     ("text", "start"),
     [
-        (f'API_PORT=1\nTELEGRAM_TOKEN="{SECRET}\n', "? (.env, строка 2): строку нельзя"),
+        (f'API_PORT=1\nTELEGRAM_TOKEN="{SECRET}\n', "TELEGRAM_TOKEN (.env, строка 2): строку нельзя"),
+        (f"API_PORT=1\n'{SECRET}\n", ".env (.env, строка 2): строку нельзя"),
         ("TELEGRAM_TOKEN\n", "TELEGRAM_TOKEN (.env, строка 1): нет знака"),
     ],
 )
@@ -606,3 +634,37 @@ def test_settings_table(language: str) -> None:
     assert {row.replace("\\|", "").count("|") for row in rows} == {5}
     assert ("| `API_PORT` | `8443` | порт" in "\n".join(rows)) == (language == "ru")
     assert "`FAL_API_KEY`, `FAL_KEY` (`_FILE`)" in "\n".join(rows)
+
+
+def test_an_env_file_of_another_account_is_told_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`sed -i` and editors change the file's group: the line holds the chgrp and chmod that let us in (fault 60)."""
+
+    def refuse(path: str, _flags: int) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied", path)
+
+    Path("my folder").mkdir()
+    monkeypatch.chdir("my folder")
+    monkeypatch.setattr("app.core.setting_sources._open_at_once", refuse)
+    with pytest.raises(SettingsInvalid) as caught:
+        load_settings(environ={})
+    [line] = caught.value.findings
+    assert re.search(r"sudo chgrp \S+ '\S+my folder/\.env' && sudo chmod 640 '\S+my folder/\.env'$", line)
+
+
+def test_an_env_file_that_never_ends_is_not_waited_for() -> None:
+    """A FIFO that nobody writes to, and a file of megabytes, are refused at once (fault 60)."""
+    os.mkfifo(".env")
+    with pytest.raises(SettingsInvalid, match="не обычный файл"):
+        load_settings(environ={})
+    Path(".env").unlink()
+    Path(".env").write_bytes(b"#\n" * (1 << 20))
+    with pytest.raises(SettingsInvalid, match="слишком велик"):
+        load_settings(environ={})
+
+
+@pytest.mark.parametrize("value", ["“x”", "„x“", "«x»", "‘x’", "`x`", "”x”"])
+@pytest.mark.parametrize("name", ["SERVICE_NAME", "TELEGRAM_TOKEN", "SSL_CERT_PATH", "API_HOST"])
+def test_typographic_quotes_are_told(name: str, value: str) -> None:
+    """What a text editor makes of quotes is no part of any value (fault 52)."""
+    (line,) = refused(f"{name}={value}\n")
+    assert "кавычки стали частью значения" in line

@@ -39,6 +39,12 @@ def env(tmp_path: Path) -> Path:
         (" API_PORT = '8443' # why", "envfile.quoted"),
         ("API_PORT=8443 # why", "envfile.commented"),
         ("export API_PORT=8443", "envfile.exported"),
+        ("API_PORT = 8443", "envfile.spaced"),
+        ("  API_PORT\t=8443", "envfile.spaced"),
+        ("API_PORT= 8443", "envfile.ok"),
+        ("API_PORT=$PORT", "envfile.dollar"),
+        ("API_PORT=a$b", "envfile.dollar"),
+        ("API_PORT=${PORT}", "envfile.dollar"),
     ],
 )
 def test_spellings_that_others_read_otherwise_are_told(env: Path, line: str, code: str) -> None:

@@ -61,6 +61,13 @@ def test_a_plain_url_is_one_for_the_library_too(url: str) -> None:
     assert " " not in url
 
 
+@given(st.from_regex(payload._PLAIN_ID, fullmatch=True))
+def test_a_plain_id_passes_the_closer_look(text: str) -> None:
+    """It is printable, not blank and not too long."""
+    assert payload._printable(text) == text
+    assert len(text) <= payload.ID_LIMIT
+
+
 @given(_VALUES, st.from_regex(rb"-?[0-9]{17,22}", fullmatch=True), st.sampled_from([b":", b": ", b":[", b":[1, "]))
 def test_a_long_number_is_found_wherever_it_stands(value: object, digits: bytes, before: bytes) -> None:
     """It becomes its digits beyond 64 bits; a short look must not miss it."""

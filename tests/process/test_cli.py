@@ -320,6 +320,45 @@ def test_a_wrong_setting_ends_with_78_and_does_not_show_its_value(
     assert "Traceback" not in err
 
 
+# What nobody foresaw
+
+
+def test_a_bug_is_a_sentence_with_its_place(
+    sqlite: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An unforeseen error of a command: one sentence, exit 70, the traceback in the server's log (fault 60)."""
+    (tmp_path / "logs").mkdir()
+    log = tmp_path / "logs" / "api_server.log"
+    log.touch()
+    monkeypatch.setattr("app.cli.config.env_example", lambda: dict[str, str]()[CANARY])
+    monkeypatch.setenv("DEFAULT_LANGUAGE", "en")
+    monkeypatch.setenv("TELEGRAM_TOKEN", CANARY)
+    assert call_main(monkeypatch, "config", "env-example") == 70
+    told = capsys.readouterr().err
+    assert (told.count("\n"), str(log) in told, "KeyError" in told) == (1, True, True)
+    assert json.loads(log.read_text())["event"] == "process.died"
+    assert "Traceback" in log.read_text()
+    assert CANARY not in told
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(PermissionError(13, "Permission denied", "/etc/x"), 78), (OSError(28, "No space left on device", "x"), 75)],
+)
+def test_a_file_that_cannot_be_used_is_named(
+    error: OSError, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the machine refuses is no bug of ours: path, cause, and whether to mend it or to try again (fault 60)."""
+
+    def fail() -> str:
+        raise error
+
+    monkeypatch.setattr("app.cli.config.env_example", fail)
+    assert call_main(monkeypatch, "config", "env-example") == code
+    told = capsys.readouterr().err
+    assert (told.count("\n"), str(error.filename) in told) == (1, True)
+
+
 # Databases
 
 

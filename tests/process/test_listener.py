@@ -27,6 +27,7 @@ from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
 from app.domain.errors import CertificateBroken, DatabaseUnfit, StartRefused
+from app.domain.quotas import LINES
 from app.server import lifespan, run
 from app.server.guard import MOST_WAITING
 from app.server.lifespan import HOOKS, Hooks
@@ -338,11 +339,6 @@ REFUSALS = {
     "a header without end": (GET[:-2] + b"X: " + b"y" * (1 << 20), 431, "headers_too_large"),
     "absolute target": (GET.replace(b"GET /", b"GET http://evil.example/"), 400, "host_not_allowed"),
     "CONNECT": (GET.replace(b"GET /", b"CONNECT localhost:443"), 400, "host_not_allowed"),
-    "upgrade with a body": (
-        GET[:-2] + b"Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 1\r\n\r\nx",
-        400,
-        "malformed_request",
-    ),
     "no HTTP": (b"hello\r\n\r\n", 400, "malformed_request"),
     "two lengths": (GET[:-2] + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n", 400, "malformed_request"),
     "bad chunk": (GET[:-2] + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400, "malformed_request"),
@@ -358,6 +354,30 @@ def test_what_cannot_reach_the_application_is_refused_once(plain: Running, name:
             connection.sendall(request)
         told, body = answer(drain(connection))
     assert (told, body["code"], body["status"]) == (status, code, status)
+
+
+def test_one_address_cannot_fill_the_log(plain: Running) -> None:
+    """Of a hundred malformed requests ten are logged, with their address; all of them are counted (fault 61)."""
+    lines = getattr(plain.server.config.http_protocol_class, "lines")  # noqa: B009  typed as any protocol
+    before = lines.counted["malformed_request"]
+    with capture_logs() as events:
+        for number in range(100):
+            assert answer(plain.ask(b"X%d\r\n\r\n" % number))[0] == 400
+    told = [event for event in events if event["event"] == "http.refused"]
+    assert 1 <= len(told) <= LINES
+    assert {(event["code"], event["address"]) for event in told} == {("malformed_request", "127.0.0.1")}
+    assert lines.counted["malformed_request"] == before + 100
+
+
+def test_what_was_left_out_of_the_log_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the end of its minute an address's silent refusals are counted in one line (fault 61)."""
+    monkeypatch.setattr("app.domain.quotas.TURN_SECONDS", 0.3)
+    with capture_logs() as events, running(Listener("127.0.0.1", 0, None)) as server:
+        for _ in range(LINES + 3):
+            server.ask(b"hello\r\n\r\n")
+        wait_until(lambda: any(event["event"] == "http.muted" for event in events))
+    [muted] = [event for event in events if event["event"] == "http.muted"]
+    assert (muted["address"], muted["codes"]) == ("127.0.0.1", {"malformed_request": 3})
 
 
 def test_requests_sent_far_ahead_are_not_hoarded(plain: Running) -> None:
@@ -385,6 +405,44 @@ def test_an_offered_upgrade_is_a_plain_request(plain: Running) -> None:
     """A request that offers WebSocket is answered over HTTP, once, and what follows it is nothing (fault 35)."""
     upgrade = b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
     assert answer(plain.ask(GET[:-2] + upgrade + GET))[0] == 200
+
+
+OFFERS = {
+    "h2c, as curl and Java make it": b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAM\r\n",
+    "websocket": b"Upgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n",
+    "TLS": b"Connection: upgrade\r\nUpgrade: TLS/1.3, HTTP/1.1\r\n",
+    "two offers": b"Connection: upgrade\r\nUpgrade: h2c\r\nUpgrade: websocket\r\n",
+    "an offer behind an expectation": b"Expect: 100-continue\r\nConnection: upgrade\r\nUpgrade: h2c\r\n",
+}
+BODIES = {
+    "its length": b"Content-Length: 5\r\n\r\nhello",
+    "chunks": b"Transfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("offer", OFFERS)
+@pytest.mark.parametrize("framed", BODIES)
+@pytest.mark.parametrize("piece", [1, 7, 1000], ids=["by the byte", "in pieces", "at once"])
+def test_an_offer_with_a_body_is_passed_over(plain: Running, offer: str, framed: str, piece: int) -> None:
+    """The request is answered over HTTP/1.1 with its whole body, once, however it comes; the offer is dropped."""
+    request = GET.replace(b"GET", b"POST")[:-2] + OFFERS[offer] + BODIES[framed] + GET
+    with plain.connect() as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with contextlib.suppress(OSError):
+            for start in range(0, len(request), piece):
+                connection.sendall(request[start : start + piece])
+        received = drain(connection).removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")
+    status, seen = answer(received)
+    assert (status, seen["body"], received.count(b"HTTP/1.1 ")) == (200, 5, 1)
+    assert "upgrade" not in seen["headers"]
+
+
+def test_an_offer_behind_another_request_waits_for_its_turn(plain: Running) -> None:
+    """Pipelined behind a plain request an offer with a body gets its own answer, the second; a third offer none."""
+    offer = GET.replace(b"GET", b"POST")[:-2] + OFFERS["websocket"] + BODIES["chunks"]
+    received = plain.ask(GET + offer + offer)
+    assert received.count(b"HTTP/1.1 200 ") == 2
+    assert received.count(b"HTTP/1.1 ") == 2
 
 
 def test_trailers_do_not_become_headers(plain: Running) -> None:
@@ -430,7 +488,7 @@ def test_a_taken_port_is_one_clear_line(plain: Running, capsys: pytest.CaptureFi
 
 def test_a_host_that_is_not_ours_is_named() -> None:
     """An address that this machine does not have is refused by name."""
-    with pytest.raises(StartRefused, match=r"203\.0\.113\.1:8443"):
+    with pytest.raises(StartRefused, match=r"API_HOST=203\.0\.113\.1: "):
         bind(Listener("203.0.113.1", 8443, None))
 
 

@@ -29,6 +29,7 @@ def _ask(
 
     scope = {
         "type": kind,
+        "method": "GET",
         "path": target.decode("latin-1"),
         "raw_path": target,
         "headers": [(b"host", value) for value in headers],

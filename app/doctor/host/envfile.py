@@ -28,6 +28,8 @@ ALL_OF_OTHERS = stat.S_IRWXO
 _QUOTED = re.compile(r"^(\s*(?:export\s+)?)([A-Za-z_]\w*)(\s*=\s*)(['\"])(.*)\4(\s*|\s+#.*)$")
 _COMMENTED = re.compile(r"^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*[^'\"#\s][^#]*\s#")
 _EXPORTED = re.compile(r"^\s*export\s+([A-Za-z_]\w*)\s*=")
+_SPACED = re.compile(r"^\s*(?:export\s+)?([A-Za-z_]\w*)\s+=\s*[^'\"\s]")
+_DOLLAR = re.compile(r"^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=.*\$")
 _PLAIN = re.compile(r"[^\s'\"#$\\`]+")  # what every reader reads alike without quotes
 
 WORDS: Catalogue = {
@@ -98,6 +100,36 @@ WORDS: Catalogue = {
         ("Уберите слово export.", "Take the word export away."),
         "sed -i.bak 's/^ *export  *//' {file}",
     ),
+    "envfile.spaced": Wording(
+        Level.WARN,
+        (
+            (
+                "{file}, строки {lines}: пробел перед = у {names}. Здесь он пропускается, "
+                "systemd пропускает всю строку, docker её отвергает"
+            ),
+            (
+                "{file}, lines {lines}: a blank before the = of {names}. Here it is passed over; "
+                "systemd ignores the line, docker refuses it"
+            ),
+        ),
+        ("Напишите ИМЯ=значение, без пробелов.", "Write NAME=value, without blanks."),
+        "sed -i.bak -E 's/^([A-Za-z_]+) *= */\\1=/' {file}",
+    ),
+    "envfile.dollar": Wording(
+        Level.WARN,
+        (
+            (
+                "{file}, строки {lines}: знак $ в {names}. Здесь подставляется ${{ИМЯ}}; "
+                "systemd берёт как написано, docker compose подставляет и $ИМЯ"
+            ),
+            (
+                "{file}, lines {lines}: a $ in {names}. Here ${{NAME}} is filled in; "
+                "systemd takes it as it stands, docker compose fills in $NAME, too"
+            ),
+        ),
+        ("Напишите значение без $; в URL это %24.", "Write the value without a $; in a URL it is %24."),
+        "${{EDITOR:-nano}} {file}",
+    ),
     "envfile.fixed": Wording(Level.OK, ("{file}: сделано: {done}", "{file}: done: {done}")),
 }
 DONE = {
@@ -130,6 +162,8 @@ def look_at_env_file(path: Path, language: Language, units: Path = UNITS) -> lis
     for code, hits in (
         ("envfile.quoted", [_Line(n, m[2]) for n, line in enumerate(lines, 1) if (m := _QUOTED.match(line))]),
         ("envfile.commented", [_Line(n, m[1]) for n, line in enumerate(lines, 1) if (m := _COMMENTED.match(line))]),
+        ("envfile.spaced", [_Line(n, m[1]) for n, line in enumerate(lines, 1) if (m := _SPACED.match(line))]),
+        ("envfile.dollar", [_Line(n, m[1]) for n, line in enumerate(lines, 1) if (m := _DOLLAR.match(line))]),
         ("envfile.exported", [_Line(n, m[1]) for n, line in enumerate(lines, 1) if (m := _EXPORTED.match(line))]),
     ):
         if hits:
