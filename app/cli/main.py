@@ -30,6 +30,7 @@ MODULES = {
     "migrate": "migrate",
     "demo": "demo.command",
     "try": "trial",
+    "setup": "setup",
     "deliveries": "deliveries",
     "notifications": "notifications",
     "jobs": "jobs",
