@@ -1,9 +1,11 @@
 """How commands speak: JSON for machines, a table for people."""
 
 import shlex
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -12,6 +14,7 @@ from rich.table import Table
 
 from app.core.text import one_line, quiet_json
 
+WRAPPER = Path("/usr/local/bin/aisha-webhook")  # the command that `install systemd` writes
 PIPE_WIDTH = 10_000
 
 
@@ -21,8 +24,16 @@ def again_as_root() -> str:
 
 
 def called() -> str:
-    """Return how this program is called: by its name where the shell finds it, else by its path."""
-    return "aisha-webhook"
+    """Return how this program is called: by its name where the shell finds it, else as it was called now."""
+    if shutil.which(WRAPPER.name) is not None:
+        return WRAPPER.name
+    own = Path(sys.argv[0])
+    return shlex.quote(str(own)) if own.name == WRAPPER.name else shlex.join([sys.executable, "-m", "app.cli"])
+
+
+def called_again() -> str:
+    """Return the words of this very command, called as above."""
+    return f"{called()} {shlex.join(sys.argv[1:])}"
 
 
 def print_json(value: Any) -> None:
