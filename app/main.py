@@ -30,6 +30,7 @@ from app.core.exit_codes import Exit
 from app.core.logger import register_secrets, setup_logging
 from app.core.setting_loader import load_settings
 from app.core.setting_sources import environment
+from app.db.closed_file import closed_file
 from app.domain.errors import DatabaseBehind, DatabaseReadOnly, DatabaseUnavailable, StartRefused
 from app.domain.language import Language
 from app.domain.quotas import MemoryQuota, SignatureQuota
@@ -152,7 +153,7 @@ def _api_parts(settings: Settings, ingest: Ingest) -> ApiParts:
     return ApiParts(
         None if token is None else token.get_secret_value(),
         SignatureQuota(time.monotonic),
-        frozenset(kind.name for kind in ingest.kinds),
+        frozenset(kind.name for kind in ingest.kinds if kind.endpoints(None)),
         ingest.register,
     )
 
@@ -202,6 +203,10 @@ def main(cdn: WayOut | None = None) -> int:
         return Exit.CONFIG
     except DatabaseUnavailable as error:
         url = settings.database_url.get_secret_value()
+        again = "aisha-webhook serve"
+        if (closed := closed_file(url, settings.operator_language, again)) is not None:
+            complain(f"{closed}\n")
+            return Exit.CONFIG
         words = NO_FILE if url.startswith("sqlite") else NO_DATABASE
         if isinstance(error, DatabaseReadOnly):
             words = READ_ONLY

@@ -15,6 +15,7 @@ import structlog
 from app.bootstrap.asking import make_asking, make_fal_queue, make_scrub, trainer_endpoints
 from app.bootstrap.background import in_background
 from app.bootstrap.services import HealthFacts, Ingest, Services, Work
+from app.bootstrap.trial import trial_kinds
 from app.core.clock import SystemClock
 from app.core.config import Settings
 from app.core.exit_codes import Exit
@@ -113,6 +114,7 @@ async def running(
                 invented=invented,
                 tells_found=settings.tell_when_found_completed,
             ),
+            *trial_kinds(settings, clock),
         )
         lease = timedelta(seconds=settings.lease_seconds)
         tell = Tell(messenger, partial(word, catalogs=catalogs))
@@ -169,7 +171,16 @@ async def running(
         watch = Watch(
             database,
             clock,
-            partial(_machine_facts, clock, clock.now(), tls, authenticator, list_failing=list_failing),
+            partial(
+                _machine_facts,
+                clock,
+                clock.now(),
+                tls,
+                authenticator,
+                keys=keys,
+                addresses=addresses,
+                list_failing=list_failing,
+            ),
             count_invented=partial(count_invented_at_work, bot_tables=bot_tables, invented=invented),
             machine=machine,
             chat=_operator_chat(settings),
@@ -231,6 +242,8 @@ def _machine_facts(
     authenticator: Authenticator,
     *,
     list_failing: Callable[[], str],
+    keys: Keys,
+    addresses: Addresses,
 ) -> MachineFacts:
     """Gather what this machine knows of itself."""
     certificate = None
@@ -239,15 +252,15 @@ def _machine_facts(
         certificate = Certificate(served.leaf.not_valid_before_utc, served.ends, tls.trouble)
     running_for = clock.now() - began
     addresses_age = None
-    if authenticator.ip_filter is IpFilter.ENFORCE and not authenticator.addresses.is_fixed:
-        fetched = authenticator.addresses.age()
+    if authenticator.ip_filter is IpFilter.ENFORCE and not addresses.is_fixed:
+        fetched = addresses.age()
         addresses_age = running_for if fetched is None else fetched
     return MachineFacts(
         running_for=running_for,
         certificate=certificate,
-        keys_age=authenticator.keys.age(),
-        keys_usable=bool(authenticator.keys.current()),
-        clock_offset=authenticator.keys.clock_offset(),
+        keys_age=keys.age(),
+        keys_usable=bool(keys.current()),
+        clock_offset=keys.clock_offset(),
         foreign=authenticator.foreign_accounts(),
         addresses_age=addresses_age,
         failing=list_failing(),

@@ -37,7 +37,7 @@ def status(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
     dates = judge_dates(pair.chain, now, language)
     shown = {
         "subject": facts.subject,
-        "names": ", ".join(facts.names),
+        "names": list(facts.names) if json else ", ".join(facts.names),
         "issuer": facts.issuer,
         "not_before": facts.not_before,
         "not_after": facts.not_after,

@@ -78,6 +78,7 @@ def installed(into: Path, environment: Mapping[str, str], monkeypatch: pytest.Mo
         assert result.exit_code == 0, result.output
     for template in (path for path in into.iterdir() if "@." in path.name):
         template.rename(into / an_instance(template.name))
+    (into / "aisha-webhook").unlink()  # the command beside the units
     return sorted(path.name for path in into.iterdir())
 
 
@@ -353,6 +354,7 @@ def test_what_is_in_place_is_not_copied(project: Path, tmp_path: Path, monkeypat
     copying = f"sudo cp {tmp_path}/units/aisha-webhook-* "
     assert copying in call("--into", str(tmp_path / "units")).output
     monkeypatch.setattr(install, "SYSTEM", tmp_path / "units")
+    monkeypatch.setattr(install, "WRAPPER", tmp_path / "aisha-webhook")
     assert copying not in call("--into", str(tmp_path / "units")).output
 
 

@@ -41,12 +41,12 @@ class Door:
         self.fetches = self.looks = 0
         client = http_of(self._answer)
         self.keys = Keys(["https://fal.example/jwks"], folder / "keys.json", client, self.clock.now)
-        addresses = Addresses(
+        self.addresses = Addresses(
             "https://fal.example/meta", folder / "addresses.json", client, self.clock.now, allowed_ips
         )
         self.authenticator = Authenticator(
             self.keys,
-            addresses,
+            self.addresses,
             ip_filter,
             ACCOUNT,
             self.clock.now,
@@ -322,7 +322,7 @@ async def test_after_a_failed_hourly_fetch_nobody_waits_for_another(door: Door) 
     """A list that could not be fetched is not asked for again within a minute, whoever wanted it (fault 16)."""
     door.ranges.append(f"{NEWCOMER}/32")
     door.is_down = True
-    assert not await door.authenticator.addresses.refresh()
+    assert not await door.addresses.refresh()
     door.is_down = False
     door.clock.move(59)
     assert await door.knock(OLD, NEWCOMER) == "address_not_listed"
@@ -334,7 +334,7 @@ async def test_after_a_failed_hourly_fetch_nobody_waits_for_another(door: Door) 
 async def test_a_hanging_list_is_not_waited_for(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the hourly fetch hangs a newcomer is answered all the same, and does not start another."""
     monkeypatch.setattr("app.fal.addresses.LOOK_SECONDS", 0.0)
-    async with door.authenticator.addresses._fetching:
+    async with door.addresses._fetching:
         assert await door.knock(OLD, NEWCOMER) == "address_not_listed"
     assert door.looks == 0
 
