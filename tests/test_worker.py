@@ -12,7 +12,9 @@ import pytest
 
 from app import worker as module
 from app.bootstrap import Work
+from app.db.reasons import reason_of
 from app.domain.errors import DatabaseUnavailable
+from app.flows.steps import UNWATCHED, Steps
 from app.worker import BACKLOG, CHORES_EVERY, REFRESH_AGAIN, REFRESH_EVERY, STUCK, UNWOKEN, Routine, Worker
 from tests.fakes import FrozenClock
 
@@ -65,7 +67,11 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         waited.append(seconds)
         await asyncio.sleep(0 if seconds < HOUR else seconds)
 
+    async def rest(worker: Worker, seconds: float) -> None:
+        await wait(worker, cast("Routine", None), seconds)
+
     monkeypatch.setattr(Worker, "_wait", wait)
+    monkeypatch.setattr(Worker, "_rest", rest)
     return waited
 
 
@@ -163,6 +169,76 @@ async def test_failures_in_a_row_are_met_with_ever_longer_pauses(trouble: Except
     step = Step([trouble] * 8)
     await stopped_after(step, 9)
     assert pauses[:8] == [0.5, 1, 2, 4, 8, 15, 15, 15]
+
+
+@pytest.mark.parametrize("trouble", [DatabaseUnavailable("down"), ZeroDivisionError()])
+async def test_the_announced_pause_is_kept_whatever_wakes_the_job(trouble: Exception) -> None:
+    """A webhook, a NOTIFY or a replica that wakes a failing step every moment gains no turn; a stop does (fault 59)."""
+    step = Step([trouble, trouble, trouble])
+    job = Routine("j", step, STUCK)
+    loop = asyncio.get_running_loop()
+    async with running(Worker([job])):
+        began = loop.time()
+        for _ in range(20):
+            job.wake.set()
+            await asyncio.sleep(0.02)
+        assert step.turns == 1
+        await step.had(2)
+        assert loop.time() - began >= module.FIRST_PAUSE
+        job.wake.set()
+
+
+async def test_a_step_that_fails_again_and_again_is_named_until_it_works() -> None:
+    """Three failures in a row over ten seconds are no passing trouble; one turn that works ends it (I9)."""
+    clock = FrozenClock()
+    steps = Steps(clock, reason_of)
+
+    def failing() -> list[tuple[str, str, int]]:
+        return [(trouble.step, trouble.why("en"), trouble.times) for trouble in steps.failing()]
+
+    async def turn() -> float:
+        clock.move(6)
+        return await step()
+
+    step = Step([KeyError("x")] * 3)
+    job = Routine("recount", turn, STUCK)
+    worker = Worker([job], clock.elapsed, steps)
+    seen: list[list[tuple[str, str, int]]] = []
+
+    async def rest(_seconds: float) -> None:
+        seen.append(failing())
+
+    worker._rest = rest  # type: ignore[method-assign,assignment]
+    async with running(worker):
+        await step.had(4)
+        await asyncio.sleep(0)
+    assert seen == [[], [], [("recount", "an error of the program (KeyError)", 3)]]
+    assert failing() == []
+
+
+async def test_a_step_that_hangs_is_cut_off_and_named() -> None:
+    """Without a sign of life for its patience a turn ends as a failure, and the step counts as failing at once."""
+    steps = Steps(FrozenClock(), reason_of)
+    turns: list[None] = []
+
+    async def hang() -> float:
+        turns.append(None)
+        await asyncio.Event().wait()
+        return HOUR
+
+    cut = asyncio.Event()
+    worker = Worker([Routine("poll", hang, timedelta(milliseconds=20))], steps=steps)
+
+    async def rest(_seconds: float) -> None:
+        cut.set()
+        await worker._stopping.wait()
+
+    worker._rest = rest  # type: ignore[method-assign,assignment]
+    async with running(worker):
+        async with asyncio.timeout(WITHIN):
+            await cut.wait()
+        assert [(trouble.step, trouble.reason) for trouble in steps.failing()] == [("poll", "silent")]
+    assert len(turns) == 1
 
 
 async def test_a_success_forgets_the_failures(pauses: list[float]) -> None:
@@ -309,6 +385,8 @@ def jobs_of(poll_interval: float) -> tuple[Any, Worker]:
         apply_wake=asyncio.Event(),
         notify_wake=asyncio.Event(),
         reconcile_wake=asyncio.Event(),
+        steps=UNWATCHED,
+        direct=None,
         mend=SimpleNamespace(every=timedelta(seconds=60)),
         **dict.fromkeys(("poll", "notify", "prune", "recount", "watch", "reconcile", "look_again", "is_crowded")),
     )

@@ -8,6 +8,7 @@ from app.fal.addresses import Addresses
 from app.fal.keys import Keys
 from app.flows.accept import Accept
 from app.flows.apply import Apply
+from app.flows.direct import DirectAlerts
 from app.flows.drift import Mend
 from app.flows.intake import Intake
 from app.flows.kinds import Kind
@@ -19,6 +20,7 @@ from app.flows.prune import Prune
 from app.flows.reconcile import Reconcile
 from app.flows.recount import Recount
 from app.flows.register import Register
+from app.flows.steps import Steps
 from app.flows.totals import Totals
 from app.flows.watch import Watch
 from app.flows.write_check import WriteCheck
@@ -54,6 +56,8 @@ class Work:
     apply_wake: asyncio.Event
     notify_wake: asyncio.Event
     reconcile_wake: asyncio.Event
+    steps: Steps
+    direct: DirectAlerts
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,8 @@ class HealthFacts:
     totals: Totals
     keys: Keys
     addresses: Addresses
+    steps: Steps
+    is_storing: Callable[[], bool]
 
 
 @dataclass(frozen=True, slots=True)

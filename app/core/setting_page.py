@@ -56,7 +56,7 @@ def settings_table(language: Literal["ru", "en"] = "en") -> str:
     rows = [head, ("---",) * len(head)]
     for field, info in Settings.model_fields.items():
         names = ", ".join(f"`{name}`" for name in (setting_meta.env_name(field), *setting_meta.aliases(info)))
-        if setting_meta.is_secret(field):
+        if setting_meta.is_secret(info):
             names += " (`_FILE`)"
         default = default_text(field)
         if default:

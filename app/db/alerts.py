@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, case, delete, func, or_, select
 from sqlalchemy.engine import Connection, RowMapping
 
-from app.db import outbox
+from app.db import outbox, totals
 from app.db.bulk_update import UpdateMany
 from app.db.engine import upsert_into
 from app.db.outbox import NO_DELIVERY, SENDING, Owed
@@ -29,15 +29,16 @@ def count_queues(connection: Connection) -> QueueFacts:
     """Look at both queues, by index but for what is pending. Nobody can mend that an owner left the bot."""
     dead_delivery = deliveries.c.state == "dead"
     to_mend = (notifications.c.state == "dead", notifications.c.reason != "owner_unreachable", _OWNERS)
+    is_real = deliveries.c.kind != totals.UNCOUNTED
     due = deliveries.c.state == "pending"
     # A row that somebody has locked is postponed again and again and so never overdue: count from its arrival.
     waits_since = case((deliveries.c.reason == "locked", deliveries.c.stored_at), else_=deliveries.c.due_at)
     owed = notifications.c.state == "pending"
-    refused = (owed, notifications.c.reason == "token_refused")
+    refused = (owed, notifications.c.reason == "token_refused", notifications.c.kind != totals.UNCOUNTED)
     statement = select(
-        select(func.count()).select_from(deliveries).where(dead_delivery).scalar_subquery(),
+        select(func.count()).select_from(deliveries).where(dead_delivery, is_real).scalar_subquery(),
         select(func.count()).select_from(notifications).where(*to_mend).scalar_subquery(),
-        select(func.min(waits_since)).where(due).scalar_subquery(),
+        select(func.min(waits_since)).where(due, is_real).scalar_subquery(),
         select(func.min(notifications.c.applied_at)).where(*refused).scalar_subquery(),
         select(func.min(notifications.c.applied_at)).where(owed, _OWNERS, _WAITS).scalar_subquery(),
     )

@@ -25,6 +25,7 @@ class Condition(StrEnum):
     ADDRESSES_STALE = "addresses_stale"
     CLOCK_SKEW = "clock_skew"
     FOREIGN_ACCOUNT = "foreign_account"
+    STEP_FAILING = "step_failing"
     DELIVERIES_BURIED = "deliveries_buried"
     NOTIFICATIONS_BURIED = "notifications_buried"
     TELEGRAM_REFUSED = "telegram_refused"
@@ -60,6 +61,7 @@ REMEDY = {
     Condition.ADDRESSES_STALE: "aisha-webhook doctor",
     Condition.CLOCK_SKEW: "sudo timedatectl set-ntp true",
     Condition.FOREIGN_ACCOUNT: "aisha-webhook config show",
+    Condition.STEP_FAILING: "aisha-webhook doctor",
     Condition.DELIVERIES_BURIED: "aisha-webhook deliveries list --state dead",
     Condition.NOTIFICATIONS_BURIED: "aisha-webhook notifications list --state dead",
     Condition.TELEGRAM_REFUSED: "sudo systemctl restart aisha-webhook-api",

@@ -38,7 +38,8 @@ class MachineFacts:
     `keys_usable` tells whether a signature can be judged. `clock_offset` is how far our clock is ahead of fal's
     (negative: behind), None while unmeasured. `foreign` counts deliveries for other accounts since the start of the
     process. `addresses_age` is the age of fal's list of addresses, or how long none could be fetched; None where no
-    fetched list decides. No field has a default: a rule whose fact nobody gathers would never alarm.
+    fetched list decides. `failing` names the steps that fail again and again, and why, without those that alerts
+    themselves need; empty where none does. No field has a default: a rule whose fact nobody gathers would never alarm.
     """
 
     running_for: timedelta
@@ -48,6 +49,7 @@ class MachineFacts:
     clock_offset: timedelta | None
     foreign: int
     addresses_age: timedelta | None
+    failing: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,8 @@ def machine_alarms(facts: MachineFacts, machine: str, now: datetime, *, foreign_
     if facts.clock_offset is not None and abs(facts.clock_offset) > CLOCK_SKEW:
         level = AlertLevel.CRITICAL if abs(facts.clock_offset) > CLOCK_SKEW_CRITICAL else AlertLevel.WARN
         yield Alarm(Condition.CLOCK_SKEW, level, f"{facts.clock_offset.total_seconds():+.0f}", machine)
+    if facts.failing:
+        yield Alarm(Condition.STEP_FAILING, AlertLevel.CRITICAL, facts.failing, machine)
     if (foreign := facts.foreign - foreign_before) > 0:
         yield Alarm(Condition.FOREIGN_ACCOUNT, AlertLevel.WARN, str(foreign), machine)
 

@@ -17,7 +17,8 @@ class Topic(StrEnum):
     READY = "ready"
     FAILED = "failed"
     CORRECTION = "correction"  # the last message said the opposite of what is true now
-    ALERT = "alert"  # this and the next go to the operator
+    TEST = "test"  # the rest goes to the operator: of `aisha-webhook try`
+    ALERT = "alert"
     RESOLVED = "resolved"
 
 

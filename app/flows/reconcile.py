@@ -21,6 +21,7 @@ from app.domain.job import JobKind, JobOutcome, JobState
 from app.domain.look import End, OpenJob, Pace, Trouble, Unsaid, Wait, after_status
 from app.flows.ask import JobLook, ask_about
 from app.flows.ports import Clock, FalQueue
+from app.flows.steps import UNWATCHED, Watched
 
 log = structlog.get_logger("app.webhook")
 
@@ -52,7 +53,11 @@ class Reconcile:
         known_endpoints: Sequence[str],
         chance: Callable[[], float],
         wake_apply: Callable[[], None],
+        steps: Watched = UNWATCHED,
+        scrub: Callable[[bytes], bytes] = lambda body: body,
     ) -> None:
+        self._scrub = scrub
+        self._steps = steps
         self._database = database
         self._subjects = subjects
         self._fal = fal
@@ -132,12 +137,15 @@ class Reconcile:
     async def _look(self, job: OpenJob, endpoints: Sequence[str], *, at_once: bool) -> JobLook:
         try:
             async with self._turns, asyncio.timeout(DEADLINE):
-                return await ask_about(job, self._fal, endpoints, self._clock, self._pace(), at_once=at_once)
+                look = await ask_about(job, self._fal, endpoints, self._clock, self._pace(), at_once=at_once)
         except TimeoutError:
             return self._unsaid(job)
-        except Exception:
+        except Exception as error:
             log.exception("job.look_failed", request_id=job.request_id)
+            self._steps.failed("jobs", error)
             return self._unsaid(job, "the look failed by a bug of ours: see the log")
+        self._steps.worked("jobs")
+        return look
 
     def _unsaid(self, job: OpenJob, detail: str = "no answer in time") -> JobLook:
         said = Unsaid(Trouble.FAL_DOWN, detail)
@@ -167,7 +175,7 @@ class Reconcile:
         entering = [(finding, finding.body) for finding in findings if finding.body is not None]
         ended = set()
         if entering:
-            found = [_delivery(finding.looked.job, body, now) for finding, body in entering]
+            found = [_delivery(finding.looked.job, self._scrub(body), now) for finding, body in entering]
             receipts = inbox.put(connection, [(delivery, now) for delivery in found])
             known = [receipt.id for receipt in receipts if not receipt.new]
             closed = inbox.not_pending(connection, known) if known else frozenset()

@@ -70,7 +70,7 @@ class Watch:
         if pulled_back:
             log.warning("queue.pulled_back", rows=pulled_back)
         for step in steps:
-            _report(step)
+            report(step)
         if told:
             self._wake_notify()
         return sum(step.turn is not None for step in steps)
@@ -118,7 +118,8 @@ class Watch:
         return len(news)
 
 
-def _report(step: AlertStep) -> None:
+def report(step: AlertStep) -> None:
+    """Log the turn that an alert took, if any."""
     alert = step.alert
     remedy = REMEDY[alert.condition]
     match step.turn:

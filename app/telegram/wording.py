@@ -26,6 +26,9 @@ def word(notification: Notification, catalogs: Catalogs) -> Message:
     """Say a notification in the language of whoever gets it, or in the default one."""
     say = catalogs.of(notification.owner.language).gettext
     match notification:
+        case OwnerMessage(topic=Topic.TEST):
+            headline, text = say("test.title"), say("test.text")
+            return Message(f"<b>{_escape(headline)}</b>\n\n{_escape(text)}", f"{headline}\n\n{text}", ())
         case OwnerMessage():
             return _word_result(notification, say)
         case AlertMessage():

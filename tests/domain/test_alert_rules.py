@@ -27,6 +27,7 @@ WELL = MachineFacts(
     clock_offset=None,
     foreign=0,
     addresses_age=None,
+    failing="",
 )
 QUIET = QueueFacts(buried_deliveries=0, buried_notifications=0, oldest_due=None, refused_since=None, oldest_owed=None)
 MOMENT = timedelta(seconds=1)

@@ -21,11 +21,13 @@ MSGIDS = {
     "failed.title.unnamed",
     *(f"failed.{cause}" for cause in Cause),
     "correction.text",
+    "test.title",
+    "test.text",
     "resolved.title",
     "resolved.text",
     *(f"alert.{condition}.{part}" for condition in Condition for part in ("title", "text")),
 }
-OPERATORS = ("alert.", "resolved.")
+OPERATORS = ("alert.", "resolved.", "test.")
 SILENT = f"alert.{Condition.KEYS_MISSING}.text"  # nothing can be measured of what is not there
 
 
