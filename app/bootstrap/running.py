@@ -43,6 +43,7 @@ from app.flows.notify.recording import write_records
 from app.flows.planning import RetryLimits
 from app.flows.poll import Poll
 from app.flows.ports import Clock, Messenger
+from app.flows.promises import Promises
 from app.flows.prune import Prune
 from app.flows.recount import Recount
 from app.flows.register import Register
@@ -178,6 +179,14 @@ async def running(
                 Recount(database, clock),
                 watch,
                 LookAgain(database, clock, looks),
+                Promises(
+                    database,
+                    bot_tables,
+                    fal_queue,
+                    clock,
+                    endpoint=settings.trainer_portrait,
+                    wake_notify=notify_wake.set,
+                ),
                 Mend(
                     database,
                     bot_tables,
