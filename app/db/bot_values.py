@@ -72,8 +72,12 @@ def spell_status(spelling: str, status: TrainingStatus) -> str:
 
 def fit_moment(column: Column[Any], at: datetime) -> datetime:
     """Fit a moment to a column with or without time zone; without, the bot means UTC."""
-    zoned = isinstance(column.type, SqlDateTime) and column.type.timezone
-    return at.astimezone(UTC) if zoned else at.astimezone(UTC).replace(tzinfo=None)
+    return _in_utc(at, is_zoned=isinstance(column.type, SqlDateTime) and column.type.timezone)
+
+
+@lru_cache(64)  # a batch has one moment
+def _in_utc(at: datetime, *, is_zoned: bool) -> datetime:
+    return at.astimezone(UTC) if is_zoned else at.astimezone(UTC).replace(tzinfo=None)
 
 
 def fit_key(column: Column[Any], value: str) -> str | UUID:

@@ -165,6 +165,8 @@ class Server(uvicorn.Server):
         self._timeouts = self._timeouts.at_shutdown()
         cast("type[GuardedProtocol]", self.config.http_protocol_class).leaving = True
         await super().shutdown(sockets)
+        if not self.lifespan.shutdown_event.is_set():  # uvicorn leaves it out when told twice: claims would stay taken
+            await self.lifespan.shutdown()
         for chore in self._chores:
             chore.cancel()
 

@@ -4,12 +4,12 @@ import time
 
 import pytest
 from structlog.testing import capture_logs
-from tests.routers.conftest import FAL_ADDRESS, JSON, Serve, Served
 
 from app.domain.quotas import LINES
 from app.routers.fal_webhook import PATH
 from app.twins import bodies
 from app.twins.signing import ACCOUNT, sign
+from tests.routers.conftest import FAL_ADDRESS, JSON, Serve, Served
 
 pytestmark = pytest.mark.anyio
 
