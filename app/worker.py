@@ -107,6 +107,7 @@ class Worker:
                 Routine("recount", _unhurried(work.recount), timedelta(hours=1)),
                 Routine("watch", _unhurried(work.watch), timedelta(minutes=10)),
                 Routine("artifacts", _unhurried(work.look_again), timedelta(minutes=10)),
+                Routine("promises", _unhurried(work.promises), timedelta(minutes=10)),
                 Routine("drift", _every(work.mend.every, work.mend), timedelta(minutes=10)),
                 Routine("keys", _refreshing(work.keys.refresh), fetch_patience),
                 Routine("addresses", _refreshing(work.addresses.refresh), fetch_patience),

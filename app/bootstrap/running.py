@@ -48,6 +48,7 @@ from app.flows.notify.recording import write_records
 from app.flows.planning import RetryLimits
 from app.flows.poll import Poll
 from app.flows.ports import Clock, Messenger
+from app.flows.promises import Promises
 from app.flows.prune import Prune
 from app.flows.recount import Recount
 from app.flows.register import Register
@@ -117,7 +118,7 @@ async def running(
             *trial_kinds(settings, clock),
         )
         lease = timedelta(seconds=settings.lease_seconds)
-        tell = Tell(messenger, partial(word, catalogs=catalogs))
+        tell = Tell(messenger, partial(word, catalogs=catalogs, support_url=settings.support_url), clock)
         notify = Notify(
             database,
             records,
@@ -205,6 +206,14 @@ async def running(
                 Recount(database, clock),
                 watch,
                 LookAgain(database, clock, looks),
+                Promises(
+                    database,
+                    bot_tables,
+                    fal_queue,
+                    clock,
+                    endpoint=settings.trainer_portrait,
+                    wake_notify=notify_wake.set,
+                ),
                 Mend(
                     database,
                     bot_tables,

@@ -15,11 +15,12 @@ from app.db.tables import alerts, deliveries, notifications
 from app.domain.alert import Alarm, Alert, AlertLevel, unopened
 from app.domain.alert_rules import QueueFacts
 from app.domain.notification import Notification, Topic
+from app.domain.promise import Hold
 
 # An alert that cannot be told must raise no other.
-_OWNERS = notifications.c.kind.in_([Topic.READY, Topic.FAILED, Topic.CORRECTION])
-# Rows that an operator made due just now, or that are being sent, are old but have not been waiting.
-_WAITS = or_(notifications.c.reason.is_(None), notifications.c.reason.not_in(["redriven", SENDING]))
+_OWNERS = notifications.c.kind.not_in([Topic.ALERT, Topic.RESOLVED])
+# Rows that an operator made due just now, that are being sent, or that are held, are old but have not been waiting.
+_WAITS = or_(notifications.c.reason.is_(None), notifications.c.reason.not_in(["redriven", SENDING, *Hold]))
 _SAVE = UpdateMany(
     alerts, match=["name"], given=[column.name for column in alerts.c if column.name not in ("name", "machine")]
 )

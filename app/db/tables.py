@@ -17,7 +17,7 @@ from sqlalchemy import (
 from app.db.engine import UtcDateTime
 
 VERSION_TABLE = "webhook_schema_version"
-HEAD = "0005"  # the newest migration; a test compares it with the files
+HEAD = "0006"  # the newest migration; a test compares it with the files
 
 metadata = MetaData()
 _Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only INTEGER keys
@@ -88,6 +88,8 @@ notifications = Table(
     Column("owner_id", String(36), nullable=False),
     Column("chat_id", BigInteger),
     Column("language", String(16), nullable=False),
+    Column("timezone", String(32)),  # the bot's word for it
+    Column("trainer", String(16)),  # the avatar's type
     Column("uncertain", Integer, nullable=False, server_default="0"),
     Column("message_id", BigInteger),
     Column("received_at", UtcDateTime, nullable=False),

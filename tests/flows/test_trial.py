@@ -50,7 +50,7 @@ async def open_trials(
     notify = Notify(
         database,
         records,
-        Tell(messenger, messenger.word),
+        Tell(messenger, messenger.word, clock),
         clock,
         lease=lease,
         limit=3,
