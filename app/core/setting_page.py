@@ -1,4 +1,4 @@
-"""Settings as pages: `env.example` and the table of the README, both from the fields themselves."""
+"""Settings as pages: `env.example` and the table of docs/settings.md, both from the fields themselves."""
 
 from collections.abc import Iterator
 from pathlib import Path

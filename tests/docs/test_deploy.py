@@ -370,7 +370,7 @@ def test_replicas_get_ports_of_their_own(project: Path, tmp_path: Path, monkeypa
     assert set(re.findall(r"server (127\.0\.0\.1:\d+)", nginx)) == {"127.0.0.1:8444", "127.0.0.1:8445"}
 
 
-@pytest.mark.parametrize("where", ["README.md", "README.ru.md", "docs/deploy-systemd.md"])
+@pytest.mark.parametrize("where", ["docs/install.md", "docs/install.ru.md", "docs/deploy-systemd.md"])
 def test_what_env_says_beside_replicas_changes_no_unit(
     project: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
