@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, case, delete, func, or_, select
+from sqlalchemy import ColumnElement, case, delete, exists, func, or_, select
 from sqlalchemy.engine import Connection, RowMapping
 
 from app.db import outbox
@@ -12,9 +12,9 @@ from app.db.bulk_update import UpdateMany
 from app.db.engine import upsert_into
 from app.db.outbox import NO_DELIVERY, SENDING, Owed
 from app.db.tables import alerts, deliveries, notifications
-from app.domain.alert import Alarm, Alert, AlertLevel, unopened
+from app.domain.alert import Alarm, Alert, AlertLevel, Condition, unopened
 from app.domain.alert_rules import QueueFacts
-from app.domain.notification import Notification, Topic
+from app.domain.notification import Notification, NotificationState, Topic
 
 # An alert that cannot be told must raise no other.
 _OWNERS = notifications.c.kind.in_([Topic.READY, Topic.FAILED, Topic.CORRECTION])
@@ -73,6 +73,22 @@ def forget(connection: Connection, before: datetime) -> None:
 def tell(connection: Connection, news: Sequence[Notification], now: datetime) -> None:
     """Owe the operator these messages, in the outbox beside the owners'. What was owed once is not owed again."""
     outbox.owe(connection, [Owed(item, NO_DELIVERY, now, now) for item in news], now)
+
+
+def was_sent(connection: Connection, condition: Condition) -> bool:
+    """Tell whether the operator was told of a shared condition that still holds."""
+    told = (
+        exists()
+        .where(
+            notifications.c.kind == Topic.ALERT,
+            notifications.c.request_id == condition.value,
+            notifications.c.state == NotificationState.SENT,
+            notifications.c.applied_at >= alerts.c.opened_at,
+        )
+        .correlate(alerts)
+    )
+    holds = (alerts.c.name == condition.value, alerts.c.resolved_at.is_(None))
+    return connection.execute(select(alerts.c.name).where(*holds, told)).first() is not None
 
 
 def _locked(connection: Connection, *where: ColumnElement[bool]) -> list[Alert]:

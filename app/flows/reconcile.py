@@ -37,7 +37,10 @@ SUPERSEDED = End(JobState.DONE, "superseded", JobOutcome.SUPERSEDED)
 
 
 class Reconcile:
-    """Asks fal about due jobs. `known_endpoints` are tried where a guess is wrong. `every` is RECONCILE_EVERY."""
+    """Asks fal about due jobs. `known_endpoints` are tried where a guess is wrong. `every` is RECONCILE_EVERY.
+
+    `on_looked` hears what was found once it is on record.
+    """
 
     def __init__(
         self,
@@ -52,6 +55,7 @@ class Reconcile:
         known_endpoints: Sequence[str],
         chance: Callable[[], float],
         wake_apply: Callable[[], None],
+        on_looked: Callable[[Sequence[Looked]], None] = lambda _: None,
     ) -> None:
         self._database = database
         self._subjects = subjects
@@ -63,6 +67,7 @@ class Reconcile:
         self._known_endpoints = tuple(known_endpoints)
         self._chance = chance
         self._wake_apply = wake_apply
+        self._on_looked = on_looked
         self._turns = asyncio.Semaphore(ASKED_AT_ONCE)
         self._rests_until: datetime | None = None
 
@@ -162,6 +167,7 @@ class Reconcile:
             _report(finding)
         if any(finding.body is not None for finding in findings):
             self._wake_apply()
+        self._on_looked([finding.looked for finding in findings])
 
     def _write(self, connection: Connection, findings: Sequence[JobLook], now: datetime) -> None:
         entering = [(finding, finding.body) for finding in findings if finding.body is not None]
