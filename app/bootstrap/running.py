@@ -26,6 +26,7 @@ from app.db.wake import WakeTopic, listen
 from app.domain.alert_rules import Certificate, MachineFacts
 from app.domain.artifact import ArtifactCheck
 from app.domain.invented import Invented
+from app.domain.progress import ProgressMode
 from app.fal.addresses import Addresses
 from app.fal.authenticate import Authenticator, IpFilter
 from app.fal.cdn import FalCdn, Transport
@@ -43,6 +44,7 @@ from app.flows.notify.recording import write_records
 from app.flows.planning import RetryLimits
 from app.flows.poll import Poll
 from app.flows.ports import Clock, Messenger
+from app.flows.progress import Progress
 from app.flows.prune import Prune
 from app.flows.recount import Recount
 from app.flows.register import Register
@@ -52,6 +54,7 @@ from app.flows.watch import OperatorChat, Watch
 from app.flows.write_check import WriteCheck
 from app.telegram.catalogs import Catalogs
 from app.telegram.client import TelegramClient
+from app.telegram.progress_wording import word_progress
 from app.telegram.sender import TelegramMessenger, TokenlessMessenger
 from app.telegram.wording import word
 
@@ -134,6 +137,18 @@ async def running(
             is_busy=accept.is_busy,
             looks=looks,
         )
+        progress = Progress(
+            database,
+            bot_tables,
+            fal_queue,
+            messenger=messenger,
+            word=partial(word_progress, catalogs=catalogs),
+            clock=clock,
+            mode=ProgressMode.OFF if settings.telegram_token is None else ProgressMode(settings.progress),
+            rate=settings.telegram_rate,
+            trainer_of=trainer_endpoints(settings).trainer_of,
+        )
+        stack.push_async_callback(progress.close)
         found = make_asking(
             settings,
             database,
@@ -142,6 +157,7 @@ async def running(
             clock,
             wake_reconcile=reconcile_wake.set,
             wake_apply=apply_wake.set,
+            on_looked=progress.consider,
         )
         register = Register(
             database,
@@ -188,6 +204,7 @@ async def running(
                 ),
                 found.intake,
                 found.reconcile,
+                progress,
                 keys,
                 addresses,
                 accept.is_crowded,

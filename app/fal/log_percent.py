@@ -12,9 +12,9 @@ _BAR = re.compile(r"(?<![\d./])(\d{1,6})\s?/\s?(\d{1,6})(?![\d./])", re.ASCII)
 
 
 def read_percent(messages: Iterable[str], steps: int | None) -> int | None:
-    """Return the highest share of `steps` that a line shows, 0 to 99; None where none does beyond doubt.
+    r"""Return the highest share of `steps` that a line shows, 0 to 99; None where none does beyond doubt.
 
-    >>> read_percent(["Loaded 14 training samples", " 37%|3 | 925/2500 [03:10<05:24]\\r 38%|3 | 950/2500 [03:15"], 2500)
+    >>> read_percent(["Loaded 14 training samples", " 37%|3 | 925/2500 [03:10<05:24]\r 38%|3 | 950/2500 [03:15"], 2500)
     38
     >>> read_percent(["100%|##| 14/14 [00:06<00:00]"], 2500) is None
     True
