@@ -23,7 +23,7 @@ ORPHAN_LATE = timedelta(minutes=15)  # the bot writes a request id within second
 RECENT, BEFORE = 20, 200  # ended trainings whose failures are compared
 FEWEST_RECENT, FEWEST_FAILED = 10, 5
 JUMP = 3  # times the share of failures before, from which on something has changed
-USUAL_SHARE, HIGH_SHARE = 0.1, 0.3  # taken for the share before, at least; needed of the recent ones, at least
+HIGH_SHARE = 0.3  # of the recent ones, at least: one of four is nothing new where one of ten fails
 STARTING = timedelta(minutes=2)  # a process that just began has not had the time to fetch keys
 
 
@@ -142,7 +142,7 @@ def failure_alarms(rate: FailureRate) -> Iterator[Alarm]:
     if rate.recent < FEWEST_RECENT or rate.recent_failed < FEWEST_FAILED:
         return
     share = rate.recent_failed / rate.recent
-    before = max(rate.before_failed / rate.before if rate.before >= RECENT else 0.0, USUAL_SHARE)
+    before = rate.before_failed / rate.before if rate.before >= RECENT else 0.0
     if share >= max(HIGH_SHARE, JUMP * before):
         yield Alarm(Condition.FAILURES_JUMPED, AlertLevel.CRITICAL, f"{rate.recent_failed}/{rate.recent}")
 
