@@ -114,7 +114,7 @@ async def running(
         notify = Notify(
             database,
             records,
-            Tell(messenger, partial(word, catalogs=catalogs)),
+            Tell(messenger, partial(word, catalogs=catalogs, support_url=settings.support_url), clock),
             clock,
             lease=lease,
             limit=settings.retry_max_attempts,

@@ -31,6 +31,7 @@ MODULES = {
     "demo": "demo.command",
     "deliveries": "deliveries",
     "notifications": "notifications",
+    "messages": "messages",
     "jobs": "jobs",
     "reconcile": "reconcile",
     "why": "why",

@@ -10,7 +10,8 @@ from sqlalchemy import Column, Row, Uuid
 from sqlalchemy import DateTime as SqlDateTime
 
 from app.domain.notification import Owner
-from app.domain.training import Artifacts, Trainer, Training, TrainingStatus
+from app.domain.trainer import Trainer
+from app.domain.training import Artifacts, Training, TrainingStatus
 
 CHAT_ID_BITS = 52  # Bot API: chat ids have at most 52 significant bits
 ERROR_MESSAGE, ERROR_TIMESTAMP = "error_message", "error_timestamp"  # keys of avatar_data: there the bot reads errors

@@ -12,7 +12,7 @@ from app.db import pacing, queue
 from app.db.tables import jobs, notifications
 from app.domain.job import JobOutcome, JobState
 from app.domain.notification import NotificationState, Owner, Topic
-from app.domain.progress import APART, LineKind, ProgressEnd, Shown
+from app.domain.progress import APART, ProgressEnd, ProgressLine, Shown
 
 PAST = 100  # trainings that the usual time is learnt from
 AHEAD = timedelta(seconds=0.5)  # how much of the bot's budget progress may take at once
@@ -38,7 +38,7 @@ def read_shown(row: Row[*tuple[Any, ...]]) -> Shown | None:
     return Shown(
         row.progress_chat_id,
         row.progress_message_id,
-        LineKind(row.progress_line),
+        ProgressLine(row.progress_line),
         row.progress_at,
         row.progress_edits,
         row.progress_ends_at,

@@ -21,7 +21,8 @@ from app.db.bulk_update import UpdateMany
 from app.db.many import is_among, one_parameter
 from app.db.tables import jobs
 from app.domain.errors import ClaimLost
-from app.domain.training import Change, Trainer, Training, TrainingStatus
+from app.domain.trainer import Trainer
+from app.domain.training import Change, Training, TrainingStatus
 
 NEEDED = {
     "users": ("id", "telegram_id", "language_code", "is_blocked"),

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from app.domain.job import Stage
 from app.domain.notification import Owner
-from app.domain.training import Trainer
+from app.domain.trainer import Trainer
 
 FIRST = timedelta(seconds=60)  # a training that ends within a minute needs no progress
 APART = timedelta(minutes=3)  # between two edits; Telegram counts an edit as a message
@@ -22,6 +22,8 @@ SHORTEST_PROMISE, LONGEST_PROMISE = timedelta(minutes=30), timedelta(hours=12)
 ROUND = timedelta(minutes=5)
 ENOUGH = 10  # trainings of one trainer, from which on our own past counts
 LIKELY, LATE = 0.5, 0.95  # shares of the past
+IN_FIVES = 5  # minutes to which a usual total is rounded
+IN_HOURS = timedelta(minutes=90)  # from here on it is told in hours
 HIGHEST = 99  # percent, before there is a result
 
 
@@ -33,20 +35,20 @@ class ProgressMode(StrEnum):
     ON = "on"
 
 
-class LineKind(StrEnum):
-    """What a progress message says."""
+class ProgressLine(StrEnum):
+    """The lines that there are, in the order in which they may follow each other."""
 
     QUEUED = "queued"
     LONG_QUEUE = "long_queue"
     AT_WORK = "at_work"
     LATE = "late"
     FETCHING = "fetching"
-    TROUBLE = "trouble_ours"
-    READY = "last_ready"
-    FAILED = "last_failed"
+    TROUBLE_OURS = "trouble_ours"  # said only after the operator's alert was sent
+    READY = "ready"
+    FAILED = "failed"
 
 
-_IN_LATE_MODE = {LineKind.LONG_QUEUE, LineKind.LATE, LineKind.TROUBLE}
+_IN_LATE_MODE = {ProgressLine.LONG_QUEUE, ProgressLine.LATE, ProgressLine.TROUBLE_OURS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +66,13 @@ FIRST_GUESS = {  # until there are ENOUGH of our own; fal publishes no times
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ProgressState:
     """One state of the message.
 
     `usual` is how long such a training takes as a rule, `percent` 0-99 how far it is, `until` when the next line comes.
     """
 
-    kind: LineKind
+    kind: ProgressLine
     usual: timedelta | None = None
     percent: int | None = None
     until: datetime | None = None
@@ -82,7 +84,7 @@ class Shown:
 
     chat_id: int
     message_id: int
-    kind: LineKind
+    kind: ProgressLine
     at: datetime
     edits: int
     ends_at: datetime | None
@@ -114,7 +116,18 @@ class ProgressMessage:
 
     name: str
     owner: Owner
-    line: Line
+    line: ProgressState
+
+
+def spell_usual(usual: timedelta) -> tuple[str, int]:
+    """Say a duration as (unit, count): minutes in fives, or hours.
+
+    >>> spell_usual(timedelta(minutes=23)), spell_usual(timedelta(minutes=100))
+    (('minutes', 25), ('hours', 2))
+    """
+    if usual >= IN_HOURS:
+        return "hours", round(usual / timedelta(hours=1))
+    return "minutes", max(IN_FIVES, IN_FIVES * round(usual / timedelta(minutes=IN_FIVES)))
 
 
 def usual(past: Sequence[timedelta], trainer: Trainer | None) -> Usual:
@@ -129,7 +142,9 @@ def usual(past: Sequence[timedelta], trainer: Trainer | None) -> Usual:
     return Usual(_quantile(ordered, LIKELY), _quantile(ordered, LATE))
 
 
-def next_line(job: Standing, shown: Shown | None, usual: Usual, mode: ProgressMode, now: datetime) -> Line | None:
+def next_line(
+    job: Standing, shown: Shown | None, usual: Usual, mode: ProgressMode, now: datetime
+) -> ProgressState | None:
     """Tell what the message should say from now on; None where it stays as it is, or is not sent yet."""
     line = _line(job, shown, usual, now)
     if line is None or mode is ProgressMode.OFF:
@@ -145,18 +160,18 @@ def next_line(job: Standing, shown: Shown | None, usual: Usual, mode: ProgressMo
     return line
 
 
-def last_line(shown: Shown, now: datetime, *, is_ready: bool) -> Line | None:
+def last_line(shown: Shown, now: datetime, *, is_ready: bool) -> ProgressState | None:
     """Tell how the message ends once the result was told; None while the last edit is too young."""
     if now - shown.at < APART:
         return None
-    return Line(LineKind.READY if is_ready else LineKind.FAILED)
+    return ProgressState(ProgressLine.READY if is_ready else ProgressLine.FAILED)
 
 
-def ends_at(job: Standing, line: Line, now: datetime) -> datetime | None:
+def ends_at(job: Standing, line: ProgressState, now: datetime) -> datetime | None:
     """Tell when the owner may expect the next line: the promised moment, or the likely end."""
     if line.until is not None:
         return line.until
-    if line.kind is not LineKind.AT_WORK or job.at_work_since is None or line.usual is None:
+    if line.kind is not ProgressLine.AT_WORK or job.at_work_since is None or line.usual is None:
         return None
     if line.percent:
         return now + (now - job.at_work_since) * (100 - line.percent) / line.percent
@@ -167,30 +182,36 @@ def _quantile(ordered: Sequence[timedelta], share: float) -> timedelta:
     return ordered[math.ceil(share * len(ordered)) - 1]
 
 
-def _line(job: Standing, shown: Shown | None, usual: Usual, now: datetime) -> Line | None:
+def _line(job: Standing, shown: Shown | None, usual: Usual, now: datetime) -> ProgressState | None:
     if job.is_troubled:
-        return Line(LineKind.TROUBLE)
+        return ProgressState(ProgressLine.TROUBLE_OURS)
     match job.stage:
         case Stage.AT_WORK if job.at_work_since is not None:
             worked = now - job.at_work_since
             if worked >= usual.late:
-                return Line(LineKind.LATE, until=_promise(worked - usual.late, shown, now))
+                return ProgressState(ProgressLine.LATE, until=_promise(worked - usual.late, shown, now))
             percent = None if job.percent is None else min(job.percent, HIGHEST)
-            return Line(LineKind.AT_WORK, usual.likely, percent) if worked >= FIRST or shown is not None else None
+            return (
+                ProgressState(ProgressLine.AT_WORK, usual.likely, percent)
+                if worked >= FIRST or shown is not None
+                else None
+            )
         case Stage.FINISHED:
-            return Line(LineKind.FETCHING) if shown is not None else None  # the result itself comes in a moment
+            return (
+                ProgressState(ProgressLine.FETCHING) if shown is not None else None
+            )  # the result itself comes in a moment
         case Stage.QUEUED:
             waited = now - job.first_seen_at
             if waited >= LONG_QUEUE:
-                return Line(LineKind.LONG_QUEUE)
-            return Line(LineKind.QUEUED) if waited >= FIRST else None
+                return ProgressState(ProgressLine.LONG_QUEUE)
+            return ProgressState(ProgressLine.QUEUED) if waited >= FIRST else None
         case _:
             return None
 
 
 def _promise(overdue: timedelta, shown: Shown | None, now: datetime) -> datetime:
     """Name the moment of the next line: what was promised while it lies ahead, else later each time."""
-    if shown is not None and shown.kind is LineKind.LATE and shown.ends_at is not None and shown.ends_at > now:
+    if shown is not None and shown.kind is ProgressLine.LATE and shown.ends_at is not None and shown.ends_at > now:
         return shown.ends_at
     at = now + min(max(SHORTEST_PROMISE, overdue), LONGEST_PROMISE)
     past = timedelta(minutes=at.minute % 5, seconds=at.second, microseconds=at.microsecond)
@@ -200,6 +221,6 @@ def _promise(overdue: timedelta, shown: Shown | None, now: datetime) -> datetime
 def _has_moved(expected: datetime | None, shown: Shown, now: datetime) -> bool:
     if expected is None or shown.ends_at is None:
         return False
-    if shown.kind is LineKind.LATE:  # a promise that has come due
+    if shown.kind is ProgressLine.LATE:  # a promise that has come due
         return shown.ends_at <= now
     return abs(expected - shown.ends_at) >= MOVED

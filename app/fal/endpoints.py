@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from urllib.parse import quote, urlencode, urlsplit
 
 from app.domain.endpoint import app_length, is_endpoint
-from app.domain.training import Trainer
+from app.domain.trainer import Trainer
 from app.fal.payload import ID_LIMIT
 
 FORMER_STYLE = "fal-ai/flux-pro-trainer"  # no longer served; the trainer of styles before

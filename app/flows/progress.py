@@ -23,11 +23,11 @@ from app.domain.message import Message
 from app.domain.progress import (
     APART,
     MOST_EDITS,
-    Line,
-    LineKind,
     ProgressEnd,
+    ProgressLine,
     ProgressMessage,
     ProgressMode,
+    ProgressState,
     Shown,
     Standing,
     Usual,
@@ -37,7 +37,8 @@ from app.domain.progress import (
     usual,
 )
 from app.domain.send_outcome import Down, NotEditable, Rejected, SendOutcome, Sent, SlowDown, TokenRefused, Unreachable
-from app.domain.training import Trainer, Training
+from app.domain.trainer import Trainer
+from app.domain.training import Training
 from app.fal.log_percent import read_percent
 from app.fal.queue_answers import read_logs
 from app.flows.ports import Clock, FalQueue, Messenger
@@ -61,7 +62,7 @@ class Due:
 
     job: OpenJob
     standing: Standing
-    line: Line
+    line: ProgressState
     percent: int | None
 
 
@@ -231,7 +232,7 @@ def _chat(due: Due, training: Training) -> int:
     return training.owner.chat_id if due.job.shown is None else due.job.shown.chat_id
 
 
-def _columns(outcome: SendOutcome, line: LineKind, shown: Shown | None, chat_id: int) -> dict[str, Any]:
+def _columns(outcome: SendOutcome, line: ProgressLine, shown: Shown | None, chat_id: int) -> dict[str, Any]:
     """Spell what became of one try. What Telegram did not take for want of an answer stands as it stood."""
     match outcome:
         case Sent():
@@ -253,7 +254,7 @@ def _columns(outcome: SendOutcome, line: LineKind, shown: Shown | None, chat_id:
             return {"progress_edits": 0 if shown is None else shown.edits + 1}
 
 
-def _report(request_id: str, line: LineKind, outcome: SendOutcome) -> None:
+def _report(request_id: str, line: ProgressLine, outcome: SendOutcome) -> None:
     if isinstance(outcome, Sent):
         log.info("progress.shown", request_id=request_id, line=line.value, message_id=outcome.message_id)
     else:

@@ -20,7 +20,7 @@ from app.domain.job import JobKind, JobOutcome, JobState
 from app.domain.look import Trouble, Unsaid
 from app.domain.message import Message
 from app.domain.notification import OPERATOR
-from app.domain.progress import Line, LineKind, ProgressMessage, ProgressMode
+from app.domain.progress import ProgressLine, ProgressMessage, ProgressMode, ProgressState
 from app.domain.send_outcome import Down, NotEditable, SendOutcome, Sent, SlowDown, Uncertain, Unreachable
 from app.fal.payload import FalAnswer
 from app.flows.progress import Progress
@@ -179,17 +179,17 @@ async def test_one_silent_message_is_edited_in_place(desk: Desk) -> None:
     avatar = await desk.train("r1")
     desk.fal.says = QUEUED
     await desk.look()
-    assert desk.chats.messages == {1: LineKind.QUEUED}
+    assert desk.chats.messages == {1: ProgressLine.QUEUED}
     desk.fal.says = AT_WORK
     await desk.look(times=4)
-    assert desk.chats.messages == {1: LineKind.AT_WORK}
+    assert desk.chats.messages == {1: ProgressLine.AT_WORK}
     await desk.end(avatar, "r1")
     await desk.progress()
-    assert desk.chats.messages == {1: LineKind.AT_WORK}, "the result was not told yet"
+    assert desk.chats.messages == {1: ProgressLine.AT_WORK}, "the result was not told yet"
     await desk.tell(avatar, "r1")
     desk.clock.move(180)
     assert await desk.progress() == 1
-    assert desk.chats.messages == {1: LineKind.READY}
+    assert desk.chats.messages == {1: ProgressLine.READY}
     assert await desk.progress() == 0
     assert (desk.chats.silent, desk.chats.edits) == ([True], 2)
 
@@ -204,7 +204,7 @@ async def test_a_training_of_three_hours_has_eight_edits_at_most(desk: Desk) -> 
     await desk.tell(avatar, "r1")
     desk.clock.move(180)
     await desk.progress()
-    assert desk.chats.messages == {1: LineKind.READY}
+    assert desk.chats.messages == {1: ProgressLine.READY}
     assert desk.chats.edits == 8
 
 
@@ -250,7 +250,7 @@ async def test_a_first_message_of_unknown_outcome_is_not_sent_again(desk: Desk) 
     desk.chats.outcomes = [Down("not reached")]
     await desk.train("r2")
     await desk.look(times=6)
-    assert desk.chats.messages == {1: LineKind.AT_WORK}
+    assert desk.chats.messages == {1: ProgressLine.AT_WORK}
 
 
 async def test_percent_comes_from_the_trainers_lines_and_never_falls(desk: Desk) -> None:
@@ -259,7 +259,7 @@ async def test_percent_comes_from_the_trainers_lines_and_never_falls(desk: Desk)
     await desk.look(times=2)
     desk.fal.lines = ["40%| 1000/2500 [01:00"]
     await desk.look(times=3)
-    assert desk.chats.messages == {1: f"{LineKind.AT_WORK} 40"}
+    assert desk.chats.messages == {1: f"{ProgressLine.AT_WORK} 40"}
     desk.fal.lines = ["1%| 25/2500", "100%| 14/14"]
     await desk.look(times=20)
     assert (await desk.job("r1"))["percent"] == 40
@@ -279,7 +279,7 @@ async def test_trouble_is_ours_once_the_operator_was_told(desk: Desk) -> None:
     await desk.database.write(lambda connection: connection.execute(insert(alerts), [row]))
     await desk.tell("20261129T000000000000.critical", name, topic="alert")
     await desk.look(minutes=5, times=2)
-    assert desk.chats.messages == {1: LineKind.TROUBLE}
+    assert desk.chats.messages == {1: ProgressLine.TROUBLE_OURS}
 
 
 @pytest.mark.parametrize("mode", [ProgressMode.OFF, ProgressMode.LATE])
@@ -303,7 +303,7 @@ async def test_two_replicas_send_one_message(desk: Desk, bot_tables: BotTables) 
     desk.reconcile._on_looked = both
     await desk.look(times=2)
     await others.idle()
-    assert desk.chats.messages == {1: LineKind.AT_WORK}
+    assert desk.chats.messages == {1: ProgressLine.AT_WORK}
 
 
 async def test_the_usual_time_is_learnt_from_our_own_past(desk: Desk) -> None:
@@ -313,7 +313,7 @@ async def test_the_usual_time_is_learnt_from_our_own_past(desk: Desk) -> None:
         await desk.end(avatar, f"p{number}")
     began = desk.clock.at - timedelta(minutes=5)
     await desk.database.write(lambda connection: connection.execute(update(table).values(at_work_since=began)))
-    seen: list[Line] = []
+    seen: list[ProgressState] = []
     desk.progress._word = lambda message: seen.append(message.line) or spell(message)  # type: ignore[func-returns-value]
     await desk.train("r1")
     await desk.look(times=2)
