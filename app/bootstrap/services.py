@@ -16,6 +16,7 @@ from app.flows.look_again import LookAgain
 from app.flows.notify.claiming import Notify
 from app.flows.poll import Poll
 from app.flows.ports import Clock
+from app.flows.progress import Progress
 from app.flows.promises import Promises
 from app.flows.prune import Prune
 from app.flows.reconcile import Reconcile
@@ -52,6 +53,7 @@ class Work:
     mend: Mend
     intake: Intake
     reconcile: Reconcile
+    progress: Progress
     keys: Keys
     addresses: Addresses
     is_crowded: Callable[[], bool]
