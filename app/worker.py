@@ -12,6 +12,7 @@ import structlog
 
 from app.bootstrap import Work
 from app.domain.errors import DatabaseUnavailable
+from app.flows.progress import EVERY as PROGRESS_EVERY
 from app.flows.steps import UNWATCHED, Watched
 
 LINGER = 0.02  # s between two turns under load, so that more rows share one commit
@@ -103,10 +104,12 @@ class Worker:
                 Routine("notify", courteous(_draining(work.notify)), STUCK, work.notify_wake),
                 Routine("intake", _every(work.intake.every, work.intake), timedelta(minutes=10)),
                 Routine("reconcile", _draining(work.reconcile), STUCK, work.reconcile_wake),
+                Routine("progress", _every(PROGRESS_EVERY, work.progress), timedelta(minutes=10)),
                 Routine("prune", _unhurried(work.prune), timedelta(hours=1)),
                 Routine("recount", _unhurried(work.recount), timedelta(hours=1)),
                 Routine("watch", _unhurried(work.watch), timedelta(minutes=10)),
                 Routine("artifacts", _unhurried(work.look_again), timedelta(minutes=10)),
+                Routine("promises", _unhurried(work.promises), timedelta(minutes=10)),
                 Routine("drift", _every(work.mend.every, work.mend), timedelta(minutes=10)),
                 Routine("keys", _refreshing(work.keys.refresh), fetch_patience),
                 Routine("addresses", _refreshing(work.addresses.refresh), fetch_patience),

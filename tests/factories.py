@@ -15,7 +15,8 @@ from app.db.engine import Database
 from app.domain.delivery import Delivery
 from app.domain.invented import Invented
 from app.domain.notification import Owner
-from app.domain.training import Artifacts, Trainer, Training, TrainingStatus
+from app.domain.trainer import Trainer
+from app.domain.training import Artifacts, Training, TrainingStatus
 from app.fal.payload import FalAnswer
 from tests.fakes import START
 

@@ -1,7 +1,7 @@
 """What asks fal about jobs: for the server, and for a command beside it."""
 
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,6 +10,7 @@ from app.core.clock import SystemClock
 from app.core.config import Settings
 from app.db import schema
 from app.db.engine import Database, open_database
+from app.db.jobs import Looked
 from app.db.trainings import BotTables
 from app.fal.api import FalQueueApi
 from app.fal.client import Client, make_client
@@ -63,6 +64,7 @@ def make_asking(
     wake_reconcile: Callable[[], None],
     wake_apply: Callable[[], None],
     steps: Watched = UNWATCHED,
+    on_looked: Callable[[Sequence[Looked]], None] = lambda _: None,
 ) -> Asking:
     """Assemble what asks fal; the wakes are called when there is work for another."""
     every = timedelta(seconds=settings.reconcile_every)
@@ -89,6 +91,7 @@ def make_asking(
         wake_apply=wake_apply,
         steps=steps,
         scrub=make_scrub(settings),
+        on_looked=on_looked,
     )
     return Asking(database, intake, reconcile)
 

@@ -4,9 +4,9 @@ import asyncio
 import os
 import random
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ import structlog
 
 from app.bootstrap.asking import make_asking, make_fal_queue, make_scrub, trainer_endpoints
 from app.bootstrap.background import in_background
+from app.bootstrap.machine import machine_facts
 from app.bootstrap.services import HealthFacts, Ingest, Services, Work
 from app.bootstrap.trial import trial_kinds
 from app.core.clock import SystemClock
@@ -25,10 +26,10 @@ from app.db.group_commit import GroupCommit
 from app.db.poller_traces import count_invented_at_work
 from app.db.reasons import reason_of
 from app.db.wake import WakeTopic, listen
-from app.domain.alert_rules import Certificate, MachineFacts
 from app.domain.artifact import ArtifactCheck
 from app.domain.invented import Invented
 from app.domain.language import Language
+from app.domain.progress import ProgressMode
 from app.domain.steps import list_steps
 from app.fal.addresses import Addresses
 from app.fal.authenticate import Authenticator, IpFilter
@@ -47,7 +48,9 @@ from app.flows.notify.claiming import Notify
 from app.flows.notify.recording import write_records
 from app.flows.planning import RetryLimits
 from app.flows.poll import Poll
-from app.flows.ports import Clock, Messenger
+from app.flows.ports import Messenger
+from app.flows.progress import Progress
+from app.flows.promises import Promises
 from app.flows.prune import Prune
 from app.flows.recount import Recount
 from app.flows.register import Register
@@ -58,6 +61,7 @@ from app.flows.watch import OperatorChat, Watch
 from app.flows.write_check import WriteCheck
 from app.telegram.catalogs import Catalogs
 from app.telegram.client import TelegramClient
+from app.telegram.progress_wording import word_progress
 from app.telegram.sender import TelegramMessenger, TokenlessMessenger
 from app.telegram.wording import word
 
@@ -117,7 +121,7 @@ async def running(
             *trial_kinds(settings, clock),
         )
         lease = timedelta(seconds=settings.lease_seconds)
-        tell = Tell(messenger, partial(word, catalogs=catalogs))
+        tell = Tell(messenger, partial(word, catalogs=catalogs, support_url=settings.support_url), clock)
         notify = Notify(
             database,
             records,
@@ -146,6 +150,18 @@ async def running(
             looks=looks,
             steps=steps,
         )
+        progress = Progress(
+            database,
+            bot_tables,
+            fal_queue,
+            messenger=messenger,
+            word=partial(word_progress, catalogs=catalogs),
+            clock=clock,
+            mode=ProgressMode.OFF if settings.telegram_token is None else ProgressMode(settings.progress),
+            rate=settings.telegram_rate,
+            trainer_of=trainer_endpoints(settings).trainer_of,
+        )
+        stack.push_async_callback(progress.close)
         found = make_asking(
             settings,
             database,
@@ -155,6 +171,7 @@ async def running(
             wake_reconcile=reconcile_wake.set,
             wake_apply=apply_wake.set,
             steps=steps,
+            on_looked=progress.consider,
         )
         register = Register(
             database,
@@ -172,7 +189,7 @@ async def running(
             database,
             clock,
             partial(
-                _machine_facts,
+                machine_facts,
                 clock,
                 clock.now(),
                 tls,
@@ -205,6 +222,14 @@ async def running(
                 Recount(database, clock),
                 watch,
                 LookAgain(database, clock, looks),
+                Promises(
+                    database,
+                    bot_tables,
+                    fal_queue,
+                    clock,
+                    endpoint=settings.trainer_portrait,
+                    wake_notify=notify_wake.set,
+                ),
                 Mend(
                     database,
                     bot_tables,
@@ -215,6 +240,7 @@ async def running(
                 ),
                 found.intake,
                 found.reconcile,
+                progress,
                 keys,
                 addresses,
                 accept.is_crowded,
@@ -233,38 +259,6 @@ async def running(
 def _looks(settings: Settings, way: WayOut | None) -> ArtifactLooks | None:
     check = ArtifactCheck(settings.artifact_check)
     return None if check is ArtifactCheck.OFF else ArtifactLooks(FalCdn(settings.artifact_hosts, way), check)
-
-
-def _machine_facts(
-    clock: Clock,
-    began: datetime,
-    tls: "LiveContext | None",
-    authenticator: Authenticator,
-    *,
-    list_failing: Callable[[], str],
-    keys: Keys,
-    addresses: Addresses,
-) -> MachineFacts:
-    """Gather what this machine knows of itself."""
-    certificate = None
-    if tls is not None:
-        served = tls.served
-        certificate = Certificate(served.leaf.not_valid_before_utc, served.ends, tls.trouble)
-    running_for = clock.now() - began
-    addresses_age = None
-    if authenticator.ip_filter is IpFilter.ENFORCE and not addresses.is_fixed:
-        fetched = addresses.age()
-        addresses_age = running_for if fetched is None else fetched
-    return MachineFacts(
-        running_for=running_for,
-        certificate=certificate,
-        keys_age=keys.age(),
-        keys_usable=bool(keys.current()),
-        clock_offset=keys.clock_offset(),
-        foreign=authenticator.foreign_accounts(),
-        addresses_age=addresses_age,
-        failing=list_failing(),
-    )
 
 
 def _list_failing(steps: Steps, language: Language) -> str:

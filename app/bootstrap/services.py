@@ -16,6 +16,8 @@ from app.flows.look_again import LookAgain
 from app.flows.notify.claiming import Notify
 from app.flows.poll import Poll
 from app.flows.ports import Clock
+from app.flows.progress import Progress
+from app.flows.promises import Promises
 from app.flows.prune import Prune
 from app.flows.reconcile import Reconcile
 from app.flows.recount import Recount
@@ -47,9 +49,11 @@ class Work:
     recount: Recount
     watch: Watch
     look_again: LookAgain
+    promises: Promises
     mend: Mend
     intake: Intake
     reconcile: Reconcile
+    progress: Progress
     keys: Keys
     addresses: Addresses
     is_crowded: Callable[[], bool]

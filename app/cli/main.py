@@ -36,6 +36,7 @@ MODULES = {
     "setup": "setup",
     "deliveries": "deliveries",
     "notifications": "notifications",
+    "messages": "messages",
     "jobs": "jobs",
     "reconcile": "reconcile",
     "why": "why",

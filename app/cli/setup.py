@@ -15,6 +15,7 @@ from app.cli.setup_answers import Answers
 from app.cli.setup_checks import QUESTIONS, Question
 from app.cli.setup_words import QUESTIONS as ASKS
 from app.cli.setup_words import SAYS
+from app.core.config import Settings
 from app.core.exit_codes import Exit
 from app.core.setting_loader import ENV_FILE
 from app.core.setting_meta import env_name, is_secret
@@ -126,7 +127,9 @@ class _Session:
         prompt = f"\n{pick(ASKS[question.field], self._answers.language)}\n{env_name(question.field)} [{default}]: "
         try:
             # What is secret is not shown while it is typed either.
-            return (getpass.getpass(prompt) if is_secret(question.field) else input(prompt)).strip()
+            return (
+                getpass.getpass(prompt) if is_secret(Settings.model_fields[question.field]) else input(prompt)
+            ).strip()
         except EOFError:
             self.give_up(Exit.CHECK_FAILED, "ended", {})
 

@@ -122,6 +122,10 @@ WAITS: Mapping[str, Bilingual] = {
     ),
     "wait.again": ("повторим сами ({reason})", "it is tried again by itself ({reason})"),
     "wait.slot": ("очередь на отправку в пределах Telegram", "its turn to be sent within Telegram's limits"),
+    "wait.alert": (
+        "сначала о сбое узнаёте вы: ждём, пока тревога уйдёт в ваш чат",
+        "you hear of the trouble first: it waits until the alert has reached your chat",
+    ),
     "wait.sending": ("сообщение отправляется", "the message is being sent"),
     "wait.slow_down": ("Telegram просил подождать", "Telegram asked to wait"),
     "wait.token": (

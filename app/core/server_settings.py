@@ -140,6 +140,18 @@ class ServerSettings(BaseSettings):
         'say "ready" also where somebody else has completed the avatar with the same artifact',
         a.BOOL,
     )
+    progress: Annotated[Literal["off", "late", "on"], v.Lower] = setting(
+        "late",
+        "сообщение о ходе обучения: нет, только о задержке, всегда",
+        "message about a training under way: none, of delays only, always",
+        "off | late | on",
+    )
+    support_url: v.PublicUrl | None = setting(
+        None,
+        "куда владельцу писать за помощью: кнопка и строка в сообщениях о неудаче",
+        "where owners write for help: a button and a line in messages about failures",
+        ("https://t.me/имя или страница вашего сайта", "https://t.me/name or a page of your site"),
+    )
     default_language: Annotated[Literal["ru", "en", "kk"], v.Lower] = setting(
         "ru", "язык, когда язык владельца неизвестен", "language when the owner's is unknown", "ru | en | kk"
     )

@@ -32,6 +32,7 @@ WRONG: dict[str, Bilingual] = {
     "url_plain": ("http:// годится только для этой же машины", "http:// is accepted for this same machine only"),
     "url_password": ("имя или пароль внутри URL", "a user name or password inside the URL"),
     "url_query": ("лишнее «?» или «#» в адресе", "a stray '?' or '#' in the address"),
+    "url_public": ("не адрес, который откроет чужой телефон", "not an address that anybody's phone can open"),
     "endpoint": ("не адрес модели на fal", "not an endpoint of fal's"),
     "origin": ("у источника не бывает пути", "an origin has no path"),
     "host": ("не имя узла и не IP", "neither a host name nor an IP"),

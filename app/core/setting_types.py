@@ -91,6 +91,17 @@ def check_base(url: str) -> str:
     return url.rstrip("/")
 
 
+def check_public(url: str) -> str:
+    """Accept a URL that a stranger's phone can open, as Telegram wants it of a button: https at a name on the internet.
+
+    Telegram refuses a whole message over an address that it does not like.
+    """
+    host = _split(url).hostname or ""
+    if not url.startswith("https://") or _is_ip(host) or "." not in host or is_loopback(host):
+        raise Wrong("url_public")
+    return url
+
+
 def check_endpoint(text: str) -> str:
     """Accept the name of a fal endpoint: owner, app and perhaps a sub-path, as a model's page on fal.ai shows it."""
     if not is_endpoint(text):
@@ -285,6 +296,7 @@ def _filled(items: tuple[str, ...]) -> tuple[str, ...]:
 Text = Annotated[str, BeforeValidator(_stripped)]
 Url = Annotated[Text, AfterValidator(check_url)]
 BaseUrl = Annotated[Text, AfterValidator(check_base)]
+PublicUrl = Annotated[Text, AfterValidator(check_public)]
 Endpoint = Annotated[Text, AfterValidator(check_endpoint)]
 Host = Annotated[Text, AfterValidator(check_host)]
 Domain = Annotated[Text, AfterValidator(check_domain)]

@@ -10,16 +10,17 @@ from sqlalchemy import Column, Row, Uuid
 from sqlalchemy import DateTime as SqlDateTime
 
 from app.domain.notification import Owner
-from app.domain.training import Artifacts, Trainer, Training, TrainingStatus
+from app.domain.trainer import Trainer
+from app.domain.training import Artifacts, Training, TrainingStatus
 
 CHAT_ID_BITS = 52  # Bot API: chat ids have at most 52 significant bits
 ERROR_MESSAGE, ERROR_TIMESTAMP = "error_message", "error_timestamp"  # keys of avatar_data: there the bot reads errors
 
 
 def read_training(row: Row[*tuple[Any, ...]]) -> Training:
-    """Read a row of `trainings.READ`, its owner's three columns and avatar_data as text."""
+    """Read a row of `trainings.READ`, its owner's four columns and avatar_data as text."""
     key, request_id, name, trainer, status, lora_url, config_url, finetune_id, *owner, avatar_data = row
-    owner_id, telegram_id, language = owner
+    owner_id, telegram_id, language, zone = owner
     spelling = str(status)
     return Training(
         avatar_id=str(key),
@@ -29,7 +30,7 @@ def read_training(row: Row[*tuple[Any, ...]]) -> Training:
         status=read_status(spelling),
         spelling=spelling,
         artifacts=Artifacts(lora_url=lora_url, config_url=config_url, finetune_id=finetune_id),
-        owner=Owner(str(owner_id or ""), read_chat_id(telegram_id), (language or "")[:16]),
+        owner=Owner(str(owner_id or ""), read_chat_id(telegram_id), (language or "")[:16], (zone or "")[:32]),
         avatar_data=avatar_data,
     )
 

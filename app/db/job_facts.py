@@ -7,10 +7,11 @@ from sqlalchemy import ColumnElement, ScalarSelect, Select, Table, and_, bindpar
 from sqlalchemy.engine import Connection
 
 from app.db.engine import UtcDateTime
-from app.db.tables import deliveries, jobs
+from app.db.tables import deliveries, jobs, notifications
 from app.domain.job import Stage
 from app.domain.job_alarms import AT_WORK_LATE, LATELY, OFTEN, UNHEARD, JobFacts
 from app.domain.look import Trouble
+from app.domain.promise import Hold
 
 UNSEEN = "new"  # the stage of open jobs that fal was not asked about yet
 TROUBLES = (Trouble.ACCOUNT_LOCKED, Trouble.FAL_KEY_REFUSED, Trouble.NO_FAL_KEY)
@@ -25,7 +26,7 @@ def count(connection: Connection, now: datetime) -> JobFacts:
         by_stage[stage or UNSEEN] = rows
         overdue += late
         waiting = [one + other for one, other in zip(waiting, troubled, strict=True)]
-    dead, gone, absent, drifted, often, *results = connection.execute(_ENDED, moments).one()
+    dead, gone, absent, drifted, often, promised, *results = connection.execute(_ENDED, moments).one()
     locked, refused, keyless = (one + other for one, other in zip(waiting, results, strict=True))
     return JobFacts(
         by_stage=by_stage,
@@ -35,7 +36,7 @@ def count(connection: Connection, now: datetime) -> JobFacts:
         absent=absent,
         drifted=drifted,
         often_drifted=often,
-        locked=locked,
+        locked=locked + promised,
         refused=refused,
         keyless=keyless,
         keyless_results=results[-1],
@@ -73,6 +74,7 @@ _ENDED = select(
     _of(jobs, "artifact = 'absent'", _COLUMNS.finished_at > _moment("lately")),
     _of(jobs, "drifted_at IS NOT NULL", _COLUMNS.drifted_at > _moment("lately")),
     _of(jobs, "drifted_at IS NOT NULL", _COLUMNS.drifted_at > _moment("lately"), _COLUMNS.drifts >= OFTEN),
+    _of(notifications, "state = 'pending'", notifications.c.reason == Hold.ACCOUNT.value),
     *(
         _of(deliveries, "state = 'pending' AND reason IS NOT NULL", deliveries.c.reason == trouble.value)
         for trouble in TROUBLES

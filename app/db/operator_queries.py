@@ -12,6 +12,7 @@ from app.db import totals
 from app.db.outbox import SENDING
 from app.db.retention import EMPTIED
 from app.db.tables import deliveries, jobs, notifications
+from app.domain.promise import Hold
 
 
 class Queue(StrEnum):
@@ -74,8 +75,8 @@ def redrive(
 ) -> list[int]:
     """Make rows due at once, with a clean count of failures; of done deliveries those that are `drifted`.
 
-    Left as they are: what retention has emptied, what a success has overtaken, and a message that is being sent while
-    its lease lasts (the fence would not stop it, and a copy would follow).
+    Left as they are: what retention has emptied, what a success has overtaken, a message that is held, and one that is
+    being sent while its lease lasts (the fence would not stop it, and a copy would follow).
     """
     table = _TABLES[queue]
     return _change(
@@ -95,6 +96,7 @@ def redrive(
         _is_whole(queue),
         table.c.reason.is_distinct_from(OVERTAKEN),
         not_(and_(table.c.reason.is_not_distinct_from(SENDING), table.c.due_at > now)),
+        or_(table.c.reason.is_(None), table.c.reason.not_in(list(Hold))),
     )
 
 

@@ -1,13 +1,12 @@
 """The outbox: messages that are owed, put in the same commit as the change that they tell about."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, and_, bindparam, case, exists, or_, select, text, update
+from sqlalchemy import Row, and_, bindparam, case, exists, or_, update
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import DBAPIError
 
 from app.db import pacing, queue, totals, wake
 from app.db.bulk_update import InsertMany
@@ -25,12 +24,13 @@ from app.domain.notification import (
     Topic,
     read_notification,
 )
+from app.domain.promise import HELD_FOR, Hold, hold_of
+from app.domain.trainer import Trainer
 from app.domain.verdict import Verdict
 
 HORIZON = timedelta(seconds=2)  # how far ahead slots are handed out
 SENDING = "sending"
 NO_DELIVERY = 0  # the delivery of a message that none caused
-_ASIDE = text("SELECT set_config('lock_timeout', '1s', true), set_config('statement_timeout', '2s', true)")
 # A claim that finds the last one still under way: a process died there, or lost the database, and the message may have
 # been sent. Mostly it was not, for it is claimed before its slot: so this may happen more often than a send in doubt.
 DIED_LIMIT = 5
@@ -38,21 +38,34 @@ _UNDER_WAY = {"reason": SENDING}
 _DIED = notifications.c.reason == SENDING
 _DIED_TOO_OFTEN = and_(_DIED, notifications.c.uncertain + 1 >= DIED_LIMIT)
 _ready = notifications.alias("ready")
-# A failure that was being sent when its success came, or that an operator made due again.
-_OVERTAKEN = and_(
-    notifications.c.kind == Topic.FAILED,
-    exists()
-    .where(
-        _ready.c.avatar_id == notifications.c.avatar_id,
-        _ready.c.request_id == notifications.c.request_id,
-        _ready.c.kind == Topic.READY,
+# What a result has made untrue: a failure that was being sent when its success came or that an operator made due again,
+# "you can begin anew" after it, and "we know of the trouble" after any result.
+_OVERTAKING = {
+    Topic.FAILED: (Topic.READY,),
+    Topic.ACCOUNT_BACK: (Topic.READY, Topic.CORRECTION),
+    Topic.TROUBLE_OURS: (Topic.READY, Topic.FAILED),
+}
+_OVERTAKEN = or_(
+    *(
+        and_(
+            notifications.c.kind == topic,
+            exists()
+            .where(
+                _ready.c.avatar_id == notifications.c.avatar_id,
+                _ready.c.request_id == notifications.c.request_id,
+                _ready.c.kind.in_(results),
+            )
+            .correlate(notifications),
+        )
+        for topic, results in _OVERTAKING.items()
     )
-    .correlate(notifications),
 )
-# What a newer version put in beside us is left to the newer version.
+# What a newer version put in beside us is left to the newer version; what is held is not due yet.
 _KNOWN = (
     notifications.c.kind.in_(list(Topic)),
     or_(notifications.c.cause.is_(None), notifications.c.cause.in_([*Cause, *Condition])),
+    or_(notifications.c.trainer.is_(None), notifications.c.trainer.in_(list(Trainer))),
+    or_(notifications.c.reason.is_(None), notifications.c.reason.not_in(list(Hold))),
 )
 
 
@@ -72,14 +85,15 @@ _CLAIMED = [
     notifications.c[name]
     for name in (
         "id", "attempt", "failures", "uncertain", "state", "avatar_id", "avatar_name", "request_id", "kind", "cause",
-        "owner_id", "chat_id", "language", "received_at", "stored_at", "applied_at",
+        "owner_id", "chat_id", "language", "timezone", "trainer", "received_at", "stored_at", "applied_at",
     )
 ]  # fmt: skip
 _ONCE = InsertMany(
     notifications,
     given=(
         "state", "reason", "due_at", "finished_at", "delivery_id", "avatar_id", "request_id", "kind", "cause",
-        "avatar_name", "owner_id", "chat_id", "language", "received_at", "stored_at", "applied_at",
+        "avatar_name", "owner_id", "chat_id", "language", "timezone", "trainer", "received_at", "stored_at",
+        "applied_at",
     ),
     unique=("avatar_id", "request_id", "kind"),
 )  # fmt: skip
@@ -111,39 +125,56 @@ class Told:
 
 
 def put(connection: Connection, items: Sequence[tuple[OwnerMessage, ClaimedDelivery]], now: datetime) -> None:
-    """Owe the owners these messages about what was just applied."""
-    caused = [Owed(item, cause.claim.id, cause.received_at, cause.stored_at) for item, cause in items]
+    """Owe the owners these messages about what was just applied, and those that they promise."""
+    caused = [
+        Owed(message, cause.claim.id, cause.received_at, cause.stored_at)
+        for item, cause in items
+        for message in (item, *_promised(item))
+    ]
     owe(connection, caused, now)
     _overtake(connection, [item for item, _ in items], now)
 
 
-def owe(connection: Connection, owed: Sequence[Owed], now: datetime) -> None:
-    """Owe these messages. One per (subject, request id, topic) for ever: a second one is dropped silently."""
-    if owed:
-        rows = [_row(item, now) for item in owed]
-        made = {}
-        for state in sorted({row["state"] for row in rows}):
-            for counts in (True, False):
-                same = [row for row in rows if row["state"] == state and totals.is_counted(row["kind"]) is counts]
-                written = _ONCE(connection, same) if same else 0
-                if counts:
-                    made[totals.named(notifications, state)] = written
-        totals.add(connection, made)
-        wake.announce(connection, wake.WakeTopic.OUTBOX)
+def _promised(message: OwnerMessage) -> list[OwnerMessage]:
+    """Make the message that another one promises."""
+    if hold_of(message) is not Hold.ALERT:
+        return []
+    return [replace(message, topic=Topic.ACCOUNT_BACK, cause=None, overtakes=False)]
+
+
+def owe(connection: Connection, owed: Sequence[Owed], now: datetime) -> int:
+    """Owe these messages; return how many are new.
+
+    One per (subject, request id, topic) for ever: a second one is dropped silently.
+    """
+    if not owed:
+        return 0
+    rows = [_row(item, now) for item in owed]
+    made, new = {}, 0
+    for state in sorted({row["state"] for row in rows}):
+        for counts in (True, False):
+            same = [row for row in rows if row["state"] == state and totals.is_counted(row["kind"]) is counts]
+            written = _ONCE(connection, same) if same else 0
+            new += written
+            if counts:
+                made[totals.named(notifications, state)] = written
+    totals.add(connection, made)
+    wake.announce(connection, wake.WakeTopic.OUTBOX)
+    return new
 
 
 def _row(owed: Owed, now: datetime) -> dict[str, Any]:
     notification = owed.notification
     has_address = notification.owner.chat_id is not None
     match notification:
-        case OwnerMessage(name=name, cause=cause):
-            pass
+        case OwnerMessage(name=name, cause=cause, trainer=trainer):
+            hold = hold_of(notification) if has_address else None
         case AlertMessage(detail=name, condition=cause):
-            pass
+            hold, trainer = None, None
     return {
         "state": NotificationState.PENDING if has_address else NotificationState.DEAD,
-        "reason": None if has_address else "no_chat_id",
-        "due_at": now,
+        "reason": hold if has_address else "no_chat_id",
+        "due_at": now if hold is None else now + HELD_FOR,
         "finished_at": None if has_address else now,
         "delivery_id": owed.delivery_id,
         "avatar_id": notification.subject,
@@ -154,6 +185,8 @@ def _row(owed: Owed, now: datetime) -> dict[str, Any]:
         "owner_id": notification.owner.id,
         "chat_id": notification.owner.chat_id,
         "language": notification.owner.language,
+        "timezone": notification.owner.timezone or None,
+        "trainer": trainer,
         "received_at": owed.received_at,
         "stored_at": owed.stored_at,
         "applied_at": now,
@@ -223,8 +256,9 @@ def _claimed(row: Row[*tuple[Any, ...]], send_at: datetime, *, is_buried: bool =
         name=row.avatar_name,
         request_id=row.request_id,
         topic=Topic(row.kind),
-        owner=Owner(row.owner_id, row.chat_id, row.language),
+        owner=Owner(row.owner_id, row.chat_id, row.language, row.timezone or ""),
         cause=row.cause,
+        trainer=row.trainer,
     )
     return ClaimedNotification(
         Claim(row.id, row.attempt),
@@ -263,35 +297,3 @@ def _count(connection: Connection, states: Sequence[tuple[str, str]]) -> None:
     """Count what pending rows have become, each given by its topic and its new state."""
     moves = [(NotificationState.PENDING, state) for topic, state in states if totals.is_counted(topic)]
     totals.add(connection, totals.moved(notifications, moves))
-
-
-def set_aside(connection: Connection, change: Callable[[], None]) -> str | None:
-    """Make the last change of a transaction, which may fail without harm to the rest.
-
-    It waits for nobody's lock for long. Returns None, or the database's own words where the change was undone.
-    """
-    savepoint = connection.begin_nested()
-    try:
-        if connection.dialect.name == "postgresql":
-            connection.execute(_ASIDE)
-        change()
-    except DBAPIError as error:
-        if error.connection_invalidated or "IOERR" in str(getattr(error.orig, "sqlite_errorname", "")):
-            raise
-        savepoint.rollback()  # raises where the whole transaction is gone: nothing may be taken for written then
-        return str(error.orig).partition("\n")[0]
-    savepoint.commit()
-    return None
-
-
-def unaddressed(connection: Connection, ids: Sequence[int]) -> dict[int, str]:
-    """Find which of these notifications have no chat id; return the owner of each."""
-    statement = select(notifications.c.id, notifications.c.owner_id).where(
-        notifications.c.id.in_(ids), notifications.c.chat_id.is_(None)
-    )
-    return {row.id: row.owner_id for row in connection.execute(statement)}
-
-
-def address(connection: Connection, row_id: int, chat_id: int | None) -> None:
-    """Set where a notification goes."""
-    connection.execute(update(notifications).where(notifications.c.id == row_id).values(chat_id=chat_id))

@@ -21,7 +21,8 @@ from app.db.bulk_update import UpdateMany
 from app.db.many import is_among, one_parameter
 from app.db.tables import jobs
 from app.domain.errors import ClaimLost
-from app.domain.training import Change, Trainer, Training, TrainingStatus
+from app.domain.trainer import Trainer
+from app.domain.training import Change, Training, TrainingStatus
 
 NEEDED = {
     "users": ("id", "telegram_id", "language_code", "is_blocked"),
@@ -64,6 +65,7 @@ READ = (
     "finetune_id",
 )  # fmt: skip
 ERROR_HOLDER = "avatar_data"  # where the bot reads errors; not every revision has it
+ZONE = "timezone"  # of users; not needed
 
 
 def missing_columns(connection: Connection) -> list[str]:
@@ -110,16 +112,18 @@ class BotTables:
                 users.c.id.label("owner_id"),
                 users.c.telegram_id,
                 users.c.language_code,
+                users.c[ZONE] if ZONE in users.c else null(),
                 cast(avatars.c[ERROR_HOLDER], Text) if self._has_error_holder else null(),
             )
             .select_from(avatars.outerjoin(users, users.c.id == avatars.c.user_id))
             .order_by(avatars.c.id)
-            # The bot may hold a row for long, and one wait would hold up all the others of a batch. Rows that merely
-            # point to an avatar hold its key alone, which we leave as it is (FOR NO KEY UPDATE).
-            .with_for_update(of=avatars, skip_locked=True, key_share=True)
         )
+        # The bot may hold a row for long, and one wait would hold up all the others of a batch. Rows that merely
+        # point to an avatar hold its key alone, which we leave as it is (FOR NO KEY UPDATE).
+        locked = select_.with_for_update(of=avatars, skip_locked=True, key_share=True)
         self._update = cache(self._make_update)
-        self._among = cache(lambda dialect: select_.where(is_among(avatars.c.fal_request_id, "wanted", dialect)))
+        self._among = cache(lambda dialect: locked.where(is_among(avatars.c.fal_request_id, "wanted", dialect)))
+        self._seen = cache(lambda dialect: select_.where(is_among(avatars.c.fal_request_id, "wanted", dialect)))
         self._there = cache(
             lambda dialect: select(avatars.c.id, avatars.c.fal_request_id).where(
                 is_among(avatars.c.fal_request_id, "wanted", dialect)
@@ -145,7 +149,9 @@ class BotTables:
         tables = {}
         for name, needed in NEEDED.items():
             found = {column["name"]: column["type"] for column in inspector.get_columns(name)}
-            wanted = needed if name != "avatars" or ERROR_HOLDER not in found else (*needed, ERROR_HOLDER)
+            extra = ERROR_HOLDER if name == "avatars" else ZONE
+            is_there = extra in found and (extra != ZONE or _may_read(connection, name, extra))
+            wanted = (*needed, extra) if is_there else needed
             tables[name] = Table(name, MetaData(), *(Column(column, found[column]) for column in wanted))
         return cls(tables["users"], tables["avatars"])
 
@@ -165,6 +171,11 @@ class BotTables:
         there = connection.execute(self._there(dialect), wanted)
         held = frozenset(request_id for row_id, request_id in there if row_id not in ours)
         return Found({key: rows for key, rows in trainings.items() if key not in held}, held)
+
+    def read(self, connection: Connection, request_ids: Sequence[str]) -> list[Training]:
+        """Load the trainings of these fal request ids as they stand, and lock nothing."""
+        wanted = {"wanted": one_parameter(connection, request_ids)}
+        return [read_training(row) for row in connection.execute(self._seen(connection.dialect.name), wanted)]
 
     def change(self, connection: Connection, changes: Sequence[tuple[Training, Change, str]]) -> None:
         """Write (training, change, fal's answer as JSON text).
@@ -254,3 +265,11 @@ class BotTables:
             if kept is not None:
                 new[ERROR_HOLDER] = kept
         return old, new
+
+
+def _may_read(connection: Connection, table: str, column: str) -> bool:
+    """Tell whether our role may read a column that we can do without."""
+    if connection.dialect.name == "sqlite":
+        return True
+    statement = select(func.has_column_privilege(table, column, "SELECT"))
+    return bool(connection.execute(statement).scalar_one())

@@ -39,6 +39,8 @@ class Condition(StrEnum):
     ARTIFACT_ABSENT = "artifact_absent"
     DRIFT = "drift"
     POLLER_SEEN = "poller_seen"
+    ORPHANS_WAITING = "orphans_waiting"
+    FAILURES_JUMPED = "failures_jumped"
 
 
 class AlertLevel(StrEnum):
@@ -75,6 +77,8 @@ REMEDY = {
     Condition.ARTIFACT_ABSENT: "aisha-webhook jobs list",
     Condition.DRIFT: "aisha-webhook doctor",
     Condition.POLLER_SEEN: "aisha-webhook doctor",
+    Condition.ORPHANS_WAITING: "aisha-webhook deliveries list --state pending",
+    Condition.FAILURES_JUMPED: "aisha-webhook jobs list --state done",
 }  # what to run first; the words around it are in app/locales
 
 

@@ -6,6 +6,9 @@ from app.domain.job import JobOutcome
 from app.domain.notification import Cause, OwnerMessage, OwnerTopics, Topic
 from app.domain.training import Failed, Outcome, Plan, Training
 
+# A correction promises nothing more: what a failure says that promises something has its own row (`app.db.promises`).
+_UNPROMISED = {Cause.OUR_ACCOUNT: Cause.FAL_TROUBLE}
+
 
 def correct(plan: Plan, training: Training, outcome: Outcome, told: OwnerTopics) -> Plan:
     """Fit a plan's message to what its owner was told before.
@@ -27,7 +30,8 @@ def correct(plan: Plan, training: Training, outcome: Outcome, told: OwnerTopics)
         training.request_id,
         Topic.CORRECTION,
         training.owner,
-        None if is_ready else cause,
+        None if is_ready else _UNPROMISED.get(cause, cause),
         overtakes=is_ready,
+        trainer=training.trainer,
     )
     return replace(plan, notification=message)

@@ -6,18 +6,8 @@ from datetime import datetime
 from app.domain.invented import Invented
 from app.domain.job import JobOutcome
 from app.domain.notification import Cause, OwnerMessage, Topic
-from app.domain.training import (
-    Artifacts,
-    Change,
-    Completed,
-    Failed,
-    Known,
-    Outcome,
-    Plan,
-    Trainer,
-    Training,
-    TrainingStatus,
-)
+from app.domain.trainer import Trainer
+from app.domain.training import Artifacts, Change, Completed, Failed, Known, Outcome, Plan, Training, TrainingStatus
 from app.domain.verdict import Bury, Done, Retry
 
 NOTHING_INVENTED = Invented()
@@ -84,7 +74,14 @@ class _Facts:
         training = self.training
         overtakes = training.status is TrainingStatus.ERROR
         return OwnerMessage(
-            training.avatar_id, training.name, training.request_id, topic, training.owner, cause, overtakes
+            training.avatar_id,
+            training.name,
+            training.request_id,
+            topic,
+            training.owner,
+            cause,
+            overtakes,
+            training.trainer,
         )
 
 

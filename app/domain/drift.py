@@ -6,7 +6,8 @@ from enum import StrEnum
 
 from app.domain.invented import Invented
 from app.domain.job import JobOutcome
-from app.domain.training import Artifacts, Trainer, TrainingStatus
+from app.domain.trainer import Trainer
+from app.domain.training import Artifacts, TrainingStatus
 
 FIRST_REST = timedelta(minutes=1)
 LONGEST_REST = timedelta(minutes=30)

@@ -24,7 +24,7 @@ class JobFacts:
     without an outcome that could be told, without a result that fal still had, and with an artifact that is not there.
     `drifted`: jobs whose rows were set back LATELY, `often_drifted` those of them that were set back OFTEN. `locked`,
     `refused` and `keyless`: jobs and deliveries that wait because fal locked the account, refused the key, or there is
-    none; `keyless_results` are the deliveries of these.
+    none, and owners whose training a locked account has ended; `keyless_results` are the deliveries of the last.
     """
 
     by_stage: Mapping[str, int]

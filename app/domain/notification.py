@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from app.domain.alert import Alert, AlertLevel, Condition
 from app.domain.delivery import Claim
+from app.domain.trainer import Trainer
 
 OPERATOR = "00000000-0000-0000-0000-000000000000"  # the owner_id of messages to the operator; no user has this id
 _OPENING = "%Y%m%dT%H%M%S%f"
@@ -17,6 +18,8 @@ class Topic(StrEnum):
     READY = "ready"
     FAILED = "failed"
     CORRECTION = "correction"  # the last message said the opposite of what is true now
+    TROUBLE_OURS = "trouble_ours"  # a result waits for the operator, who knows; it is still to come
+    ACCOUNT_BACK = "account_back"  # what a failure with Cause.OUR_ACCOUNT promised: it works again
     TEST = "test"  # the rest goes to the operator: of `aisha-webhook try`
     ALERT = "alert"
     RESOLVED = "resolved"
@@ -46,17 +49,22 @@ class Cause(StrEnum):
     TIMEOUT = "timeout"
     CANCELLED = "cancelled"
     FAL_TROUBLE = "fal_trouble"
+    OUR_ACCOUNT = "our_account"  # fal locked our account: nothing works until the operator has paid, who must know
     RESULT_GONE = "result_gone"  # the training may have succeeded; fal forgot what it gave
     UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """The Telegram person who paid for the training. `chat_id` is None where the stored id is not a chat id."""
+    """The Telegram person who paid for the training. `chat_id` is None where the stored id is not a chat id.
+
+    `timezone` is the bot's word for it (`app.domain.owner_zone`), empty where there is none.
+    """
 
     id: str
     chat_id: int | None
     language: str
+    timezone: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +73,7 @@ class OwnerMessage:
 
     `subject` is the id of the bot's row that the job is about, `name` what the owner calls it. `cause` is set for
     `Topic.FAILED`, and for a correction that tells of a failure. `overtakes`: a failure of the same job may still wait
-    to be told, and must not be any more.
+    to be told, and must not be any more. `trainer` is the avatar's type, None where it is not known.
     """
 
     subject: str
@@ -75,6 +83,7 @@ class OwnerMessage:
     owner: Owner
     cause: Cause | None = None
     overtakes: bool = False
+    trainer: Trainer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,11 +150,21 @@ def alert_message(alert: Alert, topic: Topic, *, chat_id: int, language: str) ->
 
 
 def read_notification(
-    *, subject: str, name: str, request_id: str, topic: Topic, owner: Owner, cause: str | None
+    *,
+    subject: str,
+    name: str,
+    request_id: str,
+    topic: Topic,
+    owner: Owner,
+    cause: str | None,
+    trainer: str | None = None,
 ) -> Notification:
     """Read a notification back from what was stored of it. Raises ValueError for words that there are not."""
     if topic not in (Topic.ALERT, Topic.RESOLVED):
-        return OwnerMessage(subject, name, request_id, topic, owner, None if cause is None else Cause(cause))
+        kind = None if trainer is None else Trainer(trainer)
+        return OwnerMessage(
+            subject, name, request_id, topic, owner, None if cause is None else Cause(cause), trainer=kind
+        )
     opening, _, level = subject.rpartition(".")
     _, _, machine = request_id.partition("@")
     opened_at = datetime.strptime(opening, _OPENING).replace(tzinfo=UTC)

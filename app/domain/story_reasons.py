@@ -94,6 +94,8 @@ PENDING_MESSAGE: Reasons = {
     "telegram_down": StoryWait("wait.telegram", WHY),
     "outcome_unknown": StoryWait("wait.once_more", WHY),
     "bug": StoryWait("wait.after_bug", SHOW_MESSAGE),
+    "awaits_alert": StoryWait("wait.alert", HEALTH),
+    "awaits_account": StoryWait("wait.account", DOCTOR),
 }
 DEAD_MESSAGE: Reasons = {
     "owner_unreachable": StoryWait("decide.owner_left", REDRIVE_MESSAGE),

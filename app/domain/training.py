@@ -7,6 +7,7 @@ from enum import StrEnum
 from app.domain.artifact import ArtifactState
 from app.domain.job import JobOutcome, JobState
 from app.domain.notification import Cause, Owner, OwnerMessage
+from app.domain.trainer import Trainer
 from app.domain.verdict import Verdict
 
 URL_LIMIT = 500  # characters; width of avatars.diffusers_lora_file_url and config_file_url
@@ -23,13 +24,6 @@ class TrainingStatus(StrEnum):
     COMPLETED = "completed"
     ERROR = "error"
     CANCELLED = "cancelled"
-
-
-class Trainer(StrEnum):
-    """The values of avatars.training_type."""
-
-    PORTRAIT = "portrait"
-    STYLE = "style"
 
 
 @dataclass(frozen=True, slots=True)

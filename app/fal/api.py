@@ -53,6 +53,11 @@ class FalQueueApi:
         """Ask for what a request gave; `url` is fal's own response URL, used as in `status`."""
         return await self._ask(self._own(url, request_id) or result_url(self._queue_url, endpoint, request_id))
 
+    async def logs(self, endpoint: str, request_id: str, url: str | None = None) -> FalAnswer | Unsaid:
+        """Ask for what a trainer printed in the last five minutes; `url` is fal's own status URL, as in `status`."""
+        address = self._own(url, request_id) or status_url(self._queue_url, endpoint, request_id)
+        return await self._ask(None if address is None else f"{address.partition('?')[0]}?logs=1")
+
     async def listed(self, endpoint: str, request_id: str) -> FalAnswer | Unsaid:
         """Ask fal's list of requests for one of the last 30 days. `endpoint` with its sub-path, as it was submitted."""
         return await self._ask(list_url(self._api_url, endpoint, request_id, self._now() - LISTED))

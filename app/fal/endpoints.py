@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from urllib.parse import quote, urlencode, urlsplit
 
 from app.domain.endpoint import app_length, is_endpoint
-from app.domain.training import Trainer
+from app.domain.trainer import Trainer
 from app.fal.payload import ID_LIMIT
 
 FORMER_STYLE = "fal-ai/flux-pro-trainer"  # no longer served; the trainer of styles before
@@ -32,6 +32,12 @@ class TrainerEndpoints:
         style = (self.style, FORMER_STYLE)
         order = (*style, self.portrait) if trainer is Trainer.STYLE else (self.portrait, *style)
         return tuple(dict.fromkeys(order))
+
+    def trainer_of(self, endpoint: str) -> Trainer | None:
+        """Tell what is trained at an endpoint; None where nobody said."""
+        if endpoint == self.portrait:
+            return Trainer.PORTRAIT
+        return Trainer.STYLE if endpoint in (self.style, FORMER_STYLE) else None
 
 
 def app_of(endpoint: str) -> str:

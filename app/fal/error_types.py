@@ -54,7 +54,8 @@ _PHRASES = tuple(
         (r"\barchive|\bzip\b", Cause.BAD_ARCHIVE),
         (r"\bdownload", Cause.DOWNLOAD),
         (r"cannot identify image|(?:load|open|read|decode) (?:the )?image", Cause.BAD_IMAGE),
-        (r"internal (?:server )?error|user is locked|exhausted balance", Cause.FAL_TROUBLE),
+        (r"user is locked|exhausted balance", Cause.OUR_ACCOUNT),
+        (r"internal (?:server )?error", Cause.FAL_TROUBLE),
     )
 )
 _COMPLAINTS_READ = 20  # entries; more than an owner or operator would read

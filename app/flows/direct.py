@@ -118,6 +118,7 @@ class DirectAlerts:
     def _locked(self) -> Iterator[None]:
         """Keep other processes of this machine out; where the folder takes no file, each process is on its own."""
         try:
+            self._memory.parent.mkdir(parents=True, exist_ok=True)
             file = self._memory.with_suffix(".lock").open("w")
         except OSError:
             yield

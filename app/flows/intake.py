@@ -9,7 +9,7 @@ from app.db import chores, jobs
 from app.db.engine import Connection, Database
 from app.db.jobs import Expected
 from app.db.trainings import BotTables
-from app.domain.training import Trainer
+from app.domain.trainer import Trainer
 from app.flows.ports import Clock
 
 log = structlog.get_logger(__name__)

@@ -11,7 +11,8 @@ from app.db.trainings import BotTables, Found
 from app.domain.decision import decide
 from app.domain.invented import Invented
 from app.domain.job import JobKind
-from app.domain.training import Change, Known, Outcome, Plan, Reading, Trainer, Training
+from app.domain.trainer import Trainer
+from app.domain.training import Change, Known, Outcome, Plan, Reading, Training
 from app.fal import payload
 from app.fal.authenticate import Authenticator
 from app.fal.endpoints import TrainerEndpoints

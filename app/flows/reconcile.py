@@ -38,7 +38,10 @@ SUPERSEDED = End(JobState.DONE, "superseded", JobOutcome.SUPERSEDED)
 
 
 class Reconcile:
-    """Asks fal about due jobs. `known_endpoints` are tried where a guess is wrong. `every` is RECONCILE_EVERY."""
+    """Asks fal about due jobs. `known_endpoints` are tried where a guess is wrong. `every` is RECONCILE_EVERY.
+
+    `on_looked` hears what was found once it is on record.
+    """
 
     def __init__(
         self,
@@ -55,6 +58,7 @@ class Reconcile:
         wake_apply: Callable[[], None],
         steps: Watched = UNWATCHED,
         scrub: Callable[[bytes], bytes] = lambda body: body,
+        on_looked: Callable[[Sequence[Looked]], None] = lambda _: None,
     ) -> None:
         self._scrub = scrub
         self._steps = steps
@@ -68,6 +72,7 @@ class Reconcile:
         self._known_endpoints = tuple(known_endpoints)
         self._chance = chance
         self._wake_apply = wake_apply
+        self._on_looked = on_looked
         self._turns = asyncio.Semaphore(ASKED_AT_ONCE)
         self._rests_until: datetime | None = None
 
@@ -170,6 +175,7 @@ class Reconcile:
             _report(finding)
         if any(finding.body is not None for finding in findings):
             self._wake_apply()
+        self._on_looked([finding.looked for finding in findings])
 
     def _write(self, connection: Connection, findings: Sequence[JobLook], now: datetime) -> None:
         entering = [(finding, finding.body) for finding in findings if finding.body is not None]

@@ -1,30 +1,36 @@
 """One notification → its words → Messenger → outcome."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import structlog
 
 from app.domain.message import Message
-from app.domain.notification import Notification
+from app.domain.notification import Notification, OwnerMessage
+from app.domain.owner_zone import is_night
 from app.domain.send_outcome import NoToken, SendOutcome, Unreachable
-from app.flows.ports import Messenger
+from app.flows.ports import Clock, Messenger
 
 log = structlog.get_logger("app.webhook")
 
 
 class Tell:
-    """Send a notification to its chat, once; `word` makes the message."""
+    """Send a notification to its chat, once; `word` makes the message. An owner is not woken by it at night."""
 
-    def __init__(self, messenger: Messenger, word: Callable[[Notification], Message]) -> None:
+    def __init__(self, messenger: Messenger, word: Callable[[Notification], Message], clock: Clock) -> None:
         self._messenger = messenger
         self._word = word
+        self._clock = clock
 
     async def __call__(self, notification: Notification) -> SendOutcome:
         """Word and send; log what was not sent for want of a token, and HTML of ours that Telegram could not read."""
         chat_id = notification.owner.chat_id
         if chat_id is None:
             return Unreachable("the owner's stored id is not a chat id", blocked=False)
-        outcome = await self._messenger.send(chat_id, self._word(notification))
+        message = self._word(notification)
+        if isinstance(notification, OwnerMessage) and is_night(notification.owner.timezone, self._clock.now()):
+            message = replace(message, is_silent=True)
+        outcome = await self._messenger.send(chat_id, message)
         if isinstance(outcome, NoToken):
             log.info(
                 "notification.unsent",

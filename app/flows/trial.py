@@ -8,7 +8,8 @@ from app.db.engine import Connection
 from app.db.trainings import Found
 from app.domain.job import JobKind
 from app.domain.notification import OPERATOR, Owner, OwnerMessage, Topic
-from app.domain.training import Artifacts, Change, Known, Outcome, Plan, Trainer, Training, TrainingStatus
+from app.domain.trainer import Trainer
+from app.domain.training import Artifacts, Change, Known, Outcome, Plan, Training, TrainingStatus
 from app.domain.verdict import Done
 from app.fal import payload
 from app.fal.authenticate import Authenticator

@@ -12,7 +12,7 @@ import structlog
 from app.db import alerts, chores, job_facts
 from app.db.engine import Connection, Database
 from app.domain.alert import LOST, REMEDY, Alarm, AlertStep, AlertTurn, close, follow
-from app.domain.alert_rules import MachineFacts, machine_alarms, queue_alarms
+from app.domain.alert_rules import MachineFacts, failure_alarms, machine_alarms, queue_alarms
 from app.domain.job_alarms import job_alarms
 from app.domain.notification import Topic, alert_message
 from app.flows.ports import Clock
@@ -81,7 +81,8 @@ class Watch:
         steps = self._follow(connection, self._machine, own, now)
         if chores.claim(connection, NAME, now=now, lease=EVERY, every=EVERY):
             pulled_back = chores.pull_back(connection, now)
-            shared = list(queue_alarms(alerts.count_queues(connection), now))
+            shared = list(queue_alarms(alerts.count_queues(connection, now), now))
+            shared += failure_alarms(alerts.count_failures(connection))
             shared += job_alarms(job_facts.count(connection, now), invented=self._count_invented(connection))
             steps += self._follow(connection, "", shared, now)
             steps += self._write(connection, [close(alert, now) for alert in alerts.lost(connection, now - LOST)])

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import orjson
 
-from app.domain.message import Keyboard
+from app.domain.message import Keyboard, LinkButton
 from app.domain.send_outcome import Down, Uncertain
 from app.http_client.client import HttpClient, read_url
 from app.http_client.failures import HttpFailed
@@ -56,9 +56,12 @@ class TelegramClient:
         """Close every connection."""
         await self._http.aclose()
 
-    async def send_message(self, chat_id: int, text: str, *, html: bool = False, keyboard: Keyboard = ()) -> Answer:
-        """Send a text, read as the Bot API's HTML or as it stands; no preview of its links."""
-        return await self._call("sendMessage", {"chat_id": chat_id} | _text(text, keyboard, html=html))
+    async def send_message(
+        self, chat_id: int, text: str, *, html: bool = False, keyboard: Keyboard = (), silent: bool = False
+    ) -> Answer:
+        """Send a text, read as the Bot API's HTML or as it stands, with or without a sound; no preview of its links."""
+        quiet: Fields = {"disable_notification": True} if silent else {}
+        return await self._call("sendMessage", {"chat_id": chat_id} | _text(text, keyboard, html=html) | quiet)
 
     async def edit_message_text(
         self, chat_id: int, message_id: int, text: str, *, html: bool = False, keyboard: Keyboard = ()
@@ -148,8 +151,13 @@ def _markup(*, html: bool) -> Fields:
 def _buttons(keyboard: Keyboard) -> Fields:
     if not keyboard:
         return {}
-    rows = [[{"text": label, "callback_data": callback} for label, callback in row] for row in keyboard]
+    rows = [[_button(button) for button in row] for row in keyboard]
     return {"reply_markup": {"inline_keyboard": rows}}
+
+
+def _button(button: tuple[str, str]) -> dict[str, str]:
+    label, target = button
+    return {"text": label, "url" if isinstance(button, LinkButton) else "callback_data": target}
 
 
 def _photo(photo: str | bytes, files: dict[str, bytes]) -> str:

@@ -29,7 +29,10 @@ class TelegramMessenger:
         until = self._until()
 
         async def post(text: str, *, html: bool) -> Answer:
-            return await _within(until, self._client.send_message(chat_id, text, html=html, keyboard=message.keyboard))
+            send = self._client.send_message(
+                chat_id, text, html=html, keyboard=message.keyboard, silent=message.is_silent
+            )
+            return await _within(until, send)
 
         answer = await post(message.html, html=True)
         if isinstance(answer, Migrated):

@@ -1,107 +1,146 @@
-"""Wording: a notification becomes a message. No I/O."""
+"""Wording: a notification becomes a message. No I/O.
 
-import unicodedata
-from collections.abc import Callable
+What is the same for every message of one topic, language and cause is put together once (`Frame`).
+"""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
 from html import escape
 
-from app.domain.alert import REMEDY, AlertLevel
-from app.domain.message import Keyboard, Message
+from app.domain.message import Keyboard, LinkButton, Message
 from app.domain.notification import AlertMessage, Cause, Notification, OwnerMessage, Topic
+from app.domain.trainer import Trainer
+from app.telegram.alert_wording import word_alert, word_test
 from app.telegram.catalogs import Catalogs
+from app.telegram.names import LEFT_TO_RIGHT, isolated, shown_name
 
-NAME_LIMIT = 64  # characters shown of an avatar's name
-DETAIL_LIMIT = 1000  # characters shown of an alert's detail
 CALLBACK_LIMIT = 64  # bytes of callback_data (Bot API, InlineKeyboardButton)
 GALLERY = "avatar_gallery"  # the bot's own callbacks: docs/bot-database.md
+CREATE = "create_avatar"
 GENERATE = "avatar_generate:"
-MARKS = {AlertLevel.WARN: "⚠️", AlertLevel.CRITICAL: "🚨"}
-OVER = "✅"
-
-_BREAKS = {"Cc", "Zl", "Zp", "Zs"}  # controls, line ends, odd spaces: shown as one space
-_DROPPED = {"Cf", "Cs", "Co"}  # bidi and other invisible marks, lone surrogates (not UTF-8), private use
-_JOINER = "\N{ZERO WIDTH JOINER}"  # the one invisible mark that people need: it makes families of emoji
+NAME = "{name}"
+_OPENED_BY_NAME = re.compile(r"\W*\{name\}")
 
 
-def word(notification: Notification, catalogs: Catalogs) -> Message:
-    """Say a notification in the language of whoever gets it, or in the default one."""
-    say = catalogs.of(notification.owner.language).gettext
-    match notification:
-        case OwnerMessage(topic=Topic.TEST):
-            headline, text = say("test.title"), say("test.text")
-            return Message(f"<b>{_escape(headline)}</b>\n\n{_escape(text)}", f"{headline}\n\n{text}", ())
-        case OwnerMessage():
-            return _word_result(notification, say)
-        case AlertMessage():
-            return _word_alert(notification, say)
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """All of a message but the avatar's name, in HTML and in plain text: what stands before it and what after it.
+
+    `create_image` is the label of the button that needs the avatar's id, `keyboard` the rows below it.
+    """
+
+    html: tuple[str, str]
+    plain: tuple[str, str]
+    keyboard: Keyboard
+    create_image: str | None = None
+
+    def around(self, name: str, subject: str) -> Message:
+        """Put a shown name (empty: the frame has no room for one) and an avatar's id into their places."""
+        keyboard = self.keyboard
+        if self.create_image is not None:
+            keyboard = (((self.create_image, f"{GENERATE}{subject}"),), *keyboard)
+        if not name:
+            return Message(self.html[0], self.plain[0], keyboard)
+        label = isolated(name)
+        return Message(
+            f"{self.html[0]}{escape(label, quote=False)}{self.html[1]}",
+            f"{self.plain[0]}{label}{self.plain[1]}",
+            keyboard,
+        )
 
 
-def _word_result(message: OwnerMessage, say: Callable[[str], str]) -> Message:
-    gallery = (say("gallery"), GALLERY)
-    is_correction = message.topic is Topic.CORRECTION
-    if message.topic is Topic.READY or (is_correction and message.cause is None):
-        topic, text = Topic.READY, say("ready.text")
-        generate = (say("ready.generate"), f"{GENERATE}{message.subject}")
-        keyboard: Keyboard = ((generate,), (gallery,)) if _fits(generate[1]) else ((gallery,),)
-    else:
-        topic, text = Topic.FAILED, say(f"failed.{message.cause or Cause.UNKNOWN}")
-        keyboard = ((gallery,),)
-    if is_correction:
-        text = f"{say('correction.text')}\n\n{text}"
-    name = shown_name(message.name)
-    title = f"{topic}.title"
-    headline = say(title).format(name=name) if name else say(f"{title}.unnamed")
-    return Message(f"<b>{_escape(headline)}</b>\n\n{_escape(text)}", f"{headline}\n\n{text}", keyboard)
+def word(notification: Notification, catalogs: Catalogs, support_url: str | None = None) -> Message:
+    """Say a notification in the language of whoever gets it, or in the default one.
+
+    `support_url`: where an owner writes who needs a person's help; None where there is no such place.
+    """
+    if isinstance(notification, AlertMessage):
+        return word_alert(notification, catalogs.of(notification.owner.language).gettext)
+    if notification.topic is Topic.TEST:
+        return word_test(catalogs.of(notification.owner.language).gettext)
+    name = shown_name(notification.name)
+    creates = notification.trainer is not Trainer.STYLE and _fits(notification.subject)
+    frame = result_frame(
+        catalogs,
+        notification.owner.language,
+        _topic(notification),
+        cause=notification.cause,
+        trainer=notification.trainer,
+        support_url=support_url,
+        is_named=bool(name),
+        is_correction=notification.topic is Topic.CORRECTION,
+        creates=creates,
+    )
+    return frame.around(name, notification.subject)
 
 
-def _word_alert(alert: AlertMessage, say: Callable[[str], str]) -> Message:
-    title = say(f"alert.{alert.condition}.title") + (f" · {shown_name(alert.machine)}" if alert.machine else "")
-    if alert.topic is Topic.RESOLVED:
-        headline = f"{OVER} {say('resolved.title')}: {title}"
-        text = say("resolved.text")
-        return Message(f"<b>{_escape(headline)}</b>\n\n{_escape(text)}", f"{headline}\n\n{text}", ())
-    headline = f"{MARKS[alert.level]} {title}"
-    text = say(f"alert.{alert.condition}.text").format(detail=shown_name(alert.detail, DETAIL_LIMIT))
-    command = REMEDY[alert.condition]
-    return Message(
-        f"<b>{_escape(headline)}</b>\n\n{_escape(text)}\n\n<code>{_escape(command)}</code>",
-        f"{headline}\n\n{text}\n\n{command}",
-        (),
+def label(catalogs: Catalogs, language: str, *, is_named: bool) -> str:
+    """Return how a name stands in a line, with NAME in its place, or what stands for an avatar without one."""
+    return catalogs.of(language).gettext("label" if is_named else "label.unnamed")
+
+
+def frame_of(head: str, rest: str, keyboard: Keyboard, create_image: str | None = None, *, is_bold: bool) -> Frame:
+    """Cut a first line in two at NAME, in both forms; one that opens with a name keeps its direction."""
+    line = f"{LEFT_TO_RIGHT}{head}" if _OPENED_BY_NAME.match(head) else head
+    before, _, after = line.partition(NAME)
+    opening, closing = ("<b>", "</b>") if is_bold else ("", "")
+    if NAME in line:
+        html = f"{opening}{_escape(before)}", f"{_escape(after)}{closing}{_escape(rest)}"
+        return Frame(html, (before, f"{after}{rest}"), keyboard, create_image)
+    return Frame(
+        (f"{opening}{_escape(line)}{closing}{_escape(rest)}", ""), (f"{line}{rest}", ""), keyboard, create_image
     )
 
 
-def shown_name(name: str, limit: int = NAME_LIMIT) -> str:
-    r"""Make any text fit for one line of a message: no controls, no bidi marks, at most `limit` characters.
+@lru_cache(1024)
+def result_frame(
+    catalogs: Catalogs,
+    language: str,
+    topic: Topic,
+    *,
+    cause: Cause | None,
+    trainer: Trainer | None,
+    support_url: str | None,
+    is_named: bool,
+    is_correction: bool,
+    creates: bool,
+) -> Frame:
+    """Put together what every such message has in common; `creates`: the bot can make images with the avatar."""
+    say = catalogs.of(language).gettext
+    titled = label(catalogs, language, is_named=is_named)
+    support: Keyboard = ((LinkButton(say("button.support"), support_url),),) if support_url else ()
+    create: Keyboard = (((say("button.create_avatar"), CREATE),),)
+    if topic is Topic.TROUBLE_OURS:
+        return frame_of(say("trouble_ours.text").format(label=titled), "", support, is_bold=False)
+    title = say(f"{topic}.title" if is_named else f"{topic}.title.unnamed").format(label=titled)
+    paragraphs = [say("correction.text")] if is_correction else []
+    if topic is Topic.READY:
+        paragraphs.append(say("ready.text" if creates else "ready.text.gallery"))
+        second = f"\n{say(f'ready.type.{trainer}')}" if trainer is not None else ""
+        rest = "".join(f"\n\n{paragraph}" for paragraph in paragraphs)
+        gallery: Keyboard = (((say("button.gallery"), GALLERY),),)
+        create_image = say("button.create_image") if creates else None
+        return frame_of(title, second + rest, gallery, create_image, is_bold=True)
+    if topic is Topic.ACCOUNT_BACK:
+        return frame_of(title, f"\n\n{say('account_back.text')}", create, is_bold=True)
+    paragraphs.append(say(f"failed.{cause or Cause.UNKNOWN}"))
+    if support_url:
+        paragraphs.append(say("support.line"))
+    rest = "".join(f"\n\n{paragraph}" for paragraph in paragraphs)
+    keyboard = support if cause is Cause.OUR_ACCOUNT else create + support
+    return frame_of(title, rest, keyboard, is_bold=True)
 
-    Cut before escaping, so that no `&amp;` is ever cut in two.
 
-    >>> shown_name("  Лето\n\u202e2026 ")
-    'Лето 2026'
-    """
-    line = " ".join("".join(map(_neutral, name)).split())
-    if len(line) > limit:
-        line = _whole(line[: limit - 1], line[limit - 1]) + "…"
-    return line.strip(f" {_JOINER}")
+def _topic(message: OwnerMessage) -> Topic:
+    """Tell as which result a message is worded: a correction is one of the two."""
+    if message.topic is Topic.CORRECTION:
+        return Topic.READY if message.cause is None else Topic.FAILED
+    return message.topic
 
 
-def _neutral(character: str) -> str:
-    category = unicodedata.category(character)
-    if category in _BREAKS:
-        return " "
-    return "" if category in _DROPPED and character != _JOINER else character
-
-
-def _whole(kept: str, following: str) -> str:
-    """Take a character back from `kept` when the cut would tear it from its marks (`following` starts the rest)."""
-    if not (unicodedata.category(following).startswith("M") or following == _JOINER):
-        return kept.rstrip(f" {_JOINER}")
-    end = len(kept)
-    while end and unicodedata.category(kept[end - 1]).startswith("M"):
-        end -= 1
-    return kept[: max(end - 1, 0)].rstrip(f" {_JOINER}") or kept
-
-
-def _fits(callback_data: str) -> bool:
-    return len(callback_data.encode()) <= CALLBACK_LIMIT
+def _fits(subject: str) -> bool:
+    return len(f"{GENERATE}{subject}".encode()) <= CALLBACK_LIMIT
 
 
 def _escape(text: str) -> str:

@@ -11,7 +11,8 @@ from app.db.migrate import migrate
 from app.db.schema import find_bot_tables
 from app.db.trainings import BotTables
 from app.domain.errors import ClaimLost, DatabaseUnfit
-from app.domain.training import Artifacts, Change, Trainer, TrainingStatus
+from app.domain.trainer import Trainer
+from app.domain.training import Artifacts, Change, TrainingStatus
 from tests.factories import CONFIG, LORA, Bot
 from tests.fakes import START
 from tests.postgres import with_database

@@ -11,6 +11,7 @@ from app.core.exit_codes import Exit
 from app.domain.delivery import DeliveryState
 from app.domain.look import Trouble
 from app.domain.notification import NotificationState
+from app.domain.promise import Hold
 from tests.docs.project import between, calls, constants, modules, names, page, rows
 
 # where a name stands among the arguments of what takes it
@@ -25,7 +26,7 @@ REASON_AT = {
     "wait_out": 0,
     "postpone": 1,
 }
-NOTIFYING = {"app/domain/send_policy.py", "app/db/outbox.py", "app/flows/notify/claiming.py"}
+NOTIFYING = {"app/db/promises.py", "app/domain/send_policy.py", "app/db/outbox.py", "app/flows/notify/claiming.py"}
 BOTH = {"app/db/operator_queries.py", "app/db/copy_database.py"}
 LEVELS = {"debug", "info", "warning", "error", "critical", "exception"}
 
@@ -56,7 +57,7 @@ def codes_in_the_code() -> set[str]:
 def reasons_in_the_code() -> tuple[set[str], set[str]]:
     """Reasons of deliveries, reasons of notifications."""
     deliveries: set[str] = set()
-    notifications: set[str] = set()
+    notifications: set[str] = {hold.value for hold in Hold}
     for path, reasons in (*_given_to_calls(), *_put_into_columns()):
         if path.as_posix() not in NOTIFYING:
             deliveries |= reasons

@@ -13,7 +13,8 @@ from app.domain.artifact_verdict import LAG, LEAST_LOOKS, ArtifactPatience, to_l
 from app.domain.decision import decide
 from app.domain.delivery import Claim, ClaimedDelivery
 from app.domain.network import is_public
-from app.domain.training import Artifacts, Change, Completed, Plan, Trainer, TrainingStatus
+from app.domain.trainer import Trainer
+from app.domain.training import Artifacts, Change, Completed, Plan, TrainingStatus
 from app.domain.verdict import Bury, Done, Retry
 from app.http_client.client import read_url
 from tests.domain.url_forms import ALLOWED, HOSTS, REFUSED

@@ -9,18 +9,8 @@ from hypothesis import strategies as st
 from app.domain.decision import decide
 from app.domain.job import JobOutcome, JobState
 from app.domain.notification import Cause, Topic
-from app.domain.training import (
-    Artifacts,
-    Change,
-    Completed,
-    Failed,
-    Known,
-    Outcome,
-    Plan,
-    Trainer,
-    Training,
-    TrainingStatus,
-)
+from app.domain.trainer import Trainer
+from app.domain.training import Artifacts, Change, Completed, Failed, Known, Outcome, Plan, Training, TrainingStatus
 from app.domain.verdict import Bury, Done, Retry, Verdict
 from tests.factories import CONFIG, INVENTED, INVENTED_ID, INVENTED_LORA, LORA, training
 from tests.fakes import START

@@ -6,7 +6,8 @@ import pytest
 
 from app.domain.drift import Drift, DriftedJob, find_drift
 from app.domain.job import JobOutcome
-from app.domain.training import Artifacts, Trainer, TrainingStatus
+from app.domain.trainer import Trainer
+from app.domain.training import Artifacts, TrainingStatus
 from tests.factories import CONFIG, INVENTED, INVENTED_ID, INVENTED_LORA, LORA
 from tests.fakes import START
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.endpoint import ENDPOINT_LIMIT, is_endpoint
-from app.domain.training import Trainer
+from app.domain.trainer import Trainer
 from app.fal.endpoints import (
     FORMER_STYLE,
     TrainerEndpoints,

@@ -199,7 +199,7 @@ def test_causes_by_type(kind: str, cause: Cause) -> None:
         ("File is not a zip file", Cause.BAD_ARCHIVE),
         ("Failed to download the file", Cause.DOWNLOAD),
         ("cannot identify image file", Cause.BAD_IMAGE),
-        ("User is locked. Reason: Exhausted balance.", Cause.FAL_TROUBLE),
+        ("User is locked. Reason: Exhausted balance.", Cause.OUR_ACCOUNT),
         ("Path /finetune not found", Cause.UNKNOWN),
         ("huggingface said no", Cause.UNKNOWN),
     ],

@@ -86,7 +86,7 @@ async def open_house(database: Database, bot_tables: BotTables, clock: FrozenClo
     notify = Notify(
         database,
         records,
-        Tell(messenger, messenger.word),
+        Tell(messenger, messenger.word, clock),
         clock,
         lease=lease,
         limit=3,

@@ -105,9 +105,17 @@ async def test_a_send_of_unknown_outcome_is_not_repeated(street: Street) -> None
 
 async def test_without_a_place_for_the_file_it_is_still_told_once(clock: FrozenClock, tmp_path: Path) -> None:
     """A full or read-only disk may be the very cause."""
-    street = Street(clock, tmp_path / "gone" / "direct-alert.json")
+    (tmp_path / "file").touch()
+    street = Street(clock, tmp_path / "file" / "direct-alert.json")
     await street.fail("watch", 600)
     assert [topic for topic, _ in street.tried] == ["alert"]
+
+
+async def test_a_missing_folder_is_made(clock: FrozenClock, tmp_path: Path) -> None:
+    """DATA_DIR appears with the first file that is kept there."""
+    street = Street(clock, tmp_path / "data" / "direct-alert.json")
+    await street.fail("watch", 120)
+    assert street.memory.exists()
 
 
 async def test_a_spoilt_file_is_overwritten(street: Street) -> None:

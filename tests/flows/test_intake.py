@@ -8,7 +8,7 @@ from sqlalchemy import select, text
 from app.db.engine import Connection, Database
 from app.db.tables import jobs
 from app.db.trainings import BotTables
-from app.domain.training import Trainer
+from app.domain.trainer import Trainer
 from app.flows.intake import OUTAGE, Intake
 from tests.factories import Bot
 from tests.fakes import START, FrozenClock

@@ -1,5 +1,8 @@
 """Any order of deliveries, crashes, outages and operators keeps the promises I1 to I3 (faults 1, 12, 22-27, 42, 43).
 
+Nobody is told twice, and nobody falsely: of our account and our trouble only after the operator was alerted, and that
+it works again only after it was promised, when it is true and the avatar is not ready.
+
 `STATE_MACHINE_STEPS=2000` walks further than the suite does; `STATE_MACHINE_SEED` begins elsewhere.
 """
 
@@ -27,8 +30,10 @@ from app.db.group_commit import GroupCommit
 from app.db.operator_queries import CHANGEABLE, Queue
 from app.db.schema import find_bot_tables
 from app.db.tables import deliveries, metadata, notifications
+from app.domain.alert import Condition
+from app.domain.alert_rules import MachineFacts
 from app.domain.look import Trouble, Unsaid
-from app.domain.notification import Notification
+from app.domain.notification import AlertMessage, Cause, Notification, OwnerMessage, Topic
 from app.domain.send_outcome import Down, Rejected, SendOutcome, Sent, SlowDown, TokenRefused, Uncertain, Unreachable
 from app.domain.training import Change, Training
 from app.fal.payload import FalAnswer
@@ -37,7 +42,9 @@ from app.flows.notify.claiming import Notify
 from app.flows.notify.recording import write_records
 from app.flows.operate import Operation, operate
 from app.flows.planning import RetryLimits
+from app.flows.promises import Promises
 from app.flows.prune import Prune
+from app.flows.watch import OperatorChat, Watch
 from tests.factories import Bot, delivery, empty_ok_body, error_body, ok_body, result_answer
 from tests.fakes import FakeFalQueue, FrozenClock, moving_sleep, no_jitter
 from tests.flows.conftest import House, kinds_of
@@ -59,6 +66,7 @@ BODIES: dict[str, Callable[[str], bytes]] = {
     "another success": partial(ok_body, lora="https://v3.fal.media/files/lion/lora.safetensors"),
     "failure": error_body,
     "another failure": partial(error_body, detail="timed out"),
+    "our account is locked": partial(error_body, detail="User is locked. Reason: Exhausted balance."),
     "OK without a payload": empty_ok_body,
     "another request's body": lambda _: ok_body("r9"),
     "garbage": lambda request_id: b"\x00\xff" + request_id.encode(),
@@ -72,6 +80,10 @@ TELEGRAM: dict[str, SendOutcome] = {
     "token refused": TokenRefused("Unauthorized"),
     "lost": Uncertain("timeout"),
 }
+LOCKED = FalAnswer(403, {}, b'{"detail": "User is locked. Reason: Exhausted balance."}')
+UNKNOWN = FalAnswer(404, {}, b'{"detail": "Request not found"}')
+WELL = MachineFacts(timedelta(hours=1), None, timedelta(0), True, timedelta(0), 0, None, "")
+TROUBLES = {Condition.DELIVERIES_BURIED, Condition.FAL_KEY_MISSING, Condition.FAL_KEY_REFUSED}
 SEEN = ("ok", "seen, but the answer was lost", "seen, then the process died")  # what of it reaches the owner
 FAL: dict[str, FalAnswer | Unsaid | None] = {
     "fal is down": Unsaid(Trouble.FAL_DOWN, "502"),
@@ -90,6 +102,9 @@ class Weather:
 
     mode: str = "ok"
     seen: Counter[Told] = field(default_factory=Counter)
+    alerted: set[Condition] = field(default_factory=set)  # what the operator has read of
+    promised: dict[tuple[str, str], bool] = field(default_factory=dict)  # and whether the account has worked since
+    lies: list[str] = field(default_factory=list)
 
     async def __call__(self, notification: Notification) -> SendOutcome:
         if self.mode in TELEGRAM:
@@ -98,12 +113,37 @@ class Weather:
             raise ZeroDivisionError
         if self.mode == "the process died first":
             raise asyncio.CancelledError
+        self.hear(notification)
         self.seen[notification.subject, notification.request_id, notification.topic.value] += 1
         if self.mode == "seen, then the process died":
             raise asyncio.CancelledError
         if self.mode == "seen, but the answer was lost":
             return Uncertain("timeout")
         return Sent(self.seen.total(), notification.owner.chat_id or 0)
+
+    def hear(self, notification: Notification) -> None:
+        """Hold what is read to what is true at that moment."""
+        about = notification.subject, notification.request_id
+        match notification:
+            case AlertMessage(topic=Topic.ALERT, condition=condition):
+                self.alerted.add(condition)
+            case OwnerMessage(topic=Topic.FAILED, cause=Cause.OUR_ACCOUNT):
+                self.promised.setdefault(about, False)
+                self.note(about, "our account", is_true=Condition.ACCOUNT_LOCKED in self.alerted)
+            case OwnerMessage(topic=Topic.TROUBLE_OURS):
+                is_known = any((*about, topic) in self.seen for topic in ("ready", "failed"))
+                self.note(about, "trouble", is_true=bool(self.alerted & TROUBLES) and not is_known)
+            case OwnerMessage(topic=Topic.ACCOUNT_BACK):
+                is_true = self.promised.get(about, False) and (*about, "ready") not in self.seen
+                self.note(about, "account back", is_true=is_true)
+
+    def note(self, about: tuple[str, str], word: str, *, is_true: bool) -> None:
+        if not is_true:
+            self.lies.append(f"{word}: {about}")
+
+    def account_works(self) -> None:
+        """Of every promise it is true from now on that it can be kept."""
+        self.promised = dict.fromkeys(self.promised, True)
 
 
 class Life(RuleBasedStateMachine):
@@ -118,6 +158,7 @@ class Life(RuleBasedStateMachine):
         self.arrived: dict[tuple[str, str], bytes] = {}
         self.ended: dict[str, tuple[str, Any]] = {}  # an avatar's final word and artifact
         self.trained: dict[str, str] = {}
+        self.account: FalAnswer = UNKNOWN
         self.run(self.open())
 
     def run(self, work: Awaitable[T]) -> T:
@@ -153,6 +194,19 @@ class Life(RuleBasedStateMachine):
             wake_notify=lambda: None,
         )
         self.house = House(database, self.clock, apply, notify, records, fal, self.telegram)  # type: ignore[arg-type]  # no test of this file asks the house for its messenger
+        self.watch = Watch(
+            database,
+            self.clock,
+            lambda: WELL,
+            count_invented=lambda _: 0,
+            machine="web-1",
+            chat=OperatorChat(-7, "en"),
+            wake_notify=lambda: None,
+        )
+        self.promises_kept = Promises(
+            database, bot_tables, fal, self.clock, endpoint="fal-ai/trainer", wake_notify=lambda: None
+        )
+        fal.states = dict.fromkeys(("r1", "r2"), self.account)
         self.bot_tables = bot_tables
         self.bot = Bot(database)
         self.writer = asyncio.create_task(records.run())
@@ -180,6 +234,8 @@ class Life(RuleBasedStateMachine):
     def deliver(self, request_id: str, kinds: list[str], then: str) -> None:
         """One or several deliveries of a request, in any order, arrive together, new ones or repeats of old ones."""
         self.run(self.arrive([(request_id, BODIES[kind](request_id)) for kind in kinds]))
+        if any("success" in kind for kind in kinds):  # of a later training, that proves as much as an answer
+            self.telegram.account_works()
         self.work(then)
 
     async def arrive(self, group: list[tuple[str, bytes]]) -> None:
@@ -223,6 +279,23 @@ class Life(RuleBasedStateMachine):
         self.clock.move(seconds)
         self.run(Prune(self.database, self.clock, KEEP)())
         self.work(then)
+
+    @rule(minutes=st.sampled_from([1, 2, 31]), account=st.sampled_from([None, LOCKED, UNKNOWN]), then=NEXT)
+    def minutes_pass(self, minutes: int, account: FalAnswer | None, then: str) -> None:
+        """The operator's alerts and the owners' promises take their turns; the account is locked, or works again."""
+        if account is not None:
+            self.account = account
+            self.house.fal.states = dict.fromkeys(("r1", "r2"), account)
+        for _ in range(minutes):
+            self.clock.move(60)
+            self.minute()
+        self.work(then)
+
+    def minute(self) -> None:
+        if self.account is UNKNOWN:
+            self.telegram.account_works()
+        self.run(self.watch())
+        self.run(self.promises_kept())
 
     def work(self, then: str) -> None:
         """Apply what is due and tell what is due, in this weather."""
@@ -329,12 +402,14 @@ class Life(RuleBasedStateMachine):
 
     def check_messages(self, messages: list[dict[str, Any]], avatars: dict[str, tuple[str, Any]]) -> None:
         """I3: one message per (avatar, request, kind), one more only for each counted send of unknown outcome."""
+        assert self.telegram.lies == []
         told = {(row["avatar_id"], row["request_id"], row["kind"]): row for row in messages}
         assert len(told) == len(messages)
         assert set(self.telegram.seen) <= set(told)
         for key, row in told.items():
-            status = avatars[row["avatar_id"]][0]
-            assert status == "completed" if row["kind"] == "ready" else status in ("error", "completed")
+            if row["kind"] in ("ready", "failed"):
+                status = avatars[row["avatar_id"]][0]
+                assert status == "completed" if row["kind"] == "ready" else status in ("error", "completed")
             sent = row["state"] == "sent"
             not_counted_yet = row["reason"] == "sending"
             assert self.telegram.seen[key] <= sent + row["uncertain"] + not_counted_yet
@@ -350,6 +425,8 @@ class Life(RuleBasedStateMachine):
 
     async def settle(self) -> None:
         self.telegram.mode = "ok"
+        self.account = UNKNOWN
+        self.house.fal.states = dict.fromkeys(("r1", "r2"), UNKNOWN)
         for request_id in self.trained:
             self.house.fal.results[request_id] = result_answer(ok_body(request_id))
         for _ in range(8):
@@ -358,6 +435,11 @@ class Life(RuleBasedStateMachine):
                 pass
             while await self.house.tell():
                 pass
+            self.telegram.account_works()
+            await self.watch()
+            await self.promises_kept()
+        while await self.house.tell():
+            pass
         await self.check()
         assert not [row for row in await self.house.messages() if row["state"] == "pending"]
         waiting = [row for row in await self.house.rows() if row["state"] == "pending"]

@@ -50,7 +50,7 @@ async def open_trials(
     notify = Notify(
         database,
         records,
-        Tell(messenger, messenger.word),
+        Tell(messenger, messenger.word, clock),
         clock,
         lease=lease,
         limit=3,
@@ -136,8 +136,8 @@ async def test_tests_raise_no_alert(trials: House, values: dict[str, Any]) -> No
     await send(trials)
     with trials.database.engine.begin() as transaction:
         transaction.execute(deliveries.update().values(values))
-    facts = await trials.database.read(alerts.count_queues)
-    assert (facts.buried_deliveries, facts.oldest_due) == (0, None)
+    facts = await trials.database.read(alerts.count_queues, trials.clock.at)
+    assert (facts.buried_deliveries, facts.oldest_due) == ({}, None)
 
 
 async def test_a_training_beside_a_test_is_counted(trials: House) -> None:

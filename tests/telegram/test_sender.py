@@ -2,10 +2,11 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
-from app.domain.message import Message
+from app.domain.message import LinkButton, Message
 from app.domain.send_outcome import (
     Down,
     NotEditable,
@@ -72,6 +73,16 @@ async def test_a_message_is_sent_as_html_with_its_buttons() -> None:
             },
         )
     ]
+
+
+async def test_a_silent_message_with_a_link() -> None:
+    """What must not wake anybody says so, and a button with an address opens it instead of calling the bot back."""
+    silent = replace(MESSAGE, keyboard=((LinkButton("Помощь", "https://t.me/help"),),), is_silent=True)
+    async with bot_api(ok(99)) as api, messenger(api.url) as telegram:
+        assert await telegram.send(CHAT, silent) == Sent(99, CHAT)
+    [(_, form)] = api.asked
+    assert form["disable_notification"] is True
+    assert form["reply_markup"] == {"inline_keyboard": [[{"text": "Помощь", "url": "https://t.me/help"}]]}
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from app.domain.language import Bilingual
-from app.domain.training import Trainer
+from app.domain.trainer import Trainer
 from app.twins import bodies
 from app.twins.faults import Fault
 from app.twins.forgeries import Forgery

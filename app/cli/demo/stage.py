@@ -20,7 +20,7 @@ from app.db import operator_queries
 from app.db.engine import Connection, Database, open_database
 from app.db.operator_queries import Queue
 from app.domain.language import Language, pick
-from app.domain.training import Trainer
+from app.domain.trainer import Trainer
 from app.routers.fal_webhook import PATH
 from app.twins import bodies
 from app.twins.cdn import MISSING, CdnTwin

@@ -12,6 +12,7 @@ from app.db import outbox, pacing
 from app.db.engine import Connection
 from app.db.group_commit import GroupCommit
 from app.db.outbox import Told
+from app.db.set_aside import set_aside
 from app.db.trainings import BotTables
 from app.domain.delivery import milliseconds
 from app.domain.errors import ClaimLost, DatabaseUnavailable
@@ -46,7 +47,7 @@ def write_records(bot_tables: BotTables, connection: Connection, records: Sequen
             chat_id = None if judgement.pause_bot else record.told.claimed.notification.owner.chat_id
             pacing.pause(connection, chat_id, judgement.pause_until, asked=judgement.pause_asked)
     if any(record.judgement.blocked is not None for record in records):
-        refused = outbox.set_aside(connection, partial(_write_blocked, bot_tables, connection, records))
+        refused = set_aside(connection, partial(_write_blocked, bot_tables, connection, records))
         if refused is not None:
             log.warning("owner.blocked_not_written", cause=refused)
     return [None] * len(records)

@@ -1,0 +1,69 @@
+"""One message of every sort that there is, to be looked at: for the command line, and for the pictures in the docs."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from app.domain.alert import Alert, AlertLevel, Condition
+from app.domain.message import Message
+from app.domain.notification import Cause, Owner, OwnerMessage, Topic, alert_message
+from app.domain.owner_zone import BOTS_DEFAULT
+from app.domain.progress import ProgressLine, ProgressMessage, ProgressState
+from app.domain.trainer import Trainer
+from app.telegram.catalogs import Catalogs
+from app.telegram.progress_wording import word_progress
+from app.telegram.wording import word
+
+PROGRESS = "progress"
+_MOMENT = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
+_AVATAR = "0b5e3b9c-1c1f-4d9c-9d2b-6f0e2b0f6d11"
+_REQUEST = "5b0b1ae2-7f57-4f5b-8d7e-1f0a4b0c9e55"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One message and what it is: its topic (`progress` for lines of the progress message), and which of that topic.
+
+    `variant` is a cause, a condition, a line, or the avatar's type; empty where there is only one.
+    """
+
+    topic: str
+    variant: str
+    message: Message
+
+    @property
+    def name(self) -> str:
+        """Both in one word, such as `failed.no_face`."""
+        return f"{self.topic}.{self.variant}" if self.variant else self.topic
+
+
+def owners_samples(catalogs: Catalogs, language: str, name: str, support_url: str | None) -> Iterator[Sample]:
+    """Make everything that an owner may ever read about an avatar called `name`."""
+    owner = Owner("", 0, language, BOTS_DEFAULT)
+
+    def say(topic: Topic, variant: str, cause: Cause | None = None, trainer: Trainer | None = None) -> Sample:
+        message = OwnerMessage(_AVATAR, name, _REQUEST, topic, owner, cause, trainer=trainer)
+        return Sample(topic, variant, word(message, catalogs, support_url))
+
+    for trainer in Trainer:
+        yield say(Topic.READY, trainer, trainer=trainer)
+    for cause in Cause:
+        yield say(Topic.FAILED, cause, cause)
+    yield say(Topic.ACCOUNT_BACK, "")
+    yield say(Topic.TROUBLE_OURS, "")
+    yield say(Topic.CORRECTION, Topic.READY, trainer=Trainer.PORTRAIT)
+    yield say(Topic.CORRECTION, Topic.FAILED, Cause.UNKNOWN)
+    for line in ProgressLine:
+        percent = 47 if line is ProgressLine.AT_WORK else None
+        until = _MOMENT + timedelta(minutes=20) if line is ProgressLine.LATE else None
+        said = ProgressMessage(name, owner, ProgressState(line, percent=percent, until=until))
+        yield Sample(PROGRESS, line, word_progress(said, catalogs))
+
+
+def operators_samples(catalogs: Catalogs, language: str, machine: str) -> Iterator[Sample]:
+    """Make every alert, and the end of one."""
+    for condition in Condition:
+        alert = Alert(condition, machine, AlertLevel.CRITICAL, "17", _MOMENT, _MOMENT, _MOMENT)
+        for topic in (Topic.ALERT, Topic.RESOLVED):
+            message = alert_message(alert, topic, chat_id=0, language=language)
+            yield Sample(topic, condition, word(message, catalogs))
