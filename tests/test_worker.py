@@ -412,7 +412,20 @@ def jobs_of(poll_interval: float) -> tuple[Any, Worker]:
         steps=UNWATCHED,
         direct=None,
         mend=SimpleNamespace(every=timedelta(seconds=60)),
-        **dict.fromkeys(("poll", "notify", "prune", "recount", "watch", "reconcile", "look_again", "is_crowded")),
+        **dict.fromkeys(
+            (
+                "poll",
+                "notify",
+                "prune",
+                "recount",
+                "watch",
+                "reconcile",
+                "look_again",
+                "is_crowded",
+                "progress",
+                "promises",
+            )
+        ),
     )
     return services, Worker.of(cast("Work", services), poll_interval)
 

@@ -7,8 +7,8 @@ from alembic import op
 
 from app.db.engine import UtcDateTime
 
-revision = "0006"
-down_revision = "0005"
+revision = "0007"
+down_revision = "0006"
 
 COLUMNS: dict[str, Any] = {
     "progress_at": UtcDateTime,
@@ -29,7 +29,7 @@ def _where(condition: str) -> dict[str, Any]:
 
 
 def upgrade() -> None:
-    """Add columns and indexes; nothing that version 0005 reads or writes changes."""
+    """Add columns and indexes; nothing that version 0006 reads or writes changes."""
     for column, type_ in COLUMNS.items():
         op.add_column("webhook_jobs", sa.Column(column, type_))
     op.add_column("webhook_jobs", sa.Column("progress_edits", sa.Integer, nullable=False, server_default="0"))
