@@ -13,9 +13,11 @@ import structlog
 from app.bootstrap import Work
 from app.domain.errors import DatabaseUnavailable
 from app.flows.progress import EVERY as PROGRESS_EVERY
+from app.flows.reconcile import BATCH as RECONCILE_BATCH
 from app.flows.steps import UNWATCHED, Watched
 
 LINGER = 0.02  # s between two turns under load, so that more rows share one commit
+GATHER = 2.0  # s between two turns that ask fal: a job more or less early costs nothing, a turn does
 COURTESY = 0.1  # s of one pause of a job while deliveries crowd in
 COURTESIES = 20  # pauses at most before its turn
 BACKLOG = 50  # rows in one turn from which on the next turn follows without LINGER
@@ -38,13 +40,15 @@ LONGEST_PAUSE = 15.0
 class Routine:
     """A step that is repeated. It returns the seconds until its next turn; `wake` cuts the wait short.
 
-    `patience` is how long a step may give no sign of life before it is cut off; its end is one.
+    `patience` is how long a step may give no sign of life before it is cut off; its end is one. `apart` is how long (s)
+    the next turn waits whatever wakes it, unless the step wants it at once.
     """
 
     name: str
     step: Turn
     patience: timedelta
     wake: asyncio.Event = field(default_factory=asyncio.Event)
+    apart: float = 0.0
     last_turn: float | None = None
     limit: asyncio.Timeout | None = None  # of the turn under way
     was_cut: bool = False
@@ -103,7 +107,7 @@ class Worker:
                 apply,
                 Routine("notify", courteous(_draining(work.notify)), STUCK, work.notify_wake),
                 Routine("intake", _every(work.intake.every, work.intake), timedelta(minutes=10)),
-                Routine("reconcile", _draining(work.reconcile), STUCK, work.reconcile_wake),
+                Routine("reconcile", _gathering(work.reconcile), STUCK, work.reconcile_wake, apart=GATHER),
                 Routine("progress", _every(PROGRESS_EVERY, work.progress), timedelta(minutes=10)),
                 Routine("prune", _unhurried(work.prune), timedelta(hours=1)),
                 Routine("recount", _unhurried(work.recount), timedelta(hours=1)),
@@ -142,7 +146,12 @@ class Worker:
                 failures = 0
                 self._steps.worked(job.name)
             self.note_life(job)
-            await (self._rest(wait) if failures else self._wait(job, wait))
+            if failures:
+                await self._rest(wait)
+                continue
+            if wait and job.apart:
+                await self._rest(job.apart)
+            await self._wait(job, wait)
 
     async def _take_turn(self, job: Routine) -> float:
         """Take one turn; one that gives no sign of life for the job's patience is cut off, so that none hangs."""
@@ -192,6 +201,15 @@ def _draining(flow: Callable[[], Awaitable[int]]) -> Turn:
         if taken < BACKLOG:
             await asyncio.sleep(LINGER)
         return 0.0
+
+    return step
+
+
+def _gathering(flow: Callable[[], Awaitable[int]]) -> Turn:
+    """Take turns quickly only while each is full: what comes in one by one shares the cost of one turn."""
+
+    async def step() -> float:
+        return 0.0 if await flow() >= RECONCILE_BATCH else UNWOKEN
 
     return step
 

@@ -14,6 +14,7 @@ from app import worker as module
 from app.bootstrap import Work
 from app.db.reasons import reason_of
 from app.domain.errors import DatabaseUnavailable
+from app.flows.reconcile import BATCH as RECONCILE_BATCH
 from app.flows.steps import UNWATCHED, Steps
 from app.worker import BACKLOG, CHORES_EVERY, REFRESH_AGAIN, REFRESH_EVERY, STUCK, UNWOKEN, Routine, Worker
 from tests.fakes import FrozenClock
@@ -332,6 +333,29 @@ async def test_work_is_followed_by_another_look_at_once(
     monkeypatch.setattr(asyncio, "sleep", sleep)
     assert await module._draining(flow)() == wait
     assert lingered == ([module.LINGER] if 0 < taken < BACKLOG else [])
+
+
+@pytest.mark.parametrize(("taken", "wait"), [(0, UNWOKEN), (RECONCILE_BATCH - 1, UNWOKEN), (RECONCILE_BATCH, 0.0)])
+async def test_jobs_are_gathered_unless_a_turn_was_full(taken: int, wait: float) -> None:
+    """What is due one by one shares the cost of a turn; a backlog is worked off without a pause."""
+
+    async def flow() -> int:
+        return taken
+
+    assert await module._gathering(flow)() == wait
+
+
+async def test_turns_of_a_gathering_job_are_apart_whatever_wakes_it() -> None:
+    """A wake between two turns is kept for the next one, which does not come sooner."""
+    step = Step([UNWOKEN])
+    job = Routine("j", step, STUCK, apart=0.2)
+    loop = asyncio.get_running_loop()
+    async with running(Worker([job])):
+        began = loop.time()
+        await step.had(1)
+        job.wake.set()
+        await step.had(2)
+        assert loop.time() - began >= 0.2
 
 
 async def test_the_queues_are_polled_at_the_poll_interval() -> None:
