@@ -66,5 +66,12 @@ async def generate(query: CallbackQuery) -> None:
     await query.message.answer(f"Would generate with {found[0] or found[1]}" if found else "It is not ready.")
 
 
+@dispatcher.callback_query(F.data == "create_avatar")
+async def create(query: CallbackQuery) -> None:
+    """The button "Create again" below a failure."""
+    await query.answer()
+    await query.message.answer("Send /train and the address of a zip with photos.")
+
+
 if __name__ == "__main__":
     asyncio.run(dispatcher.start_polling(Bot(os.environ["TELEGRAM_TOKEN"])))

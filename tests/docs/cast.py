@@ -4,6 +4,7 @@ import re
 
 from tests.docs.project import between, page
 
+ISOLATES = re.compile("[\u200e\u2068\u2069]")  # stand around a name, unseen: docs/messages.md
 CUT = "…"  # stands alone for lines that are left out, and at the end of a line for the rest of it
 
 
@@ -16,7 +17,7 @@ def cast(readme: str) -> list[str]:
 def strayed(readme: str, printed: str) -> list[str]:
     """Name the lines of the cast that do not come in this order in what was printed; the width does not matter."""
     words = " ".join(re.sub(r"^\s*│", "", line) for line in printed.splitlines())
-    rest = " ".join(words.split())
+    rest = " ".join(ISOLATES.sub("", words).split())
     found = []
     for line in cast(readme):
         wanted = " ".join(line.removeprefix("│").split())

@@ -14,7 +14,7 @@ from app.bootstrap.database import check_database
 from app.core.config import Settings
 from app.db.migrate import migrate
 from app.routers.api import router
-from app.telegram.wording import GALLERY, GENERATE
+from app.telegram.wording import CREATE, GALLERY, GENERATE
 from tests.docs.project import ROOT, page
 from tests.postgres import with_database
 
@@ -64,6 +64,7 @@ def test_the_bot_answers_what_our_buttons_send() -> None:
     text = page("examples/bot.py")
     paths = {route.path for route in router.routes if hasattr(route, "path")}
     assert f'F.data == "{GALLERY}"' in text
+    assert f'F.data == "{CREATE}"' in text
     assert f'F.data.startswith("{GENERATE}")' in text
     assert "/api/v1/jobs" in paths
     assert "{SERVER}/api/v1/jobs" in text

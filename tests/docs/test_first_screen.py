@@ -34,7 +34,8 @@ def test_the_cast_is_of_the_demo_s_scenes(readme: str, language: str) -> None:
     assert f"{len(SCENES)} " in cast(readme)[-1]
     told = [line.removeprefix("│").strip() for line in cast(readme) if line.startswith("│")]
     said = Catalogs(language).of(language)
-    title = said.gettext("ready.title").format(name="Айша" if language == "ru" else "Aisha")
+    label = said.gettext("label").format(name="Айша" if language == "ru" else "Aisha")
+    title = said.gettext("ready.title").format(label=label)
     assert told[0] == title
     text = page(f"app/locales/{language}/LC_MESSAGES/messages.po")
     assert [line for line in told[1:] if line.strip("[]") not in text] == []
