@@ -54,9 +54,9 @@ fmt: setup ## put the code in shape
 bench: setup ## the benchmark with its baselines (needs wrk)
 	@$(BIN)/python -m bench.ingest
 
-generated: setup ## write env.example, the requirements' pins and the READMEs' settings tables anew
+generated: setup ## write env.example, the requirements' pins and the tables of settings anew
 	@$(BIN)/aisha-webhook config env-example > env.example
-	@$(BIN)/aisha-webhook config readme README.md README.ru.md
+	@$(BIN)/aisha-webhook config readme docs/settings.md docs/settings.ru.md
 	@$(UV) export --quiet --frozen --no-dev --no-emit-project --no-header --output-file requirements.txt
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make generated" \
 	  --output-file deploy/docker/build-requirements.txt deploy/docker/build-requirements.in

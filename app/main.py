@@ -30,10 +30,11 @@ from app.core.exit_codes import Exit
 from app.core.logger import register_secrets, setup_logging
 from app.core.setting_loader import load_settings
 from app.core.setting_sources import environment
+from app.db.closed_file import closed_file
 from app.domain.errors import DatabaseBehind, DatabaseReadOnly, DatabaseUnavailable, StartRefused
 from app.domain.language import Language
 from app.domain.quotas import MemoryQuota, SignatureQuota
-from app.fal.cdn import Transport
+from app.fal.cdn import WayOut
 from app.routers import api, health
 from app.routers.api import ApiParts
 from app.routers.docs import serve_docs
@@ -82,7 +83,7 @@ NO_FILE: dict[Language, str] = {
 CertificateEnds = Callable[[], datetime | None]
 
 
-def create_app(settings: Settings, tls: "LiveContext | None" = None, cdn: Transport | None = None) -> FastAPI:
+def create_app(settings: Settings, tls: "LiveContext | None" = None, cdn: WayOut | None = None) -> FastAPI:
     """Assemble the application; nothing is opened before its lifespan begins.
 
     `tls` is what it is served with; `cdn` the way to fal's CDN where that is a twin's, which no setting can say.
@@ -96,15 +97,16 @@ def create_app(settings: Settings, tls: "LiveContext | None" = None, cdn: Transp
             async with in_background(worker.run(), worker.stop):
                 app.state.webhook_parts = _webhook_parts(settings, services.ingest)
                 app.state.api = _api_parts(settings, services.ingest)
-                refused = app.state.webhook_parts.refused
-                app.state.health = partial(_health_parts, settings, services.health, worker, ends, refused)
+                webhook: WebhookParts = app.state.webhook_parts
+                app.state.health = partial(_health_parts, settings, services.health, worker, ends, webhook.refused)
                 yield {
                     HOOKS: Hooks(
                         is_ready=lambda: health.is_ready(app.state.health()),
-                        is_alive=worker.is_alive,
+                        is_alive=services.ingest.accept.is_running,
                         on_stop=services.work.notify.stop,
                         is_expected=services.work.addresses.allows,
                         is_settled=services.work.keys.is_settled,
+                        refusals=webhook.lines.counted,
                     )
                 }
 
@@ -151,7 +153,7 @@ def _api_parts(settings: Settings, ingest: Ingest) -> ApiParts:
     return ApiParts(
         None if token is None else token.get_secret_value(),
         SignatureQuota(time.monotonic),
-        frozenset(kind.name for kind in ingest.kinds),
+        frozenset(kind.name for kind in ingest.kinds if kind.endpoints(None)),
         ingest.register,
     )
 
@@ -167,7 +169,9 @@ def _health_parts(
         settings.service_name,
         facts.totals,
         facts.write_check,
+        facts.is_storing,
         worker.is_alive,
+        facts.steps.failing,
         facts.keys,
         facts.addresses,
         facts.clock,
@@ -176,7 +180,7 @@ def _health_parts(
     )
 
 
-def main(cdn: Transport | None = None) -> int:
+def main(cdn: WayOut | None = None) -> int:
     """Start the server and return the exit code: 0 stopped in order, 75 try again, 78 mend the configuration.
 
     `cdn` is as in `create_app`.
@@ -199,6 +203,10 @@ def main(cdn: Transport | None = None) -> int:
         return Exit.CONFIG
     except DatabaseUnavailable as error:
         url = settings.database_url.get_secret_value()
+        again = "aisha-webhook serve"
+        if (closed := closed_file(url, settings.operator_language, again)) is not None:
+            complain(f"{closed}\n")
+            return Exit.CONFIG
         words = NO_FILE if url.startswith("sqlite") else NO_DATABASE
         if isinstance(error, DatabaseReadOnly):
             words = READ_ONLY
@@ -275,7 +283,7 @@ def load_certificate(settings: Settings) -> "LiveContext | None":
     if ensure_pair(*paths, settings.api_domain, now, language):
         log.warning("certificate.self_signed_made", path=str(settings.ssl_cert_path))
     tls = LiveContext(*paths, settings.ssl_ca_bundle_path, language, settings.tls_profile)
-    tls.load()
+    tls.load(now)
     if doubts := doubts_about(tls.served, settings.api_domain, now):
         texts = [doubt.text(language) for doubt in doubts]
         log.warning("certificate.doubtful", codes=[doubt.code for doubt in doubts], findings=texts)

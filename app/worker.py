@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -11,8 +12,12 @@ import structlog
 
 from app.bootstrap import Work
 from app.domain.errors import DatabaseUnavailable
+from app.flows.progress import EVERY as PROGRESS_EVERY
+from app.flows.reconcile import BATCH as RECONCILE_BATCH
+from app.flows.steps import UNWATCHED, Watched
 
 LINGER = 0.02  # s between two turns under load, so that more rows share one commit
+GATHER = 2.0  # s between two turns that ask fal: a job more or less early costs nothing, a turn does
 COURTESY = 0.1  # s of one pause of a job while deliveries crowd in
 COURTESIES = 20  # pauses at most before its turn
 BACKLOG = 50  # rows in one turn from which on the next turn follows without LINGER
@@ -20,6 +25,7 @@ REFRESH_EVERY = 3600.0  # s between looks at fal's keys and addresses; keys serv
 REFRESH_AGAIN = 30.0  # s until the next try after a failed look
 CHORES_EVERY = 60.0  # s between looks whether a chore is due
 UNWOKEN = 20.0  # s after which a job takes a turn that nobody asked for
+DIRECT_EVERY = timedelta(seconds=15)  # between two looks whether alerts have their way
 STUCK = timedelta(seconds=60)  # a step that shows no life for longer is stuck
 
 log = structlog.get_logger(__name__)
@@ -34,21 +40,31 @@ LONGEST_PAUSE = 15.0
 class Routine:
     """A step that is repeated. It returns the seconds until its next turn; `wake` cuts the wait short.
 
-    `patience` is how long a step may give no sign of life before the job counts as stuck; its end is one.
+    `patience` is how long a step may give no sign of life before it is cut off; its end is one. `apart` is how long (s)
+    the next turn waits whatever wakes it, unless the step wants it at once.
     """
 
     name: str
     step: Turn
     patience: timedelta
     wake: asyncio.Event = field(default_factory=asyncio.Event)
+    apart: float = 0.0
     last_turn: float | None = None
+    limit: asyncio.Timeout | None = None  # of the turn under way
+    was_cut: bool = False
 
 
 class Worker:
-    """Runs the jobs and knows whether they are alive."""
+    """Runs the jobs and knows whether they are alive; `steps` is told which of them fail."""
 
-    def __init__(self, jobs: Sequence[Routine], elapsed: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        jobs: Sequence[Routine],
+        elapsed: Callable[[], float] = time.monotonic,
+        steps: Watched = UNWATCHED,
+    ) -> None:
         self._jobs = jobs
+        self._steps = steps
         self._elapsed = elapsed  # monotonic seconds: setting the clock must not make a job look stuck
         self._stopping = asyncio.Event()
 
@@ -72,6 +88,8 @@ class Worker:
     def note_life(self, job: Routine) -> None:
         """Note a sign of life of this job: its patience begins anew."""
         job.last_turn = self._elapsed()
+        if job.limit is not None and not job.limit.expired():
+            job.limit.reschedule(asyncio.get_running_loop().time() + job.patience.total_seconds())
 
     @classmethod
     def of(cls, work: Work, poll_interval: float) -> "Worker":
@@ -89,7 +107,8 @@ class Worker:
                 apply,
                 Routine("notify", courteous(_draining(work.notify)), STUCK, work.notify_wake),
                 Routine("intake", _every(work.intake.every, work.intake), timedelta(minutes=10)),
-                Routine("reconcile", _draining(work.reconcile), STUCK, work.reconcile_wake),
+                Routine("reconcile", _gathering(work.reconcile), STUCK, work.reconcile_wake, apart=GATHER),
+                Routine("progress", _every(PROGRESS_EVERY, work.progress), timedelta(minutes=10)),
                 Routine("prune", _unhurried(work.prune), timedelta(hours=1)),
                 Routine("recount", _unhurried(work.recount), timedelta(hours=1)),
                 Routine("watch", _unhurried(work.watch), timedelta(minutes=10)),
@@ -98,7 +117,9 @@ class Worker:
                 Routine("drift", _every(work.mend.every, work.mend), timedelta(minutes=10)),
                 Routine("keys", _refreshing(work.keys.refresh), fetch_patience),
                 Routine("addresses", _refreshing(work.addresses.refresh), fetch_patience),
-            ]
+                Routine("direct", _every(DIRECT_EVERY, work.direct), timedelta(minutes=2)),
+            ],
+            steps=work.steps,
         )
         work.apply.on_progress = partial(worker.note_life, apply)  # one step may wait out an outage of the database
         return worker
@@ -106,20 +127,48 @@ class Worker:
     async def _repeat(self, job: Routine) -> None:
         failures = 0
         while not self._stopping.is_set():
-            self.note_life(job)
             try:
-                wait = await job.step()
-                failures = 0
+                wait = await self._take_turn(job)
             except DatabaseUnavailable as error:
                 wait = self._pause(failures)
                 failures += 1
+                self._steps.failed(job.name, error)
                 log.warning("worker.database_unavailable", job=job.name, cause=str(error), retry_in=wait)
-            except Exception:  # a bug of one job must end neither that job nor the others
+            except Exception as error:  # a bug of one job must end neither that job nor the others
                 wait = self._pause(failures)
                 failures += 1
+                if job.was_cut:
+                    self._steps.hung(job.name)
+                else:
+                    self._steps.failed(job.name, error)
                 log.exception("worker.step_failed", job=job.name, retry_in=wait)
+            else:
+                failures = 0
+                self._steps.worked(job.name)
             self.note_life(job)
+            if failures:
+                await self._rest(wait)
+                continue
+            if wait and job.apart:
+                await self._rest(job.apart)
             await self._wait(job, wait)
+
+    async def _take_turn(self, job: Routine) -> float:
+        """Take one turn; one that gives no sign of life for the job's patience is cut off, so that none hangs."""
+        limit = asyncio.timeout(None)
+        try:
+            async with limit:
+                job.limit = limit
+                self.note_life(job)
+                return await job.step()
+        finally:
+            job.limit, job.was_cut = None, limit.expired()
+
+    async def _rest(self, seconds: float) -> None:
+        """Keep the pause after a failure, whatever wakes the job meanwhile; its turn follows at the end of it."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
 
     async def _wait(self, job: Routine, seconds: float) -> None:
         try:
@@ -152,6 +201,15 @@ def _draining(flow: Callable[[], Awaitable[int]]) -> Turn:
         if taken < BACKLOG:
             await asyncio.sleep(LINGER)
         return 0.0
+
+    return step
+
+
+def _gathering(flow: Callable[[], Awaitable[int]]) -> Turn:
+    """Take turns quickly only while each is full: what comes in one by one shares the cost of one turn."""
+
+    async def step() -> float:
+        return 0.0 if await flow() >= RECONCILE_BATCH else UNWOKEN
 
     return step
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from email.parser import BytesParser
@@ -30,12 +31,16 @@ class BotApi:
         self.heard = asyncio.Event()
         self.release = asyncio.Event()
         self.open = self.most_open = 0
+        self.writers: set[asyncio.StreamWriter] = set()
+        self.left_alone = asyncio.Event()  # nobody is connected any more
         self.url = ""
         self.headers = ""  # of every answer, each line with its end
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.open += 1
         self.most_open = max(self.most_open, self.open)
+        self.writers.add(writer)
+        self.left_alone.clear()
         try:
             while await self.answer(reader, writer):
                 pass
@@ -43,7 +48,10 @@ class BotApi:
             pass
         finally:
             self.open -= 1
+            self.writers.discard(writer)
             writer.close()
+            if not self.open:
+                self.left_alone.set()
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
@@ -75,10 +83,10 @@ def _fields(content_type: str, body: bytes) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def bot_api(*answers: tuple[int, bytes]) -> AsyncIterator[BotApi]:
+async def bot_api(*answers: tuple[int, bytes], context: ssl.SSLContext | None = None) -> AsyncIterator[BotApi]:
     api = BotApi(*answers)
-    server = await asyncio.start_server(api.serve, "127.0.0.1", 0)
-    api.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server = await asyncio.start_server(api.serve, "127.0.0.1", 0, ssl=context)
+    api.url = f"{'http' if context is None else 'https'}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield api
     finally:

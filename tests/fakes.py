@@ -57,6 +57,9 @@ class FakeFalQueue:
             return FalAnswer(404, {}, b'{"detail": "Request not found"}')
         return self.results.get(request_id, self.trouble)
 
+    async def logs(self, endpoint: str, request_id: str, url: str | None = None) -> FalAnswer | Unsaid:
+        return self.trouble
+
     async def listed(self, endpoint: str, request_id: str) -> FalAnswer | Unsaid:
         return self.lists.get(request_id, self.trouble)
 

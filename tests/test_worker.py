@@ -12,7 +12,10 @@ import pytest
 
 from app import worker as module
 from app.bootstrap import Work
+from app.db.reasons import reason_of
 from app.domain.errors import DatabaseUnavailable
+from app.flows.reconcile import BATCH as RECONCILE_BATCH
+from app.flows.steps import UNWATCHED, Steps
 from app.worker import BACKLOG, CHORES_EVERY, REFRESH_AGAIN, REFRESH_EVERY, STUCK, UNWOKEN, Routine, Worker
 from tests.fakes import FrozenClock
 
@@ -65,7 +68,11 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         waited.append(seconds)
         await asyncio.sleep(0 if seconds < HOUR else seconds)
 
+    async def rest(worker: Worker, seconds: float) -> None:
+        await wait(worker, cast("Routine", None), seconds)
+
     monkeypatch.setattr(Worker, "_wait", wait)
+    monkeypatch.setattr(Worker, "_rest", rest)
     return waited
 
 
@@ -165,6 +172,76 @@ async def test_failures_in_a_row_are_met_with_ever_longer_pauses(trouble: Except
     assert pauses[:8] == [0.5, 1, 2, 4, 8, 15, 15, 15]
 
 
+@pytest.mark.parametrize("trouble", [DatabaseUnavailable("down"), ZeroDivisionError()])
+async def test_the_announced_pause_is_kept_whatever_wakes_the_job(trouble: Exception) -> None:
+    """A webhook, a NOTIFY or a replica that wakes a failing step every moment gains no turn; a stop does (fault 59)."""
+    step = Step([trouble, trouble, trouble])
+    job = Routine("j", step, STUCK)
+    loop = asyncio.get_running_loop()
+    async with running(Worker([job])):
+        began = loop.time()
+        for _ in range(20):
+            job.wake.set()
+            await asyncio.sleep(0.02)
+        assert step.turns == 1
+        await step.had(2)
+        assert loop.time() - began >= module.FIRST_PAUSE
+        job.wake.set()
+
+
+async def test_a_step_that_fails_again_and_again_is_named_until_it_works() -> None:
+    """Three failures in a row over ten seconds are no passing trouble; one turn that works ends it (I9)."""
+    clock = FrozenClock()
+    steps = Steps(clock, reason_of)
+
+    def failing() -> list[tuple[str, str, int]]:
+        return [(trouble.step, trouble.why("en"), trouble.times) for trouble in steps.failing()]
+
+    async def turn() -> float:
+        clock.move(6)
+        return await step()
+
+    step = Step([KeyError("x")] * 3)
+    job = Routine("recount", turn, STUCK)
+    worker = Worker([job], clock.elapsed, steps)
+    seen: list[list[tuple[str, str, int]]] = []
+
+    async def rest(_seconds: float) -> None:
+        seen.append(failing())
+
+    worker._rest = rest  # type: ignore[method-assign,assignment]
+    async with running(worker):
+        await step.had(4)
+        await asyncio.sleep(0)
+    assert seen == [[], [], [("recount", "an error of the program (KeyError)", 3)]]
+    assert failing() == []
+
+
+async def test_a_step_that_hangs_is_cut_off_and_named() -> None:
+    """Without a sign of life for its patience a turn ends as a failure, and the step counts as failing at once."""
+    steps = Steps(FrozenClock(), reason_of)
+    turns: list[None] = []
+
+    async def hang() -> float:
+        turns.append(None)
+        await asyncio.Event().wait()
+        return HOUR
+
+    cut = asyncio.Event()
+    worker = Worker([Routine("poll", hang, timedelta(milliseconds=20))], steps=steps)
+
+    async def rest(_seconds: float) -> None:
+        cut.set()
+        await worker._stopping.wait()
+
+    worker._rest = rest  # type: ignore[method-assign,assignment]
+    async with running(worker):
+        async with asyncio.timeout(WITHIN):
+            await cut.wait()
+        assert [(trouble.step, trouble.reason) for trouble in steps.failing()] == [("poll", "silent")]
+    assert len(turns) == 1
+
+
 async def test_a_success_forgets_the_failures(pauses: list[float]) -> None:
     """The next failure begins with the shortest pause again."""
     step = Step([DatabaseUnavailable("down"), DatabaseUnavailable("down"), 7.0, DatabaseUnavailable("down")])
@@ -258,6 +335,29 @@ async def test_work_is_followed_by_another_look_at_once(
     assert lingered == ([module.LINGER] if 0 < taken < BACKLOG else [])
 
 
+@pytest.mark.parametrize(("taken", "wait"), [(0, UNWOKEN), (RECONCILE_BATCH - 1, UNWOKEN), (RECONCILE_BATCH, 0.0)])
+async def test_jobs_are_gathered_unless_a_turn_was_full(taken: int, wait: float) -> None:
+    """What is due one by one shares the cost of a turn; a backlog is worked off without a pause."""
+
+    async def flow() -> int:
+        return taken
+
+    assert await module._gathering(flow)() == wait
+
+
+async def test_turns_of_a_gathering_job_are_apart_whatever_wakes_it() -> None:
+    """A wake between two turns is kept for the next one, which does not come sooner."""
+    step = Step([UNWOKEN])
+    job = Routine("j", step, STUCK, apart=0.2)
+    loop = asyncio.get_running_loop()
+    async with running(Worker([job])):
+        began = loop.time()
+        await step.had(1)
+        job.wake.set()
+        await step.had(2)
+        assert loop.time() - began >= 0.2
+
+
 async def test_the_queues_are_polled_at_the_poll_interval() -> None:
     """POLL_INTERVAL is the longest that a row no wake-up told of stays unseen."""
     polls: list[None] = []
@@ -309,6 +409,8 @@ def jobs_of(poll_interval: float) -> tuple[Any, Worker]:
         apply_wake=asyncio.Event(),
         notify_wake=asyncio.Event(),
         reconcile_wake=asyncio.Event(),
+        steps=UNWATCHED,
+        direct=None,
         mend=SimpleNamespace(every=timedelta(seconds=60)),
         **dict.fromkeys(("poll", "notify", "prune", "recount", "watch", "reconcile", "look_again", "is_crowded")),
     )

@@ -1,7 +1,7 @@
 """What asks fal about jobs: for the server, and for a command beside it."""
 
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,13 +10,16 @@ from app.core.clock import SystemClock
 from app.core.config import Settings
 from app.db import schema
 from app.db.engine import Database, open_database
+from app.db.jobs import Looked
 from app.db.trainings import BotTables
 from app.fal.api import FalQueueApi
 from app.fal.client import Client, make_client
 from app.fal.endpoints import TrainerEndpoints
+from app.fal.scrub import Scrub
 from app.flows.intake import Intake
 from app.flows.ports import Clock
 from app.flows.reconcile import Reconcile
+from app.flows.steps import UNWATCHED, Watched
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,12 @@ def make_fal_queue(settings: Settings, client: Client, clock: Clock) -> FalQueue
     )
 
 
+def make_scrub(settings: Settings) -> Scrub:
+    """Build what takes every secret of the settings out of what fal says."""
+    key = settings.fal_api_key
+    return Scrub(None if key is None else key.get_secret_value(), settings.secret_values())
+
+
 def trainer_endpoints(settings: Settings) -> TrainerEndpoints:
     """Tell where trainings of each type are submitted."""
     return TrainerEndpoints(settings.trainer_portrait, settings.trainer_style)
@@ -54,6 +63,8 @@ def make_asking(
     *,
     wake_reconcile: Callable[[], None],
     wake_apply: Callable[[], None],
+    steps: Watched = UNWATCHED,
+    on_looked: Callable[[Sequence[Looked]], None] = lambda _: None,
 ) -> Asking:
     """Assemble what asks fal; the wakes are called when there is work for another."""
     every = timedelta(seconds=settings.reconcile_every)
@@ -78,6 +89,9 @@ def make_asking(
         known_endpoints=endpoints.candidates(None),
         chance=random.random,
         wake_apply=wake_apply,
+        steps=steps,
+        scrub=make_scrub(settings),
+        on_looked=on_looked,
     )
     return Asking(database, intake, reconcile)
 

@@ -6,15 +6,17 @@ import random
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 
-from app.bootstrap.asking import make_asking, make_fal_queue, trainer_endpoints
+from app.bootstrap.asking import make_asking, make_fal_queue, make_scrub, trainer_endpoints
 from app.bootstrap.background import in_background
+from app.bootstrap.machine import machine_facts
 from app.bootstrap.services import HealthFacts, Ingest, Services, Work
+from app.bootstrap.trial import trial_kinds
 from app.core.clock import SystemClock
 from app.core.config import Settings
 from app.core.exit_codes import Exit
@@ -22,19 +24,23 @@ from app.db import schema
 from app.db.engine import open_database
 from app.db.group_commit import GroupCommit
 from app.db.poller_traces import count_invented_at_work
+from app.db.reasons import reason_of
 from app.db.wake import WakeTopic, listen
-from app.domain.alert_rules import Certificate, MachineFacts
 from app.domain.artifact import ArtifactCheck
 from app.domain.invented import Invented
+from app.domain.language import Language
+from app.domain.progress import ProgressMode
+from app.domain.steps import list_steps
 from app.fal.addresses import Addresses
 from app.fal.authenticate import Authenticator, IpFilter
-from app.fal.cdn import FalCdn, Transport
+from app.fal.cdn import FalCdn, WayOut
 from app.fal.client import make_client
 from app.fal.endpoints import same_origin
 from app.fal.keys import Keys
 from app.flows.accept import Accept
 from app.flows.apply import Apply
 from app.flows.artifacts import ArtifactLooks
+from app.flows.direct import DirectAlerts
 from app.flows.drift import Mend
 from app.flows.kinds import training
 from app.flows.look_again import LookAgain
@@ -42,17 +48,20 @@ from app.flows.notify.claiming import Notify
 from app.flows.notify.recording import write_records
 from app.flows.planning import RetryLimits
 from app.flows.poll import Poll
-from app.flows.ports import Clock, Messenger
+from app.flows.ports import Messenger
+from app.flows.progress import Progress
 from app.flows.promises import Promises
 from app.flows.prune import Prune
 from app.flows.recount import Recount
 from app.flows.register import Register
+from app.flows.steps import Steps
 from app.flows.tell import Tell
 from app.flows.totals import Totals
 from app.flows.watch import OperatorChat, Watch
 from app.flows.write_check import WriteCheck
 from app.telegram.catalogs import Catalogs
 from app.telegram.client import TelegramClient
+from app.telegram.progress_wording import word_progress
 from app.telegram.sender import TelegramMessenger, TokenlessMessenger
 from app.telegram.wording import word
 
@@ -62,16 +71,18 @@ if TYPE_CHECKING:  # without TLS nothing of X.509 is loaded
 log = structlog.get_logger(__name__)
 
 MACHINE_LIMIT = 64  # characters of this machine's name in an alert's
+DIRECT_MEMORY = "direct-alert.json"
 SENDS_END = 6.0  # s after the stop begins in which sends under way may finish
 
 
 @asynccontextmanager
 async def running(
-    settings: Settings, tls: "LiveContext | None" = None, cdn: Transport | None = None
+    settings: Settings, tls: "LiveContext | None" = None, cdn: WayOut | None = None
 ) -> AsyncIterator[Services]:
     """Open everything, and finish on the way out. `tls` is only watched; `cdn` leads to a twin of fal's CDN."""
     async with AsyncExitStack() as stack:
         clock = SystemClock()
+        steps = Steps(clock, reason_of)
         database = open_database(settings.database_url.get_secret_value(), on_damage=_leave)
         stack.push_async_callback(database.close)
         bot_tables = await schema.find_bot_tables(database)
@@ -92,7 +103,7 @@ async def running(
         messenger = await _messenger(settings, stack)
 
         apply_wake, notify_wake, reconcile_wake = asyncio.Event(), asyncio.Event(), asyncio.Event()
-        accept = Accept(database, clock, apply_wake.set)
+        accept = Accept(database, clock, apply_wake.set, make_scrub(settings))
         records = GroupCommit(database, partial(write_records, bot_tables))
         for writer in (accept, records):
             await stack.enter_async_context(in_background(writer.run(), writer.close))
@@ -107,17 +118,20 @@ async def running(
                 invented=invented,
                 tells_found=settings.tell_when_found_completed,
             ),
+            *trial_kinds(settings, clock),
         )
         lease = timedelta(seconds=settings.lease_seconds)
+        tell = Tell(messenger, partial(word, catalogs=catalogs, support_url=settings.support_url), clock)
         notify = Notify(
             database,
             records,
-            Tell(messenger, partial(word, catalogs=catalogs, support_url=settings.support_url), clock),
+            tell,
             clock,
             lease=lease,
             limit=settings.retry_max_attempts,
             rate=settings.telegram_rate,
             chance=random.random,
+            steps=steps,
         )
         stack.push_async_callback(notify.close, SENDS_END)
         fal_queue = make_fal_queue(settings, client, clock)
@@ -134,7 +148,20 @@ async def running(
             wake_notify=notify_wake.set,
             is_busy=accept.is_busy,
             looks=looks,
+            steps=steps,
         )
+        progress = Progress(
+            database,
+            bot_tables,
+            fal_queue,
+            messenger=messenger,
+            word=partial(word_progress, catalogs=catalogs),
+            clock=clock,
+            mode=ProgressMode.OFF if settings.telegram_token is None else ProgressMode(settings.progress),
+            rate=settings.telegram_rate,
+            trainer_of=trainer_endpoints(settings).trainer_of,
+        )
+        stack.push_async_callback(progress.close)
         found = make_asking(
             settings,
             database,
@@ -143,6 +170,8 @@ async def running(
             clock,
             wake_reconcile=reconcile_wake.set,
             wake_apply=apply_wake.set,
+            steps=steps,
+            on_looked=progress.consider,
         )
         register = Register(
             database,
@@ -154,14 +183,28 @@ async def running(
             topics = {WakeTopic.INBOX: apply_wake.set, WakeTopic.OUTBOX: notify_wake.set}
             ears = listen(settings.database_url.get_secret_value(), topics)
             await stack.enter_async_context(in_background(ears, stop=None))
+        machine = socket.gethostname()[:MACHINE_LIMIT]
+        list_failing = partial(_list_failing, steps, settings.operator_language)
         watch = Watch(
             database,
             clock,
-            partial(_machine_facts, clock, clock.now(), tls, authenticator),
+            partial(
+                machine_facts,
+                clock,
+                clock.now(),
+                tls,
+                authenticator,
+                keys=keys,
+                addresses=addresses,
+                list_failing=list_failing,
+            ),
             count_invented=partial(count_invented_at_work, bot_tables=bot_tables, invented=invented),
-            machine=socket.gethostname()[:MACHINE_LIMIT],
+            machine=machine,
             chat=_operator_chat(settings),
             wake_notify=notify_wake.set,
+        )
+        direct = DirectAlerts(
+            steps, tell, clock, machine=machine, chat=_operator_chat(settings), memory=settings.data_dir / DIRECT_MEMORY
         )
         yield Services(
             Ingest(clock, kinds, accept, register),
@@ -197,44 +240,29 @@ async def running(
                 ),
                 found.intake,
                 found.reconcile,
+                progress,
                 keys,
                 addresses,
                 accept.is_crowded,
                 apply_wake,
                 notify_wake,
                 reconcile_wake,
+                steps,
+                direct,
             ),
-            HealthFacts(clock, WriteCheck(database, clock), Totals(database, clock), keys, addresses),
+            HealthFacts(
+                clock, WriteCheck(database, clock), Totals(database, clock), keys, addresses, steps, accept.is_running
+            ),
         )
 
 
-def _looks(settings: Settings, transport: Transport | None) -> ArtifactLooks | None:
+def _looks(settings: Settings, way: WayOut | None) -> ArtifactLooks | None:
     check = ArtifactCheck(settings.artifact_check)
-    return None if check is ArtifactCheck.OFF else ArtifactLooks(FalCdn(settings.artifact_hosts, transport), check)
+    return None if check is ArtifactCheck.OFF else ArtifactLooks(FalCdn(settings.artifact_hosts, way), check)
 
 
-def _machine_facts(
-    clock: Clock, began: datetime, tls: "LiveContext | None", authenticator: Authenticator
-) -> MachineFacts:
-    """Gather what this machine knows of itself."""
-    certificate = None
-    if tls is not None:
-        served = tls.served
-        certificate = Certificate(served.leaf.not_valid_before_utc, served.ends, tls.trouble)
-    running_for = clock.now() - began
-    addresses_age = None
-    if authenticator.ip_filter is IpFilter.ENFORCE and not authenticator.addresses.is_fixed:
-        fetched = authenticator.addresses.age()
-        addresses_age = running_for if fetched is None else fetched
-    return MachineFacts(
-        running_for=running_for,
-        certificate=certificate,
-        keys_age=authenticator.keys.age(),
-        keys_usable=bool(authenticator.keys.current()),
-        clock_offset=authenticator.keys.clock_offset(),
-        foreign=authenticator.foreign_accounts(),
-        addresses_age=addresses_age,
-    )
+def _list_failing(steps: Steps, language: Language) -> str:
+    return list_steps(steps.tellable(), language)
 
 
 def _operator_chat(settings: Settings) -> OperatorChat | None:

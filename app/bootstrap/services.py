@@ -8,6 +8,7 @@ from app.fal.addresses import Addresses
 from app.fal.keys import Keys
 from app.flows.accept import Accept
 from app.flows.apply import Apply
+from app.flows.direct import DirectAlerts
 from app.flows.drift import Mend
 from app.flows.intake import Intake
 from app.flows.kinds import Kind
@@ -15,11 +16,13 @@ from app.flows.look_again import LookAgain
 from app.flows.notify.claiming import Notify
 from app.flows.poll import Poll
 from app.flows.ports import Clock
+from app.flows.progress import Progress
 from app.flows.promises import Promises
 from app.flows.prune import Prune
 from app.flows.reconcile import Reconcile
 from app.flows.recount import Recount
 from app.flows.register import Register
+from app.flows.steps import Steps
 from app.flows.totals import Totals
 from app.flows.watch import Watch
 from app.flows.write_check import WriteCheck
@@ -50,12 +53,15 @@ class Work:
     mend: Mend
     intake: Intake
     reconcile: Reconcile
+    progress: Progress
     keys: Keys
     addresses: Addresses
     is_crowded: Callable[[], bool]
     apply_wake: asyncio.Event
     notify_wake: asyncio.Event
     reconcile_wake: asyncio.Event
+    steps: Steps
+    direct: DirectAlerts
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,8 @@ class HealthFacts:
     totals: Totals
     keys: Keys
     addresses: Addresses
+    steps: Steps
+    is_storing: Callable[[], bool]
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,13 +31,13 @@ def status(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
     """Show the certificate that the server would serve; exit 78 when it could not."""
     settings = load_settings()
     paths, language = paths_of(settings), settings.operator_language
-    pair = put_together(read_content(paths, language), paths, language)
     now = SystemClock().now()
+    pair = put_together(read_content(paths, language), paths, language, now)
     facts = facts_of(pair.leaf, now)
     dates = judge_dates(pair.chain, now, language)
     shown = {
         "subject": facts.subject,
-        "names": ", ".join(facts.names),
+        "names": list(facts.names) if json else ", ".join(facts.names),
         "issuer": facts.issuer,
         "not_before": facts.not_before,
         "not_after": facts.not_after,

@@ -35,7 +35,7 @@ def env_example_() -> None:
 
 
 @app.command()
-def readme(paths: Annotated[list[Path], typer.Argument(help="READMEs; `.ru.md` gets Russian.")]) -> None:
+def readme(paths: Annotated[list[Path], typer.Argument(help="Pages; `.ru.md` gets Russian.")]) -> None:
     """Write the settings table anew between its marks."""
     for path in paths:
         path.write_text(with_table(path.read_text(), russian=path.name.endswith(".ru.md")))

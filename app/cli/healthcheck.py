@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from app.cli.output import fail
 from app.core.exit_codes import Exit
 from app.core.setting_loader import load_settings
 from app.doctor.host.asking import Target, ask, name_let_in, reachable
@@ -25,8 +26,7 @@ def healthcheck(
     try:
         reply = ask(target, "GET", "/readyz")
     except (OSError, http.client.HTTPException) as error:
-        typer.echo(f"no answer from {target.address}:{target.port}: {error}", err=True)
-        raise typer.Exit(Exit.REMOTE_DOWN) from None
+        fail(f"no answer from {target.address}:{target.port}: {error}", Exit.REMOTE_DOWN, as_json=json)
     is_ready, body = reply.status == http.HTTPStatus.OK, reply.body.decode(errors="replace")
     if json:
         sys.stdout.write(f"{body}\n")

@@ -9,12 +9,12 @@ import stat
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, NamedTuple, NoReturn
 
 import typer
 
 from app.cli import units
-from app.cli.output import again_as_root
+from app.cli.output import WRAPPER, again_as_root
 from app.cli.units import UnitValues
 from app.core.clock import SystemClock
 from app.core.config import Settings
@@ -29,6 +29,16 @@ SYSTEM = Path("/etc/systemd/system")
 FIRST_PORT = 8444  # of the replicas
 PORTS_IN_NGINX = 2  # from the first on: those that the files in deploy/nginx name
 MODE = 0o644
+RUNNABLE = 0o755
+
+
+class Written(NamedTuple):
+    """A file to write: its text and its mode."""
+
+    text: str
+    mode: int
+
+
 ACCOUNT = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 
 WORDS = {
@@ -92,7 +102,7 @@ def systemd(
     show: Annotated[bool, typer.Option("--print", help="Show the units, write nothing.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace units that were changed.")] = False,
 ) -> None:
-    """Write systemd units for the project in this folder and say what to run next.
+    """Write systemd units and the command for the project in this folder, and say what to run next.
 
     Exit 1 when units there differ or may not be written, 2 for an account that cannot be, 78 when settings do not fit.
     """
@@ -106,11 +116,14 @@ def systemd(
     if replicas > 1 and values.sqlite is not None:
         _give_up(words["sqlite"], Exit.CONFIG)
     texts = units.render((*(units.SINGLE if replicas == 1 else units.REPLICA), *units.BACKUP), values)
+    wrapper = WRAPPER if into.absolute() == SYSTEM else into / WRAPPER.name
+    files = {into / name: Written(text, MODE) for name, text in texts.items()}
+    files[wrapper] = Written(units.render_wrapper(values), RUNNABLE)
     if show:
-        for name, text in texts.items():
-            sys.stdout.write(f"# ---- {name}\n{text}\n")
+        for path, one in files.items():
+            sys.stdout.write(f"# ---- {path.name}\n{one.text}\n")
         return
-    _write(into, texts, words, force=force)
+    _write(files, words, force=force)
     for folder in _closed(values):
         sys.stderr.write(f"{words['closed'].format(user=user, folder=folder)}\n")
     environment = values.python.parents[1]
@@ -148,27 +161,29 @@ def _values(settings: Settings, user: str, words: Mapping[str, str]) -> UnitValu
         _give_up(words["awkward"].format(what=error), Exit.CONFIG)
 
 
-def _write(into: Path, texts: Mapping[str, str], words: Mapping[str, str], *, force: bool) -> None:
-    """Write every unit or, where one differs and may not be replaced, none."""
+def _write(files: Mapping[Path, Written], words: Mapping[str, str], *, force: bool) -> None:
+    """Write every file or, where one differs and may not be replaced, none."""
+    at = next(iter(files)).parent
     try:
-        there = {name: (into / name).read_text(encoding="utf-8") for name in texts if (into / name).exists()}
-        differing = [name for name, text in there.items() if text != texts[name]]
+        there = {path: path.read_text(encoding="utf-8", errors="replace") for path in files if path.exists()}
+        differing = [path for path, text in there.items() if text != files[path].text]
         if differing and not force:
-            _give_up(words["differs"].format(names=", ".join(differing)), Exit.CHECK_FAILED)
+            _give_up(words["differs"].format(names=", ".join(path.name for path in differing)), Exit.CHECK_FAILED)
         stamp = SystemClock().now().strftime("%Y%m%dT%H%M%SZ")
-        into.mkdir(parents=True, exist_ok=True)
-        for name, text in texts.items():
-            verdict = "same" if name in there else "written"
-            if name in differing:
+        for path, one in files.items():
+            at = path.parent
+            at.mkdir(parents=True, exist_ok=True)
+            verdict = "same" if path in there else "written"
+            if path in differing:
                 verdict = "replaced"
-                (into / name).rename(into / f"{name}.{stamp}.bak")  # systemd passes over names that end so
+                path.rename(path.with_name(f"{path.name}.{stamp}.bak"))  # systemd passes over names that end so
             if verdict != "same":
-                put(into / name, text.encode(), mode=MODE)
-            sys.stdout.write(f"{into / name}: {words[verdict]}\n")
+                put(path, one.text.encode(), mode=one.mode)
+            sys.stdout.write(f"{path}: {words[verdict]}\n")
     except PermissionError:
-        _give_up(f"{words['denied'].format(into=into)}\n  {again_as_root()}", Exit.CHECK_FAILED)
+        _give_up(f"{words['denied'].format(into=at)}\n  {again_as_root()}", Exit.CHECK_FAILED)
     except OSError as error:
-        _give_up(words["unwritable"].format(into=into, reason=error.strerror), Exit.CHECK_FAILED)
+        _give_up(words["unwritable"].format(into=at, reason=error.strerror), Exit.CHECK_FAILED)
 
 
 def _closed(values: UnitValues) -> list[Path]:
@@ -214,6 +229,7 @@ def _next(values: UnitValues, into: Path, replicas: int) -> list[str]:
         commands.append(f"sudo chgrp {values.group} .env && sudo chmod 640 .env")
     if into.absolute() != SYSTEM:
         commands.append(f"sudo cp {shlex.quote(str(into))}/aisha-webhook-* {SYSTEM}/")
+        commands.append(f"sudo install -m 755 {shlex.quote(str(into / WRAPPER.name))} {WRAPPER}")
     commands.append("sudo systemctl daemon-reload")
     if replicas > 1 and any((folder / name).exists() for folder in (into, SYSTEM) for name in units.SINGLE):
         commands.append("sudo systemctl disable --now aisha-webhook-api.socket aisha-webhook-api.service")

@@ -1,7 +1,10 @@
 """`aisha-webhook`: one command, a module per noun; a module is imported when its command is called."""
 
 import errno
+import json
 import os
+import shlex
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -29,6 +32,8 @@ MODULES = {
     "serve": "serve",
     "migrate": "migrate",
     "demo": "demo.command",
+    "try": "trial",
+    "setup": "setup",
     "deliveries": "deliveries",
     "notifications": "notifications",
     "messages": "messages",
@@ -114,17 +119,36 @@ def _run() -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except StartRefused as refused:
-        console.complain(f"{refused}\n")
-        return Exit.CONFIG
+        return _fail(str(refused), Exit.CONFIG)
     except DatabaseReadOnly as error:
-        console.complain(f"the database takes no writes ({error}): a standby? Name the primary in DATABASE_URL\n")
-        return Exit.REMOTE_DOWN
+        return _fail(
+            f"the database takes no writes ({error}): a standby? Name the primary in DATABASE_URL", Exit.REMOTE_DOWN
+        )
     except DatabaseUnavailable as error:
-        console.complain(f"the database does not answer: {error}\n")
-        return Exit.REMOTE_DOWN
+        return _no_database(error)
     except Exception as error:  # noqa: BLE001  the last resort
         return _last_words(error)
     return Exit.OK
+
+
+def _fail(text: str, code: Exit) -> int:
+    """Say what is wrong; whoever asked for JSON gets it as JSON as well."""
+    console.complain(f"{text}\n")
+    if "--json" in sys.argv:
+        console.say(f"{json.dumps({'error': text, 'exit_code': int(code)}, ensure_ascii=False)}\n")
+    return code
+
+
+def _no_database(error: DatabaseUnavailable) -> int:
+    """Tell a file that is closed to this account from a server that is away."""
+    from app.db.closed_file import closed_file  # noqa: PLC0415  only where a database failed: a health check has none
+
+    settings = load_settings()
+    again = shlex.join([*(["aisha-webhook"] if shutil.which("aisha-webhook") else sys.argv[:1]), *sys.argv[1:]])
+    closed = closed_file(settings.database_url.get_secret_value(), settings.operator_language, again)
+    if closed is not None:
+        return _fail(closed, Exit.CONFIG)
+    return _fail(f"the database does not answer: {error}", Exit.REMOTE_DOWN)
 
 
 def _last_words(error: Exception) -> int:

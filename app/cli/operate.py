@@ -2,12 +2,15 @@
 
 import asyncio
 import getpass
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
+import structlog
 import typer
 
-from app.cli.output import print_fields, print_json, print_table
+from app.cli.ground import require_database
+from app.cli.output import called, fail, print_fields, print_json, print_table
 from app.core.clock import SystemClock
 from app.core.exit_codes import Exit
 from app.core.setting_loader import load_settings
@@ -36,7 +39,7 @@ def show_list(queue: Queue, columns: Sequence[str], *, state: str | None, limit:
 
 def show_one(queue: Queue, key: str, *, as_json: bool) -> None:
     """Show rows whole, by our id or fal's request id; exit 1 where there is none."""
-    rows = _find(queue, key)
+    rows = _find(queue, key, as_json=as_json)
     if as_json:
         print_json(rows)
         return
@@ -52,6 +55,10 @@ def change(queue: Queue, operation: Operation, keys: Sequence[str]) -> None:
     """
     rows = {row["id"]: row for key in keys for row in _find(queue, key)}
     meant = [row_id for row_id, row in rows.items() if not _is_closed(operation, row) or str(row_id) in keys]
+
+    # What is logged here is no answer: it goes where complaints go.
+    if not structlog.is_configured():
+        structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
 
     async def run(database: Database) -> list[int]:
         invented = Invented.of(load_settings().invented_artifacts)
@@ -85,36 +92,41 @@ def _why_left(row: dict[str, Any], operation: Operation, *, meant: bool) -> str:
         case {"state": "done", "body": None}:
             return "it is applied, and retention has emptied it"
         case {"state": "done"} if operation is Operation.REDRIVE:
-            return "it is applied, and its avatar has not drifted since"
+            return "done already, its avatar has not drifted: nothing to redrive"
+        case {"state": "done"}:
+            return f"it is done already, there is nothing to {operation}"
+        case {"state": "sent"}:
+            return f"it is sent already, there is nothing to {operation}"
         case {"state": "dead", "chat_id": None}:
             return "its owner has no chat id; correct users.telegram_id first"
         case _ if not meant:
             return "it is ignored; name it by its id to redrive it all the same"
         case _:
-            return "its state does not allow it"
+            return f"it is {row['state']} already"
 
 
-def _find(queue: Queue, key: str) -> list[dict[str, Any]]:
+def _find(queue: Queue, key: str, *, as_json: bool = False) -> list[dict[str, Any]]:
     async def read(database: Database) -> list[dict[str, Any]]:
         return await database.read(operator_queries.find, queue, key)
 
     rows = with_database(read)
     if not rows:
-        typer.echo(f"no {queue} with id or request id {key!r}; to see them: aisha-webhook {queue} list", err=True)
-        raise typer.Exit(Exit.CHECK_FAILED)
+        text = f"no {queue} with id or request id {key!r}; to see them: {called()} {queue} list"
+        fail(text, Exit.CHECK_FAILED, as_json=as_json)
     return rows
 
 
 def with_database(work: Callable[[Database], Awaitable[T]]) -> T:
     """Run work on the database of the settings. Raises DatabaseUnfit where it was not migrated."""
     settings = load_settings()
+    require_database(settings)
 
     async def run() -> T:
         database = open_database(settings.database_url.get_secret_value())
         try:
             await fitness.check_ground(database, settings.operator_language)
             if await schema.is_behind(database):
-                raise DatabaseUnfit(["the database has not been migrated: run `aisha-webhook migrate`"])
+                raise DatabaseUnfit([f"the database has not been migrated: run `{called()} migrate`"])
             return await work(database)
         finally:
             await database.close()

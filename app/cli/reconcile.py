@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from app.bootstrap.asking import asking
+from app.cli.ground import require_database
 from app.cli.output import print_json, print_table
 from app.core.clock import SystemClock
 from app.core.exit_codes import Exit
@@ -41,6 +42,7 @@ def reconcile(
 
 async def _reconcile(named: list[str], within: timedelta | None) -> list[dict[str, Any]]:
     settings = load_settings()
+    require_database(settings)
     async with asking(settings) as parts:
         now = SystemClock().now()
         await parts.database.write(parts.intake.take_in, now)

@@ -1,13 +1,16 @@
 """The systemd units of deploy/systemd, with the values of this machine in place of `@USER@` and its like."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
 from app.core.config import Settings
 
-FOLDER = Path(__file__).resolve().parents[2] / "deploy" / "systemd"
+DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+FOLDER = DEPLOY / "systemd"
+WRAPPER = DEPLOY / "bin" / "aisha-webhook"
 SINGLE = ("aisha-webhook-api.service", "aisha-webhook-api.socket")
 REPLICA = ("aisha-webhook-api@.service", "aisha-webhook-api@.socket")
 BACKUP = ("aisha-webhook-backup.service", "aisha-webhook-backup.timer")
@@ -96,7 +99,21 @@ class UnitValues:
 
 def render(names: tuple[str, ...], given: UnitValues) -> dict[str, str]:
     """Return the text of each unit by its name, every placeholder filled in. Raises KeyError for an unknown one."""
-    values = {
+    values = _values(given)
+    return {name: _filled(FOLDER / name, values) for name in names}
+
+
+def render_wrapper(given: UnitValues) -> str:
+    """Return the text of the command that goes to the server's folder and account by itself."""
+    return _filled(WRAPPER, _values(given))
+
+
+def _filled(template: Path, values: Mapping[str, str]) -> str:
+    return PLACEHOLDER.sub(lambda found: values[found[1]], template.read_text(encoding="utf-8"))
+
+
+def _values(given: UnitValues) -> dict[str, str]:
+    return {
         "USER": given.user,
         "GROUP": given.group,
         "FOLDER": str(given.root),
@@ -107,8 +124,4 @@ def render(names: tuple[str, ...], given: UnitValues) -> dict[str, str]:
         "WRITABLE": " ".join(map(str, given.writable)),
         "BACKUP_WRITABLE": " ".join(map(str, given.backed_up)),
         "PROTECT_HOME": "read-only" if given.is_at_home() else "yes",
-    }
-    return {
-        name: PLACEHOLDER.sub(lambda found: values[found[1]], (FOLDER / name).read_text(encoding="utf-8"))
-        for name in names
     }

@@ -16,16 +16,19 @@ import structlog
 
 from app.core.log_redaction import redact_event
 from app.core.log_render import ConsoleLine, Event, json_line
+from app.core.log_repeats import Repeats
 from app.core.text import one_line
 
 FILE_MODE = 0o640  # chat ids are personal data
 
+repeats = Repeats()
 PREPARE: tuple[Callable[..., Any], ...] = (
     structlog.contextvars.merge_contextvars,
     structlog.processors.add_log_level,
     structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
     structlog.processors.StackInfoRenderer(),
+    repeats,
     structlog.processors.format_exc_info,
     redact_event,
 )

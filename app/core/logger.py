@@ -16,7 +16,7 @@ import structlog
 from structlog.typing import FilteringBoundLogger
 
 from app.core.last_words import LAST_WORDS
-from app.core.log_handlers import PREPARE, Console, LogFile, Outlet, to_record
+from app.core.log_handlers import PREPARE, Console, LogFile, Outlet, repeats, to_record
 from app.core.log_redaction import forget_secrets, register_secrets
 from app.core.log_render import ConsoleLine
 from app.core.text import one_line
@@ -27,7 +27,7 @@ __all__ = ["get_api_logger", "get_webhook_logger", "register_secrets", "reset_lo
 ROOT = "app"
 WEBHOOK = "app.webhook"
 OURS = (ROOT, "uvicorn", "uvicorn.error", "uvicorn.access")
-TALKATIVE = ("httpx2", "httpcore2")  # they log URLs, and a URL holds the bot's token
+TALKATIVE = ("aiohttp",)  # a URL in their lines holds the bot's token
 MAX_BYTES = 10 * 1024 * 1024
 BACKUPS = 5
 
@@ -97,6 +97,7 @@ def reset_logging() -> None:
     """Undo setup_logging and forget registered secrets: files closed, levels back, as after the import. For tests."""
     _detach()
     forget_secrets()
+    repeats.forget()
     logging.captureWarnings(capture=False)
     sys.excepthook = sys.__excepthook__
     LAST_WORDS.language, LAST_WORDS.log_file = "ru", None

@@ -1,7 +1,8 @@
 """How this process reaches others: proxies and trust anchors of the environment, and of `.env` like every setting.
 
-httpx2 reads these variables when a client is made, and raises what no operator can read; here they are judged at the
-start. What stands in `.env` is put into the environment, as python-dotenv does it for the bot that shares the file.
+The HTTP client reads these variables when it connects, and could only say that nothing was reached; here they are
+judged at the start. What stands in `.env` is put into the environment, as python-dotenv does it for the bot that shares
+the file.
 """
 
 import os

@@ -140,6 +140,12 @@ class ServerSettings(BaseSettings):
         'say "ready" also where somebody else has completed the avatar with the same artifact',
         a.BOOL,
     )
+    progress: Annotated[Literal["off", "late", "on"], v.Lower] = setting(
+        "late",
+        "сообщение о ходе обучения: нет, только о задержке, всегда",
+        "message about a training under way: none, of delays only, always",
+        "off | late | on",
+    )
     support_url: v.PublicUrl | None = setting(
         None,
         "куда владельцу писать за помощью: кнопка и строка в сообщениях о неудаче",

@@ -20,7 +20,7 @@ ENV_FILE = Path(".env")
 def wanted() -> tuple[Wanted, ...]:
     """List what to look for in environment and files: one entry per field, in the order of the class."""
     return tuple(
-        Wanted(name, (a.env_name(name), *a.aliases(info)), a.is_secret(name), a.write(info))
+        Wanted(name, (a.env_name(name), *a.aliases(info)), a.is_secret(info), a.write(info))
         for name, info in Settings.model_fields.items()
     )
 
@@ -36,8 +36,9 @@ def load_settings(env_file: Path | None = ENV_FILE, environ: Mapping[str, str] |
     found = collect(wanted(), env_file, surroundings, outgoing.NAMES)
     reach = outgoing.in_force(surroundings, found.beside)
     found.findings.extend(outgoing.judge(reach))
+    secret = {field for field, info in Settings.model_fields.items() if a.is_secret(info)}
     values: dict[str, Any] = {
-        field: SecretStr(given.value) if a.is_secret(field) else given.value for field, given in found.given.items()
+        field: SecretStr(given.value) if field in secret else given.value for field, given in found.given.items()
     }
     try:
         settings = Settings(**values)

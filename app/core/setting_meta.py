@@ -1,9 +1,9 @@
 """What a person needs to know of one setting, carried by its pydantic field."""
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, cast, get_args
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic.fields import FieldInfo
 
 from app.core.setting_errors import Bilingual
@@ -33,8 +33,6 @@ DATABASE: Bilingual = (
     "sqlite:///data/aisha.db or postgresql://name:password@host/database",
 )
 TOKEN: Bilingual = ("токен от @BotFather вида 123456:ABC", "the token from @BotFather, such as 123456:ABC")
-
-SECRETS = frozenset({"api_token", "database_url", "telegram_token", "fal_api_key", "fal_webhook_secret"})
 
 
 def setting(
@@ -98,6 +96,10 @@ def env_name(field: str) -> str:
     return field.upper()
 
 
-def is_secret(field: str) -> bool:
-    """Tell whether the value may never be shown; such a setting can also come from `NAME_FILE`."""
-    return field in SECRETS
+def is_secret(field: FieldInfo) -> bool:
+    """Tell whether the value may never be shown, for its type says so; it can also come from `NAME_FILE`."""
+    return _holds_secret(field.annotation)
+
+
+def _holds_secret(annotation: object) -> bool:
+    return annotation is SecretStr or any(map(_holds_secret, get_args(annotation)))

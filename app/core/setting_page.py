@@ -1,4 +1,4 @@
-"""Settings as pages: `env.example` and the table of the README, both from the fields themselves."""
+"""Settings as pages: `env.example` and the table of docs/settings.md, both from the fields themselves."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,7 +56,7 @@ def settings_table(language: Literal["ru", "en"] = "en") -> str:
     rows = [head, ("---",) * len(head)]
     for field, info in Settings.model_fields.items():
         names = ", ".join(f"`{name}`" for name in (setting_meta.env_name(field), *setting_meta.aliases(info)))
-        if setting_meta.is_secret(field):
+        if setting_meta.is_secret(info):
             names += " (`_FILE`)"
         default = default_text(field)
         if default:

@@ -4,17 +4,18 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, case, delete, func, or_, select
+from sqlalchemy import ColumnElement, Table, case, delete, exists, func, or_, select
 from sqlalchemy.engine import Connection, RowMapping
 
-from app.db import outbox
+from app.db import outbox, totals
 from app.db.bulk_update import UpdateMany
 from app.db.engine import upsert_into
 from app.db.outbox import NO_DELIVERY, SENDING, Owed
-from app.db.tables import alerts, deliveries, notifications
-from app.domain.alert import Alarm, Alert, AlertLevel, unopened
-from app.domain.alert_rules import QueueFacts
-from app.domain.notification import Notification, Topic
+from app.db.tables import alerts, deliveries, jobs, notifications
+from app.domain.alert import Alarm, Alert, AlertLevel, Condition, unopened
+from app.domain.alert_rules import BEFORE, ORPHAN_LATE, RECENT, FailureRate, QueueFacts
+from app.domain.job import JobKind, JobOutcome, JobState
+from app.domain.notification import Notification, NotificationState, Topic
 from app.domain.promise import Hold
 
 # An alert that cannot be told must raise no other.
@@ -26,23 +27,43 @@ _SAVE = UpdateMany(
 )
 
 
-def count_queues(connection: Connection) -> QueueFacts:
+def count_queues(connection: Connection, now: datetime) -> QueueFacts:
     """Look at both queues, by index but for what is pending. Nobody can mend that an owner left the bot."""
-    dead_delivery = deliveries.c.state == "dead"
-    to_mend = (notifications.c.state == "dead", notifications.c.reason != "owner_unreachable", _OWNERS)
+    to_mend = (notifications.c.reason != "owner_unreachable", _OWNERS)
+    is_real = deliveries.c.kind != totals.UNCOUNTED
     due = deliveries.c.state == "pending"
     # A row that somebody has locked is postponed again and again and so never overdue: count from its arrival.
     waits_since = case((deliveries.c.reason == "locked", deliveries.c.stored_at), else_=deliveries.c.due_at)
+    orphaned = (due, deliveries.c.reason == "orphan", deliveries.c.received_at < now - ORPHAN_LATE)
     owed = notifications.c.state == "pending"
-    refused = (owed, notifications.c.reason == "token_refused")
+    refused = (owed, notifications.c.reason == "token_refused", notifications.c.kind != totals.UNCOUNTED)
     statement = select(
-        select(func.count()).select_from(deliveries).where(dead_delivery).scalar_subquery(),
-        select(func.count()).select_from(notifications).where(*to_mend).scalar_subquery(),
-        select(func.min(waits_since)).where(due).scalar_subquery(),
+        select(func.min(waits_since)).where(due, is_real).scalar_subquery(),
         select(func.min(notifications.c.applied_at)).where(*refused).scalar_subquery(),
         select(func.min(notifications.c.applied_at)).where(owed, _OWNERS, _WAITS).scalar_subquery(),
+        select(func.count()).select_from(deliveries).where(*orphaned).scalar_subquery(),
     )
-    return QueueFacts(*(connection.execute(statement)).one())
+    return QueueFacts(
+        _by_reason(connection, deliveries, is_real), _by_reason(connection, notifications, *to_mend),
+        *connection.execute(statement).one(),
+    )  # fmt: skip
+
+
+def count_failures(connection: Connection) -> FailureRate:
+    """Count failures among the trainings that ended last, newest first; an end of another kind says nothing."""
+    ended = (
+        select(jobs.c.outcome)
+        .where(
+            jobs.c.state == JobState.DONE,
+            jobs.c.kind == JobKind.TRAINING,
+            jobs.c.outcome.in_([JobOutcome.COMPLETED, JobOutcome.FAILED]),
+        )
+        .order_by(jobs.c.finished_at.desc())
+        .limit(RECENT + BEFORE)
+    )
+    failed = [outcome == JobOutcome.FAILED for outcome in connection.execute(ended).scalars()]
+    recent, before = failed[:RECENT], failed[RECENT:]
+    return FailureRate(len(recent), sum(recent), len(before), sum(before))
 
 
 def load(connection: Connection, machine: str, alarms: Sequence[Alarm], now: datetime) -> list[Alert]:
@@ -74,6 +95,27 @@ def forget(connection: Connection, before: datetime) -> None:
 def tell(connection: Connection, news: Sequence[Notification], now: datetime) -> None:
     """Owe the operator these messages, in the outbox beside the owners'. What was owed once is not owed again."""
     outbox.owe(connection, [Owed(item, NO_DELIVERY, now, now) for item in news], now)
+
+
+def was_sent(connection: Connection, condition: Condition) -> bool:
+    """Tell whether the operator was told of a shared condition that still holds."""
+    told = (
+        exists()
+        .where(
+            notifications.c.kind == Topic.ALERT,
+            notifications.c.request_id == condition.value,
+            notifications.c.state == NotificationState.SENT,
+            notifications.c.applied_at >= alerts.c.opened_at,
+        )
+        .correlate(alerts)
+    )
+    holds = (alerts.c.name == condition.value, alerts.c.resolved_at.is_(None))
+    return connection.execute(select(alerts.c.name).where(*holds, told)).first() is not None
+
+
+def _by_reason(connection: Connection, table: Table, *where: ColumnElement[bool]) -> dict[str, int]:
+    statement = select(table.c.reason, func.count()).where(table.c.state == "dead", *where).group_by(table.c.reason)
+    return {str(reason): count for reason, count in connection.execute(statement)}
 
 
 def _locked(connection: Connection, *where: ColumnElement[bool]) -> list[Alert]:

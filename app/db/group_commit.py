@@ -97,6 +97,10 @@ class GroupCommit(Generic[Item, Result]):
         """Tell whether a group was written within BUSY_FOR: other writers then keep their transactions short."""
         return asyncio.get_running_loop().time() - self._written_at < BUSY_FOR
 
+    def is_running(self) -> bool:
+        """Tell whether what is submitted is written; a writer that was told to close counts as running."""
+        return self._closing or not self._ended
+
     def close(self) -> None:
         """Let `run` return once nothing waits any more."""
         self._closing = True

@@ -53,6 +53,7 @@ _VALUES = f"INSERT INTO webhook_deliveries (state, {_COLUMNS}) VALUES ('pending'
 _INSERT = f"{_VALUES} ON CONFLICT DO NOTHING"
 _UPSERT = f"{_VALUES} {_COUNT_UP}"
 _PENDING_TOTAL = totals.named(deliveries, DeliveryState.PENDING)
+_COUNTS = f"given.kind <> '{totals.UNCOUNTED}'"
 # One statement with the announcement and the totals in it, so that it needs no transaction around it.
 _AT_ONCE = f"""
 WITH given AS (
@@ -65,10 +66,12 @@ WITH given AS (
     received_at
   FROM given {_COUNT_UP}
 ), seen AS (
-  SELECT count(*) FILTER (WHERE stored.repeats = given.repeats) AS new, count(*) + sum(given.repeats) AS copies
+  SELECT count(*) FILTER (WHERE stored.repeats = given.repeats) AS fresh,
+    count(*) FILTER (WHERE stored.repeats = given.repeats AND {_COUNTS}) AS new,
+    coalesce(sum(1 + given.repeats) FILTER (WHERE {_COUNTS}), 0) AS copies
   FROM stored JOIN given USING (request_id, body_sha256)
 ), announced AS (
-  SELECT pg_notify('{wake.CHANNEL}', '{wake.WakeTopic.INBOX}') FROM seen WHERE new > 0
+  SELECT pg_notify('{wake.CHANNEL}', '{wake.WakeTopic.INBOX}') FROM seen WHERE fresh > 0
 ), counted AS (
   INSERT INTO webhook_totals (name, writer, amount)
   SELECT name, pg_backend_pid(), amount
@@ -100,8 +103,10 @@ def put(connection: Connection, group: Sequence[tuple[Delivery, datetime]]) -> l
     rows = [(*row, copies[identity] - 1) for identity, row in sorted(first.items())]
     if connection.dialect.name == "sqlite":
         found = _put_in_sqlite(connection, rows)
-        new = sum(is_new for _, is_new, _, _ in found)
-        totals.add(connection, {_PENDING_TOTAL: new, totals.DUPLICATES: len(group) - new})
+        counted = {identity for identity, (delivery, _) in first.items() if totals.is_counted(delivery.kind)}
+        new = sum(is_new for _, is_new, *identity in found if tuple(identity) in counted)
+        given = sum(copies[identity] for identity in counted)
+        totals.add(connection, {_PENDING_TOTAL: new, totals.DUPLICATES: given - new})
     else:
         found = _put_in_postgresql(connection, rows)
     receipts = {(request_id, sha): Receipt(row_id, new=new) for row_id, new, request_id, sha in found}
@@ -229,7 +234,12 @@ def finish(connection: Connection, finished: Sequence[Finished], now: datetime, 
         for item in finished
     ]
     queue.finish(connection, deliveries, rows, is_locked=is_locked)
-    totals.add(connection, totals.moved(deliveries, [(DeliveryState.PENDING, values["state"]) for _, values in rows]))
+    moves = [
+        (DeliveryState.PENDING, values["state"])
+        for item, (_, values) in zip(finished, rows, strict=True)
+        if totals.is_counted(item.claimed.kind)
+    ]
+    totals.add(connection, totals.moved(deliveries, moves))
 
 
 def not_pending(connection: Connection, ids: Sequence[int]) -> frozenset[int]:

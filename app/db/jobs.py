@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 
 from app.db import queue
 from app.db.bulk_update import InsertMany
+from app.db.progress import read_shown
 from app.db.tables import deliveries, jobs
 from app.domain.delivery import Claim, DeliveryState
 from app.domain.job import EndpointSource, JobKind, JobOutcome, JobState, Stage
@@ -21,6 +22,8 @@ _OPEN = [
     for name in (
         "id", "attempt", "failures", "kind", "request_id", "subject", "endpoint", "endpoint_source", "status_url",
         "response_url", "stage", "reason", "first_seen_at", "at_work_since", "stage_since", "said_at", "state",
+        "percent", "steps", "progress_at", "progress_end", "progress_chat_id", "progress_message_id", "progress_line",
+        "progress_ends_at", "progress_edits",
     )
 ]  # fmt: skip
 _ASKABLE = (JobState.PENDING, JobState.HISTORIC, JobState.DEAD)  # the last two by hand only
@@ -133,6 +136,11 @@ def _open_job(row: Row[*tuple[Any, ...]]) -> OpenJob:
         stage_since=row.stage_since,
         said_at=row.said_at,
         state=JobState(row.state),
+        percent=row.percent,
+        steps=row.steps,
+        progress_at=row.progress_at,
+        progress_end=row.progress_end,
+        shown=read_shown(row),
     )
 
 

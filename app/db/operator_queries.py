@@ -126,15 +126,17 @@ def _change(
         raise ValueError("jobs are neither redriven nor ignored")
     table = _TABLES[queue]
     wanted = (
-        select(table.c.id, table.c.state)
+        select(table.c.id, table.c.state, table.c.kind)
         .where(table.c.id.in_(ids), in_state, *only)
         .order_by(table.c.id)
         .with_for_update()
     )
-    found = {row.id: row.state for row in connection.execute(wanted)}
+    found = connection.execute(wanted).all()
+    changed = sorted(row.id for row in found)
     if found:
         # Raising the attempt ends every claim on the row.
-        change = update(table).where(table.c.id.in_(found)).values(attempt=table.c.attempt + 1, **values)
+        change = update(table).where(table.c.id.in_(changed)).values(attempt=table.c.attempt + 1, **values)
         connection.execute(change)
-        totals.add(connection, totals.moved(table, [(state, values["state"]) for state in found.values()]))
-    return sorted(found)
+        moves = [(row.state, values["state"]) for row in found if totals.is_counted(row.kind)]
+        totals.add(connection, totals.moved(table, moves))
+    return changed

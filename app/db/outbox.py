@@ -150,12 +150,17 @@ def owe(connection: Connection, owed: Sequence[Owed], now: datetime) -> int:
     if not owed:
         return 0
     rows = [_row(item, now) for item in owed]
-    made = {}
+    made, new = {}, 0
     for state in sorted({row["state"] for row in rows}):
-        made[totals.named(notifications, state)] = _ONCE(connection, [row for row in rows if row["state"] == state])
+        for counts in (True, False):
+            same = [row for row in rows if row["state"] == state and totals.is_counted(row["kind"]) is counts]
+            written = _ONCE(connection, same) if same else 0
+            new += written
+            if counts:
+                made[totals.named(notifications, state)] = written
     totals.add(connection, made)
     wake.announce(connection, wake.WakeTopic.OUTBOX)
-    return sum(made.values())
+    return new
 
 
 def _row(owed: Owed, now: datetime) -> dict[str, Any]:
@@ -203,7 +208,7 @@ def _overtake(connection: Connection, items: Sequence[OwnerMessage], now: dateti
             )
             .values(state=NotificationState.IGNORED, reason="overtaken", finished_at=now)
         )
-        _count(connection, [NotificationState.IGNORED] * overtaken.rowcount)
+        _count(connection, [(Topic.FAILED, NotificationState.IGNORED)] * overtaken.rowcount)
 
 
 def claim(
@@ -228,7 +233,7 @@ def claim(
         marks=_MARKS,
         only=_KNOWN,
     )
-    _count(connection, [row.state for row in rows])
+    _count(connection, [(row.kind, row.state) for row in rows])
     buried = [_claimed(row, now, is_buried=True) for row in rows if row.state == NotificationState.DEAD]
     rows = [row for row in rows if row.state == NotificationState.PENDING]
     if not rows:
@@ -284,9 +289,11 @@ def finish(connection: Connection, told: Sequence[Told]) -> None:
         for item in told
     ]
     queue.finish(connection, notifications, rows)
-    _count(connection, [values["state"] for _, values in rows])
+    topics = [item.claimed.notification.topic for item in told]
+    _count(connection, [(topic, values["state"]) for topic, (_, values) in zip(topics, rows, strict=True)])
 
 
-def _count(connection: Connection, states: Sequence[str]) -> None:
-    """Count what pending rows have become."""
-    totals.add(connection, totals.moved(notifications, [(NotificationState.PENDING, state) for state in states]))
+def _count(connection: Connection, states: Sequence[tuple[str, str]]) -> None:
+    """Count what pending rows have become, each given by its topic and its new state."""
+    moves = [(NotificationState.PENDING, state) for topic, state in states if totals.is_counted(topic)]
+    totals.add(connection, totals.moved(notifications, moves))

@@ -17,7 +17,7 @@ from sqlalchemy import (
 from app.db.engine import UtcDateTime
 
 VERSION_TABLE = "webhook_schema_version"
-HEAD = "0006"  # the newest migration; a test compares it with the files
+HEAD = "0007"  # the newest migration; a test compares it with the files
 
 metadata = MetaData()
 _Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only INTEGER keys
@@ -33,6 +33,8 @@ _LOOKED_AT = text("looked_at IS NOT NULL")
 _DRIFTED = text("drifted_at IS NOT NULL")
 _GONE = text("outcome = 'gone'")
 _ABSENT = text("artifact = 'absent'")
+_IN_PROGRESS = text("progress_message_id IS NOT NULL AND progress_end IS NULL")
+_STOPPED = text("progress_end IN ('refused', 'slowed', 'not_editable')")  # whose chats get no progress any more
 _NAMED = text("finished_at IS NOT NULL AND avatar_name <> ''")
 
 
@@ -135,6 +137,13 @@ jobs = Table(
     Column("delivery_id", BigInteger),  # the one that ended it
     Column("drifts", Integer, nullable=False, server_default="0"),  # how often its row was set back
     Column("drifted_at", UtcDateTime),
+    Column("progress_at", UtcDateTime),  # when the owner's progress message was last sent or edited, or was to be
+    Column("progress_chat_id", BigInteger),
+    Column("progress_message_id", BigInteger),
+    Column("progress_line", String(16)),  # what it says
+    Column("progress_ends_at", UtcDateTime),  # the end that it leads to expect, or the moment it promises
+    Column("progress_edits", Integer, nullable=False, server_default="0"),
+    Column("progress_end", String(16)),  # why it is edited no more
     UniqueConstraint("request_id", name="webhook_jobs_request_id"),
     UniqueConstraint("idempotency_key", name="webhook_jobs_idempotency_key"),
     UniqueConstraint("nonce", name="webhook_jobs_nonce"),
@@ -153,6 +162,14 @@ jobs = Table(
     ),
     Index("webhook_jobs_looked_at", "looked_at", postgresql_where=_LOOKED_AT, sqlite_where=_LOOKED_AT),
     Index("webhook_jobs_drifted", "drifted_at", "drifts", postgresql_where=_DRIFTED, sqlite_where=_DRIFTED),
+    Index(
+        "webhook_jobs_progress",
+        "state",
+        "progress_at",
+        postgresql_where=_IN_PROGRESS,
+        sqlite_where=_IN_PROGRESS,
+    ),
+    Index("webhook_jobs_progress_end", "progress_chat_id", postgresql_where=_STOPPED, sqlite_where=_STOPPED),
     Index("webhook_jobs_gone", "finished_at", postgresql_where=_GONE, sqlite_where=_GONE),
     Index("webhook_jobs_absent", "finished_at", postgresql_where=_ABSENT, sqlite_where=_ABSENT),
 )

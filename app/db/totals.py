@@ -19,6 +19,7 @@ from app.domain.delivery import DeliveryState
 from app.domain.notification import NotificationState
 
 DUPLICATES = "duplicates"
+UNCOUNTED = "test"  # the kind of deliveries and of messages that are in no total: docs/commands.md, `try`
 FOLDED = 0  # the writer of what was put together; on PostgreSQL no session has this number
 STATES: Mapping[Table, Sequence[str]] = {
     deliveries: [state.value for state in DeliveryState],
@@ -46,6 +47,11 @@ def moved(queue: Table, moves: Iterable[tuple[str, str]]) -> Counter[str]:
         changes[named(queue, old)] -= rows
         changes[named(queue, new)] += rows
     return changes
+
+
+def is_counted(kind: str) -> bool:
+    """Tell whether rows of this kind are in the totals."""
+    return kind != UNCOUNTED
 
 
 _SUMS = select(totals.c.name, func.sum(totals.c.amount)).group_by(totals.c.name)
@@ -104,7 +110,11 @@ def _counted(queue: Table) -> Select[*tuple[Any, ...]]:
         .label(f"kept {name}")
         for name in counts
     ]
-    return select(*(count.label(f"rows {name}") for name, count in counts.items()), *kept).select_from(queue)
+    return (
+        select(*(count.label(f"rows {name}") for name, count in counts.items()), *kept)
+        .select_from(queue)
+        .where(queue.c.kind != UNCOUNTED)
+    )
 
 
 def fold(connection: Connection) -> int:

@@ -117,12 +117,13 @@ class BotTables:
             )
             .select_from(avatars.outerjoin(users, users.c.id == avatars.c.user_id))
             .order_by(avatars.c.id)
-            # The bot may hold a row for long, and one wait would hold up all the others of a batch. Rows that merely
-            # point to an avatar hold its key alone, which we leave as it is (FOR NO KEY UPDATE).
-            .with_for_update(of=avatars, skip_locked=True, key_share=True)
         )
+        # The bot may hold a row for long, and one wait would hold up all the others of a batch. Rows that merely
+        # point to an avatar hold its key alone, which we leave as it is (FOR NO KEY UPDATE).
+        locked = select_.with_for_update(of=avatars, skip_locked=True, key_share=True)
         self._update = cache(self._make_update)
-        self._among = cache(lambda dialect: select_.where(is_among(avatars.c.fal_request_id, "wanted", dialect)))
+        self._among = cache(lambda dialect: locked.where(is_among(avatars.c.fal_request_id, "wanted", dialect)))
+        self._seen = cache(lambda dialect: select_.where(is_among(avatars.c.fal_request_id, "wanted", dialect)))
         self._there = cache(
             lambda dialect: select(avatars.c.id, avatars.c.fal_request_id).where(
                 is_among(avatars.c.fal_request_id, "wanted", dialect)
@@ -170,6 +171,11 @@ class BotTables:
         there = connection.execute(self._there(dialect), wanted)
         held = frozenset(request_id for row_id, request_id in there if row_id not in ours)
         return Found({key: rows for key, rows in trainings.items() if key not in held}, held)
+
+    def read(self, connection: Connection, request_ids: Sequence[str]) -> list[Training]:
+        """Load the trainings of these fal request ids as they stand, and lock nothing."""
+        wanted = {"wanted": one_parameter(connection, request_ids)}
+        return [read_training(row) for row in connection.execute(self._seen(connection.dialect.name), wanted)]
 
     def change(self, connection: Connection, changes: Sequence[tuple[Training, Change, str]]) -> None:
         """Write (training, change, fal's answer as JSON text).

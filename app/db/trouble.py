@@ -10,7 +10,7 @@ from app.domain.errors import DatabaseConflict, DatabaseDamaged, DatabaseReadOnl
 
 CONFLICTS = ("40001", "40P01")  # serialization failure, deadlock: the same again is expected to succeed
 READ_ONLY = "25006"  # a standby, or a server in read-only mode
-FORBIDDEN = "42501"  # a right was taken away since the start, which had looked: it may be given back
+SHAPE = "42"  # a right, table or column was taken away since the start, which had looked: it may be given back
 
 
 @contextmanager
@@ -38,7 +38,7 @@ def _kind(error: exc.DBAPIError | sqlite3.Error) -> type[DatabaseUnavailable] | 
             return DatabaseUnavailable
         case exc.InternalError() if state == READ_ONLY:
             return DatabaseReadOnly
-        case exc.ProgrammingError() if state == FORBIDDEN:
+        case exc.ProgrammingError() if str(state).startswith(SHAPE):
             return DatabaseUnavailable
         case _ if getattr(error, "connection_invalidated", False) or name in ("SQLITE_CORRUPT", "SQLITE_NOTADB"):
             return DatabaseUnavailable

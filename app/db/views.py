@@ -51,6 +51,7 @@ def _first(moment: ColumnElement[Any], *where: str, order: Sequence[ColumnElemen
     return select(moment).where(*map(text, where)).order_by(*order).limit(1).scalar_subquery()
 
 
+_REAL = f"kind <> '{kept.UNCOUNTED}'"
 _arrived, _repeated = deliveries.c.received_at, deliveries.c.last_received_at
 # SQLite takes an index with a condition only where the query spells the same condition out.
 _LOOK = select(
@@ -58,11 +59,12 @@ _LOOK = select(
     .select_from(deliveries)
     .where(text("state = 'pending' AND reason IS NOT NULL AND reason = 'orphan'"))
     .scalar_subquery(),
+    # What `try` sends is in no total; it is a row or two, so the indexes serve as they are.
     # A delivery that was never tried has been due since it was stored: of those the first in the queue is the oldest.
     # One that was tried may be due at any time, though not before it arrived.
-    _first(_arrived, "state = 'pending'", order=[deliveries.c.due_at, deliveries.c.id]),
-    _first(_arrived, "state = 'pending' AND attempt > 0", order=[_arrived]),
-    _first(_repeated, order=[deliveries.c.id.desc()]),
-    _first(_repeated, "repeats > 0", order=[_repeated.desc()]),
+    _first(_arrived, "state = 'pending'", _REAL, order=[deliveries.c.due_at, deliveries.c.id]),
+    _first(_arrived, "state = 'pending' AND attempt > 0", _REAL, order=[_arrived]),
+    _first(_repeated, _REAL, order=[deliveries.c.id.desc()]),
+    _first(_repeated, "repeats > 0", _REAL, order=[_repeated.desc()]),
     _first(jobs.c.looked_at, "looked_at IS NOT NULL", order=[jobs.c.looked_at.desc()]),
 )

@@ -13,14 +13,13 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import orjson
 
 from app.doctor.finding import CURL_STATUS, EDIT_SETTINGS, SEE_ANSWER, Catalogue, Finding, Level, Wording, finding
 from app.domain.alert_rules import CLOCK_SKEW, CLOCK_SKEW_CRITICAL
 from app.domain.language import Bilingual, Language, pick
 from app.fal.addresses import parse_ranges
-from app.fal.client import FetchFailed, get_capped, host_of, read_copy
+from app.fal.client import Client, FetchFailed, get_capped, host_of, read_copy
 from app.fal.endpoints import app_of
 from app.fal.keys import parse_jwks
 from app.fal.skew import Skew
@@ -170,7 +169,7 @@ COPIES: Mapping[str, Bilingual] = {
 
 
 async def look_at_keys(
-    client: httpx2.AsyncClient, urls: Sequence[str], now: Callable[[], datetime], language: Language
+    client: Client, urls: Sequence[str], now: Callable[[], datetime], language: Language
 ) -> list[Finding]:
     """Fetch the key sets, and measure the clock by the answers; keys from any address will do, the first is best."""
     skew = Skew(now)
@@ -186,7 +185,7 @@ async def look_at_keys(
     return [found, *_judge_clock(skew, language)]
 
 
-async def _fetch_keys(client: httpx2.AsyncClient, url: str, skew: Skew) -> int | str:
+async def _fetch_keys(client: Client, url: str, skew: Skew) -> int | str:
     """Return how many usable keys there are, or why there are none."""
     try:
         status, body = await get_capped(
@@ -209,7 +208,7 @@ def _judge_clock(skew: Skew, language: Language) -> list[Finding]:
 
 
 async def look_at_addresses(
-    client: httpx2.AsyncClient, url: str, *, copy: Path, fixed: Sequence[str], now: datetime, language: Language
+    client: Client, url: str, *, copy: Path, fixed: Sequence[str], now: datetime, language: Language
 ) -> list[Finding]:
     """Fetch fal's address list; without it tell how old the copy is that stays in force. `fixed` is ALLOWED_IPS."""
     if fixed:
@@ -233,7 +232,7 @@ async def _word_copy(copy: Path, now: datetime, language: Language) -> str:
 
 
 async def look_at_account(
-    client: httpx2.AsyncClient,
+    client: Client,
     *,
     queue_url: str,
     endpoint: str,
@@ -278,7 +277,7 @@ def _judge_balance(status: int, body: bytes, language: Language) -> Finding:
 
 
 async def _get(
-    client: httpx2.AsyncClient, url: str, seconds: float, headers: Mapping[str, str] | None = None
+    client: Client, url: str, seconds: float, headers: Mapping[str, str] | None = None
 ) -> tuple[int, bytes, str]:
     """Return status, body, and `HTTP <status>`; without an answer 0, nothing, and the reason."""
     try:

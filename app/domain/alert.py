@@ -25,6 +25,7 @@ class Condition(StrEnum):
     ADDRESSES_STALE = "addresses_stale"
     CLOCK_SKEW = "clock_skew"
     FOREIGN_ACCOUNT = "foreign_account"
+    STEP_FAILING = "step_failing"
     DELIVERIES_BURIED = "deliveries_buried"
     NOTIFICATIONS_BURIED = "notifications_buried"
     TELEGRAM_REFUSED = "telegram_refused"
@@ -38,6 +39,8 @@ class Condition(StrEnum):
     ARTIFACT_ABSENT = "artifact_absent"
     DRIFT = "drift"
     POLLER_SEEN = "poller_seen"
+    ORPHANS_WAITING = "orphans_waiting"
+    FAILURES_JUMPED = "failures_jumped"
 
 
 class AlertLevel(StrEnum):
@@ -60,6 +63,7 @@ REMEDY = {
     Condition.ADDRESSES_STALE: "aisha-webhook doctor",
     Condition.CLOCK_SKEW: "sudo timedatectl set-ntp true",
     Condition.FOREIGN_ACCOUNT: "aisha-webhook config show",
+    Condition.STEP_FAILING: "aisha-webhook doctor",
     Condition.DELIVERIES_BURIED: "aisha-webhook deliveries list --state dead",
     Condition.NOTIFICATIONS_BURIED: "aisha-webhook notifications list --state dead",
     Condition.TELEGRAM_REFUSED: "sudo systemctl restart aisha-webhook-api",
@@ -73,6 +77,8 @@ REMEDY = {
     Condition.ARTIFACT_ABSENT: "aisha-webhook jobs list",
     Condition.DRIFT: "aisha-webhook doctor",
     Condition.POLLER_SEEN: "aisha-webhook doctor",
+    Condition.ORPHANS_WAITING: "aisha-webhook deliveries list --state pending",
+    Condition.FAILURES_JUMPED: "aisha-webhook jobs list --state done",
 }  # what to run first; the words around it are in app/locales
 
 

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from app.domain.delivery import Claim
 from app.domain.job import EndpointSource, JobKind, JobOutcome, JobState, Stage
+from app.domain.progress import Shown
 from app.domain.verdict import backoff
 
 GRACE = timedelta(seconds=10)  # between fal's COMPLETED and our fetching: the webhook is on its way as a rule
@@ -87,7 +88,8 @@ class OpenJob:
     """A job that is due, with the right to record what is found.
 
     `failures` counts looks in a row at which fal said nothing. `endpoint` is owner, app and perhaps a sub-path; None
-    where nobody knows it. Times are ours, never the bot's.
+    where nobody knows it. Times are ours, never the bot's. `progress_at` is when its owner's progress message was last
+    sent or edited, or was to be; `shown` is what that message says now.
     """
 
     claim: Claim
@@ -106,6 +108,11 @@ class OpenJob:
     stage_since: datetime | None
     said_at: datetime | None = None
     state: JobState = JobState.PENDING
+    percent: int | None = None
+    steps: int | None = None
+    progress_at: datetime | None = None
+    progress_end: str | None = None
+    shown: Shown | None = None
 
     @property
     def is_guessed(self) -> bool:

@@ -20,7 +20,8 @@ class Topic(StrEnum):
     CORRECTION = "correction"  # the last message said the opposite of what is true now
     TROUBLE_OURS = "trouble_ours"  # a result waits for the operator, who knows; it is still to come
     ACCOUNT_BACK = "account_back"  # what a failure with Cause.OUR_ACCOUNT promised: it works again
-    ALERT = "alert"  # this and the next go to the operator
+    TEST = "test"  # the rest goes to the operator: of `aisha-webhook try`
+    ALERT = "alert"
     RESOLVED = "resolved"
 
 

@@ -11,11 +11,11 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import orjson
 import structlog
 
 from app.domain.network import read_address
+from app.fal.client import Client
 from app.fal.published import CachedDocument
 from app.fal.skew import Skew
 
@@ -86,7 +86,7 @@ class Addresses(CachedDocument[Network]):
         self,
         url: str,
         cache_file: Path,
-        client: httpx2.AsyncClient,
+        client: Client,
         clock: Callable[[], datetime],
         fixed: Sequence[str] | None = None,
         *,

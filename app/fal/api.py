@@ -6,10 +6,8 @@ Facts: docs/fal.md.
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-import httpx2
-
 from app.domain.look import Trouble, Unsaid
-from app.fal.client import FetchFailed, get_capped
+from app.fal.client import Client, FetchFailed, get_capped
 from app.fal.endpoints import list_url, names_request, result_url, same_origin, status_url
 from app.fal.payload import FalAnswer
 from app.fal.scrub import key_pattern, without_key
@@ -34,7 +32,7 @@ class FalQueueApi:
         queue_url: str,
         api_url: str,
         api_key: str | None,
-        client: httpx2.AsyncClient,
+        client: Client,
         now: Callable[[], datetime],
     ) -> None:
         self._queue_url = queue_url
@@ -54,6 +52,11 @@ class FalQueueApi:
     async def result(self, endpoint: str, request_id: str, url: str | None = None) -> FalAnswer | Unsaid:
         """Ask for what a request gave; `url` is fal's own response URL, used as in `status`."""
         return await self._ask(self._own(url, request_id) or result_url(self._queue_url, endpoint, request_id))
+
+    async def logs(self, endpoint: str, request_id: str, url: str | None = None) -> FalAnswer | Unsaid:
+        """Ask for what a trainer printed in the last five minutes; `url` is fal's own status URL, as in `status`."""
+        address = self._own(url, request_id) or status_url(self._queue_url, endpoint, request_id)
+        return await self._ask(None if address is None else f"{address.partition('?')[0]}?logs=1")
 
     async def listed(self, endpoint: str, request_id: str) -> FalAnswer | Unsaid:
         """Ask fal's list of requests for one of the last 30 days. `endpoint` with its sub-path, as it was submitted."""
@@ -76,7 +79,9 @@ class FalQueueApi:
         except FetchFailed as failure:
             trouble = Trouble.FAL_ODD if failure.why in _OUR_FAULT_OR_ODD else Trouble.FAL_DOWN
             return Unsaid(trouble, f"fal gave no answer: {failure.why}")
-        clean = {name: self._without_key(value.encode()).decode(errors="replace") for name, value in headers.items()}
+        clean = {
+            name.lower(): self._without_key(value.encode()).decode(errors="replace") for name, value in headers.items()
+        }
         return FalAnswer(status, clean, self._without_key(body))
 
     def _without_key(self, text: bytes) -> bytes:

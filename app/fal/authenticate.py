@@ -1,17 +1,17 @@
 """Who may deliver: fal, from fal's addresses, for our account, now."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Protocol
 
 import structlog
 
 from app.domain.errors import DeliveryRefused, KeysUnavailable
 from app.domain.quotas import SignatureQuota
-from app.fal.addresses import Addresses
-from app.fal.keys import MIN_INTERVAL, Keys
+from app.fal.keys import MIN_INTERVAL, Key
 from app.fal.signature import CLOCK_TOLERANCE, SignedHeaders, check_clock, matching_key, read_headers
 
 RELUCTANT = timedelta(minutes=2)  # between two fetches of keys for an address that floods us; fal retries for longer
@@ -27,12 +27,52 @@ class IpFilter(StrEnum):
     OFF = "off"
 
 
+class SigningKeys(Protocol):
+    """The keys that a delivery of one kind may be signed with."""
+
+    def current(self) -> Sequence[Key]:
+        """Return what is held and may be trusted."""
+        ...
+
+    async def ensure(self) -> bool:
+        """Fetch when nothing is at hand; tell whether there is something now."""
+        ...
+
+    async def refresh_after_failure(self, interval: timedelta | None = None) -> bool:
+        """Look for other keys; tell whether they are others now."""
+        ...
+
+    def may_be_outdated(self) -> bool:
+        """Tell whether there may be other keys by now that could not be fetched."""
+        ...
+
+    def clock_offset(self) -> timedelta | None:
+        """Tell by how much our clock is ahead of the signer's, None where that is not known."""
+        ...
+
+    def prefer(self, key: Key) -> None:
+        """Put the key that just fitted first."""
+        ...
+
+
+class Senders(Protocol):
+    """The addresses that deliveries of one kind may come from."""
+
+    def allows(self, address: str | None) -> bool:
+        """Tell whether a peer with this address may deliver."""
+        ...
+
+    async def look_again(self, address: str | None) -> bool:
+        """Look for a newer list because it lacks `address`; tell whether it holds it now."""
+        ...
+
+
 @dataclass(slots=True)
 class Authenticator:
     """Judges one POST. `account` is our fal user id; None accepts any account (and is warned about at start)."""
 
-    keys: Keys
-    addresses: Addresses
+    keys: SigningKeys
+    addresses: Senders
     ip_filter: IpFilter
     account: str | None
     clock: Callable[[], datetime]

@@ -4,37 +4,51 @@ Source: docs/fal.md. The answer is read from status and length; of the file itse
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from contextlib import aclosing
-
-import httpx2
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Protocol
 
 from app.domain.artifact import ArtifactLook, Sight, refusal_of
-from app.fal.pinned import AddressRefused, PinnedTransport
+from app.http_client.client import Address, Headers, HttpClient, HttpReply, OnHead, read_url
+from app.http_client.failures import AddressRefused, HttpFailed
+from app.http_client.public import Lookup, Resolver
 
-Transport = httpx2.AsyncBaseTransport
-
+CONNECTIONS = 64
 CONNECT_SECONDS = 2.5  # of the first address, so that there is time for the second
 HEADERS = {"User-Agent": "aisha-webhook", "Accept": "*/*", "Accept-Encoding": "identity", "Connection": "close"}
 HEAD_REFUSED = (403, 405, 501)  # a CDN that takes GET only
 GONE = (404, 410)
+READ_SECONDS = 60.0  # of one wait; a look ends earlier
 EMPTY_RANGE = 416  # not even byte 0 is there
 NO_CONTENT = 204
+
+
+class WayOut(Protocol):
+    """What carries the questions: an HttpClient, or what leads to a twin."""
+
+    async def ask(
+        self, method: str, url: Address, *, limit: int, headers: Headers | None = None, on_head: OnHead | None = None
+    ) -> HttpReply:
+        """As HttpClient does."""
+
+    async def aclose(self) -> None:
+        """Close what is open."""
 
 
 class FalCdn:
     """Satisfies the port ArtifactStore. `hosts` are ARTIFACT_HOSTS; nothing else is ever asked.
 
-    A `transport` of tests and twins takes the place of the way out; the rules about URLs are the same for it.
+    A `way` of tests and twins takes the place of the way out, which reaches machines on the internet only; the rules
+    about URLs are the same for it.
     """
 
-    def __init__(self, hosts: Sequence[str], transport: Transport | None = None) -> None:
+    def __init__(self, hosts: Sequence[str], way: WayOut | None = None) -> None:
         self._hosts = tuple(hosts)
-        self._transport = PinnedTransport() if transport is None else transport
+        self._way = way_out() if way is None else way
 
     async def aclose(self) -> None:
         """Close what is open."""
-        await self._transport.aclose()
+        await self._way.aclose()
 
     async def look(self, url: str, within: float) -> ArtifactLook:
         """Look at one URL for at most `within` seconds.
@@ -46,62 +60,60 @@ class FalCdn:
             return ArtifactLook(Sight.ABSENT, why, is_lasting=True)
         try:
             async with asyncio.timeout(within):
-                return await self._head(url, within) or await self._first_byte(url, within)
-        except (TimeoutError, httpx2.TimeoutException):
+                return await self._head(read_url(url)) or await self._first_byte(read_url(url))
+        except TimeoutError:
             return ArtifactLook(Sight.UNREACHABLE, "timeout")
         except AddressRefused as refused:
             return ArtifactLook(Sight.UNREACHABLE, refused.why)
-        except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError):
-            return ArtifactLook(Sight.UNREACHABLE, "unreachable")
+        except HttpFailed as failed:
+            return ArtifactLook(Sight.UNREACHABLE, "timeout" if failed.is_late else "unreachable")
 
-    async def _head(self, url: str, within: float) -> ArtifactLook | None:
+    async def _head(self, url: Address) -> ArtifactLook | None:
         """Ask with HEAD; None where that leaves the question open."""
-        response = await self._send("HEAD", url, HEADERS, within)
-        try:
-            if response.status_code in HEAD_REFUSED:
-                return None
-            if response.is_success and response.status_code != NO_CONTENT and _length(response) is None:
-                return None
-            return _judge(response)
-        finally:
-            await response.aclose()
+        reply = await self._way.ask("HEAD", url, limit=0, headers=HEADERS)
+        if reply.status in HEAD_REFUSED:
+            return None
+        if _is_success(reply.status) and reply.status != NO_CONTENT and _length(reply) is None:
+            return None
+        return _judge(reply)
 
-    async def _first_byte(self, url: str, within: float) -> ArtifactLook:
+    async def _first_byte(self, url: Address) -> ArtifactLook:
         """Ask for one byte, and read no further than the first piece where all is sent."""
-        response = await self._send("GET", url, {**HEADERS, "Range": "bytes=0-0"}, within)
-        try:
-            if not response.is_success:
-                return _judge(response)
-            async with aclosing(response.aiter_raw()) as pieces:
-                async for piece in pieces:
-                    if piece:
-                        return ArtifactLook(Sight.SEEN)
-            return ArtifactLook(Sight.ABSENT, "empty")
-        finally:
-            await response.aclose()
-
-    async def _send(self, method: str, url: str, headers: Mapping[str, str], within: float) -> httpx2.Response:
-        # Sent by the transport itself: there is no client, so neither cookies nor redirects nor credentials.
-        waits = {"connect": min(within, CONNECT_SECONDS), "read": within, "write": within, "pool": within}
-        request = httpx2.Request(method, url, headers=headers, extensions={"timeout": waits})
-        response = await self._transport.handle_async_request(request)
-        response.request = request
-        return response
+        headers = {**HEADERS, "Range": "bytes=0-0"}
+        reply = await self._way.ask("GET", url, limit=0, headers=headers, on_head=lambda status, _: _is_success(status))
+        if not _is_success(reply.status):
+            return _judge(reply)
+        return ArtifactLook(Sight.SEEN) if reply.body else ArtifactLook(Sight.ABSENT, "empty")
 
 
-def _judge(response: httpx2.Response) -> ArtifactLook:
-    status = response.status_code
+def way_out(lookup: Lookup | None = None) -> HttpClient:
+    """Make what reaches machines on the internet only; `lookup` gives the addresses of a name."""
+    return HttpClient(
+        {},
+        connections=CONNECTIONS,
+        connect_seconds=CONNECT_SECONDS,
+        read_seconds=READ_SECONDS,
+        lookup=Resolver().addresses if lookup is None else lookup,
+    )
+
+
+def _is_success(status: int) -> bool:
+    return HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
+
+
+def _judge(reply: HttpReply) -> ArtifactLook:
+    status = reply.status
     if status in GONE:
         return ArtifactLook(Sight.ABSENT, f"http_{status}")
-    if status in (NO_CONTENT, EMPTY_RANGE) or (response.is_success and _length(response) == 0):
+    if status in (NO_CONTENT, EMPTY_RANGE) or (_is_success(status) and _length(reply) == 0):
         return ArtifactLook(Sight.ABSENT, "empty")
-    if response.is_success:
+    if _is_success(status):
         return ArtifactLook(Sight.SEEN)
-    if response.is_redirect:
+    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         return ArtifactLook(Sight.ABSENT, "redirect")
     return ArtifactLook(Sight.UNREACHABLE, f"http_{status}")
 
 
-def _length(response: httpx2.Response) -> int | None:
-    text = response.headers.get("content-length", "")
+def _length(reply: HttpReply) -> int | None:
+    text = reply.headers.get("Content-Length", "")
     return int(text) if text.isascii() and text.isdigit() else None

@@ -9,13 +9,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx2
 import orjson
 
 from app.domain.errors import AishaError
 from app.domain.network import is_loopback
+from app.http_client.client import Headers, HttpClient, read_url
+from app.http_client.failures import HttpFailed
 
-Client = httpx2.AsyncClient
+HEADERS = {"User-Agent": "aisha-webhook", "Accept": "application/json", "Accept-Encoding": "identity"}
+CONNECTIONS = 10
+READ_SECONDS = 10.0
+
+Client = HttpClient
 
 
 class FetchFailed(AishaError):
@@ -30,31 +35,18 @@ class FetchFailed(AishaError):
         self.why = why
 
 
-def make_client(*, connect_seconds: float = 5.0) -> httpx2.AsyncClient:
+def make_client(*, connect_seconds: float = 5.0) -> Client:
     """Build the one client for fal: no redirects, ten connections, no inflating.
 
     Proxies and trust anchors of the environment (HTTPS_PROXY, SSL_CERT_FILE) count: a host that may only leave
     through a proxy would otherwise never get a key and answer 503 for ever, and TLS is checked end to end through it.
     Loopback never goes through a proxy: there is nothing but a test twin. Plain HTTP is spoken with nobody else.
     """
-    loopback: dict[str, httpx2.AsyncBaseTransport | None] = {
-        "http://": None,
-        "all://127.0.0.1": None,
-        "all://localhost": None,
-        "all://[::1]": None,
-    }
-    return httpx2.AsyncClient(
-        timeout=httpx2.Timeout(10.0, connect=connect_seconds, pool=connect_seconds),
-        limits=httpx2.Limits(max_connections=10, max_keepalive_connections=4, keepalive_expiry=5.0),
-        follow_redirects=False,
-        trust_env=True,
-        mounts=loopback,
-        headers={"User-Agent": "aisha-webhook", "Accept": "application/json", "Accept-Encoding": "identity"},
-    )
+    return HttpClient(HEADERS, connections=CONNECTIONS, connect_seconds=connect_seconds, read_seconds=READ_SECONDS)
 
 
 async def get_capped(
-    client: httpx2.AsyncClient,
+    client: Client,
     url: str,
     limit_bytes: int,
     headers: Mapping[str, str] | None = None,
@@ -70,27 +62,27 @@ async def get_capped(
     """
     if not _is_permitted(url):
         raise FetchFailed("insecure_url")
-    wanted = {"Accept-Encoding": "identity", **(headers or {})}
+    sent = headers or {}
+    if not all(value.isascii() and value.isprintable() for value in sent.values()):
+        raise FetchFailed("unreachable")  # a key that no header can hold
+
+    def look(_: int, answered: Headers) -> bool:
+        if on_headers is not None:
+            on_headers(answered)
+        if answered.get("Content-Encoding", "identity") != "identity":
+            raise FetchFailed("encoded")
+        return True
+
     try:
-        async with (
-            asyncio.timeout(deadline_seconds),
-            client.stream("GET", url, headers=wanted, follow_redirects=False) as response,
-        ):
-            if on_headers is not None:
-                on_headers(response.headers)
-            if response.headers.get("content-encoding", "identity") != "identity":
-                raise FetchFailed("encoded")
-            body = bytearray()
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > limit_bytes:
-                    raise FetchFailed("too_large")
-            return response.status_code, bytes(body)
-    except (TimeoutError, httpx2.TimeoutException):
+        async with asyncio.timeout(deadline_seconds):
+            reply = await client.ask("GET", read_url(url), limit=limit_bytes, headers=sent, on_head=look)
+    except TimeoutError:
         raise FetchFailed("timeout") from None
-    except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError):
-        # The client's exceptions hold the URL, and encoding errors the header: neither may reach a log.
-        raise FetchFailed("unreachable") from None
+    except HttpFailed as failed:
+        raise FetchFailed("timeout" if failed.is_late else "unreachable") from None
+    if len(reply.body) > limit_bytes:
+        raise FetchFailed("too_large")
+    return reply.status, reply.body
 
 
 def host_of(url: str) -> str | None:

@@ -33,6 +33,12 @@ class TrainerEndpoints:
         order = (*style, self.portrait) if trainer is Trainer.STYLE else (self.portrait, *style)
         return tuple(dict.fromkeys(order))
 
+    def trainer_of(self, endpoint: str) -> Trainer | None:
+        """Tell what is trained at an endpoint; None where nobody said."""
+        if endpoint == self.portrait:
+            return Trainer.PORTRAIT
+        return Trainer.STYLE if endpoint in (self.style, FORMER_STYLE) else None
+
 
 def app_of(endpoint: str) -> str:
     """Return owner and app, without the sub-path.

@@ -4,12 +4,11 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
-import httpx2
-
-from app.fal.client import FetchFailed, get_capped, host_of, read_copy, write_copy
+from app.fal.client import Client, FetchFailed, get_capped, host_of, read_copy, write_copy
 from app.fal.skew import Skew
 
 BODY_LIMIT = 256 * 1024  # bytes
@@ -34,7 +33,7 @@ class CachedDocument(ABC, Generic[Entry]):
         self,
         urls: Sequence[str],
         cache_file: Path,
-        client: httpx2.AsyncClient,
+        client: Client,
         clock: Callable[[], datetime],
         *,
         skew: Skew | None = None,
@@ -159,11 +158,11 @@ class CachedDocument(ABC, Generic[Entry]):
             except FetchFailed as failure:
                 self._log_refresh_failed(host, failure.why, None)
                 continue
-            entries = self._parse(body) if status == httpx2.codes.OK else ()
+            entries = self._parse(body) if status == HTTPStatus.OK else ()
             if entries:
                 await self._adopt(entries, host)
                 return True
-            self._log_refresh_failed(host, self.unusable if status == httpx2.codes.OK else "status", status)
+            self._log_refresh_failed(host, self.unusable if status == HTTPStatus.OK else "status", status)
         return False
 
     async def _adopt(self, entries: tuple[Entry, ...], host: str | None) -> None:

@@ -65,6 +65,15 @@ def read_status(answered: FalAnswer | Unsaid) -> StatusSaid:
     return _unsaid(answered.status, document)
 
 
+def read_logs(answered: FalAnswer | Unsaid) -> list[str]:
+    """Take the lines out of a status answer with logs; none where there are none, or none can be had."""
+    logs = None if isinstance(answered, Unsaid) else _document(answered).get("logs")
+    if not isinstance(logs, list):
+        return []
+    lines = [entry.get("message") for entry in logs if isinstance(entry, dict)]
+    return [line for line in lines if isinstance(line, str)]
+
+
 def read_result(request_id: str, answered: FalAnswer | Unsaid) -> ResultSaid:
     """Understand an answer of the result endpoint.
 

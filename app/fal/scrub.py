@@ -1,10 +1,13 @@
-"""Our key in what fal says: some services echo the header that they refuse, and answers are kept."""
+"""Our secrets in what fal says: some services echo the header that they refuse, and what fal says is kept."""
 
 import re
+from collections.abc import Iterable
 
 REPLACEMENT = "[key]"
+SHORTEST_OTHER = 12  # of a secret that fal never gets: a password such as "postgres" would tear holes into words
 SHORTEST = 8  # characters; less is no secret, and would tear holes into other words
 
+_ESCAPES = (b"\\u", b"\\/", b"%")  # without one of them a secret stands as it is
 _ANY_KEY = re.compile(r"\bKey\s+[^\s:\"']+:[^\s\"',;]+", re.IGNORECASE)
 
 
@@ -15,6 +18,29 @@ def key_pattern(key: str) -> re.Pattern[bytes] | None:
     """
     parts = dict.fromkeys(part for part in (key, key.partition(":")[2]) if len(part) >= SHORTEST)
     return re.compile(b"|".join(b"".join(map(_spellings, part)) for part in parts)) if parts else None
+
+
+class Scrub:
+    """Takes every secret of ours out of JSON text, whichever way its characters are written.
+
+    `fal_key` is sent to fal, `others` are not: of those, one shorter than 12 characters stays, since it may be a word.
+    """
+
+    def __init__(self, fal_key: str | None, others: Iterable[str] = ()) -> None:
+        parts = [part for part in (fal_key, (fal_key or "").partition(":")[2]) if part and len(part) >= SHORTEST]
+        parts += [secret for secret in others if len(secret) >= SHORTEST_OTHER]
+        longest_first = sorted(dict.fromkeys(parts), key=len, reverse=True)
+        self._plain = [part.encode("utf-8", "replace") for part in longest_first]
+        spelled = (b"".join(map(_spellings, part)) for part in longest_first)
+        self._pattern = re.compile(b"|".join(spelled)) if longest_first else None
+
+    def __call__(self, text: bytes) -> bytes:
+        """Return the text without secrets; the same object where there are none."""
+        if self._pattern is None:
+            return text
+        if not any(mark in text for mark in _ESCAPES) and not any(plain in text for plain in self._plain):
+            return text
+        return self._pattern.sub(REPLACEMENT.encode(), text)
 
 
 def without_key(text: bytes, pattern: re.Pattern[bytes]) -> bytes:

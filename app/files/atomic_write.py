@@ -34,6 +34,25 @@ def put(path: Path, content: bytes, *, mode: int = 0o600, owner: tuple[int, int]
     _sync(path.parent)
 
 
+def put_new(path: Path, content: bytes, *, mode: int = 0o600) -> bool:
+    """Put `content` at `path` unless something is there; tell whether it was put. Never half a file. Raises OSError."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix="~")
+    scratch = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fchmod(descriptor, mode)
+            os.fsync(descriptor)
+        path.hardlink_to(scratch)
+    except FileExistsError:
+        return False
+    finally:
+        scratch.unlink(missing_ok=True)
+    _sync(path.parent)
+    return True
+
+
 def _sync(folder: Path) -> None:
     """Write the folder to disk, so that the new name survives a power cut."""
     try:

@@ -23,6 +23,7 @@ from app.flows.item import Item
 from app.flows.kinds import Kind
 from app.flows.planning import Planner, RetryLimits
 from app.flows.ports import Clock, FalQueue
+from app.flows.steps import UNWATCHED, Watched
 
 R = TypeVar("R")
 
@@ -51,7 +52,7 @@ class Apply:
 
     `looks` sees to artifacts beside the flow; None where none is looked at. `on_progress` is called before each try to
     commit. A try ends within seconds, but there may be many of them while the database is away: whoever watches for
-    hangs takes each as a sign of life.
+    hangs takes each as a sign of life; `steps` counts the tries that failed, and rows that could not be applied.
     """
 
     def __init__(
@@ -67,8 +68,10 @@ class Apply:
         is_busy: Callable[[], bool] = lambda: False,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         looks: ArtifactLooks | None = None,
+        steps: Watched = UNWATCHED,
     ) -> None:
         self._database = database
+        self._steps = steps
         self._looks = looks
         self._planner = Planner(kinds, limits, chance, ArtifactCheck.OFF if looks is None else looks.check)
         self._fal_queue = fal_queue
@@ -99,6 +102,8 @@ class Apply:
             except Exception:  # noqa: BLE001  a bug or poison: it is met again, alone, and logged there
                 return taken + await self._apply_claimed(now, limit)
             self._report(applied.plans, now)
+            if applied.taken:
+                self._steps.worked("deliveries")
             await self._prove(applied.unproven, lease_until)
             taken, is_more = taken + applied.taken, applied.is_more
         return taken
@@ -158,7 +163,8 @@ class Apply:
             self.on_progress()
             try:
                 return await work()
-            except DatabaseUnavailable:
+            except DatabaseUnavailable as error:
+                self._steps.failed("apply", error)
                 if self._clock.now() + INSIST_PAUSE >= until:
                     raise
                 await self._sleep(INSIST_PAUSE.total_seconds())
@@ -185,6 +191,7 @@ class Apply:
         now = self._clock.now()
         plans, unproven = await self._database.write(self._planner.decide, items, now)
         self._report(plans, now)
+        self._steps.worked("deliveries")
         return unproven
 
     async def _fetch(self, unproven: Sequence[tuple[Item, Training]]) -> list[Item]:
@@ -221,6 +228,7 @@ class Apply:
             log.warning("delivery.claim_lost", request_id=item.claimed.request_id, delivery=item.claimed.claim.id)
             return
         log.error("delivery.apply_failed", request_id=item.claimed.request_id, exc_info=error)
+        self._steps.failed("deliveries", error)
         detail = last_words(error)
         verdict = self._planner.postpone(item, "bug", detail, now)
         await self._database.write(inbox.finish, [inbox.Finished(item.claimed, verdict, None)], now)

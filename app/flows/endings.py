@@ -29,7 +29,7 @@ def ended_jobs(
     """
     ended = []
     for item, plan in plans:
-        if isinstance(plan.verdict, Retry) or item.reading is None:
+        if isinstance(plan.verdict, Retry) or item.reading is None or not kinds[item.claimed.kind].endpoints(None):
             continue
         request_id = item.reading.request_id
         trainings = found[item.claimed.kind].trainings.get(request_id, [])

@@ -4,13 +4,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
+from typing import Protocol
 
-from app.db.trainings import BotTables
+from app.db.engine import Connection
+from app.db.trainings import BotTables, Found
 from app.domain.decision import decide
 from app.domain.invented import Invented
 from app.domain.job import JobKind
 from app.domain.trainer import Trainer
-from app.domain.training import Known, Outcome, Plan, Reading, Training
+from app.domain.training import Change, Known, Outcome, Plan, Reading, Training
 from app.fal import payload
 from app.fal.authenticate import Authenticator
 from app.fal.endpoints import TrainerEndpoints
@@ -18,21 +20,33 @@ from app.fal.endpoints import TrainerEndpoints
 TRAINING_PATH = "/api/v1/avatar/status_update"  # the bot gives this path to fal from its own code
 
 
+class Subjects(Protocol):
+    """What the jobs of a kind are about."""
+
+    def lock(self, connection: Connection, request_ids: Sequence[str]) -> Found:
+        """Load what these requests are about and keep it from changing until the transaction ends."""
+        ...
+
+    def change(self, connection: Connection, changes: Sequence[tuple[Training, Change, str]]) -> None:
+        """Write each change, with fal's answer as JSON text."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """One kind of job.
 
     `path` is where its webhook arrives, `authenticator` holds the keys that may sign it, `read` understands a stored
-    body (raises PayloadUnreadable), `subjects` are the bot's rows that it is about, `decide` turns what fal says of one
+    body (raises PayloadUnreadable), `subjects` are what it is about, `decide` turns what fal says of one
     of them, and what is known of its job, into a plan, and `endpoints` lists where one may have been submitted, the
-    likeliest first.
+    likeliest first: none for a kind that fal never works on, and of which there are no jobs.
     """
 
     name: JobKind
     path: str
     authenticator: Authenticator
     read: Callable[[bytes], Reading]
-    subjects: BotTables
+    subjects: Subjects
     decide: Callable[[Training, Outcome, datetime, Known | None], Plan]
     endpoints: Callable[[Trainer | None], Sequence[str]]
     raw_path: bytes = field(init=False)

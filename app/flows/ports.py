@@ -32,6 +32,10 @@ class FalQueue(Protocol):
         """Ask for what a request gave."""
         ...
 
+    async def logs(self, endpoint: str, request_id: str, url: str | None = None) -> FalAnswer | Unsaid:
+        """Ask for what the trainer of a request printed lately."""
+        ...
+
     async def listed(self, endpoint: str, request_id: str) -> FalAnswer | Unsaid:
         """Ask for the entry of a request in fal's list."""
         ...

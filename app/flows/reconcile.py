@@ -21,6 +21,7 @@ from app.domain.job import JobKind, JobOutcome, JobState
 from app.domain.look import End, OpenJob, Pace, Trouble, Unsaid, Wait, after_status
 from app.flows.ask import JobLook, ask_about
 from app.flows.ports import Clock, FalQueue
+from app.flows.steps import UNWATCHED, Watched
 
 log = structlog.get_logger("app.webhook")
 
@@ -37,7 +38,10 @@ SUPERSEDED = End(JobState.DONE, "superseded", JobOutcome.SUPERSEDED)
 
 
 class Reconcile:
-    """Asks fal about due jobs. `known_endpoints` are tried where a guess is wrong. `every` is RECONCILE_EVERY."""
+    """Asks fal about due jobs. `known_endpoints` are tried where a guess is wrong. `every` is RECONCILE_EVERY.
+
+    `on_looked` hears what was found once it is on record.
+    """
 
     def __init__(
         self,
@@ -52,7 +56,12 @@ class Reconcile:
         known_endpoints: Sequence[str],
         chance: Callable[[], float],
         wake_apply: Callable[[], None],
+        steps: Watched = UNWATCHED,
+        scrub: Callable[[bytes], bytes] = lambda body: body,
+        on_looked: Callable[[Sequence[Looked]], None] = lambda _: None,
     ) -> None:
+        self._scrub = scrub
+        self._steps = steps
         self._database = database
         self._subjects = subjects
         self._fal = fal
@@ -63,6 +72,7 @@ class Reconcile:
         self._known_endpoints = tuple(known_endpoints)
         self._chance = chance
         self._wake_apply = wake_apply
+        self._on_looked = on_looked
         self._turns = asyncio.Semaphore(ASKED_AT_ONCE)
         self._rests_until: datetime | None = None
 
@@ -132,12 +142,15 @@ class Reconcile:
     async def _look(self, job: OpenJob, endpoints: Sequence[str], *, at_once: bool) -> JobLook:
         try:
             async with self._turns, asyncio.timeout(DEADLINE):
-                return await ask_about(job, self._fal, endpoints, self._clock, self._pace(), at_once=at_once)
+                look = await ask_about(job, self._fal, endpoints, self._clock, self._pace(), at_once=at_once)
         except TimeoutError:
             return self._unsaid(job)
-        except Exception:
+        except Exception as error:
             log.exception("job.look_failed", request_id=job.request_id)
+            self._steps.failed("jobs", error)
             return self._unsaid(job, "the look failed by a bug of ours: see the log")
+        self._steps.worked("jobs")
+        return look
 
     def _unsaid(self, job: OpenJob, detail: str = "no answer in time") -> JobLook:
         said = Unsaid(Trouble.FAL_DOWN, detail)
@@ -162,12 +175,13 @@ class Reconcile:
             _report(finding)
         if any(finding.body is not None for finding in findings):
             self._wake_apply()
+        self._on_looked([finding.looked for finding in findings])
 
     def _write(self, connection: Connection, findings: Sequence[JobLook], now: datetime) -> None:
         entering = [(finding, finding.body) for finding in findings if finding.body is not None]
         ended = set()
         if entering:
-            found = [_delivery(finding.looked.job, body, now) for finding, body in entering]
+            found = [_delivery(finding.looked.job, self._scrub(body), now) for finding, body in entering]
             receipts = inbox.put(connection, [(delivery, now) for delivery in found])
             known = [receipt.id for receipt in receipts if not receipt.new]
             closed = inbox.not_pending(connection, known) if known else frozenset()

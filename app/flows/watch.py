@@ -12,7 +12,7 @@ import structlog
 from app.db import alerts, chores, job_facts
 from app.db.engine import Connection, Database
 from app.domain.alert import LOST, REMEDY, Alarm, AlertStep, AlertTurn, close, follow
-from app.domain.alert_rules import MachineFacts, machine_alarms, queue_alarms
+from app.domain.alert_rules import MachineFacts, failure_alarms, machine_alarms, queue_alarms
 from app.domain.job_alarms import job_alarms
 from app.domain.notification import Topic, alert_message
 from app.flows.ports import Clock
@@ -70,7 +70,7 @@ class Watch:
         if pulled_back:
             log.warning("queue.pulled_back", rows=pulled_back)
         for step in steps:
-            _report(step)
+            report(step)
         if told:
             self._wake_notify()
         return sum(step.turn is not None for step in steps)
@@ -81,7 +81,8 @@ class Watch:
         steps = self._follow(connection, self._machine, own, now)
         if chores.claim(connection, NAME, now=now, lease=EVERY, every=EVERY):
             pulled_back = chores.pull_back(connection, now)
-            shared = list(queue_alarms(alerts.count_queues(connection), now))
+            shared = list(queue_alarms(alerts.count_queues(connection, now), now))
+            shared += failure_alarms(alerts.count_failures(connection))
             shared += job_alarms(job_facts.count(connection, now), invented=self._count_invented(connection))
             steps += self._follow(connection, "", shared, now)
             steps += self._write(connection, [close(alert, now) for alert in alerts.lost(connection, now - LOST)])
@@ -118,7 +119,8 @@ class Watch:
         return len(news)
 
 
-def _report(step: AlertStep) -> None:
+def report(step: AlertStep) -> None:
+    """Log the turn that an alert took, if any."""
     alert = step.alert
     remedy = REMEDY[alert.condition]
     match step.turn:

@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from app import __version__
 from app.domain.errors import DatabaseUnavailable
+from app.domain.steps import StepTrouble
 from app.fal.addresses import Addresses
 from app.fal.keys import Keys
 from app.flows.ports import Clock
@@ -23,15 +24,19 @@ OPEN_PATHS = ("/health", "/livez", "/readyz", "/api/v1/health")
 
 @dataclass(frozen=True, slots=True)
 class HealthParts:
-    """What the pages about our own state look at. `certificate_ends` is None on plain HTTP.
+    """What the pages about our own state look at.
 
-    `refused` counts by its code what the webhooks' paths did not take since the start of this process.
+    `certificate_ends` is None on plain HTTP; `failing` lists the steps that fail again and again; `is_storing` tells
+    whether what writes deliveries down still runs. `refused` counts by its code what was not taken since the start of
+    this process: on the webhooks' paths, and before it became a request.
     """
 
     service_name: str
     totals: Callable[[], Awaitable[dict[str, Any]]]
     probe: Callable[[], Awaitable[None]]
+    is_storing: Callable[[], bool]
     worker_is_alive: Callable[[], bool]
+    failing: Callable[[], tuple[StepTrouble, ...]]
     keys: Keys
     addresses: Addresses
     clock: Clock
@@ -58,20 +63,22 @@ async def livez() -> Response:
 
 @router.get("/readyz")
 async def readyz(request: Request) -> Response:
-    """Say whether deliveries can be stored and applied. Depends on neither fal nor Telegram."""
-    checks = await _own_checks(_parts(request))
+    """Say whether deliveries can be stored, and nothing else: a replica taken out of service would store none."""
+    checks = {"database": await _database(_parts(request))}
     ready = all(state == "ok" for state in checks.values())
     return JSONResponse({"status": "ready" if ready else "not ready", "checks": checks}, 200 if ready else 503)
 
 
 @router.get("/api/v1/health")
 async def api_health(request: Request) -> Response:
-    """Say how each part is; only what is ours to mend makes it 503."""
+    """Say how each part is; only what is ours to mend makes it 503, a step that fails again and again included."""
     parts = _parts(request)
-    own = await _own_checks(parts)
+    failing = parts.failing()
+    own = {"database": await _database(parts), "worker": _worker(parts, failing)}
     well = all(state == "ok" for state in own.values())
     checks = {**own, "keys": "ok" if parts.keys.current() else "missing", "certificate": _certificate(parts)}
-    return JSONResponse({"status": "healthy" if well else "unhealthy", "checks": checks}, 200 if well else 503)
+    told = {"status": "healthy" if well else "unhealthy", "checks": checks, "failing": [_step(one) for one in failing]}
+    return JSONResponse(told, 200 if well else 503)
 
 
 @router.get("/api/v1/webhook/status")
@@ -122,17 +129,35 @@ async def root(request: Request) -> Response:
 
 
 async def is_ready(parts: HealthParts) -> bool:
-    """Tell whether deliveries can be stored and applied; what /readyz answers, for whoever started us."""
-    return all(state == "ok" for state in (await _own_checks(parts)).values())
+    """Tell whether deliveries can be stored; what /readyz answers, for whoever started us."""
+    return await _database(parts) == "ok"
 
 
-async def _own_checks(parts: HealthParts) -> dict[str, str]:
+async def _database(parts: HealthParts) -> str:
+    if not parts.is_storing():
+        return "unavailable"
     try:
         await parts.probe()
-        database = "ok"
     except DatabaseUnavailable:
-        database = "unavailable"
-    return {"database": database, "worker": "ok" if parts.worker_is_alive() else "stuck"}
+        return "unavailable"
+    return "ok"
+
+
+def _worker(parts: HealthParts, failing: tuple[StepTrouble, ...]) -> str:
+    if not parts.worker_is_alive():
+        return "stuck"
+    return "failing" if failing else "ok"
+
+
+def _step(trouble: StepTrouble) -> dict[str, Any]:
+    """Show a failing step: names of the schema at most, no value of any row."""
+    return {
+        "step": trouble.step,
+        "reason": trouble.reason.value,
+        "detail": trouble.why("en"),
+        "since": trouble.since.isoformat(),
+        "times": trouble.times,
+    }
 
 
 def _certificate(parts: HealthParts) -> str:

@@ -13,7 +13,7 @@ WORDS: dict[Language, dict[str, str]] = {
         "fingerprint": "сертификат SHA-256",
         "plain": "без TLS: только для разработки",
         "self_signed": "сертификат самоподписанный: примет ли его fal, в документации fal не сказано. "
-        "Надёжно: сертификат Let's Encrypt (README, раздел «Сертификат»)",
+        "Надёжно: сертификат Let's Encrypt (docs/install.ru.md, раздел «Сертификат»)",
         "keys": "ключей fal ещё нет, доставки получают 503. Причину назовёт aisha-webhook doctor",
         "domain": "домен не назван, взят aibots.kz. Впишите свой (или его же): API_DOMAIN=… в .env",
         "token": "TELEGRAM_TOKEN не похож на токен от @BotFather (123456789:AA…). Впишите настоящий в .env",
@@ -32,7 +32,7 @@ WORDS: dict[Language, dict[str, str]] = {
         "fingerprint": "certificate SHA-256",
         "plain": "no TLS: for development only",
         "self_signed": "the certificate is self-signed: fal's documentation does not say whether fal accepts it. "
-        "Let's Encrypt is the safe choice (README, «Certificate»)",
+        "Let's Encrypt is the safe choice (docs/install.md, “Certificate”)",
         "keys": "no keys of fal's yet, deliveries get 503. aisha-webhook doctor names the cause",
         "domain": "no domain is named, aibots.kz is taken. Put yours (or the same) into .env: API_DOMAIN=…",
         "token": "TELEGRAM_TOKEN does not look like one of @BotFather's (123456789:AA…). Put the real one into .env",

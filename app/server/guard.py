@@ -29,6 +29,12 @@ NOT_A_PATH: HttpRefusal = (
     "host_not_allowed",
     "The request target must be a path; the host belongs into the Host header.",
 )
+VERSION: HttpRefusal = (
+    HTTPStatus.HTTP_VERSION_NOT_SUPPORTED,
+    "version_not_supported",
+    "HTTP/1.1 and HTTP/1.0 are spoken here.",
+)
+VERSIONS = ("1.1", "1.0")
 TOO_LARGE: HttpRefusal = (
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
     "headers_too_large",
@@ -124,6 +130,9 @@ class GuardedProtocol(HttpToolsProtocol):
             raise Refused  # the requests before it are answered, then the connection is closed
         if len(self.headers) > MOST_HEADERS or (self.fed > MOST_HEADER_BYTES < self._header_bytes()):
             self.refusal = TOO_LARGE
+            raise Refused
+        if self.parser.get_http_version() not in VERSIONS:  # httptools lets HTTP/2.0 in a request line pass
+            self.refusal = VERSION
             raise Refused
         if not self.url.startswith(b"/"):
             self.refusal = NOT_A_PATH

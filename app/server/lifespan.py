@@ -2,8 +2,9 @@
 
 import asyncio
 import sys
+from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 from uvicorn.lifespan.on import LifespanOn, LifespanSendMessage
@@ -30,6 +31,7 @@ class Hooks:
     The supervisor hears of `is_ready` and `is_alive`. `on_stop` is called when the stop begins, while requests are
     still answered. `is_expected` tells by an address for whom the last places are kept (None: for nobody). `is_settled`
     tells whether the first look at what others publish is over, so that the banner can say what is missing.
+    `refusals` counts by their code what was refused, here before it became a request and by the application after.
     """
 
     is_ready: Callable[[], Awaitable[bool]] = _ready
@@ -37,6 +39,7 @@ class Hooks:
     on_stop: Callable[[], None] = lambda: None
     is_expected: Callable[[str], bool] | None = None
     is_settled: Callable[[], Awaitable[bool]] = _ready
+    refusals: Counter[str] = field(default_factory=Counter)
 
 
 class Lifespan(LifespanOn):

@@ -27,6 +27,7 @@ from app.server.acceptor import Acceptor
 from app.server.guard import GuardedProtocol, sweep
 from app.server.lifespan import Lifespan
 from app.server.listener import Listener, bind, busy, url
+from app.server.memory import fit_memory
 from app.server.open_files import make_room
 from app.server.systemd import Supervisor, until
 from app.server.timeouts import Timeouts
@@ -89,6 +90,9 @@ class Server(uvicorn.Server):
                 "ssl_shutdown_timeout": FLUSH_END,
             }
         hooks = self.lifespan.hooks
+        lines = cast("type[GuardedProtocol]", self.config.http_protocol_class).lines
+        if lines is not None:
+            lines.counted = hooks.refusals
         quota = ConnectionQuota(self.listener.max_connections, self.listener.spared, hooks.is_expected)
         acceptor = Acceptor(self._bound, quota, self._protocol, options)
         try:
@@ -226,7 +230,7 @@ def serve(
         bound = bind(listener) if inherited is None else inherited
     except StartRefused as refused:
         return _refuse(refused)
-    listener = replace(listener, max_connections=make_room(listener.max_connections))
+    listener = replace(listener, max_connections=make_room(fit_memory(listener.max_connections)))
     with bound:
         server = Server(_config(app, listener), listener, bound, on_ready)
         try:

@@ -1,6 +1,8 @@
 """Wording of what the operator hears. No I/O."""
 
+import re
 from collections.abc import Callable
+from functools import partial
 from html import escape
 
 from app.domain.alert import REMEDY, AlertLevel
@@ -11,6 +13,7 @@ from app.telegram.names import shown_name
 DETAIL_LIMIT = 1000  # characters shown of an alert's detail
 MARKS = {AlertLevel.WARN: "⚠️", AlertLevel.CRITICAL: "🚨"}
 OVER = "✅"
+_COUNT = re.compile(r"(\d+) × ([a-z_]+)", re.ASCII)
 
 
 def word_alert(alert: AlertMessage, say: Callable[[str], str]) -> Message:
@@ -21,13 +24,26 @@ def word_alert(alert: AlertMessage, say: Callable[[str], str]) -> Message:
         text = say("resolved.text")
         return Message(f"<b>{_escape(headline)}</b>\n\n{_escape(text)}", f"{headline}\n\n{text}", ())
     headline = f"{MARKS[alert.level]} {title}"
-    text = say(f"alert.{alert.condition}.text").format(detail=shown_name(alert.detail, DETAIL_LIMIT))
+    detail = _COUNT.sub(partial(_in_words, say), alert.detail)
+    text = say(f"alert.{alert.condition}.text").format(detail=shown_name(detail, DETAIL_LIMIT))
     command = REMEDY[alert.condition]
     return Message(
         f"<b>{_escape(headline)}</b>\n\n{_escape(text)}\n\n<code>{_escape(command)}</code>",
         f"{headline}\n\n{text}\n\n{command}",
         (),
     )
+
+
+def word_test(say: Callable[[str], str]) -> Message:
+    """Say that a delivery of `aisha-webhook try` has come the whole way."""
+    headline, text = say("test.title"), say("test.text")
+    return Message(f"<b>{_escape(headline)}</b>\n\n{_escape(text)}", f"{headline}\n\n{text}", ())
+
+
+def _in_words(say: Callable[[str], str], count: "re.Match[str]") -> str:
+    """Say what a reason means behind its code, which the pages and commands know it by."""
+    words = say(key := f"reason.{count[2]}")
+    return count[0] if words == key else f"{count[0]} ({words})"
 
 
 def _escape(text: str) -> str:

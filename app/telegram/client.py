@@ -1,33 +1,34 @@
-"""Telegram's Bot API over one httpx2 client: six methods, each one request and one answer.
+"""Telegram's Bot API over one HTTP client: six methods, each one request and one answer.
 
-The token is part of every URL, and httpx2 has the URL in its exceptions and log lines: neither leaves this module.
+The token is part of every URL, and no exception of the client holds one.
 Never `getUpdates` or `setWebhook`: those belong to the bot.
 """
 
 import asyncio
-import logging
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 from urllib.parse import quote
 
-import httpx2
 import orjson
 
 from app.domain.message import Keyboard, LinkButton
-from app.domain.network import is_loopback
 from app.domain.send_outcome import Down, Uncertain
+from app.http_client.client import HttpClient, read_url
+from app.http_client.failures import HttpFailed
+from app.http_client.form import make_form
 from app.telegram.answers import Answer, NoAddress, read_album, read_answer, read_facts, read_sent
 
 ANSWER_LIMIT = 2**20  # bytes read of one answer; what follows is not looked at
 NOT_REACHED = "Telegram was not reached: "
-KEPT_SECONDS = 5.0  # a connection that nobody uses is closed after this long
+BROKE = "the connection broke before the answer: "
 
-_NOTHING_LEFT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)
-_NO_ADDRESS = (httpx2.InvalidURL, httpx2.UnsupportedProtocol)
-_TALKATIVE = ("httpx2", "httpcore2")
-_TOKEN_BEARING = ("httpx2", "httpcore2.http11")  # a filter does not see what is logged below it
 _HIDDEN = "<token>"
+_HEADERS = {"User-Agent": "aisha-webhook", "Accept": "application/json", "Accept-Encoding": "identity"}
 _JSON = {"Content-Type": "application/json"}
+_NO_ADDRESS = ("InvalidURL", "UnsupportedProtocol")
+_PACKED = ("gzip", "x-gzip", "deflate")
+_EITHER = zlib.MAX_WBITS | 32  # gzip or zlib, by its first bytes
 
 Fields = dict[str, Any]
 
@@ -35,46 +36,25 @@ Fields = dict[str, Any]
 class TelegramClient:
     """One bot's connections to the Bot API server at `api_url` (without `/bot`); open inside `async with`.
 
-    `timeout` (seconds) bounds each read and write, half of it the wait for a free connection and for the server each,
-    and twice that a whole request. At most `connections` requests run at once. Redirects are not followed.
+    `timeout` (seconds) bounds each wait for bytes, half of it the wait for a free connection and for the server each,
+    and twice that a whole request, uploads too. At most `connections` requests run at once. Redirects are not followed.
     Proxies and trust anchors of the environment count, but loopback is never spoken to through a proxy.
     No method raises what Telegram or the network causes: that is the answer.
     """
 
     def __init__(self, token: str, api_url: str, *, timeout: float = 10.0, connections: int = 64) -> None:
         self._url = f"{api_url.rstrip('/')}/bot{token}/"
-        self._scrubber = _Scrubber(token)
         self._spellings = tuple({token.encode(), quote(token, safe="").encode()})
         self._timeout = timeout
-        self._connections = connections
-        self._http: httpx2.AsyncClient
+        self._http = HttpClient(_HEADERS, connections=connections, connect_seconds=timeout / 2, read_seconds=timeout)
 
     async def __aenter__(self) -> Self:
-        """Open the pool. Asks Telegram nothing."""
-        for name in _TALKATIVE:
-            logging.getLogger(name).setLevel(logging.WARNING)
-        for name in _TOKEN_BEARING:
-            logging.getLogger(name).addFilter(self._scrubber)
-        direct: dict[str, httpx2.AsyncBaseTransport | None] = {"http://": None, "https://": None}
-        self._http = httpx2.AsyncClient(
-            timeout=httpx2.Timeout(self._timeout, connect=self._timeout / 2, pool=self._timeout / 2),
-            limits=httpx2.Limits(
-                max_connections=self._connections,
-                max_keepalive_connections=self._connections,
-                keepalive_expiry=KEPT_SECONDS,
-            ),
-            follow_redirects=False,
-            trust_env=True,
-            mounts=direct if self._is_near() else None,
-            headers={"User-Agent": "aisha-webhook", "Accept": "application/json", "Accept-Encoding": "identity"},
-        )
+        """Ask Telegram nothing, and connect to nothing yet."""
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Close every connection."""
         await self._http.aclose()
-        for name in _TOKEN_BEARING:
-            logging.getLogger(name).removeFilter(self._scrubber)
 
     async def send_message(
         self, chat_id: int, text: str, *, html: bool = False, keyboard: Keyboard = (), silent: bool = False
@@ -128,40 +108,31 @@ class TelegramClient:
                 status, body = await self._post(method, fields, files)
         except TimeoutError:
             return Uncertain("no whole answer in time")
-        except _NOTHING_LEFT as error:
-            return Down(f"{NOT_REACHED}{type(error).__name__}")
-        except _NO_ADDRESS as error:
-            return NoAddress(f"TELEGRAM_API_URL and the token do not make an address: {type(error).__name__}")
-        except httpx2.HTTPError as error:  # whatever is not listed above may have happened after the request left
-            return Uncertain(f"the connection broke before the answer: {type(error).__name__}")
+        except zlib.error:
+            return Uncertain(f"{BROKE}DecodingError")
+        except HttpFailed as failed:
+            if failed.has_left:
+                return Uncertain(f"{BROKE}{failed.why}")
+            if failed.why in _NO_ADDRESS:
+                return NoAddress(f"TELEGRAM_API_URL and the token do not make an address: {failed.why}")
+            return Down(f"{NOT_REACHED}{failed.why}")
         for spelling in self._spellings:  # a proxy may echo the URL as it was sent
             body = body.replace(spelling, _HIDDEN.encode())
         return read_answer(status, body, read_result)
 
     async def _post(self, method: str, fields: Fields, files: Mapping[str, bytes] | None) -> tuple[int, bytes]:
+        url = read_url(self._url + method)
         if files:
-            parts = {name: each if isinstance(each, str) else orjson.dumps(each) for name, each in fields.items()}
-            request = self._http.build_request(
-                "POST", self._url + method, data=parts, files={name: (name, content) for name, content in files.items()}
-            )
+            texts = {
+                name: each if isinstance(each, str) else orjson.dumps(each).decode() for name, each in fields.items()
+            }
+            answer = await self._http.ask("POST", url, limit=ANSWER_LIMIT, body=make_form(texts, files))
         else:
-            request = self._http.build_request("POST", self._url + method, content=orjson.dumps(fields), headers=_JSON)
-        response = await self._http.send(request, stream=True)
-        try:
-            body = bytearray()
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > ANSWER_LIMIT:
-                    break
-            return response.status_code, bytes(body[:ANSWER_LIMIT])
-        finally:
-            await response.aclose()
-
-    def _is_near(self) -> bool:
-        try:
-            return is_loopback(httpx2.URL(self._url).host)
-        except httpx2.InvalidURL:
-            return False
+            answer = await self._http.ask("POST", url, limit=ANSWER_LIMIT, body=orjson.dumps(fields), headers=_JSON)
+        body = answer.body
+        if answer.headers.get("Content-Encoding", "").lower() in _PACKED:  # unasked, as some proxies do
+            body = zlib.decompressobj(_EITHER).decompress(body, ANSWER_LIMIT)
+        return answer.status, body[:ANSWER_LIMIT]
 
 
 def _text(text: str, keyboard: Keyboard, *, html: bool) -> Fields:
@@ -196,17 +167,3 @@ def _photo(photo: str | bytes, files: dict[str, bytes]) -> str:
     name = f"upload{len(files)}"
     files[name] = photo
     return f"attach://{name}"
-
-
-class _Scrubber(logging.Filter):
-    """Takes the token out of log records, in case somebody lowers the level of the libraries' loggers."""
-
-    def __init__(self, token: str) -> None:
-        super().__init__()
-        self._token = token
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        line = record.getMessage()
-        if self._token in line:
-            record.msg, record.args = line.replace(self._token, _HIDDEN), None
-        return True

@@ -4,7 +4,7 @@ from functools import lru_cache
 
 from app.domain.message import Message
 from app.domain.owner_zone import is_default, read_zone
-from app.domain.progress import Progress, ProgressLine, spell_usual
+from app.domain.progress import IN_HOURS, ProgressLine, ProgressMessage, spell_usual
 from app.telegram.catalogs import Catalogs
 from app.telegram.names import shown_name
 from app.telegram.wording import Frame, frame_of, label
@@ -13,20 +13,20 @@ CELLS = 10  # of a bar
 _KEYS = {ProgressLine.TROUBLE_OURS: "trouble_ours.text"}
 
 
-def word_progress(progress: Progress, catalogs: Catalogs) -> Message:
+def word_progress(progress: ProgressMessage, catalogs: Catalogs) -> Message:
     """Say how far a training is, in its owner's language. Comes without a sound and has no buttons."""
-    name, language = shown_name(progress.name), progress.owner.language
+    name, language, line = shown_name(progress.name), progress.owner.language, progress.line
     unit, count, time = "", 0, ""
-    if progress.line is ProgressLine.AT_WORK:
-        unit, count = spell_usual(progress.usual)
-    if progress.until is not None:
+    if line.kind is ProgressLine.AT_WORK:
+        unit, count = spell_usual(line.usual or IN_HOURS / 6)
+    if line.until is not None:
         zone = progress.owner.timezone
-        time = f"{progress.until.astimezone(read_zone(zone)):%H:%M}"
+        time = f"{line.until.astimezone(read_zone(zone)):%H:%M}"
         if is_default(zone):
             time = f"{time} {catalogs.of(language).gettext('progress.zone')}"
-    frame = _frame(catalogs, language, progress.line, unit, count, is_named=bool(name))
+    frame = _frame(catalogs, language, line.kind, unit, count, is_named=bool(name))
     message = frame.around(name, "")
-    below = "" if progress.percent is None else f"\n{bar(progress.percent)}"
+    below = "" if line.percent is None else f"\n{bar(line.percent)}"
     return Message(_with_time(message.html, time) + below, _with_time(message.plain, time) + below, is_silent=True)
 
 

@@ -8,7 +8,7 @@ from app.domain.alert import Alert, AlertLevel, Condition
 from app.domain.message import Message
 from app.domain.notification import Cause, Owner, OwnerMessage, Topic, alert_message
 from app.domain.owner_zone import BOTS_DEFAULT
-from app.domain.progress import Progress, ProgressLine
+from app.domain.progress import ProgressLine, ProgressMessage, ProgressState
 from app.domain.trainer import Trainer
 from app.telegram.catalogs import Catalogs
 from app.telegram.progress_wording import word_progress
@@ -56,7 +56,8 @@ def owners_samples(catalogs: Catalogs, language: str, name: str, support_url: st
     for line in ProgressLine:
         percent = 47 if line is ProgressLine.AT_WORK else None
         until = _MOMENT + timedelta(minutes=20) if line is ProgressLine.LATE else None
-        yield Sample(PROGRESS, line, word_progress(Progress(line, name, owner, percent=percent, until=until), catalogs))
+        said = ProgressMessage(name, owner, ProgressState(line, percent=percent, until=until))
+        yield Sample(PROGRESS, line, word_progress(said, catalogs))
 
 
 def operators_samples(catalogs: Catalogs, language: str, machine: str) -> Iterator[Sample]:

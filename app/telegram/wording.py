@@ -11,7 +11,7 @@ from html import escape
 from app.domain.message import Keyboard, LinkButton, Message
 from app.domain.notification import AlertMessage, Cause, Notification, OwnerMessage, Topic
 from app.domain.trainer import Trainer
-from app.telegram.alert_wording import word_alert
+from app.telegram.alert_wording import word_alert, word_test
 from app.telegram.catalogs import Catalogs
 from app.telegram.names import LEFT_TO_RIGHT, isolated, shown_name
 
@@ -57,6 +57,8 @@ def word(notification: Notification, catalogs: Catalogs, support_url: str | None
     """
     if isinstance(notification, AlertMessage):
         return word_alert(notification, catalogs.of(notification.owner.language).gettext)
+    if notification.topic is Topic.TEST:
+        return word_test(catalogs.of(notification.owner.language).gettext)
     name = shown_name(notification.name)
     creates = notification.trainer is not Trainer.STYLE and _fits(notification.subject)
     frame = result_frame(

@@ -3,6 +3,7 @@
 import fcntl
 import ipaddress
 import os
+import re
 import shlex
 import sys
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from app.files.atomic_write import put
 from app.files.ownership import ownership_of
 from app.tls.causes import ANEW, CAUSES, MENDED_BY
 
+CERTIFICATE_BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 SELF_SIGNED_LIFETIME = timedelta(days=365)  # Mozilla: at most 366
 CLOCK_SLACK = timedelta(hours=1)
 LONGEST_COMMON_NAME = 64  # X.520; clients read the alternative names instead

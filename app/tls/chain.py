@@ -2,24 +2,26 @@
 
 import errno
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import structlog
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from app.domain.language import Language
-from app.tls.certificates import ODD, PairPaths, broken, pkcs8, read_through
+from app.tls.certificates import CERTIFICATE_BLOCK, ODD, PairPaths, broken, pkcs8, read_through
+from app.tls.roots import system_roots
+from app.tls.ways import Roots, Way, best_way, is_root, issued_by
 
 log = structlog.get_logger(__name__)
 
 LARGEST_FILE = 1 << 20  # bytes; a bundle of every public root is half of it
-CERTIFICATE_BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 CERTIFICATE_BEGIN = b"-----BEGIN CERTIFICATE-----"
 KEY_BLOCK = re.compile(rb"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----")
 UTF8_MARK = b"\xef\xbb\xbf"
@@ -71,9 +73,9 @@ def read_content(paths: PairPaths, language: Language) -> PairContent:
     )
 
 
-def assemble(content: PairContent, paths: PairPaths, language: Language) -> ServedPair:
+def assemble(content: PairContent, paths: PairPaths, language: Language, now: datetime | None = None) -> ServedPair:
     """Build the chain and log which certificates are missing or superfluous; raises CertificateBroken."""
-    pair = put_together(content, paths, language)
+    pair = put_together(content, paths, language, now)
     if pair.unrelated:
         log.warning("certificate.unrelated", bundle=str(paths.ca_bundle), subjects=pair.unrelated)
     if pair.missing_issuer:
@@ -81,18 +83,26 @@ def assemble(content: PairContent, paths: PairPaths, language: Language) -> Serv
     return pair
 
 
-def put_together(content: PairContent, paths: PairPaths, language: Language) -> ServedPair:
+def put_together(
+    content: PairContent,
+    paths: PairPaths,
+    language: Language,
+    now: datetime | None = None,
+    roots: Roots = system_roots,
+) -> ServedPair:
     """Find the leaf that belongs to the key and its issuers up to the root; leave out all other certificates.
+
+    Where several ways lead up, the one that verifies at `now` is taken.
 
     Raises CertificateBroken, also for a field that proves invalid only now.
     """
     try:
-        return _put_together(content, paths, language)
+        return _put_together(content, paths, language, partial(best_way, now=now, roots=roots))
     except ODD as error:
         raise broken("odd", paths.cert, paths, language, type(error).__name__) from error
 
 
-def _put_together(content: PairContent, paths: PairPaths, language: Language) -> ServedPair:
+def _put_together(content: PairContent, paths: PairPaths, language: Language, choose: Callable[..., Way]) -> ServedPair:
     own = certificates_in(content.cert, paths.cert, paths, language)
     key = key_in(content.key, paths.key, paths, language)
     others = certificates_in(content.ca_bundle, paths.ca_bundle, paths, language) if content.ca_bundle else []
@@ -101,47 +111,17 @@ def _put_together(content: PairContent, paths: PairPaths, language: Language) ->
         raise broken("mismatch", paths.key, paths, language)
     pool = [certificate for certificate in dict.fromkeys([*own, *others]) if certificate != leaf]
     _ = leaf.extensions  # decoded now, so that reading the names later cannot fail
-    chain, root = _climb(leaf, pool)
+    way = choose(leaf, pool)
+    chain, root = way.chain, way.root
     unrelated = tuple(c.subject.rfc4514_string() for c in pool if c not in chain and c != root and not is_root(c))
     alone = len(chain) == 1 and root is None and not is_root(leaf)
     return ServedPair(
-        chain=tuple(chain),
+        chain=chain,
         chain_pem=b"".join(c.public_bytes(serialization.Encoding.PEM) for c in chain),
         key_pem=pkcs8(key),
         unrelated=unrelated,
         missing_issuer=leaf.issuer.rfc4514_string() if alone else None,
     )
-
-
-def _climb(
-    leaf: x509.Certificate, pool: list[x509.Certificate]
-) -> tuple[list[x509.Certificate], x509.Certificate | None]:
-    """Return the chain without its root, and the root where the pool holds it."""
-    chain = [leaf]
-    while not is_root(chain[-1]):
-        issuers = [c for c in pool if c not in chain and issued_by(chain[-1], c)]
-        if not issuers:
-            return chain, None
-        # A cross-signed certificate in place of a root helps old clients; of two take the one that is valid longer.
-        best = max(issuers, key=lambda c: (not is_root(c), c.not_valid_after_utc))
-        if is_root(best):
-            return chain, best
-        chain.append(best)
-    return chain, None
-
-
-def is_root(certificate: x509.Certificate) -> bool:
-    """Whether `certificate` is signed by its own key."""
-    return certificate.subject == certificate.issuer and issued_by(certificate, certificate)
-
-
-def issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    """Whether `issuer` has the issuer's name and its key made the signature; dates and trust are not checked."""
-    try:
-        certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
-        return False
-    return True
 
 
 def anchor_of(chain: Sequence[x509.Certificate], roots: Sequence[x509.Certificate]) -> x509.Certificate | None:

@@ -12,9 +12,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from app.domain.alert_rules import CRITICAL_LEFT
 from app.domain.language import Language, pick
 from app.tls.certificates import CURVES, facts_of, subject_of
-from app.tls.chain import ServedPair, is_root
+from app.tls.chain import ServedPair
 from app.tls.doubt_words import DOUBTS
 from app.tls.names import covers
+from app.tls.ways import is_root
 
 SHORTEST_RSA = 2048  # bits; Baseline Requirements, and OpenSSL's security level 2
 BROKEN_DIGESTS = ("md5", "sha1")

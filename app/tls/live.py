@@ -93,11 +93,11 @@ class LiveContext:
         """Facts of the certificate now served, as they stand at `now`."""
         return facts_of(self.served.leaf, now)
 
-    def load(self) -> None:
+    def load(self, now: datetime | None = None) -> None:
         """Serve what the files hold; raises CertificateBroken and keeps what was served before."""
         with self._lock:
             content = read_content(self._paths, self._language)
-            self._adopt(assemble(content, self._paths, self._language), content)
+            self._adopt(assemble(content, self._paths, self._language, now), content)
 
     def reload(self, now: datetime) -> bool:
         """Serve what the files hold now, or keep the old pair and say why; return whether the files are served."""
@@ -139,7 +139,7 @@ class LiveContext:
         if not isinstance(seen, PairContent):
             return PairRefusal(seen, seen, now)
         try:
-            pair = assemble(seen, self._paths, self._language)
+            pair = assemble(seen, self._paths, self._language, now)
             if is_in_season(self.served.leaf, now) and not is_in_season(pair.leaf, now):
                 return self._untimely(seen, pair, now)
             self._adopt(pair, seen)

@@ -46,6 +46,7 @@ class FalJob:
     ignores_cancel: bool = False  # as a request may that is at work
     is_listed: bool = True
     keeps_output: bool = True  # in the list; fal need not
+    logs: tuple[str, ...] = ()  # lines of the trainer
 
     def at(self, now: float) -> State:
         """Tell where the job stands."""
@@ -72,7 +73,7 @@ def status(job: FalJob | None, request_id: str, url: str, now: float, *, logs: b
     if job is None:
         return json_response(404, b'{"status": "NOT_FOUND"}')
     state = job.at(now)
-    fields: dict[str, Any] = {"status": state, **_addresses(request_id, url), "logs": [] if logs else None}
+    fields: dict[str, Any] = {"status": state, **_addresses(request_id, url), "logs": _logs(job, now) if logs else None}
     if state == "IN_QUEUE":
         fields["queue_position"] = job.position
     if state == "COMPLETED":
@@ -80,6 +81,11 @@ def status(job: FalJob | None, request_id: str, url: str, now: float, *, logs: b
         errors = {"error": job.error, "error_type": job.error_type}
         fields |= {name: value for name, value in errors.items() if value is not None}
     return json_response(200 if state == "COMPLETED" else 202, bodies.dumps(fields))
+
+
+def _logs(job: FalJob, now: float) -> list[dict[str, Any]]:
+    at = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return [{"message": line, "timestamp": at, "level": "INFO", "source": "USER"} for line in job.logs]
 
 
 def result(job: FalJob | None, request_id: str, url: str, now: float) -> Response:

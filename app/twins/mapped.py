@@ -1,17 +1,17 @@
 """The way from a server to the CDN's twin: what is asked of fal's CDN is asked on loopback. Rules of URLs stay."""
 
-import ssl
 from typing import Final
 from urllib.parse import urlsplit
 
-import httpx2
-
 from app.domain.network import is_loopback
+from app.http_client.client import Address, Headers, HttpClient, HttpReply, OnHead, read_url
+from app.http_client.failures import HttpFailed
 
 HOSTS: Final = ("v3.fal.media", "v3b.fal.media")  # where fal's files lie, docs/fal.md
+SECONDS: Final = 60.0  # of one wait; who asks is less patient
 
 
-class MappedTransport(httpx2.AsyncBaseTransport):
+class MappedWay:
     """Sends what is meant for `hosts` to a twin's base URL, and nothing to anybody else.
 
     Raises ValueError for a base URL beyond this machine.
@@ -21,19 +21,20 @@ class MappedTransport(httpx2.AsyncBaseTransport):
         if not is_loopback(urlsplit(base_url).hostname):
             msg = "a twin is on this machine"
             raise ValueError(msg)
-        self._base = httpx2.URL(base_url)
+        self._base = read_url(base_url)
         self._hosts = hosts
-        no_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # the default one reads every root certificate
-        self._inner = httpx2.AsyncHTTPTransport(verify=no_tls)
+        self._http = HttpClient({}, connections=64, connect_seconds=SECONDS, read_seconds=SECONDS)
 
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send one request. Raises httpx2.ConnectError for another host."""
-        if request.url.host not in self._hosts:
-            raise httpx2.ConnectError("not mapped")
-        url = request.url.copy_with(scheme=self._base.scheme, host=self._base.host, port=self._base.port)
-        mapped = httpx2.Request(request.method, url, headers=request.headers, extensions=request.extensions)
-        return await self._inner.handle_async_request(mapped)
+    async def ask(
+        self, method: str, url: Address, *, limit: int, headers: Headers | None = None, on_head: OnHead | None = None
+    ) -> HttpReply:
+        """Send one request, the Host header as it was. Raises HttpFailed, for another host too."""
+        host = url.raw_host
+        if host not in self._hosts:
+            raise HttpFailed("ConnectError")
+        sent = {**(headers or {}), "Host": host}
+        return await self._http.ask(method, self._base.join(url.relative()), limit=limit, headers=sent, on_head=on_head)
 
     async def aclose(self) -> None:
         """Close what is open."""
-        await self._inner.aclose()
+        await self._http.aclose()

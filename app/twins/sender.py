@@ -6,14 +6,17 @@ import ipaddress
 import itertools
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
-import httpx2
+import aiohttp
+from yarl import URL
 
+from app.http_client.connectors import DirectConnector
+from app.http_client.failures import BROKEN, HttpFailed, failure_of
 from app.twins.forgeries import Forgery, forge
 from app.twins.signing import ACCOUNT, FalKey, sign
 
@@ -38,6 +41,9 @@ def retry_gaps(body_length: int) -> tuple[float, ...]:
     gaps = [*OBSERVED_GAPS, *(OBSERVED_GAPS[-1] * GROWTH**number for number in range(1, MAX_RETRIES))]
     fitting = sum(elapsed <= window for elapsed in itertools.accumulate(gaps))
     return tuple(gaps[: min(fitting, MAX_RETRIES)])
+
+
+Transport = Callable[[Mapping[str, str], bytes], Awaitable[tuple[int, bytes]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +88,8 @@ class FalSender:
     `speed` divides every wait between attempts (timeouts keep their length, see `first_timeout`); `sleep` and `clock`
     replace time altogether. TLS is verified against `ca_file` (PEM), or not at all with `verify_tls=False`.
     `server_name` is the Host header and TLS name when the URL's own host is only the loopback address.
-    `transport` replaces the network, e.g. by httpx2.ASGITransport. `log` keeps every FalDelivery in order.
+    `transport` replaces the network: it is given headers and body, returns status and answer, or raises HttpFailed.
+    `log` keeps every FalDelivery in order.
     Raises ValueError for a target beyond loopback: the twin never signs for the world.
     """
 
@@ -101,11 +108,11 @@ class FalSender:
         first_timeout: float = FIRST_TIMEOUT,
         retry_timeout: float = RETRY_TIMEOUT,
         connections: int = 100,
-        transport: httpx2.AsyncBaseTransport | None = None,
+        transport: Transport | None = None,
     ) -> None:
         """Prepare the client; nothing is sent yet."""
-        self._target = httpx2.URL(target)
-        if transport is None and not _is_loopback(self._target.host):
+        self._target = URL(target)
+        if transport is None and not _is_loopback(self._target.host or ""):
             raise ValueError(f"the fal twin delivers to loopback only, not to {self._target.host}")
         self.key = key
         self.log: list[FalDelivery] = []
@@ -115,22 +122,20 @@ class FalSender:
         self._sleep = sleep
         self._clock = clock
         self._timeouts = (first_timeout, retry_timeout)
-        self._client = httpx2.AsyncClient(
-            verify=_tls(ca_file, verify=verify_tls, needed=self._target.scheme == "https" and transport is None),
-            timeout=None,  # each attempt has its own deadline below
-            limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=connections),
-            transport=transport,
-            trust_env=False,
-        )
+        self._transport = self._post if transport is None else transport
+        self._connections = connections
+        self._tls = _tls(ca_file, verify=verify_tls, needed=self._target.scheme == "https" and transport is None)
+        self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        """Open the connection pool."""
-        await self._client.__aenter__()
+        """Connect to nothing yet."""
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Close every connection."""
-        await self._client.aclose()
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
 
     async def deliver(self, request_id: str, body: bytes) -> FalDelivery:
         """Deliver as fal does: until a 2xx or 3xx, or until the retries are used up. Every attempt is signed afresh.
@@ -183,25 +188,34 @@ class FalSender:
 
     async def _send(self, record: FalDelivery, headers: dict[str, str], deadline: float) -> Attempt:
         at = self._clock()
-        # A Request of its own, because the client would add a User-Agent and fal's first attempt has none.
-        request = httpx2.Request(
-            "POST",
-            self._target,
-            headers={**self._host, **FIXED_HEADERS, **headers},
-            content=record.body,
-            extensions={"sni_hostname": self._host["Host"]} if self._host else {},
-        )
         try:
             async with asyncio.timeout(deadline):
-                response = await self._client.send(request)
+                status, answer = await self._transport({**self._host, **FIXED_HEADERS, **headers}, record.body)
         except TimeoutError:
             attempt = Attempt(at, headers, None, error=f"no answer within {deadline:g} s")
-        except httpx2.RequestError as error:
-            attempt = Attempt(at, headers, None, error=type(error).__name__)
+        except HttpFailed as failed:
+            attempt = Attempt(at, headers, None, error=failed.why)
         else:
-            attempt = Attempt(at, headers, response.status_code, response.content)
+            attempt = Attempt(at, headers, status, answer)
         record.attempts.append(attempt)
         return attempt
+
+    async def _post(self, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=DirectConnector(ssl=self._tls, limit=self._connections),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(),  # each attempt has its own deadline
+                skip_auto_headers=["User-Agent"],  # fal's first attempt has none
+            )
+        name = self._host.get("Host")
+        try:
+            async with self._session.post(
+                self._target, data=body, headers=headers, allow_redirects=False, server_hostname=name
+            ) as response:
+                return response.status, await response.read()
+        except BROKEN as error:
+            raise failure_of(error) from None
 
 
 def _retry_headers(request_id: str, number: int) -> dict[str, str]:

@@ -115,6 +115,7 @@ def test_the_single_unit_makes_room_for_replicas(project: Path, monkeypatch: pyt
     """Replicas beside the single server would be two installations: where its unit is there, it is switched off."""
     into, turning_off = project / "units", "sudo systemctl disable --now aisha-webhook-api.socket"
     monkeypatch.setattr(install, "SYSTEM", into)
+    monkeypatch.setattr(install, "WRAPPER", project / "bin" / "aisha-webhook")
     monkeypatch.setenv("DATABASE_URL", "postgresql://127.0.0.1/aisha")
     assert turning_off not in call("--into", str(into), "--replicas", "2").output
     assert call("--into", str(into)).exit_code == 0

@@ -105,7 +105,7 @@ def test_uvicorn_s_own_handlers_go(logs: Logs, capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().err.count("started") == 1
 
 
-@pytest.mark.parametrize("name", ["httpx2", "httpcore2", "httpcore2.http11", "psycopg"])
+@pytest.mark.parametrize("name", ["aiohttp.client", "aiohttp.internal", "psycopg"])
 def test_talkative_libraries(logs: Logs, name: str) -> None:
     """Libraries whose chatter holds URLs or SQL speak from WARNING on, even at LOG_LEVEL=DEBUG."""
     logs.start("DEBUG")

@@ -9,12 +9,12 @@ import pytest
 from sqlalchemy import insert, select, text, update
 
 from app.db import alerts, operator_queries, outbox, retention
-from app.db.alerts import count_queues
+from app.db.alerts import count_failures, count_queues
 from app.db.engine import Database
 from app.db.operator_queries import Queue
-from app.db.tables import deliveries, notifications
+from app.db.tables import deliveries, jobs, notifications
 from app.domain.alert import Alarm, Alert, AlertLevel, Condition, unopened
-from app.domain.alert_rules import QueueFacts
+from app.domain.alert_rules import FailureRate, QueueFacts
 from app.domain.notification import Notification, Owner, Topic, alert_message
 from tests.fakes import START
 
@@ -66,7 +66,7 @@ async def add_message(database: Database, name: str, state: str, reason: str | N
 
 async def count(database: Database) -> QueueFacts:
     with database.engine.connect() as connection:
-        return count_queues(connection)
+        return count_queues(connection, START)
 
 
 async def load(database: Database, machine: str, *alarms: Alarm) -> list[Alert]:
@@ -95,7 +95,7 @@ def news(kind: Topic = Topic.ALERT) -> Notification:
 
 async def test_empty_queues_have_nothing_to_tell(database: Database) -> None:
     """No rows: nothing buried, nothing due, nothing refused."""
-    assert await count(database) == QueueFacts(0, 0, None, None, None)
+    assert await count(database) == QueueFacts({}, {}, None, None, None, 0)
 
 
 async def test_dead_rows_count_until_somebody_decides(database: Database) -> None:
@@ -104,7 +104,7 @@ async def test_dead_rows_count_until_somebody_decides(database: Database) -> Non
         await add_delivery(database, state, state)
         await add_message(database, state, "sent" if state == "done" else state, "bug")
     facts = await count(database)
-    assert (facts.buried_deliveries, facts.buried_notifications) == (1, 1)
+    assert (sum(facts.buried_deliveries.values()), facts.buried_notifications) == (1, {"bug": 1})
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,30 @@ async def test_dead_rows_count_until_somebody_decides(database: Database) -> Non
 async def test_which_buried_messages_alarm(database: Database, kind: str, reason: str, counted: int) -> None:
     """An owner who left is nobody's to mend, and an alert that could not be told must raise no other."""
     await add_message(database, "m", "dead", reason, kind)
-    assert (await count(database)).buried_notifications == counted
+    assert (await count(database)).buried_notifications == ({reason: counted} if counted else {})
+
+
+async def test_an_orphan_is_late_after_a_quarter_of_an_hour(database: Database) -> None:
+    """A delivery without a row of the bot's counts once its row should long have been there."""
+    for name, minutes in (("old", 16), ("young", 14)):
+        await add_delivery(database, name, "pending", START)
+        received = START - timedelta(minutes=minutes)
+        change = update(deliveries).where(deliveries.c.request_id == name).values(reason="orphan", received_at=received)
+        with database.engine.begin() as connection:
+            connection.execute(change)
+    assert (await count(database)).late_orphans == 1
+
+
+async def test_failures_are_counted_among_the_last_to_end(database: Database) -> None:
+    """The twenty that ended last stand against those before them; superseded and open jobs say nothing."""
+    ended = [("failed", n) for n in range(6)] + [("completed", n) for n in range(6, 30)] + [("superseded", 40)]
+    rows = [
+        {"state": "done", "outcome": outcome, "due_at": START, "kind": "training", "request_id": f"r{n}",
+         "endpoint_source": "guessed", "first_seen_at": START, "finished_at": START - timedelta(minutes=n)}
+        for outcome, n in ended
+    ]  # fmt: skip
+    await database.write(lambda connection: connection.execute(insert(jobs), rows))
+    assert await database.read(count_failures) == FailureRate(20, 6, 10, 0)
 
 
 async def test_the_oldest_due_row_is_the_one_due_first(database: Database) -> None:

@@ -40,6 +40,7 @@ VERSIONS = {
     "check-jsonschema": "check-jsonschema==0.39.0",
 }
 PLAIN = "\n    gzip on;\n"
+INSTALLING = ("docs/install.md", "docs/install.ru.md")
 
 
 def linter(name: str) -> str:
@@ -130,7 +131,7 @@ def settings_left_by(name: str, folder: Path) -> Settings:
 
 
 @pytest.mark.parametrize(("passthrough", "wanted"), [(False, "nginx.ok"), (True, "nginx.passes_tls")])
-@pytest.mark.parametrize("name", ["README.md", "README.ru.md", "docs/deploy-systemd.md", "docs/deploy-nginx.md"])
+@pytest.mark.parametrize("name", [*INSTALLING, "docs/deploy-systemd.md", "docs/deploy-nginx.md"])
 def test_our_doctor_is_content(tmp_path: Path, name: str, *, passthrough: bool, wanted: str) -> None:
     """With the settings that the pages leave behind, the doctor recognises each of the two files and is content."""
     settings = settings_left_by(name, tmp_path)

@@ -22,9 +22,12 @@ from app.routers.docs import describe
 from tests.docs.project import ROOT, between, names, page, project_files, rows
 
 READMES = ("README.md", "README.ru.md")
+SETTINGS_PAGES = ("docs/settings.md", "docs/settings.ru.md")
+OPERATE_PAGES = ("docs/operate.md", "docs/operate.ru.md")
 PAGES = [path for path in project_files() if path.suffix == ".md"]
 PACKAGES = {
     "curl": "curl",
+    "git": "git",
     "jq": "jq",
     "make": "make",
     "openssl": "openssl",
@@ -79,17 +82,18 @@ def tree() -> list[Path]:
 
 @pytest.mark.parametrize("field", Settings.model_fields)
 def test_every_setting_is_documented(field: str) -> None:
-    """Each setting stands in the table of both READMEs, with its other names, and in env.example."""
-    for readme in READMES:
-        table = names(between(page(readme), "settings"))
+    """Each setting stands in the table of both pages of settings, with its other names, and in env.example."""
+    for name in SETTINGS_PAGES:
+        table = names(between(page(name), "settings"))
         assert {env_name(field), *aliases(Settings.model_fields[field])} <= set(table)
     assert f"\n{env_name(field)}=" in page("env.example")
 
 
-@pytest.mark.parametrize("readme", READMES)
-def test_the_readme_s_settings_are_current(readme: str) -> None:
+@pytest.mark.parametrize("name", SETTINGS_PAGES)
+def test_the_page_of_settings_is_current(name: str) -> None:
     """The table between the marks is what the settings say: `make generated` writes it anew."""
-    assert with_table(page(readme), russian=readme.endswith(".ru.md")) == page(readme)
+    assert with_table(page(name), russian=name.endswith(".ru.md")) == page(name)
+    assert name in page("Makefile")
 
 
 def test_env_example_is_current() -> None:
@@ -129,13 +133,13 @@ def test_every_command_on_a_page_exists(path: Path) -> None:
         assert first in known or (bool(rest) and f"{first} {rest[0]}" in known), words
 
 
-@pytest.mark.parametrize("readme", READMES)
-def test_every_endpoint_is_in_the_readme(readme: str) -> None:
-    """The README's table has each path and method that the server answers, and no other."""
+@pytest.mark.parametrize("name", OPERATE_PAGES)
+def test_every_endpoint_is_on_its_page(name: str) -> None:
+    """The table has each path and method that the server answers, and no other."""
     served = {
         (method.upper(), path) for path, item in describe(create_app(Settings()))["paths"].items() for method in item
     }
-    listed = {(row[0], row[1].strip("`")) for row in rows(between(page(readme), "endpoints"))}
+    listed = {(row[0], row[1].strip("`")) for row in rows(between(page(name), "endpoints"))}
     assert listed == served
 
 
@@ -202,11 +206,11 @@ def test_every_example_is_a_script(path: Path) -> None:
         assert (read.returncode, read.stderr) == (0, ""), text
 
 
-@pytest.mark.parametrize("where", ["README.md", "docs/upgrade.md"])
+@pytest.mark.parametrize("where", ["docs/install.md", "docs/upgrade.md"])
 def test_what_is_typed_was_installed_first(where: str) -> None:
     """Every program of the pages comes with the packages that the first step installs, after the first version too."""
     [installed] = re.findall(r"^sudo apt install -y (make .*)$", page(where), re.MULTILINE)
-    pages = (*READMES, "docs/runbook.md", "docs/backup.md", "docs/upgrade.md")
+    pages = ("docs/install.md", "docs/operate.md", "docs/runbook.md", "docs/backup.md", "docs/upgrade.md")
     typed = "".join("".join(re.findall(r"^```bash\n(.*?)^```", page(name), re.MULTILINE | re.DOTALL)) for name in pages)
     needed = {PACKAGES[program] for program in PACKAGES if re.search(rf"^(?:.*[|;] )?{program} ", typed, re.MULTILINE)}
     assert "rsync" in needed

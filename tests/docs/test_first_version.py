@@ -6,6 +6,9 @@ from tests.docs.project import page
 
 PAGES = (
     "README.ru.md",
+    "docs/install.ru.md",
+    "docs/operate.ru.md",
+    "docs/settings.ru.md",
     "docs/runbook.ru.md",
     "docs/upgrade.md",
     "docs/deploy-nginx.md",

@@ -7,12 +7,16 @@ import pytest
 
 from tests.docs.project import ROOT, page, rows
 
-PAIRS = [("README.md", "README.ru.md"), ("docs/runbook.md", "docs/runbook.ru.md")]
+PAIRS = [
+    ("README.md", "README.ru.md"),
+    *((f"docs/{name}.md", f"docs/{name}.ru.md") for name in ("install", "operate", "settings", "runbook")),
+]
 IN_ENGLISH = "DEFAULT_LANGUAGE=en "  # how an English reader has the console speak
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+DEMO = re.compile(r"<!-- demo:begin -->.*?<!-- demo:end -->", re.DOTALL)  # in two languages: tests/process/test_demo.py
 MARK = re.compile(r"^<!-- .*? -->$", re.MULTILINE)
 
-NAMES = {"# aisha-webhook", "### 5. systemd"}
+NAMES = {"# aisha-webhook", "## 5. systemd"}
 
 both = pytest.mark.parametrize(("english", "russian"), PAIRS)
 
@@ -37,7 +41,7 @@ def test_headings_correspond(english: str, russian: str) -> None:
 @both
 def test_commands_are_the_same(english: str, russian: str) -> None:
     """Every block in its order, answers included; the language of the console is all that differs."""
-    one, other = FENCE.findall(page(english)), FENCE.findall(page(russian))
+    one, other = (FENCE.findall(DEMO.sub("", page(name))) for name in (english, russian))
     assert [(language, text.replace(IN_ENGLISH, "")) for language, text in one] == other
     assert IN_ENGLISH not in page(russian).replace("`DEFAULT_LANGUAGE=en`", "")
 

@@ -1,5 +1,6 @@
 """docs/status.md explains what the server answers at /api/v1/webhook/status."""
 
+import json
 from typing import Any
 
 import pytest
@@ -24,3 +25,12 @@ async def test_every_field_is_explained(serve: Serve) -> None:  # noqa: F811  th
     async with serve() as served:
         answer = (await served.http.get("/api/v1/webhook/status")).json()
     assert names(between(page("docs/status.md"), "status")) == fields(answer)
+
+
+@pytest.mark.parametrize("name", ["docs/operate.md", "docs/operate.ru.md"])
+async def test_the_answer_that_is_shown_has_every_field(serve: Serve, name: str) -> None:  # noqa: F811  the fixture, asked for
+    """The page on operating shows an answer with the fields of today's, in their order."""
+    async with serve() as served:
+        answer = (await served.http.get("/api/v1/webhook/status")).json()
+    [shown] = [json.loads(line) for line in page(name).splitlines() if line.startswith('{"deliveries"')]
+    assert fields(shown) == fields(answer)

@@ -82,7 +82,7 @@ def endpoints() -> Iterator[str]:
 
 def settings() -> Iterator[str]:
     for field, info in Settings.model_fields.items():
-        others = [*aliases(info), *([f"{env_name(field)}_FILE"] if is_secret(field) else [])]
+        others = [*aliases(info), *([f"{env_name(field)}_FILE"] if is_secret(info) else [])]
         yield f"{env_name(field)}={default_text(field)}{''.join(f' (= {other})' for other in others)}"
 
 

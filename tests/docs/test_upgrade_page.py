@@ -91,7 +91,7 @@ def test_the_folder_becomes_ours_but_for_what_the_old_server_uses(machine: Path)
     assert [name for name in given if re.match(r"\./(?:logs|ssl|data|\.env)", name)] == []
 
 
-@pytest.mark.parametrize("name", ["docs/upgrade.md", "README.md"])
+@pytest.mark.parametrize("name", ["docs/upgrade.md", "docs/operate.md"])
 def test_the_backup_is_made_before_the_new_files_come(name: str) -> None:
     """Each block that upgrades begins with the backup, and is told to be begun before the files are touched."""
     found = re.findall(

@@ -3,13 +3,13 @@
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
-import httpx2
 import pytest
 
 from app.doctor.fal import look_at_keys
 from app.doctor.finding import Level
 from app.domain.alert import AlertLevel
 from app.domain.alert_rules import MachineFacts, machine_alarms
+from tests.http_fake import Given, http_of
 
 pytestmark = pytest.mark.anyio
 
@@ -32,10 +32,9 @@ ALARMS = {Level.OK: [], Level.WARN: [AlertLevel.WARN], Level.FAIL: [AlertLevel.C
 async def test_the_doctor_and_the_alerts_judge_the_clock_alike(seconds: int, code: str, level: Level) -> None:
     """A minute off is worth a warning, four minutes are a failure, for whoever asks (fault 15)."""
     headers = {"Date": format_datetime(NOW.replace(microsecond=0), usegmt=True)}
-    fal = httpx2.MockTransport(lambda _: httpx2.Response(200, headers=headers, json={"keys": []}))
-    async with httpx2.AsyncClient(transport=fal) as client:
-        here = NOW + timedelta(seconds=seconds)
-        *_, clock = await look_at_keys(client, ["https://fal.example/jwks"], lambda: here, "en")
+    client = http_of(lambda _: Given(200, headers=headers, json={"keys": []}))
+    here = NOW + timedelta(seconds=seconds)
+    *_, clock = await look_at_keys(client, ["https://fal.example/jwks"], lambda: here, "en")
     assert (clock.code, clock.level) == (code, level)
     facts = MachineFacts(
         running_for=timedelta(hours=1),
@@ -45,5 +44,6 @@ async def test_the_doctor_and_the_alerts_judge_the_clock_alike(seconds: int, cod
         clock_offset=timedelta(seconds=seconds),
         foreign=0,
         addresses_age=None,
+        failing="",
     )
     assert [alarm.level for alarm in machine_alarms(facts, "web-1", NOW, foreign_before=0)] == ALARMS[level]

@@ -4,6 +4,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.domain.alert import Alarm, AlertLevel, Condition
 from app.domain.alert_rules import (
@@ -11,10 +13,13 @@ from app.domain.alert_rules import (
     LATE_CRITICAL,
     STARTING,
     Certificate,
+    FailureRate,
     MachineFacts,
     QueueFacts,
+    failure_alarms,
     machine_alarms,
     queue_alarms,
+    spell_counts,
 )
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -27,8 +32,9 @@ WELL = MachineFacts(
     clock_offset=None,
     foreign=0,
     addresses_age=None,
+    failing="",
 )
-QUIET = QueueFacts(buried_deliveries=0, buried_notifications=0, oldest_due=None, refused_since=None, oldest_owed=None)
+QUIET = QueueFacts({}, {}, oldest_due=None, refused_since=None, oldest_owed=None, late_orphans=0)
 MOMENT = timedelta(seconds=1)
 
 
@@ -148,9 +154,14 @@ def test_foreign_deliveries_count_since_the_last_look(before: int, expected: lis
     ("facts", "expected"),
     [
         (QUIET, []),
-        (replace(QUIET, buried_deliveries=1), [(Condition.DELIVERIES_BURIED, WARN, "1")]),
-        (replace(QUIET, buried_deliveries=10), [(Condition.DELIVERIES_BURIED, CRITICAL, "10")]),
-        (replace(QUIET, buried_notifications=2), [(Condition.NOTIFICATIONS_BURIED, WARN, "2")]),
+        (replace(QUIET, buried_deliveries={"bug": 1}), [(Condition.DELIVERIES_BURIED, WARN, "1 × bug")]),
+        (
+            replace(QUIET, buried_deliveries={"bug": 1, "not_json": 9}),
+            [(Condition.DELIVERIES_BURIED, CRITICAL, "9 × not_json, 1 × bug")],
+        ),
+        (replace(QUIET, buried_notifications={"bug": 2}), [(Condition.NOTIFICATIONS_BURIED, WARN, "2 × bug")]),
+        (replace(QUIET, late_orphans=9), [(Condition.ORPHANS_WAITING, WARN, "9")]),
+        (replace(QUIET, late_orphans=10), [(Condition.ORPHANS_WAITING, CRITICAL, "10")]),
         (replace(QUIET, refused_since=NOW), [(Condition.TELEGRAM_REFUSED, CRITICAL, "2026-11-22 12:00 UTC")]),
         (replace(QUIET, oldest_due=NOW - timedelta(minutes=15)), []),
         (replace(QUIET, oldest_due=NOW + timedelta(hours=3)), []),
@@ -165,6 +176,35 @@ def test_foreign_deliveries_count_since_the_last_look(before: int, expected: lis
 def test_queues(facts: QueueFacts, expected: list[tuple[Condition, AlertLevel, str]]) -> None:
     """Rows set aside, a token that is refused and a queue that stands still are told with their figures."""
     assert found_in_queues(facts) == expected
+
+
+@pytest.mark.parametrize(
+    ("rate", "expected"),
+    [
+        (FailureRate(0, 0, 0, 0), []),
+        (FailureRate(20, 2, 200, 12), []),
+        (FailureRate(9, 9, 0, 0), []),
+        (FailureRate(10, 4, 0, 0), []),
+        (FailureRate(20, 6, 200, 12), [(Condition.FAILURES_JUMPED, CRITICAL, "6/20")]),
+        (FailureRate(20, 5, 200, 12), []),
+        (FailureRate(20, 10, 200, 80), []),
+        (FailureRate(20, 20, 200, 80), []),
+        (FailureRate(20, 20, 200, 60), [(Condition.FAILURES_JUMPED, CRITICAL, "20/20")]),
+        (FailureRate(10, 5, 0, 0), [(Condition.FAILURES_JUMPED, CRITICAL, "5/10")]),
+    ],
+)
+def test_a_jump_of_failures(rate: FailureRate, expected: list[tuple[Condition, AlertLevel, str]]) -> None:
+    """Three times the usual share of failures, and a third of the last twenty, is one cause that costs owners money."""
+    assert [(alarm.condition, alarm.level, alarm.detail) for alarm in failure_alarms(rate)] == expected
+
+
+@given(st.dictionaries(st.text("abc_", min_size=1), st.integers(1, 10**6), max_size=12))
+def test_counts_by_reason_lose_none(reasons: dict[str, int]) -> None:
+    """At most five reasons are spelt out, and all rows are counted."""
+    spelt = spell_counts(reasons)
+    parts = spelt.split(", ") if spelt else []
+    assert len(parts) <= 6
+    assert sum(int(part.split(" × ")[0]) for part in parts) == sum(reasons.values())
 
 
 def test_an_alarm_of_a_machine_carries_its_name() -> None:

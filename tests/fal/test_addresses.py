@@ -2,10 +2,11 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import httpx2
 import pytest
 
 from app.fal.addresses import BUILT_IN, RANGE_LIMIT, REMEMBERED, Addresses, parse_ranges
+from app.http_client.failures import HttpFailed
+from tests.http_fake import Asked, Given, http_of
 
 pytestmark = pytest.mark.anyio
 
@@ -22,15 +23,15 @@ class Meta:
         self.now = NOW
         self.calls = 0
 
-    def __call__(self, request: httpx2.Request) -> httpx2.Response:
+    def __call__(self, request: Asked) -> Given:
         self.calls += 1
         if isinstance(self.answer, Exception):
             raise self.answer
         body = self.answer if isinstance(self.answer, bytes) else json.dumps(self.answer).encode()
-        return httpx2.Response(self.status, content=body)
+        return Given(self.status, content=body)
 
     def addresses(self, folder: Path, fixed: list[str] | None = None) -> Addresses:
-        client = httpx2.AsyncClient(transport=httpx2.MockTransport(self))
+        client = http_of(self)
         return Addresses(URL, folder / "addresses.json", client, lambda: self.now, fixed)
 
 
@@ -126,7 +127,7 @@ async def test_refresh(tmp_path: Path) -> None:
 async def test_copy_on_disk(tmp_path: Path) -> None:
     """After a restart without a network the last fetched list is still known."""
     assert await Meta({"webhook_ip_ranges": ["198.51.100.0/24"]}).addresses(tmp_path).refresh()
-    later = Meta(httpx2.ConnectError("down"))
+    later = Meta(HttpFailed("ConnectError"))
     later.now += timedelta(days=40)
     addresses = later.addresses(tmp_path)
     await addresses.load()
@@ -183,8 +184,8 @@ async def test_absurd_list(tmp_path: Path, entries: object) -> None:
         (b"<html>", 200),
         (b"[]", 200),
         (b" " * 300_000, 200),
-        (httpx2.ReadTimeout("slow"), 200),
-        (httpx2.ConnectError("down"), 200),
+        (HttpFailed("ReadTimeout", has_left=True), 200),
+        (HttpFailed("ConnectError"), 200),
     ],
 )
 async def test_fal_down(tmp_path: Path, answer: object, status: int) -> None:

@@ -7,7 +7,6 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
-import httpx2
 import pytest
 from structlog.testing import capture_logs
 
@@ -16,10 +15,12 @@ from app.domain.quotas import BURST, SignatureQuota
 from app.fal.addresses import BUILT_IN, Addresses
 from app.fal.authenticate import RELUCTANT, Authenticator, IpFilter
 from app.fal.keys import FRESH, MIN_INTERVAL, Keys
+from app.http_client.failures import HttpFailed
 from app.twins import jwks
 from app.twins.forgeries import Forgery, forge
 from app.twins.signing import ACCOUNT, FOREIGN_ACCOUNT, FalKey, sign
 from tests.fakes import FrozenClock
+from tests.http_fake import Asked, Given, http_of
 
 pytestmark = pytest.mark.anyio
 
@@ -38,14 +39,14 @@ class Door:
         self.ranges: list[str] = list(BUILT_IN)
         self.is_down = False
         self.fetches = self.looks = 0
-        client = httpx2.AsyncClient(transport=httpx2.MockTransport(self._answer))
+        client = http_of(self._answer)
         self.keys = Keys(["https://fal.example/jwks"], folder / "keys.json", client, self.clock.now)
-        addresses = Addresses(
+        self.addresses = Addresses(
             "https://fal.example/meta", folder / "addresses.json", client, self.clock.now, allowed_ips
         )
         self.authenticator = Authenticator(
             self.keys,
-            addresses,
+            self.addresses,
             ip_filter,
             ACCOUNT,
             self.clock.now,
@@ -55,7 +56,7 @@ class Door:
     def _seconds(self) -> float:
         return self.clock.at.timestamp()
 
-    async def _answer(self, request: httpx2.Request) -> httpx2.Response:
+    async def _answer(self, request: Asked) -> Given:
         is_meta = request.url.path == "/meta"
         if is_meta:
             self.looks += 1
@@ -63,9 +64,9 @@ class Door:
             self.fetches += 1
         await asyncio.sleep(0)
         if self.is_down:
-            raise httpx2.ConnectError("down")
+            raise HttpFailed("ConnectError")
         body = json.dumps({"webhook_ip_ranges": self.ranges}).encode() if is_meta else jwks.document(self.published)
-        return httpx2.Response(200, content=body)
+        return Given(200, content=body)
 
     async def knock(self, key: FalKey, address: str | None = ADDRESS, account: str = ACCOUNT) -> str:
         """Deliver; return `ok` or the code of the refusal."""
@@ -321,7 +322,7 @@ async def test_after_a_failed_hourly_fetch_nobody_waits_for_another(door: Door) 
     """A list that could not be fetched is not asked for again within a minute, whoever wanted it (fault 16)."""
     door.ranges.append(f"{NEWCOMER}/32")
     door.is_down = True
-    assert not await door.authenticator.addresses.refresh()
+    assert not await door.addresses.refresh()
     door.is_down = False
     door.clock.move(59)
     assert await door.knock(OLD, NEWCOMER) == "address_not_listed"
@@ -333,7 +334,7 @@ async def test_after_a_failed_hourly_fetch_nobody_waits_for_another(door: Door) 
 async def test_a_hanging_list_is_not_waited_for(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the hourly fetch hangs a newcomer is answered all the same, and does not start another."""
     monkeypatch.setattr("app.fal.addresses.LOOK_SECONDS", 0.0)
-    async with door.authenticator.addresses._fetching:
+    async with door.addresses._fetching:
         assert await door.knock(OLD, NEWCOMER) == "address_not_listed"
     assert door.looks == 0
 

@@ -1,18 +1,21 @@
 """A look at fal's CDN, played by its twin; every answer that a CDN may give."""
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
-import httpx2
 import pytest
 
 from app.domain.artifact import ArtifactLook, Sight
 from app.fal.cdn import FalCdn
+from app.http_client.failures import AddressRefused, HttpFailed
 from app.twins.bodies import LORA_BYTES
 from app.twins.cdn import DOWN, GONE, MISSING, MOVED, PRIVATE, CdnOddity, CdnTwin
 from app.twins.faults import Fault, Hang, Instead, Slow
-from app.twins.mapped import MappedTransport
+from app.twins.mapped import MappedWay
 from tests.domain.url_forms import HOSTS, REFUSED
+from tests.http_fake import Asked, Given, http_of
 
 pytestmark = pytest.mark.anyio
 
@@ -22,13 +25,13 @@ SOON = 5.0  # s
 
 
 @dataclass
-class Recording(httpx2.AsyncBaseTransport):
+class Recording:
     """Answers as it was told to, and remembers what it was asked."""
 
-    answer: Callable[[], httpx2.Response] | Exception = lambda: httpx2.Response(200, content=b"lora")
-    asked: list[httpx2.Request] = field(default_factory=list)
+    answer: Callable[[], Given] | Exception = lambda: Given(200, content=b"lora")
+    asked: list[Asked] = field(default_factory=list)
 
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+    def __call__(self, request: Asked) -> Given:
         self.asked.append(request)
         if isinstance(self.answer, Exception):
             raise self.answer
@@ -42,7 +45,7 @@ def cdn() -> CdnTwin:
 
 async def look(cdn: CdnTwin, within: float = SOON, url: str = URL) -> ArtifactLook:
     async with cdn.serve() as base_url:
-        eye = FalCdn(HOSTS, MappedTransport(base_url))
+        eye = FalCdn(HOSTS, MappedWay(base_url))
         try:
             return await eye.look(url, within)
         finally:
@@ -105,15 +108,9 @@ async def test_where_head_does_not_tell_one_byte_does(
     assert [call.name for call in cdn.calls] == ["head", "get"]
 
 
-async def test_a_piece_without_bytes_is_no_file_yet() -> None:
-    """Only a byte that came proves that there is one."""
-
-    async def pieces() -> AsyncIterator[bytes]:
-        yield b""
-        yield b"l"
-
-    way = Recording(lambda: httpx2.Response(200, content=pieces()))
-    assert await FalCdn(HOSTS, way).look(URL, SOON) == ArtifactLook(Sight.SEEN)
+async def test_only_a_byte_that_came_proves_a_file() -> None:
+    """A CDN that answers 200 to HEAD without a length, and sends nothing, has no file."""
+    assert await FalCdn(HOSTS, http_of(lambda _: Given(200))).look(URL, SOON) == ArtifactLook(Sight.ABSENT, "empty")
 
 
 @pytest.mark.parametrize("fault", [Hang(), Slow(1.0)], ids=str)
@@ -133,52 +130,68 @@ async def test_nobody_at_the_other_end_is_unreachable() -> None:
     """A refused connection says nothing about the file."""
     async with CdnTwin().serve() as base_url:
         pass
-    eye = FalCdn(HOSTS, MappedTransport(base_url))
+    eye = FalCdn(HOSTS, MappedWay(base_url))
     assert await eye.look(URL, SOON) == ArtifactLook(Sight.UNREACHABLE, "unreachable")
+    await eye.aclose()
 
 
 @pytest.mark.parametrize(
-    "error",
+    ("error", "why"),
     [
-        httpx2.ConnectError("refused"),
-        httpx2.RemoteProtocolError("junk"),
-        httpx2.ReadError("reset"),
-        httpx2.ProxyError("407"),
-        httpx2.InvalidURL("odd"),
-        UnicodeError("odd"),
+        (HttpFailed("ConnectError"), "unreachable"),
+        (HttpFailed("RemoteProtocolError", has_left=True), "unreachable"),
+        (HttpFailed("ReadError", has_left=True), "unreachable"),
+        (HttpFailed("ProxyError"), "unreachable"),
+        (HttpFailed("InvalidURL"), "unreachable"),
+        (HttpFailed("ConnectTimeout"), "timeout"),
+        (HttpFailed("PoolTimeout"), "timeout"),
+        (AddressRefused("no_address"), "no_address"),
     ],
-    ids=lambda error: type(error).__name__,
+    ids=str,
 )
-async def test_whatever_breaks_on_the_way_is_unreachable(error: Exception) -> None:
+async def test_whatever_breaks_on_the_way_is_unreachable(error: Exception, why: str) -> None:
     """TLS, resets, junk in the place of HTTP, a proxy that refuses: nothing is raised, nothing completed."""
-    assert await FalCdn(HOSTS, Recording(error)).look(URL, SOON) == ArtifactLook(Sight.UNREACHABLE, "unreachable")
+    way = http_of(Recording(error))
+    assert await FalCdn(HOSTS, way).look(URL, SOON) == ArtifactLook(Sight.UNREACHABLE, why)
 
 
 @pytest.mark.parametrize(("url", "why"), REFUSED)
 async def test_what_is_no_place_for_an_artifact_is_asked_by_nobody(url: str, why: str) -> None:
     """No lookup, no connection: the way out is not even touched (fault 50)."""
     way = Recording()
-    assert await FalCdn(HOSTS, way).look(url, SOON) == ArtifactLook(Sight.ABSENT, why, is_lasting=True)
+    assert await FalCdn(HOSTS, http_of(way)).look(url, SOON) == ArtifactLook(Sight.ABSENT, why, is_lasting=True)
     assert way.asked == []
 
 
 async def test_the_request_carries_nothing_of_ours() -> None:
     """Neither cookie nor key, whatever an answer before it asked to be kept (fault 50)."""
-    kept = {"set-cookie": "a=b; Domain=fal.media", "content-length": "0"}
-    way = Recording(lambda: httpx2.Response(403, headers=kept))
-    await FalCdn(HOSTS, way).look(URL, SOON)
-    head, get = way.asked
-    assert (head.method, get.method, get.headers["range"]) == ("HEAD", "GET", "bytes=0-0")
-    names = {name.lower() for request in way.asked for name in request.headers}
+    heads: list[list[str]] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append((await reader.readuntil(b"\r\n\r\n")).decode().strip().split("\r\n"))
+        kept = b"Set-Cookie: a=b; Domain=fal.media\r\nContent-Length: 0\r\n"
+        writer.write(b"HTTP/1.1 403 Forbidden\r\n" + kept + b"\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as listening:
+        way = MappedWay(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}")
+        eye = FalCdn(HOSTS, way)
+        await eye.look(URL, SOON)
+        await eye.aclose()
+    (head, *head_lines), (get, *get_lines) = heads
+    assert (head, get) == (f"HEAD {PATH} HTTP/1.1", f"GET {PATH} HTTP/1.1")
+    assert "Range: bytes=0-0" in get_lines
+    assert "Host: v3.fal.media" in head_lines
+    names = {line.partition(":")[0].lower() for line in head_lines + get_lines}
     assert names == {"host", "user-agent", "accept", "accept-encoding", "connection", "range"}
-    assert head.headers["host"] == "v3.fal.media"
 
 
 async def test_the_twin_is_reached_through_the_rules_only(cdn: CdnTwin) -> None:
     """A server that is led to a twin asks it for nothing that it would not ask fal's CDN for."""
     async with cdn.serve() as base_url:
-        eye = FalCdn(HOSTS, MappedTransport(base_url))
-        port = httpx2.URL(base_url).port
+        eye = FalCdn(HOSTS, MappedWay(base_url))
+        port = urlsplit(base_url).port
         for url in (f"http://127.0.0.1:{port}{PATH}", f"https://127.0.0.1:{port}{PATH}", f"https://evil.kz{PATH}"):
             assert (await eye.look(url, SOON)).sight is Sight.ABSENT
         unmapped = await eye.look(f"https://v9.fal.media{PATH}", SOON)
@@ -190,4 +203,4 @@ async def test_the_twin_is_reached_through_the_rules_only(cdn: CdnTwin) -> None:
 def test_a_twin_is_on_this_machine() -> None:
     """Nothing can be mapped to another machine."""
     with pytest.raises(ValueError, match="on this machine"):
-        MappedTransport("https://evil.kz")
+        MappedWay("https://evil.kz")

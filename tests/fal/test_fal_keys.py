@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 
-import httpx2
 import pytest
 from nacl.signing import SigningKey, VerifyKey
 from structlog.testing import capture_logs
@@ -14,6 +13,8 @@ from structlog.testing import capture_logs
 from app.fal.addresses import Addresses
 from app.fal.client import FetchFailed, get_capped, make_client
 from app.fal.keys import Keys
+from app.http_client.failures import HttpFailed
+from tests.http_fake import Asked, Given, http_of
 
 pytestmark = pytest.mark.anyio
 
@@ -39,19 +40,19 @@ class Fal:
         self.open = asyncio.Event()
         self.open.set()
 
-    async def __call__(self, request: httpx2.Request) -> httpx2.Response:
-        self.calls.append(request.url.host)
+    async def __call__(self, request: Asked) -> Given:
+        self.calls.append(str(request.url.host))
         await self.open.wait()
-        answer = self.answers.get(request.url.host, (404, b""))
+        answer = self.answers.get(str(request.url.host), (404, b""))
         if isinstance(answer, Exception):
             raise answer
         headers = {"Location": "https://evil.example/jwks"}
         if self.date is not None:
             headers["Date"] = format_datetime(self.date, usegmt=True)
-        return httpx2.Response(answer[0], content=answer[1], headers=headers)
+        return Given(answer[0], content=answer[1], headers=headers)
 
     def keys(self) -> Keys:
-        client = httpx2.AsyncClient(transport=httpx2.MockTransport(self), follow_redirects=True)
+        client = http_of(self)
         return Keys([NEW, OLD], self.copy, client, lambda: self.now)
 
 
@@ -79,8 +80,8 @@ async def test_first_url_wins(fal: Fal) -> None:
         (200, b"<html>"),
         (200, jwks()),
         (200, jwks() + b" " * 300_000),
-        httpx2.ConnectError("down"),
-        httpx2.ReadTimeout("slow"),
+        HttpFailed("ConnectError"),
+        HttpFailed("ReadTimeout", has_left=True),
     ],
     ids=lambda t: repr(t)[:30],
 )
@@ -95,7 +96,7 @@ async def test_second_url(fal: Fal, trouble: tuple[int, bytes] | Exception) -> N
 
 async def test_plain_http(fal: Fal) -> None:
     """Fault 18: keys are never fetched over plain http from another machine."""
-    client = httpx2.AsyncClient(transport=httpx2.MockTransport(fal))
+    client = http_of(fal)
     keys = Keys(
         ["http://rest.fal.ai/jwks.json", "file:///etc/passwd", "https://[::1", "nonsense"],
         fal.copy,
@@ -205,7 +206,10 @@ async def test_every_answer_tells_the_time(fal: Fal, answer: tuple[int, bytes]) 
 
 async def test_no_answer_tells_no_time(fal: Fal) -> None:
     """Fault 15: while fal is not reached our clock's offset stays unknown."""
-    fal.answers = {"rest.fal.ai": httpx2.ConnectError("down"), "rest.alpha.fal.ai": httpx2.ReadTimeout("slow")}
+    fal.answers = {
+        "rest.fal.ai": HttpFailed("ConnectError"),
+        "rest.alpha.fal.ai": HttpFailed("ReadTimeout", has_left=True),
+    }
     keys = fal.keys()
     await keys.refresh()
     assert keys.clock_offset() is None
@@ -215,7 +219,7 @@ async def test_the_address_list_tells_the_time_too(fal: Fal) -> None:
     """Fault 15: the address list's answer measures our clock as well, for the same reader."""
     keys = fal.keys()
     fal.date = NOW + timedelta(seconds=90)
-    client = httpx2.AsyncClient(transport=httpx2.MockTransport(fal))
+    client = http_of(fal)
     addresses = Addresses("https://api.fal.ai/v1/meta", fal.copy, client, lambda: fal.now, skew=keys.skew)
     await addresses.refresh()
     offset = keys.clock_offset()
@@ -281,7 +285,7 @@ async def test_cancelled_leader(fal: Fal) -> None:
 
 async def test_cold_start(fal: Fal) -> None:
     """Fault 16: with no key at all and fal down, deliveries cause one fetch in 30 s; fal's return heals it."""
-    fal.answers = {"rest.fal.ai": httpx2.ConnectError("down")}
+    fal.answers = {"rest.fal.ai": HttpFailed("ConnectError")}
     keys = fal.keys()
     assert not await keys.refresh()
     for _ in range(100):
@@ -397,9 +401,7 @@ async def test_unwritable_copy(fal: Fal) -> None:
 
 async def test_encoded_answer(fal: Fal) -> None:
     """Fault 18: an answer that would have to be inflated is refused unread."""
-    client = httpx2.AsyncClient(
-        transport=httpx2.MockTransport(lambda _: httpx2.Response(200, headers={"Content-Encoding": "br"}))
-    )
+    client = http_of(lambda _: Given(200, headers={"Content-Encoding": "br"}))
     with pytest.raises(FetchFailed, match="encoded"):
         await get_capped(client, NEW, 100)
 
@@ -414,7 +416,7 @@ async def test_endless_answer() -> None:
             served += 1
             yield b"x" * 100
 
-    client = httpx2.AsyncClient(transport=httpx2.MockTransport(lambda _: httpx2.Response(200, content=endless())))
+    client = http_of(lambda _: Given(200, pieces=endless()))
     with pytest.raises(FetchFailed, match="too_large"):
         await get_capped(client, NEW, 1000)
     assert served == 11
@@ -423,19 +425,18 @@ async def test_endless_answer() -> None:
 async def test_hanging_answer() -> None:
     """Fault 16: an answer that never ends is given up at the deadline, without a word about the URL."""
 
-    async def never(_: httpx2.Request) -> httpx2.Response:
+    async def never(_: Asked) -> Given:
         await asyncio.Event().wait()
         raise AssertionError
 
-    client = httpx2.AsyncClient(transport=httpx2.MockTransport(never))
+    client = http_of(never)
     with pytest.raises(FetchFailed) as caught:
         await get_capped(client, NEW, 1000, deadline_seconds=0)
     assert str(caught.value) == "timeout"
 
 
 async def test_real_client() -> None:
-    """Fault 16: the real client tells a refused connection as such and follows no redirects."""
+    """Fault 16: the real client tells a refused connection as such."""
     async with make_client(connect_seconds=1) as client:
-        assert not client.follow_redirects
         with pytest.raises(FetchFailed, match="unreachable"):
             await get_capped(client, "http://127.0.0.1:1/jwks", 100)

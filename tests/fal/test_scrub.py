@@ -1,13 +1,14 @@
 """Our key is not kept, in whatever spelling fal repeats it."""
 
 import json
+from collections.abc import Callable
 from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.fal.scrub import key_pattern, without_any_key, without_key
+from app.fal.scrub import Scrub, key_pattern, without_any_key, without_key
 
 KEY = "0f8fad5b-d9cb:a+b/C.d9-secret~part"
 SECRET = KEY.partition(":")[2]
@@ -77,3 +78,28 @@ def test_what_is_too_short_is_no_key(key: str) -> None:
 def test_anybody_s_key_goes_from_sentences(text: str, expected: str) -> None:
     """A sentence that is kept holds no `Key id:secret`, be it ours or another's."""
     assert without_any_key(text) == expected
+
+
+OTHERS = ("123456:AAF-a-telegram-token/of-some-length", "database p@ssword", "postgres")
+
+
+@pytest.mark.parametrize("secret", [KEY, SECRET, *OTHERS[:2]])
+@pytest.mark.parametrize(
+    "spell",
+    [str, lambda text: quote(text, safe=""), lambda text: text.replace("/", "\\/")],
+    ids=["plain", "percent", "slashes"],
+)
+def test_every_secret_of_ours_goes_from_a_body(secret: str, spell: Callable[[str], str]) -> None:
+    """Whoever echoes it: a webhook's own payload goes the same way as an answer that was asked for (fault 63)."""
+    body = f'{{"detail": "header {spell(secret)} refused"}}'.encode()
+    assert json.loads(Scrub(KEY, OTHERS)(body)) == {"detail": "header [key] refused"}
+
+
+def test_a_body_without_secrets_is_the_same_object() -> None:
+    """And a password that is an ordinary word takes no word out of it: fal never gets it."""
+    scrub = Scrub(KEY, OTHERS)
+    for body in (b'{"url": "https://v3.fal.media/files/postgres.tar"}', b'{"a": "%20"}'):
+        assert scrub(body) == body
+    plain = b'{"url": "https://v3.fal.media/files/postgres.tar"}'
+    assert scrub(plain) is plain
+    assert Scrub(None)(plain) is plain

@@ -22,7 +22,7 @@ from tests.flows.conftest import House
 pytestmark = pytest.mark.anyio
 
 LOCKED = FalAnswer(403, {}, b'{"detail": "User is locked. Reason: Exhausted balance."}')
-WELL = MachineFacts(timedelta(hours=1), None, timedelta(0), True, timedelta(0), 0, None)
+WELL = MachineFacts(timedelta(hours=1), None, timedelta(0), True, timedelta(0), 0, None, "")
 UNKNOWN = FalAnswer(404, {}, b'{"detail": "Request not found"}')
 EXHAUSTED = "User is locked. Reason: Exhausted balance."
 

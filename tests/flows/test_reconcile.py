@@ -71,6 +71,9 @@ class ScriptedFal:
     async def result(self, endpoint: str, request_id: str, url: str | None = None) -> FalAnswer | Unsaid:
         return self._say("result", endpoint, request_id, NO_RESULT)
 
+    async def logs(self, endpoint: str, request_id: str, url: str | None = None) -> FalAnswer | Unsaid:
+        return self._say("logs", endpoint, request_id, NOT_FOUND)
+
     async def listed(self, endpoint: str, request_id: str) -> FalAnswer | Unsaid:
         return self._say("listed", endpoint, request_id, NOWHERE)
 

@@ -82,7 +82,7 @@ TELEGRAM: dict[str, SendOutcome] = {
 }
 LOCKED = FalAnswer(403, {}, b'{"detail": "User is locked. Reason: Exhausted balance."}')
 UNKNOWN = FalAnswer(404, {}, b'{"detail": "Request not found"}')
-WELL = MachineFacts(timedelta(hours=1), None, timedelta(0), True, timedelta(0), 0, None)
+WELL = MachineFacts(timedelta(hours=1), None, timedelta(0), True, timedelta(0), 0, None, "")
 TROUBLES = {Condition.DELIVERIES_BURIED, Condition.FAL_KEY_MISSING, Condition.FAL_KEY_REFUSED}
 SEEN = ("ok", "seen, but the answer was lost", "seen, then the process died")  # what of it reaches the owner
 FAL: dict[str, FalAnswer | Unsaid | None] = {

@@ -31,6 +31,7 @@ WELL = MachineFacts(
     clock_offset=timedelta(seconds=1),
     foreign=0,
     addresses_age=None,
+    failing="",
 )
 REFUSED = replace(
     WELL, certificate=Certificate(START - timedelta(days=1), START + timedelta(days=44), ("ssl/a.crt: not its key",))

@@ -412,14 +412,14 @@ def test_a_backup_tells_where_it_lies(sqlite: str, tmp_path: Path) -> None:
     assert call("backup", str(tmp_path / "more")).stdout.startswith(str(tmp_path / "more" / "aisha-"))
 
 
-def test_a_failed_backup_ends_with_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_backup_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Cron must notice: the reason on the standard error, no traceback."""
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/none.db")
     result = call("backup", str(tmp_path / "copies"))
-    assert (result.exit_code, result.stdout) == (1, "")
+    assert (result.exit_code, result.stdout) == (78, "")
     assert result.stderr.startswith("no backup was made: ")
     (tmp_path / "file").touch()
-    assert call("backup", str(tmp_path / "file")).exit_code == 1
+    assert call("backup", str(tmp_path / "file")).exit_code == 78
 
 
 # The health check

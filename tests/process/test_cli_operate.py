@@ -99,7 +99,7 @@ def test_what_an_operator_ignored_is_redriven_by_its_own_id_only(url: str) -> No
             {"state": "dead", "reason": "no_chat_id", "chat_id": None, "owner_id": ""},
             "its owner has no chat id; correct users.telegram_id first",
         ),
-        ({"state": "sent", "reason": "sent"}, "its state does not allow it"),
+        ({"state": "sent", "reason": "sent"}, "it is sent already, there is nothing to redrive"),
         (
             {"state": "unsent", "reason": "no_token", "avatar_name": "", "detail": "retention has emptied this row"},
             "retention has emptied it",
@@ -151,6 +151,6 @@ def test_a_done_delivery_is_redriven_where_its_avatar_has_drifted(url: str) -> N
     asyncio.run(prepare("error"))
     left = CliRunner().invoke(app, ["deliveries", "redrive", "r1"])
     assert left.exit_code == 1
-    assert left.stdout == "deliveries 1: left as it is: it is applied, and its avatar has not drifted since\n"
+    assert left.stdout == "deliveries 1: left as it is: done already, its avatar has not drifted: nothing to redrive\n"
     asyncio.run(prepare("training"))
     assert CliRunner().invoke(app, ["deliveries", "redrive", "r1"]).stdout == "deliveries 1: redrive done\n"

@@ -16,6 +16,7 @@ import pytest
 from app.cli.demo.command import ALL_SECONDS
 from app.cli.demo.scenes import SCENES
 from app.telegram.catalogs import Catalogs
+from tests.docs.cast import strayed
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 120  # s; a machine that runs other tests beside this one is slow
@@ -77,6 +78,7 @@ def test_the_whole_way_is_as_it_should_be(tmp_path: Path) -> None:
         assert scene.title[0] in summary
     assert "✗" not in done.stdout
     assert f"│ {Catalogs('ru').of('ru').gettext('ready.title').format(label='«Айша»')}" in done.stdout
+    assert strayed("README.ru.md", done.stdout) == []
     assert list((tmp_path / "scratch").iterdir()) == []
 
 

@@ -1,4 +1,4 @@
-"""Every command of the README on a clean copy: `make e2e`. `make test` passes it over."""
+"""Every command of README and installation on clean copies: `make e2e`. `make test` passes it over."""
 
 import os
 from pathlib import Path

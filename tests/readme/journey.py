@@ -1,4 +1,4 @@
-"""The whole way of a newcomer down the README: every block, in order, as its mark says."""
+"""The whole way of a newcomer down the pages: every block, in order, as its mark says."""
 
 import shutil
 import sqlite3
@@ -17,7 +17,6 @@ MARKS = {
     "",
     NOT_RUN,
     "runs: in the background",
-    "runs: in a fresh checkout",
     "runs: with a certificate in place",
     "runs: after a delivery",
     "needs: root",
@@ -26,7 +25,10 @@ MARKS = {
     "needs: a fal account",
     "needs: the domain",
     "needs: the internet",
+    "needs: the service",
+    "needs: answers",
 }  # what may stand in a comment before a block
+INSTALLED = "/opt/aisha-backend"  # what the pages call the folder
 NOW = "2026-11-22 12:00:00.000000"
 ROWS: dict[str, dict[str, str | int | bytes]] = {
     "webhook_deliveries": {
@@ -71,7 +73,7 @@ class Step:
 
 
 class Journey:
-    """Two clean copies, one to try the server in and one to install it in, and the server that runs between blocks."""
+    """A terminal in an empty folder, clean copies for what is cloned, and the server that runs between blocks."""
 
     def __init__(self, scratch: Path, postgres_url: str) -> None:
         self.scratch, self.postgres_url = scratch, postgres_url
@@ -80,10 +82,17 @@ class Journey:
         self.environment = environment(scratch, self.port)
         self.calls = scratch / "calls"
         self.calls.touch()
-        self.shell = Shell(copy_project(scratch / "trial"), self.environment)
+        copy_project(Path(self.environment["STANDIN_PROJECT"]))
+        self.shell = Shell(scratch, self.environment)
+        self.installations = 0
         self.server = ExitStack()
         self.server_text = ""
-        self.greetings: list[str] = []
+        self.said: list[Path] = []
+
+    @property
+    def greetings(self) -> list[str]:
+        """What each server has said, in order; the greeting may come later than the first answer."""
+        return [path.read_text() for path in self.said]
 
     def play(self, blocks: list[Block]) -> list[Step]:
         """Run every block; the caller judges what became of them."""
@@ -91,9 +100,14 @@ class Journey:
             return [self._step(block) for block in blocks if block.mark != NOT_RUN]
 
     def _step(self, block: Block) -> Step:
-        text = block.text.replace(":8443", f":{self.port}")
+        if f"git clone ADDRESS {INSTALLED}" in block.text:
+            self._take_a_fresh_machine()
+        home = self.scratch / f"installed-{self.installations}"
+        text = block.text.replace(":8443", f":{self.port}").replace(INSTALLED, str(home))
         if block.mark == "runs: in the background":
             return Step(block, 0, self._start(text))
+        if block.mark == "needs: answers":
+            return Step(block, *self.shell.answer(text))
         first = self._prepare(block.mark)
         if "--replicas" not in text and "install systemd" in text:  # replicas take over from units that are there
             shutil.rmtree(self.scratch / "machine/etc/systemd", ignore_errors=True)
@@ -110,9 +124,8 @@ class Journey:
     def _prepare(self, mark: str) -> str:
         """Bring about what a block needs; return what is set for it alone."""
         match mark:
-            case "runs: in a fresh checkout":
-                self.server.close()
-                self.shell = Shell(copy_project(self.scratch / "installed"), self.environment)
+            case "needs: the service":
+                self._start(".venv/bin/python run_api_server.py")
             case "runs: after a delivery":
                 self._receive()
             case "needs: a fal account":
@@ -128,13 +141,18 @@ class Journey:
                 (self.shell.folder / "data/new-url").write_text(self.postgres_url)
         return ""
 
+    def _take_a_fresh_machine(self) -> None:
+        self.server.close()
+        shutil.rmtree(self.scratch / "machine", ignore_errors=True)
+        self.installations += 1
+
     def _start(self, text: str) -> str:
         self.server.close()
-        said = self.scratch / f"said-{len(self.greetings)}"
+        said = self.scratch / f"said-{len(self.said)}"
         self.server.enter_context(self.shell.background(text, said))
         self.server_text = text
-        self.greetings.append(said.read_text())
-        return self.greetings[-1]
+        self.said.append(said)
+        return said.read_text()
 
     def _receive(self) -> None:
         with closing(sqlite3.connect(self.shell.folder / "data/aisha.db", timeout=10)) as database:

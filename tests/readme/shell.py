@@ -7,15 +7,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.docs.project import ROOT, project_files
 
-PATIENCE = 200  # s, for a block; an installation over a slow line is the longest
+PATIENCE = 600  # s, for a block; an installation over a slow line, on a machine at work, is the longest
 PASSED_ON = ("PIP_", "UV_", "HTTP", "http", "NO_PROXY", "no_proxy", "SSL_CERT", "LANG", "TERM")
-STATE = 'export -p > "$STANDIN_STATE"'
+PROMPT = b"]: "  # how a question of `aisha-webhook setup` ends
+STATE = 'export -p > "$STANDIN_STATE"; pwd > "$STANDIN_STATE.folder"'
 
 
 def copy_project(folder: Path) -> Path:
@@ -42,6 +43,7 @@ def environment(scratch: Path, port: int) -> dict[str, str]:
         "HOME": str(scratch),
         "API_HOST": "127.0.0.1",
         "API_PORT": str(port),
+        "STANDIN_PROJECT": str(scratch / "project"),
         "STANDIN_ROOT": str(scratch / "machine"),
         "STANDIN_CALLS": str(scratch / "calls"),
         "STANDIN_STATE": str(scratch / "state"),
@@ -50,7 +52,7 @@ def environment(scratch: Path, port: int) -> dict[str, str]:
 
 @dataclass
 class Shell:
-    """One terminal; `environment` grows with what blocks export, such as an activated environment's PATH."""
+    """One terminal; `environment` grows with what blocks export, such as an environment's PATH; `cd` moves `folder`."""
 
     folder: Path
     environment: dict[str, str]
@@ -74,7 +76,33 @@ class Shell:
             check=False,
         )
         self.transcript.append(f"$ {text}{done.stdout}[{done.returncode}]")
+        stands_in = Path(f"{self.environment['STANDIN_STATE']}.folder")
+        if stands_in.exists():
+            self.folder = Path(stands_in.read_text().rstrip("\n"))
         return done.returncode, done.stdout
+
+    def answer(self, text: str) -> tuple[int, str]:
+        """Run a block that asks, at a terminal of its own, and take every default with Enter."""
+        ours, theirs = os.openpty()
+        process = subprocess.Popen(
+            ["setsid", "--ctty", "bash", "-eo", "pipefail", "-c", f"{self._state()}{text}"],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+        )
+        os.close(theirs)
+        said = b""
+        with suppress(OSError):  # what Linux says of a terminal that nobody holds any more
+            while part := os.read(ours, 4096):
+                said += part
+                if said.endswith(PROMPT):
+                    os.write(ours, b"\n")
+        os.close(ours)
+        code = process.wait(PATIENCE)
+        self.transcript.append(f"$ {text}{said.decode()}[{code}]")
+        return code, said.decode()
 
     @contextmanager
     def background(self, text: str, said: Path) -> Iterator[None]:

@@ -1,7 +1,8 @@
 """Programs that stand first in PATH in place of those that would change the machine; each call is written down.
 
 `sudo` runs what is ours (the command, the repair, certbot's hook) with `/etc/` and the project's folder put elsewhere;
-everything else that it is given is only written down. `certbot` leaves a certificate where the real one would.
+everything else that it is given is only written down. `certbot` leaves a certificate where the real one would, and
+`git clone` the project as it is here.
 """
 
 from pathlib import Path
@@ -39,6 +40,11 @@ openssl req -x509 -nodes -days 30 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -k
     -out "$live/fullchain.pem" -subj /CN=aibots.kz -addext subjectAltName=DNS:aibots.kz 2>/dev/null
 """
 
+GIT = """#!/bin/bash
+if [[ $1 != clone ]]; then exec /usr/bin/git "$@"; fi
+mkdir -p "$3" && cp -a "$STANDIN_PROJECT/." "$3"
+"""
+
 TAIL = """#!/bin/bash
 if [[ $1 == -f ]]; then printf '%s\\n' "tail $*" >> "$STANDIN_CALLS"; else exec /usr/bin/tail "$@"; fi
 """
@@ -52,7 +58,7 @@ def put_up(folder: Path) -> None:
     """Write the stand-ins into a folder, and into `outside` below it what speaks to fal in place of curl."""
     programs = dict.fromkeys(RECORDED, RECORD)
     programs["systemctl"] += IS_ACTIVE
-    programs |= {"sudo": SUDO, "certbot": CERTBOT, "tail": TAIL, "nano": RECORD, "outside/curl": CURL}
+    programs |= {"sudo": SUDO, "certbot": CERTBOT, "git": GIT, "tail": TAIL, "nano": RECORD, "outside/curl": CURL}
     for name, text in programs.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

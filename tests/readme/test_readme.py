@@ -1,7 +1,7 @@
-"""Whoever types what the README says gets what it says: every block, in order, on a clean copy of the project.
+"""Whoever types what the pages say gets what they say: every block, in order, on clean copies of the project.
 
-README.ru.md has the same blocks (tests/docs holds them together), so they are run once; what differs is the console's
-language, and that start is run in both.
+The Russian pages have the same blocks (tests/docs holds them together), so they are run once; what differs is the
+console's language, and that start is run in both.
 """
 
 import json
@@ -15,13 +15,16 @@ from urllib.parse import quote
 import psycopg
 import pytest
 
+from tests.docs.cast import strayed
 from tests.docs.project import ROOT
 from tests.factories import BOT_TABLES
 from tests.postgres import with_database
-from tests.readme.blocks import IN_ENGLISH, Block, blocks
+from tests.readme.blocks import IN_ENGLISH, blocks
 from tests.readme.journey import MARKS, NOT_RUN, Journey, Step
 
-BLOCKS = [block for block in blocks("README.md") if block.mark != NOT_RUN]
+PAGES = ("README.md", "docs/install.md", "docs/operate.md")  # in the order in which a newcomer goes through them
+ALL = [block for page in PAGES for block in blocks(page)]
+BLOCKS = [block for block in ALL if block.mark != NOT_RUN]
 VERDICTS = ("aisha-webhook doctor", "fix_ssl_certificate.sh")  # exit 1 is their word, not an accident
 EXACT = {"service", "request_id", "test", "status", "signature", "address", "ip_filter", "tls"}
 
@@ -45,14 +48,14 @@ def steps(journey: Journey) -> list[Step]:
 
 def test_every_mark_is_known() -> None:
     """A slip in a comment would have a block run without what it needs."""
-    assert {block.mark for block in blocks("README.md")} <= MARKS
+    assert {block.mark for block in ALL} <= MARKS
 
 
-def title(block: Block) -> str:
-    return block.text.splitlines()[0][:60]
+def title(number: int) -> str:
+    return f"{number} {BLOCKS[number].text.splitlines()[0][:60]}"
 
 
-@pytest.mark.parametrize("number", range(len(BLOCKS)), ids=[title(block) for block in BLOCKS])
+@pytest.mark.parametrize("number", range(len(BLOCKS)), ids=title)
 def test_every_block_runs(steps: list[Step], number: int) -> None:
     """No command fails, is unknown, or leaves a traceback."""
     step = steps[number]
@@ -64,10 +67,10 @@ def test_every_block_runs(steps: list[Step], number: int) -> None:
 @pytest.mark.parametrize(
     "number",
     [number for number, block in enumerate(BLOCKS) if block.answers],
-    ids=[title(block) for block in BLOCKS if block.answers],
+    ids=title,
 )
 def test_every_answer_is_of_the_shape_shown(steps: list[Step], number: int) -> None:
-    """What the README shows has the fields, types and fixed words of what the server answered."""
+    """What the pages show has the fields, types and fixed words of what the server answered."""
     got = [json.loads(line) for line in re.findall(r"\{.*?\}(?=\{\"|\n|$)", steps[number].output)]
     shown = [json.loads(line) for line in steps[number].block.answers]
     assert len(got) == len(shown), steps[number].output
@@ -91,8 +94,15 @@ def test_the_start_says_what_fal_needs_in_both_languages(steps: list[Step], jour
     address = f"https://aibots.kz:{journey.port}/api/v1/avatar/status_update"
     assert f"the URL for fal and the bot: {address}" in journey.greetings[0]
     [typed] = [block.text for block in blocks("README.ru.md") if "make run" in block.text]
-    assert typed == BLOCKS[0].text.replace(IN_ENGLISH, "")
+    [here] = [block.text for block in BLOCKS if "make run" in block.text]
+    assert typed == here.replace(IN_ENGLISH, "")
     assert f"адрес для fal и бота: {address}" in journey.greetings[1]  # the installed server, with the default language
+
+
+def test_the_cast_is_what_the_demo_prints(steps: list[Step]) -> None:
+    """Each line of the README's cast stands in what `make demo` printed, in this order."""
+    [demo] = [step for step in steps if "make demo" in step.block.text]
+    assert strayed("README.md", demo.output) == []
 
 
 def test_the_url_for_fal_is_encoded_as_it_should_be(steps: list[Step], journey: Journey) -> None:
@@ -108,7 +118,7 @@ def test_the_key_for_fal_is_the_one_in_the_settings(steps: list[Step], journey: 
     assert "-H Authorization: Key a:b -H" in journey.calls.read_text()
 
 
-def test_install_prints_what_the_readme_says(steps: list[Step], journey: Journey) -> None:
+def test_install_prints_what_the_page_says(steps: list[Step], journey: Journey) -> None:
     """Account, folders and units, of one process and of two: the lines are those that the command prints."""
     found = [step for step in steps if "useradd" in step.block.text]
     assert ["--replicas 2" in step.block.text for step in found] == [False, True]
@@ -123,7 +133,7 @@ def test_nothing_is_lost_on_the_way_to_postgresql(steps: list[Step], journey: Jo
     assert steps
     with psycopg.connect(journey.postgres_url) as connection:
         rows = connection.execute("SELECT request_id, body FROM webhook_deliveries").fetchall()
-    assert [(name, bytes(body)[:15]) for name, body in rows] == [("REQUEST_ID", b'{"request_id":"')]
+    assert ("REQUEST_ID", b'{"request_id":"') in [(name, bytes(body)[:15]) for name, body in rows]
 
 
 VERBS = {
@@ -163,7 +173,7 @@ def test_the_files_that_are_named_exist() -> None:
 def test_make_targets_that_are_not_run_here_exist() -> None:
     """`make test` would run this very test; that it is there is all that is asked."""
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    skipped = [block for block in blocks("README.md") if block.mark == NOT_RUN]
+    skipped = [block for block in ALL if block.mark == NOT_RUN]
     assert skipped
     assert {target for block in skipped for target in re.findall(r"make (\S+)", block.text)} <= targets
 

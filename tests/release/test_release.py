@@ -14,6 +14,7 @@ import pytest
 
 from app import __version__
 from app.db.tables import HEAD
+from tests.release.alone import run_and_try
 
 ROOT = Path(__file__).parents[2]
 DIST = ROOT / "dist"
@@ -107,6 +108,12 @@ def test_the_build_runs_where_only_its_pinned_requirements_are(tmp_path: Path) -
     url = f"sqlite:///{tmp_path}/aisha.db"
     assert run(command, "migrate", DATABASE_URL=url).strip() == f"up to date: {HEAD}"
     assert json.loads(run(command, "deliveries", "list", "--json", DATABASE_URL=url)) == []
+
+
+@release_only
+def test_the_build_is_tried_in_an_empty_folder(tmp_path: Path) -> None:
+    """Started and tried where nothing of the project lies, it makes its folders there and ends with 0."""
+    assert run_and_try(DIST / "venv" / "bin" / "aisha-webhook", tmp_path) == ["data", "logs", "ssl"]
 
 
 @release_only

@@ -3,6 +3,7 @@
 import hashlib
 import re
 from base64 import b64encode
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 
@@ -11,8 +12,11 @@ import pytest
 from app import __version__
 from app.db.engine import Database
 from app.domain.errors import DatabaseUnavailable
+from app.domain.steps import StepReason, StepTrouble
+from app.flows.steps import Steps
 from app.routers.health import OPEN_PATHS
 from app.twins import bodies
+from tests.fakes import START
 from tests.routers.conftest import Serve, Served
 
 pytestmark = pytest.mark.anyio
@@ -35,12 +39,12 @@ async def test_the_service_can_be_renamed(serve: Serve) -> None:
         assert (await served.http.get("/health")).json() == {"status": "healthy", "service": "Bot"}
 
 
-async def test_ready_means_that_deliveries_are_stored_and_applied(served: Served) -> None:
-    """Database and worker, nothing of fal's or Telegram's."""
+async def test_ready_means_that_deliveries_can_be_stored(served: Served) -> None:
+    """The database and nothing else: a replica whose worker fails still stores, so it stays in service (I9)."""
     answer = await served.http.get("/readyz")
     assert (answer.status_code, answer.json()) == (
         200,
-        {"status": "ready", "checks": {"database": "ok", "worker": "ok"}},
+        {"status": "ready", "checks": {"database": "ok"}},
     )
 
 
@@ -178,3 +182,27 @@ async def test_the_site_itself_may_read_across_origins(served: Served) -> None:
     assert own.headers["access-control-allow-origin"] == "https://aibots.kz"
     other = await served.http.get("/health", headers={"Origin": "https://evil.example"})
     assert "access-control-allow-origin" not in other.headers
+
+
+async def test_a_failing_step_makes_health_unhealthy_and_nothing_else(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is named with its reason in words; /health and /readyz go on saying 200; it clears itself (I9)."""
+    trouble = StepTrouble("recount", StepReason.BUG, "KeyError", START, START + timedelta(seconds=20), 4)
+    with monkeypatch.context() as failing:
+        failing.setattr(Steps, "failing", lambda _self: (trouble,))
+        answer = await served.http.get("/api/v1/health")
+        assert (answer.status_code, answer.json()["checks"]["worker"]) == (503, "failing")
+        assert answer.json()["failing"] == [
+            {
+                "step": "recount",
+                "reason": "bug",
+                "detail": "an error of the program (KeyError)",
+                "since": START.isoformat(),
+                "times": 4,
+            }
+        ]
+        for path in ("/health", "/livez", "/readyz"):
+            assert (await served.http.get(path)).status_code == 200
+    answer = await served.http.get("/api/v1/health")
+    assert (answer.status_code, answer.json()["failing"]) == (200, [])

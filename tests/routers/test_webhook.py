@@ -4,8 +4,11 @@ import asyncio
 import gzip
 import time
 from collections.abc import AsyncIterator
+from hashlib import sha256
 
+import orjson
 import pytest
+from pydantic import SecretStr
 
 from app.db.engine import Database
 from app.domain.errors import DatabaseUnavailable
@@ -345,3 +348,21 @@ async def test_the_owners_probes_are_answered_and_stored_nowhere(
 async def test_what_is_no_probe_is_unsigned(served: Served, body: bytes) -> None:
     """Only the two agreed forms are probes."""
     assert (await served.post(body)).status_code == 401
+
+
+async def test_an_echo_of_our_key_is_not_stored(serve: Serve) -> None:
+    """A webhook's own payload is scrubbed before it is written; its digest stays that of what was signed (fault 63)."""
+    key = "0f8fad5b-d9cb:canary-secret-part-of-it"
+    async with serve(fal_api_key=SecretStr(key)) as served:
+        request_id = bodies.job_id(9)
+        body = orjson.dumps(
+            {
+                "request_id": request_id,
+                "status": "ERROR",
+                "payload": {"detail": [{"msg": f"header Key {key} refused", "type": "x", "loc": []}]},
+            }
+        )
+        assert (await served.deliver(request_id, body)).status_code == 200
+        [row] = await served.rows()
+    assert b"canary-secret" not in row["body"]
+    assert row["body_sha256"] == sha256(body).hexdigest()

@@ -30,6 +30,8 @@ MSGIDS = {
     *(f"failed.{cause}" for cause in Cause),
     "account_back.text",
     "correction.text",
+    "test.title",
+    "test.text",
     "support.line",
     *(f"button.{button}" for button in ("create_avatar", "create_image", "gallery", "support")),
     *LINES,
@@ -39,7 +41,7 @@ MSGIDS = {
     "resolved.text",
     *(f"alert.{condition}.{part}" for condition in Condition for part in ("title", "text")),
 }
-OPERATORS = ("alert.", "resolved.")
+OPERATORS = ("alert.", "resolved.", "test.")
 PAYMENT = {"support.line", "button.support"}  # they point to where such questions are answered, and promise nothing
 SILENT = f"alert.{Condition.KEYS_MISSING}.text"  # nothing can be measured of what is not there
 FORMS = {"ru": 3, "kk": 2, "en": 2}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.domain.message import Message
 from app.domain.notification import Cause, Owner, OwnerMessage, Topic
-from app.domain.progress import Progress, ProgressLine
+from app.domain.progress import ProgressLine, ProgressMessage, ProgressState
 from app.telegram.catalogs import Catalogs
 from app.telegram.names import ISOLATE, NAME_LIMIT, bare, isolated, shown_name
 from app.telegram.progress_wording import word_progress
@@ -69,7 +69,7 @@ def messages(name: str, language: str) -> list[Message]:
         word(OwnerMessage("avatar-1", name, "request-1", topic, owner, cause), WORDS, "https://t.me/help")
         for topic, cause in topics
     ]
-    return told + [word_progress(Progress(line, name, owner), WORDS) for line in ProgressLine]
+    return told + [word_progress(ProgressMessage(name, owner, ProgressState(line)), WORDS) for line in ProgressLine]
 
 
 def seen(text: str) -> str:

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.domain.notification import Owner
-from app.domain.progress import Progress, ProgressLine, spell_usual
+from app.domain.progress import ProgressLine, ProgressMessage, ProgressState, spell_usual
 from app.telegram.catalogs import Catalogs
 from app.telegram.names import bare
 from app.telegram.progress_wording import word_progress
@@ -13,7 +13,8 @@ LANGUAGES = ("ru", "kk", "en")
 
 
 def line(kind: ProgressLine, language: str = "ru", *, zone: str = "UTC+5", name: str = "Айша", **more: object) -> str:
-    progress = Progress(kind, name, Owner("owner-1", 42, language, zone), **more)  # type: ignore[arg-type]  # fields of a test
+    said = ProgressState(kind, **more)  # type: ignore[arg-type]  # fields of a test
+    progress = ProgressMessage(name, Owner("owner-1", 42, language, zone), said)
     message = word_progress(progress, WORDS)
     assert message.html == message.plain
     assert message.is_silent

@@ -1,6 +1,7 @@
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ from app.domain.errors import CertificateBroken
 from app.domain.language import Language
 from app.tls.certificates import PairPaths
 from app.tls.chain import ServedPair, assemble, read_content
+from app.tls.ways import LONGEST, best_way
+from tests.authorities import DOMAIN, NOW, Issued, issue
 
 MARK = b"\xef\xbb\xbf"
 
@@ -266,3 +269,50 @@ def test_commands_quote_their_paths(family: Family) -> None:
 def test_the_key_shows_in_no_representation(family: Family) -> None:
     """What is logged by mistake does not hold the key (fault 45)."""
     assert "PRIVATE KEY" not in repr(family.assembled())
+
+
+def served_above(leaf: Issued, now: datetime, roots: Sequence[Issued], *above: Issued) -> list[Issued]:
+    """Choose among `above` what is sent behind the leaf, where the system trusts `roots`."""
+    for order in (above, above[::-1]):
+        way = best_way(
+            leaf.certificate, [one.certificate for one in order], now, lambda: [r.certificate for r in roots]
+        )
+        sent = [one for one in above if one.certificate in way.chain]
+    return sent
+
+
+def test_an_expired_cross_sign_of_a_root_is_not_sent() -> None:
+    """A valid intermediate below the root that lies beside it is enough; clients refuse what is expired (fault 39)."""
+    root, older = issue("Root"), issue("Older Root")
+    cross = issue("Root", older, key=root.key, until=NOW - timedelta(days=2), since=NOW - timedelta(days=900))
+    middle = issue("Middle", root)
+    leaf = issue(DOMAIN, middle, names=[DOMAIN])
+    assert served_above(leaf, NOW, [root], root, middle, cross) == [middle]
+    assert served_above(leaf, NOW - timedelta(days=3), [older], root, middle, cross) == [middle, cross]
+
+
+def test_a_cross_sign_in_date_is_sent() -> None:
+    """Clients that know the older root alone need it."""
+    root, older = issue("Root"), issue("Older Root")
+    cross, middle = issue("Root", older, key=root.key), issue("Middle", root)
+    leaf = issue(DOMAIN, middle, names=[DOMAIN])
+    assert served_above(leaf, NOW, [older], root, middle, cross) == [middle, cross]
+
+
+def test_a_trusted_intermediate_goes_before_its_longer_lived_twin() -> None:
+    """Of two with one name and key the one counts that leads to a root of this system, however long the other lives."""
+    root, unknown = issue("Root"), issue("Unknown")
+    middle = issue("Middle", root, until=NOW + timedelta(days=400))
+    twin = issue("Middle", unknown, key=middle.key, until=NOW + timedelta(days=4000))
+    leaf = issue(DOMAIN, middle, names=[DOMAIN])
+    assert served_above(leaf, NOW, [root], middle, twin) == [middle]
+    assert served_above(leaf, NOW, [], middle, twin) == [twin]
+
+
+def test_certificates_that_sign_each_other_end_the_search() -> None:
+    """A file of many names that lead to one another is given up, not followed for ever."""
+    keys = [issue(f"C{number}") for number in range(6)]
+    tangle = [issue(f"C{a}", keys[b], key=keys[a].key) for a in range(6) for b in range(6) if a != b]
+    leaf = issue(DOMAIN, keys[0], names=[DOMAIN])
+    way = best_way(leaf.certificate, [one.certificate for one in tangle], NOW, list)
+    assert 1 < len(way.chain) <= LONGEST

@@ -9,6 +9,7 @@ import pytest
 
 from app.domain.look import AtEnd, AtWork, Queued, Result, Trouble, Unknown, Unsaid
 from app.fal.api import FalQueueApi
+from app.fal.client import Client, make_client
 from app.fal.queue_answers import read_listed, read_result, read_status
 from app.twins import bodies
 from app.twins.fal import FalTwin
@@ -26,9 +27,9 @@ ID = bodies.job_id(1)
 class Queue:
     """A twin on loopback, with our client and a bare one."""
 
-    def __init__(self, twin: FalTwin, clock: FrozenClock, url: str, http: httpx2.AsyncClient) -> None:
+    def __init__(self, twin: FalTwin, clock: FrozenClock, url: str, http: httpx2.AsyncClient, client: Client) -> None:
         self.twin, self.clock, self.url, self.http = twin, clock, url, http
-        self.api = FalQueueApi(url, url, KEY, http, clock.now)
+        self.api = FalQueueApi(url, url, KEY, client, clock.now)
 
     async def get(self, path: str, **headers: str) -> httpx2.Response:
         return await self.http.get(f"{self.url}/{path}", headers={"authorization": f"Key {KEY}", **headers})
@@ -51,9 +52,10 @@ async def queue(clock: FrozenClock) -> AsyncIterator[Queue]:
     no_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # the default one reads every root certificate, per test
     async with (
         httpx2.AsyncClient(verify=no_tls, timeout=5, trust_env=False) as http,
+        make_client() as client,
         twin.serve() as url,
     ):
-        yield Queue(twin, clock, url, http)
+        yield Queue(twin, clock, url, http, client)
 
 
 async def test_a_training_goes_its_way_by_the_clock(queue: Queue) -> None:

@@ -237,7 +237,7 @@ SCENES: Sequence[Scene] = (
         "forged",
         ("Подделки", "Forgeries"),
         (
-            "Пять подделок отвергнуты; одну подписал сам fal, но её номера расходятся: похоронена, видна оператору.",
+            "Пять подделок отвергнуты; одну подписал сам fal, но её номера расходятся: отложена, видна оператору.",
             "Five forgeries are refused; fal signed one itself, but its ids differ: buried, for the operator to see.",
         ),
         [

@@ -6,7 +6,7 @@ Everything else is as with `python -m app.main`, which has no such argument, and
 import sys
 
 from app.main import main
-from app.twins.mapped import MappedTransport
+from app.twins.mapped import MappedWay
 
 if __name__ == "__main__":
-    sys.exit(main(MappedTransport(sys.argv[1])))
+    sys.exit(main(MappedWay(sys.argv[1])))

@@ -2,7 +2,7 @@
 
 import http.client
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 SECONDS = 4.0
@@ -52,10 +52,12 @@ def name_let_in(allowed_hosts: Sequence[str]) -> str:
 Ask = Callable[[Target, str, str, bytes | None], Reply]
 
 
-def ask(target: Target, method: str, path: str, body: bytes | None = None) -> Reply:
-    """Send one request. Raises OSError (TLS included) or http.client.HTTPException."""
+def ask(
+    target: Target, method: str, path: str, body: bytes | None = None, more: Mapping[str, str] | None = None
+) -> Reply:
+    """Send one request; `more` are further headers. Raises OSError (TLS included) or http.client.HTTPException."""
     connection = _Connection(target) if target.tls else _plain(target)
-    headers = {"Host": target.host_header, "Connection": "close"}
+    headers = {"Host": target.host_header, "Connection": "close", **(more or {})}
     if body is not None:
         headers["Content-Type"] = "application/json"
     try:

@@ -10,7 +10,8 @@ from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from app.domain.errors import AishaError
 from app.tls.certificates import ODD, is_in_season, read_through
-from app.tls.chain import anchor_of, is_root, issued_by
+from app.tls.chain import anchor_of
+from app.tls.ways import is_root, issued_by
 
 MOST_HOPS = 4  # public chains have two intermediates, cross-signed ones three
 MOST_ADDRESSES = 4  # of one certificate

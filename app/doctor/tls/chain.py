@@ -13,7 +13,7 @@ from app.doctor.tls.combined import taken_apart
 from app.doctor.tls.renewal import certbot_renews, is_there, lineage_of
 from app.doctor.tls.voice import say
 from app.tls.certificates import subject_of
-from app.tls.chain import is_root, issued_by
+from app.tls.ways import is_root, issued_by
 
 FULL_CHAIN = "fullchain.pem"  # certbot's name for leaf and intermediates; its cert.pem is the leaf alone
 SHOWN_KEY = 8  # bytes of a key identifier: enough to tell two keys of one name apart

@@ -18,12 +18,13 @@ from app.doctor.tls.files import judge_key_mode, judge_text, read_pair
 from app.doctor.tls.keys import judge_keys
 from app.doctor.tls.names import judge_names
 from app.doctor.tls.renewal import lineage_of, renews
-from app.doctor.tls.roots import system_roots
 from app.doctor.tls.trust import judge_trust
 from app.doctor.tls.voice import say, say_broken
 from app.domain.language import Language
 from app.tls.certificates import ODD, PairPaths, broken, facts_of
-from app.tls.chain import ServedPair, certificates_in, is_root
+from app.tls.chain import ServedPair, certificates_in
+from app.tls.roots import system_roots
+from app.tls.ways import is_root
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,8 @@ def examine_files(
         # A serial number below one, which a later release of cryptography will reject, must not print a warning.
         warnings.simplefilter("ignore", CryptographyDeprecationWarning)
         try:
-            read = read_pair(paths, language)
+            trusted = system_roots() if roots is None else roots
+            read = read_pair(paths, language, now, trusted)
         except ODD as error:
             return Examined((_odd(error, paths, language),), None)
         if isinstance(read, list):
@@ -67,7 +69,7 @@ def examine_files(
                 bundle=_held(content.ca_bundle, paths.ca_bundle, paths, language),
                 names=names,
                 now=now,
-                roots=system_roots() if roots is None else roots,
+                roots=trusted,
                 rewritable=lineage_of(paths.cert) is None and not more_inside(content.cert),
                 renewal=renews(paths, names[0] if names else "localhost", self_signed=is_root(pair.leaf)),
                 language=language,

@@ -1,8 +1,11 @@
 """The three files: whether they exist, are readable, PEM, and closed to other accounts."""
 
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
+
+from cryptography import x509
 
 from app.doctor.finding import Finding
 from app.doctor.tls.renewal import is_there, lineage_of
@@ -27,14 +30,16 @@ from app.tls.chain import (
 OTHERS_MAY = stat.S_IRWXO | stat.S_IWGRP
 
 
-def read_pair(paths: PairPaths, language: Language) -> tuple[PairContent, ServedPair] | list[Finding]:
+def read_pair(
+    paths: PairPaths, language: Language, now: datetime, roots: Sequence[x509.Certificate]
+) -> tuple[PairContent, ServedPair] | list[Finding]:
     """Return what the files hold and the pair they make, or a finding for each file that is in the way."""
     wrong = _broken_files(paths, language)
     if wrong:
         return wrong
     try:
         content = read_content(paths, language)
-        return content, put_together(content, paths, language)
+        return content, put_together(content, paths, language, now, lambda: roots)
     except PairBroken as error:
         return [say_broken(error, language)]
 

@@ -23,7 +23,8 @@ from app.files.access import Reader
 from app.files.ownership import ROOT
 from app.files.rewrite import rewrite
 from app.tls.certificates import PairBroken, PairPaths, subject_of
-from app.tls.chain import ServedPair, issued_by, plain, put_together, read_content
+from app.tls.chain import ServedPair, plain, put_together, read_content
+from app.tls.ways import issued_by
 
 CLIMB_CODES = {"chain.issuer_missing", "chain.issuer_other_key"}
 CHAIN_CODES = CLIMB_CODES | {"chain.order", "chain.duplicate", "chain.root_included", "chain.unrelated"}

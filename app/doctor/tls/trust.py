@@ -1,7 +1,7 @@
-"""Whether clients would trust the chain: verified as they do, by the system's roots, now and in two weeks."""
+"""Whether clients would trust the chain: verified as they do, by the system's roots, now and a third of a life on."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from cryptography import x509
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
@@ -10,11 +10,12 @@ from app.doctor.finding import Finding, Level
 from app.doctor.tls.case import Case
 from app.doctor.tls.chain import judge_climb
 from app.doctor.tls.voice import say
+from app.domain.alert_rules import WARN_LEFT
 from app.tls.certificates import facts_of, subject_of
-from app.tls.chain import anchor_of, is_root
+from app.tls.chain import anchor_of
 from app.tls.names import address_of, ascii_name, covers
+from app.tls.ways import is_root
 
-AHEAD = timedelta(days=14)
 UNVERIFIABLE = "keys.digest"  # cryptography no longer verifies such a signature, so the issuer cannot be found
 NEVER_VERIFIES = "keys.ed25519"  # the Baseline Requirements allow no such key, though OpenSSL serves it
 
@@ -42,11 +43,13 @@ def judge_trust(case: Case, told: Sequence[Finding]) -> Iterator[Finding]:
     if reason is not None:
         yield say("trust.refused", language, reason=reason, cert=case.paths.cert)
         return
-    later = _refusal(case, case.now + AHEAD)
+    leaf = pair.leaf
+    ahead = (leaf.not_valid_after_utc - leaf.not_valid_before_utc) * WARN_LEFT  # six days or a year: both are ordinary
+    later = _refusal(case, case.now + ahead)
     if later is None:
-        yield say("trust.ok", language, count=len(roots), days=AHEAD.days)
+        yield say("trust.ok", language, count=len(roots), days=ahead.days)
     elif not any(finding.code.startswith("dates.") and finding.level is not Level.OK for finding in told):
-        yield say("trust.ends_soon", language, days=AHEAD.days, reason=later)
+        yield say("trust.ends_soon", language, days=ahead.days, reason=later)
 
 
 def _refusal(case: Case, at: datetime) -> str | None:

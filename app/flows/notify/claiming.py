@@ -18,6 +18,7 @@ from app.domain.verdict import Bury, Retry, last_words, retry_or_bury
 from app.flows.notify.recording import Record, Recorder, report
 from app.flows.notify.rests import Rests
 from app.flows.ports import Clock
+from app.flows.steps import UNWATCHED, Watched
 
 log = structlog.get_logger("app.webhook")
 
@@ -41,9 +42,11 @@ class Notify:
         rate: float,
         chance: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        steps: Watched = UNWATCHED,
     ) -> None:
+        self._steps = steps
         self._database = database
-        self._recorder = Recorder(records, clock, sleep)
+        self._recorder = Recorder(records, clock, sleep, steps)
         self._tell_owner = tell
         self._clock = clock
         self._lease = lease
@@ -119,6 +122,9 @@ class Notify:
         except Exception as error:  # a bug in one message must not hold up the others
             log.exception("notification.failed", notification=item.claim.id)
             judgement = self._our_bug(item, error)
+            self._steps.failed("notifications", error)
+        else:
+            self._steps.worked("notifications")
         await self._recorder.record(item, judgement, lease_until)
 
     async def _await_slot(self, item: ClaimedNotification, lease_until: datetime) -> None:

@@ -20,6 +20,7 @@ from app.domain.notification import ClaimedNotification
 from app.domain.send_policy import Judgement
 from app.domain.verdict import Bury, Done, Retry
 from app.flows.ports import Clock
+from app.flows.steps import UNWATCHED, Watched
 
 log = structlog.get_logger("app.webhook")
 
@@ -68,7 +69,9 @@ class Recorder:
         records: GroupCommit[Record, None],
         clock: Clock,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        steps: Watched = UNWATCHED,
     ) -> None:
+        self._steps = steps
         self._records = records
         self._clock = clock
         self._sleep = sleep
@@ -95,9 +98,11 @@ class Recorder:
                 log.warning("notification.claim_lost", notification=item.claim.id)
                 return
             except DatabaseUnavailable as error:
+                self._steps.failed("records", error)
                 if self._clock.now() >= lease_until:  # also reached where a lock on the owner's row is never released
                     judgement = _without_blocked(judgement, error)
             except Exception as error:
+                self._steps.failed("records", error)
                 if not has_failed:
                     log.exception("notification.not_recorded", notification=item.claim.id)
                 if self._clock.now() >= lease_until:
@@ -105,6 +110,7 @@ class Recorder:
                     return
                 has_failed, judgement = True, _without_blocked(judgement, error)
             else:
+                self._steps.worked("records")
                 break
             await self._sleep(RECORD_PAUSE)
         report(told)

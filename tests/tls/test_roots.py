@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app.doctor.tls.roots import system_roots
+from app.tls.roots import system_roots
 from tests.authorities import issue
 
 ROOT, OTHER = issue("Root"), issue("Other")

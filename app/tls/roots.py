@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 
-from app.doctor.tls.aia import READING_FAILED
-from app.tls.chain import CERTIFICATE_BLOCK
+from app.tls.certificates import CERTIFICATE_BLOCK
 
+UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion)
 BUNDLE = "ca-certificates.crt"  # Debian puts every root into this file beside the single ones
 LARGEST_STORE = 8 << 20  # bytes; Debian's bundle is 220 KiB
 
@@ -48,6 +49,6 @@ def _read(file: Path) -> list[x509.Certificate]:
         for block in CERTIFICATE_BLOCK.findall(content):
             try:
                 roots.append(x509.load_pem_x509_certificate(block))
-            except READING_FAILED:
+            except UNREADABLE:
                 continue
     return roots

@@ -1,0 +1,96 @@
+"""Which step of the server does not work, and why in words: pure.
+
+A step is what the worker repeats (`apply`, `notify`, `reconcile`, …) and, where single rows fail inside a step that
+itself goes on, those rows: `deliveries`, `notifications` (sending them), `records` (of what was sent), `jobs`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from app.domain.language import Language, pick
+
+AGAIN = 3  # failures in a row
+LASTING = timedelta(seconds=10)  # since the first of them; a restart of the database is shorter
+ROWS_QUIET = timedelta(minutes=6)  # a row that failed is tried again within five: without one, nothing fails any more
+ROWS = frozenset({"deliveries", "notifications", "records", "jobs"})
+TELLING = frozenset(
+    {"watch", "notify", "notifications", "records"}
+)  # alerts go this way: its failures are told by another
+SHOWN = 4  # failing steps in one alert
+
+
+class StepReason(StrEnum):
+    """Why a step fails, as far as it can be said without a value of any row."""
+
+    DATABASE_AWAY = "database_away"
+    LOGIN_REFUSED = "login_refused"
+    READ_ONLY = "read_only"
+    NO_ROOM = "no_room"
+    LOCKED = "locked"
+    DAMAGED = "damaged"
+    RIGHT_MISSING = "right_missing"
+    TABLE_CHANGED = "table_changed"
+    RAISED_INSIDE = "raised_inside"
+    VALUE_REFUSED = "value_refused"
+    SILENT = "silent"
+    BUG = "bug"
+
+
+WORDS: dict[StepReason, tuple[str, str]] = {
+    StepReason.DATABASE_AWAY: ("база не отвечает", "the database does not answer"),
+    StepReason.LOGIN_REFUSED: ("база не пускает по этому имени и паролю", "the database refuses our name or password"),
+    StepReason.READ_ONLY: ("база принимает только чтение", "the database takes no writes"),
+    StepReason.NO_ROOM: ("у базы нет места, памяти или соединений", "the database lacks disk, memory or connections"),
+    StepReason.LOCKED: (
+        "строки или таблица заняты кем-то другим слишком долго",
+        "somebody else holds rows or a table for too long",
+    ),
+    StepReason.DAMAGED: ("база повреждена или диск отказал", "the database is damaged, or its disk failed"),
+    StepReason.RIGHT_MISSING: ("у сервера отняли право в базе", "a right in the database is missing"),
+    StepReason.TABLE_CHANGED: (
+        "таблица, столбец или функция в базе не те, что нужны серверу",
+        "a table, column or function of the database is not what the server needs",
+    ),
+    StepReason.RAISED_INSIDE: (
+        "в самой базе правило, триггер или ограничение отвергает запись",
+        "a rule, trigger or constraint inside the database refuses what is written",
+    ),
+    StepReason.VALUE_REFUSED: ("база не приняла значение", "the database did not take a value"),
+    StepReason.SILENT: ("шаг слишком долго не подавал признаков жизни", "the step gave no sign of life for too long"),
+    StepReason.BUG: ("ошибка программы", "an error of the program"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StepTrouble:
+    """A step that failed `times` in a row since `since`, for the last time at `last`.
+
+    `named` says what the reason is about (a column, a type of error): no value of any row, nothing secret.
+    """
+
+    step: str
+    reason: StepReason
+    named: str
+    since: datetime
+    last: datetime
+    times: int
+
+    def is_failing(self, now: datetime) -> bool:
+        """Tell whether it failed again and again, so that it is no passing trouble."""
+        if self.step in ROWS and now - self.last > ROWS_QUIET:
+            return False
+        return self.times >= AGAIN and now - self.since >= LASTING
+
+    def why(self, language: Language) -> str:
+        """Say why, on one line."""
+        words = pick(WORDS[self.reason], language)
+        return f"{words} ({self.named})" if self.named else words
+
+
+def list_steps(troubles: Sequence[StepTrouble], language: Language) -> str:
+    """Name failing steps and their reasons on one line; empty where there are none."""
+    shown = "; ".join(f"{trouble.step}: {trouble.why(language)}" for trouble in troubles[:SHOWN])
+    left = len(troubles) - SHOWN
+    return f"{shown}; +{left}" if left > 0 else shown

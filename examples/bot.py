@@ -1,0 +1,70 @@
+"""A bot beside aisha-webhook: submits a training to fal, tells the server, answers the buttons of its messages.
+
+Needs `pip install aiogram`, the tables of bot_tables.sql, and in the environment TELEGRAM_TOKEN, FAL_API_KEY, API_TOKEN
+(the server's), FAL_WEBHOOK_URL (as the server prints it) and DATABASE, the path of the SQLite file.
+"""
+
+import asyncio
+import os
+import sqlite3
+from urllib.parse import quote, urlsplit
+from uuid import uuid4
+
+from aiogram import Bot, Dispatcher, F
+from aiogram.filters import Command, CommandObject
+from aiogram.types import CallbackQuery, Message
+from aiohttp import ClientSession
+
+TRAINER = "fal-ai/flux-lora-portrait-trainer"
+QUEUE = os.environ.get("FAL_QUEUE_URL", "https://queue.fal.run")
+WEBHOOK = os.environ["FAL_WEBHOOK_URL"]
+SERVER = "{0.scheme}://{0.netloc}".format(urlsplit(WEBHOOK))
+FAL, OURS = f"Key {os.environ['FAL_API_KEY']}", f"Bearer {os.environ['API_TOKEN']}"
+database = sqlite3.connect(os.environ.get("DATABASE", "data/aisha.db"), timeout=10, isolation_level=None)
+dispatcher = Dispatcher()
+
+
+async def post(url: str, authorization: str, body: dict) -> dict:
+    async with ClientSession(headers={"Authorization": authorization}, raise_for_status=True) as http:
+        return await (await http.post(url, json=body)).json()
+
+
+@dispatcher.message(Command("train"))
+async def train(message: Message, command: CommandObject) -> None:
+    """/train https://…/photos.zip: the row first, then fal, then the request id, then the server."""
+    avatar, who = str(uuid4()), message.from_user
+    found = database.execute("SELECT id FROM users WHERE telegram_id = ?", [str(who.id)]).fetchone()
+    owner = found[0] if found else str(uuid4())
+    if not found:
+        new = [owner, str(who.id), who.first_name, who.language_code or "ru"]
+        database.execute("INSERT INTO users (id, telegram_id, first_name, language_code) VALUES (?, ?, ?, ?)", new)
+    into = "INSERT INTO avatars (id, user_id, name, training_type, status) VALUES (?, ?, ?, 'portrait', 'training')"
+    database.execute(into, [avatar, owner, who.first_name])
+    photos = {"images_data_url": command.args, "trigger_phrase": f"TOK_{avatar[:8]}"}
+    sent = await post(f"{QUEUE}/{TRAINER}?fal_webhook={quote(WEBHOOK, safe='')}", FAL, photos)
+    database.execute("UPDATE avatars SET fal_request_id = ? WHERE id = ?", [sent["request_id"], avatar])
+    job = {"request_id": sent["request_id"], "kind": "training", "endpoint": TRAINER, "subject_id": avatar}
+    await post(f"{SERVER}/api/v1/jobs", OURS, job)
+    await message.answer("Training has begun. You will be told when it ends.")
+
+
+@dispatcher.callback_query(F.data == "avatar_gallery")
+async def gallery(query: CallbackQuery) -> None:
+    """The button "My avatars"."""
+    mine = "SELECT name, status FROM avatars JOIN users ON users.id = avatars.user_id WHERE telegram_id = ?"
+    rows = database.execute(mine.replace("name", "avatars.name", 1), [str(query.from_user.id)]).fetchall()
+    await query.answer()
+    await query.message.answer("\n".join(f"{name}: {status}" for name, status in rows) or "No avatars yet.")
+
+
+@dispatcher.callback_query(F.data.startswith("avatar_generate:"))
+async def generate(query: CallbackQuery) -> None:
+    """The button "Make a picture": the server has put the artifact into the row."""
+    row = "SELECT diffusers_lora_file_url, finetune_id FROM avatars WHERE id = ? AND status = 'completed'"
+    found = database.execute(row, [query.data.partition(":")[2]]).fetchone()
+    await query.answer()
+    await query.message.answer(f"Would generate with {found[0] or found[1]}" if found else "It is not ready.")
+
+
+if __name__ == "__main__":
+    asyncio.run(dispatcher.start_polling(Bot(os.environ["TELEGRAM_TOKEN"])))
