@@ -77,7 +77,7 @@ def test_the_whole_way_is_as_it_should_be(tmp_path: Path) -> None:
     for scene in SCENES:
         assert scene.title[0] in summary
     assert "✗" not in done.stdout
-    assert f"│ {Catalogs('ru').of('ru').gettext('ready.title').format(name='Айша')}" in done.stdout
+    assert f"│ {Catalogs('ru').of('ru').gettext('ready.title').format(label='«Айша»')}" in done.stdout
     assert strayed("README.ru.md", done.stdout) == []
     assert list((tmp_path / "scratch").iterdir()) == []
 

@@ -27,6 +27,7 @@ from app.core.setting_sources import environment
 from app.core.text import one_line
 from app.domain.errors import DatabaseUnavailable
 from app.domain.language import Bilingual, Language, pick
+from app.telegram.names import bare
 
 PLAY_SECONDS = 25.0  # for starting and playing
 ALL_SECONDS = 29.0  # a server that has not left by then is killed
@@ -176,7 +177,7 @@ class Printer:
             yield f"← {event['status']} {said}" if event["status"] else self.word("no_answer", error=event["error"])
         for message in event.get("messages", ()):
             yield self.word("message", **message)
-            yield from (f"│ {line}" for line in message["text"].splitlines())
+            yield from (f"│ {line}" for line in bare(message["text"]).splitlines())
             yield from (f"│ [{button}]" for button in message["buttons"])
         for row in (*event.get("deliveries", ()), *event.get("notifications", ())):
             if row["detail"]:
