@@ -13,6 +13,11 @@ from app.telegram.names import shown_name
 DETAIL_LIMIT = 1000  # characters shown of an alert's detail
 MARKS = {AlertLevel.WARN: "⚠️", AlertLevel.CRITICAL: "🚨"}
 OVER = "✅"
+# Why a row may be set aside, as far as an operator needs more than the code: docs/errors.md has them all.
+REASONS = (
+    "not_json", "status_unknown", "conflict", "id_mismatch", "orphan", "no_fal_key", "fal_key_refused", "no_artifact",
+    "result_unreadable", "artifact_absent", "bug", "rejected", "no_chat_id", "outcome_unknown", "telegram_down",
+)  # fmt: skip
 _COUNT = re.compile(r"(\d+) × ([a-z_]+)", re.ASCII)
 
 
@@ -42,8 +47,7 @@ def word_test(say: Callable[[str], str]) -> Message:
 
 def _in_words(say: Callable[[str], str], count: "re.Match[str]") -> str:
     """Say what a reason means behind its code, which the pages and commands know it by."""
-    words = say(key := f"reason.{count[2]}")
-    return count[0] if words == key else f"{count[0]} ({words})"
+    return f"{count[0]} ({say(f'reason.{count[2]}')})" if count[2] in REASONS else count[0]
 
 
 def _escape(text: str) -> str:

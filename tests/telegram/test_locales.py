@@ -10,6 +10,7 @@ from app.domain.errors import SettingsInvalid
 from app.domain.notification import Cause
 from app.domain.progress import ProgressLine
 from app.domain.trainer import Trainer
+from app.telegram.alert_wording import REASONS
 from app.telegram.catalogs import CATALOG, LOCALES, Catalogs, choose_language, load_catalogs
 
 LANGUAGES = ("en", "kk", "ru")
@@ -40,8 +41,9 @@ MSGIDS = {
     "resolved.title",
     "resolved.text",
     *(f"alert.{condition}.{part}" for condition in Condition for part in ("title", "text")),
+    *(f"reason.{reason}" for reason in REASONS),
 }
-OPERATORS = ("alert.", "resolved.", "test.")
+OPERATORS = ("alert.", "resolved.", "test.", "reason.")
 PAYMENT = {"support.line", "button.support"}  # they point to where such questions are answered, and promise nothing
 SILENT = f"alert.{Condition.KEYS_MISSING}.text"  # nothing can be measured of what is not there
 FORMS = {"ru": 3, "kk": 2, "en": 2}

@@ -3,14 +3,14 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0007"
-down_revision = "0006"
+revision = "0006"
+down_revision = "0005"
 
 COLUMNS = (("trainer", 16), ("timezone", 32))
 
 
 def upgrade() -> None:
-    """Add columns that may be null; nothing that version 0006 reads or writes changes."""
+    """Add columns that may be null; nothing that version 0005 reads or writes changes."""
     for name, width in COLUMNS:
         op.add_column("webhook_notifications", sa.Column(name, sa.String(width)))
 
