@@ -112,6 +112,8 @@ class Worker:
                 Routine("prune", _unhurried(work.prune), timedelta(hours=1)),
                 Routine("recount", _unhurried(work.recount), timedelta(hours=1)),
                 Routine("watch", _unhurried(work.watch), timedelta(minutes=10)),
+                Routine("digest", _unhurried(work.digest), timedelta(minutes=10)),
+                Routine("ping", _unhurried(work.ping), timedelta(minutes=10)),
                 Routine("artifacts", _unhurried(work.look_again), timedelta(minutes=10)),
                 Routine("promises", _unhurried(work.promises), timedelta(minutes=10)),
                 Routine("drift", _every(work.mend.every, work.mend), timedelta(minutes=10)),

@@ -424,6 +424,8 @@ def jobs_of(poll_interval: float) -> tuple[Any, Worker]:
                 "is_crowded",
                 "progress",
                 "promises",
+                "digest",
+                "ping",
             )
         ),
     )

@@ -6,7 +6,7 @@ import random
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ import structlog
 from app.bootstrap.asking import make_asking, make_fal_queue, make_scrub, trainer_endpoints
 from app.bootstrap.background import in_background
 from app.bootstrap.machine import machine_facts
+from app.bootstrap.pinging import ping_of
 from app.bootstrap.services import HealthFacts, Ingest, Services, Work
 from app.bootstrap.trial import trial_kinds
 from app.core.clock import SystemClock
@@ -40,12 +41,14 @@ from app.fal.keys import Keys
 from app.flows.accept import Accept
 from app.flows.apply import Apply
 from app.flows.artifacts import ArtifactLooks
+from app.flows.daily_digest import DailyDigest
 from app.flows.direct import DirectAlerts
 from app.flows.drift import Mend
 from app.flows.kinds import training
 from app.flows.look_again import LookAgain
 from app.flows.notify.claiming import Notify
 from app.flows.notify.recording import write_records
+from app.flows.ping import Ping
 from app.flows.planning import RetryLimits
 from app.flows.poll import Poll
 from app.flows.ports import Messenger
@@ -206,6 +209,7 @@ async def running(
         direct = DirectAlerts(
             steps, tell, clock, machine=machine, chat=_operator_chat(settings), memory=settings.data_dir / DIRECT_MEMORY
         )
+        write_check = WriteCheck(database, clock)
         yield Services(
             Ingest(clock, kinds, accept, register),
             Work(
@@ -241,6 +245,15 @@ async def running(
                 found.intake,
                 found.reconcile,
                 progress,
+                DailyDigest(
+                    database,
+                    clock,
+                    chat=_operator_chat(settings),
+                    hour=settings.digest_hour,
+                    local=datetime.astimezone,
+                    wake_notify=notify_wake.set,
+                ),
+                Ping(database, write_check, steps, ping_of(settings, client)),
                 keys,
                 addresses,
                 accept.is_crowded,
@@ -250,9 +263,7 @@ async def running(
                 steps,
                 direct,
             ),
-            HealthFacts(
-                clock, WriteCheck(database, clock), Totals(database, clock), keys, addresses, steps, accept.is_running
-            ),
+            HealthFacts(clock, write_check, Totals(database, clock), keys, addresses, steps, accept.is_running),
         )
 
 

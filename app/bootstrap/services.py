@@ -8,12 +8,14 @@ from app.fal.addresses import Addresses
 from app.fal.keys import Keys
 from app.flows.accept import Accept
 from app.flows.apply import Apply
+from app.flows.daily_digest import DailyDigest
 from app.flows.direct import DirectAlerts
 from app.flows.drift import Mend
 from app.flows.intake import Intake
 from app.flows.kinds import Kind
 from app.flows.look_again import LookAgain
 from app.flows.notify.claiming import Notify
+from app.flows.ping import Ping
 from app.flows.poll import Poll
 from app.flows.ports import Clock
 from app.flows.progress import Progress
@@ -54,6 +56,8 @@ class Work:
     intake: Intake
     reconcile: Reconcile
     progress: Progress
+    digest: DailyDigest
+    ping: Ping
     keys: Keys
     addresses: Addresses
     is_crowded: Callable[[], bool]

@@ -134,6 +134,18 @@ class ServerSettings(BaseSettings):
         "chat for the operator's alarms",
         ("id чата цифрами, у групп с минусом", "the chat's id in digits, negative for groups"),
     )
+    digest_hour: Annotated[int, Field(ge=0, le=23)] | None = setting(
+        None,
+        "час ежедневной сводки оператору, по часам этой машины",
+        "hour of the operator's daily digest, by this machine's clock",
+        number(0, 23, 9),
+    )
+    alert_ping_url: v.SecretUrl | None = setting(
+        None,
+        "адрес, который запрашивается раз в минуту, пока всё в порядке",
+        "address that is fetched every minute while all is well",
+        ("https://… (http:// только для localhost)", "https://… (http:// for localhost only)"),
+    )
     tell_when_found_completed: Switch = setting(
         False,
         "писать «готов» и тогда, когда аватар завершил кто-то другой с тем же артефактом",

@@ -294,8 +294,16 @@ def _filled(items: tuple[str, ...]) -> tuple[str, ...]:
 
 
 Text = Annotated[str, BeforeValidator(_stripped)]
+
+
+def _check_secret_url(secret: SecretStr) -> SecretStr:
+    check_url(secret.get_secret_value())
+    return secret
+
+
 Url = Annotated[Text, AfterValidator(check_url)]
 BaseUrl = Annotated[Text, AfterValidator(check_base)]
+SecretUrl = Annotated[SecretStr, AfterValidator(_check_secret_url)]
 PublicUrl = Annotated[Text, AfterValidator(check_public)]
 Endpoint = Annotated[Text, AfterValidator(check_endpoint)]
 Host = Annotated[Text, AfterValidator(check_host)]

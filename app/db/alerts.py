@@ -10,7 +10,8 @@ from sqlalchemy.engine import Connection, RowMapping
 from app.db import outbox, totals
 from app.db.bulk_update import UpdateMany
 from app.db.engine import upsert_into
-from app.db.outbox import NO_DELIVERY, SENDING, Owed
+from app.db.outbox import NO_DELIVERY, SENDING
+from app.db.owed import Owed
 from app.db.tables import alerts, deliveries, jobs, notifications
 from app.domain.alert import Alarm, Alert, AlertLevel, Condition, unopened
 from app.domain.alert_rules import BEFORE, ORPHAN_LATE, RECENT, FailureRate, QueueFacts
@@ -19,7 +20,7 @@ from app.domain.notification import Notification, NotificationState, Topic
 from app.domain.promise import Hold
 
 # An alert that cannot be told must raise no other.
-_OWNERS = notifications.c.kind.not_in([Topic.ALERT, Topic.RESOLVED])
+_OWNERS = notifications.c.kind.not_in([Topic.ALERT, Topic.RESOLVED, Topic.DIGEST])
 # Rows that an operator made due just now, that are being sent, or that are held, are old but have not been waiting.
 _WAITS = or_(notifications.c.reason.is_(None), notifications.c.reason.not_in(["redriven", SENDING, *Hold]))
 _SAVE = UpdateMany(
@@ -92,9 +93,12 @@ def forget(connection: Connection, before: datetime) -> None:
     connection.execute(delete(alerts).where(alerts.c.resolved_at < before))
 
 
-def tell(connection: Connection, news: Sequence[Notification], now: datetime) -> None:
-    """Owe the operator these messages, in the outbox beside the owners'. What was owed once is not owed again."""
-    outbox.owe(connection, [Owed(item, NO_DELIVERY, now, now) for item in news], now)
+def tell(connection: Connection, news: Sequence[Notification], now: datetime) -> int:
+    """Owe the operator these messages, in the outbox beside the owners'; return how many are new.
+
+    What was owed once is not owed again.
+    """
+    return outbox.owe(connection, [Owed(item, NO_DELIVERY, now, now) for item in news], now)
 
 
 def was_sent(connection: Connection, condition: Condition) -> bool:
@@ -111,6 +115,12 @@ def was_sent(connection: Connection, condition: Condition) -> bool:
     )
     holds = (alerts.c.name == condition.value, alerts.c.resolved_at.is_(None))
     return connection.execute(select(alerts.c.name).where(*holds, told)).first() is not None
+
+
+def has_critical(connection: Connection) -> bool:
+    """Tell whether a critical alert is open on any machine."""
+    statement = select(alerts.c.name).where(alerts.c.level == AlertLevel.CRITICAL, alerts.c.resolved_at.is_(None))
+    return connection.execute(statement.limit(1)).first() is not None
 
 
 def _by_reason(connection: Connection, table: Table, *where: ColumnElement[bool]) -> dict[str, int]:

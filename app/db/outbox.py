@@ -10,21 +10,20 @@ from sqlalchemy.engine import Connection
 
 from app.db import pacing, queue, totals, wake
 from app.db.bulk_update import InsertMany
+from app.db.owed import Owed, owed_row
 from app.db.tables import notifications
 from app.domain.alert import Condition
 from app.domain.delivery import Claim, ClaimedDelivery
 from app.domain.notification import (
-    AlertMessage,
     Cause,
     ClaimedNotification,
-    Notification,
     NotificationState,
     Owner,
     OwnerMessage,
     Topic,
     read_notification,
 )
-from app.domain.promise import HELD_FOR, Hold, hold_of
+from app.domain.promise import Hold, hold_of
 from app.domain.trainer import Trainer
 from app.domain.verdict import Verdict
 
@@ -100,16 +99,6 @@ _ONCE = InsertMany(
 
 
 @dataclass(frozen=True, slots=True)
-class Owed:
-    """A message and what it is about: the delivery's id (or NO_DELIVERY), when it arrived and was stored."""
-
-    notification: Notification
-    delivery_id: int
-    received_at: datetime
-    stored_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class Told:
     """A claimed notification's end (or its next try), with what Telegram said.
 
@@ -149,7 +138,7 @@ def owe(connection: Connection, owed: Sequence[Owed], now: datetime) -> int:
     """
     if not owed:
         return 0
-    rows = [_row(item, now) for item in owed]
+    rows = [owed_row(item, now) for item in owed]
     made, new = {}, 0
     for state in sorted({row["state"] for row in rows}):
         for counts in (True, False):
@@ -161,36 +150,6 @@ def owe(connection: Connection, owed: Sequence[Owed], now: datetime) -> int:
     totals.add(connection, made)
     wake.announce(connection, wake.WakeTopic.OUTBOX)
     return new
-
-
-def _row(owed: Owed, now: datetime) -> dict[str, Any]:
-    notification = owed.notification
-    has_address = notification.owner.chat_id is not None
-    match notification:
-        case OwnerMessage(name=name, cause=cause, trainer=trainer):
-            hold = hold_of(notification) if has_address else None
-        case AlertMessage(detail=name, condition=cause):
-            hold, trainer = None, None
-    return {
-        "state": NotificationState.PENDING if has_address else NotificationState.DEAD,
-        "reason": hold if has_address else "no_chat_id",
-        "due_at": now if hold is None else now + HELD_FOR,
-        "finished_at": None if has_address else now,
-        "delivery_id": owed.delivery_id,
-        "avatar_id": notification.subject,
-        "request_id": notification.request_id,
-        "kind": notification.topic,
-        "cause": cause,
-        "avatar_name": name,
-        "owner_id": notification.owner.id,
-        "chat_id": notification.owner.chat_id,
-        "language": notification.owner.language,
-        "timezone": notification.owner.timezone or None,
-        "trainer": trainer,
-        "received_at": owed.received_at,
-        "stored_at": owed.stored_at,
-        "applied_at": now,
-    }
 
 
 def _overtake(connection: Connection, items: Sequence[OwnerMessage], now: datetime) -> None:

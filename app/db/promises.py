@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Select, and_, case, exists, func, or_, sel
 from sqlalchemy.engine import Connection
 
 from app.db import outbox, totals, wake
-from app.db.outbox import Owed
+from app.db.owed import Owed
 from app.db.owner_topics import owner_topics
 from app.db.tables import alerts, deliveries, jobs, notifications
 from app.db.trainings import BotTables

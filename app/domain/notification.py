@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from app.domain.alert import Alert, AlertLevel, Condition
 from app.domain.delivery import Claim
+from app.domain.digest import Digest, read_digest
 from app.domain.trainer import Trainer
 
 OPERATOR = "00000000-0000-0000-0000-000000000000"  # the owner_id of messages to the operator; no user has this id
@@ -23,6 +24,7 @@ class Topic(StrEnum):
     TEST = "test"  # the rest goes to the operator: of `aisha-webhook try`
     ALERT = "alert"
     RESOLVED = "resolved"
+    DIGEST = "digest"
 
 
 class NotificationState(StrEnum):
@@ -124,7 +126,27 @@ class AlertMessage:
         return f"{self.condition}@{self.machine}" if self.machine else self.condition.value
 
 
-Notification = OwnerMessage | AlertMessage
+@dataclass(frozen=True, slots=True)
+class DigestMessage:
+    """What the operator hears once a day. Identity: the day, such as 2026-11-29, by the operator's clock."""
+
+    day: str
+    digest: Digest
+    owner: Owner
+    topic: Topic = Topic.DIGEST
+
+    @property
+    def subject(self) -> str:
+        """Name the day."""
+        return self.day
+
+    @property
+    def request_id(self) -> str:
+        """Name what it is."""
+        return Topic.DIGEST.value
+
+
+Notification = OwnerMessage | AlertMessage | DigestMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +182,8 @@ def read_notification(
     trainer: str | None = None,
 ) -> Notification:
     """Read a notification back from what was stored of it. Raises ValueError for words that there are not."""
+    if topic is Topic.DIGEST:
+        return DigestMessage(subject, read_digest(name), owner)
     if topic not in (Topic.ALERT, Topic.RESOLVED):
         kind = None if trainer is None else Trainer(trainer)
         return OwnerMessage(

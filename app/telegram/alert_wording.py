@@ -15,8 +15,9 @@ MARKS = {AlertLevel.WARN: "⚠️", AlertLevel.CRITICAL: "🚨"}
 OVER = "✅"
 # Why a row may be set aside, as far as an operator needs more than the code: docs/errors.md has them all.
 REASONS = (
-    "not_json", "status_unknown", "conflict", "id_mismatch", "orphan", "no_fal_key", "fal_key_refused", "no_artifact",
-    "result_unreadable", "artifact_absent", "bug", "rejected", "no_chat_id", "outcome_unknown", "telegram_down",
+    "not_json", "unknown_status", "status_unknown", "conflict", "id_mismatch", "orphan", "no_fal_key",
+    "fal_key_refused", "no_artifact", "result_unreadable", "artifact_absent", "bug", "rejected", "no_chat_id",
+    "outcome_unknown", "telegram_down",
 )  # fmt: skip
 _COUNT = re.compile(r"(\d+) × ([a-z_]+)", re.ASCII)
 

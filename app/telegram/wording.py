@@ -9,10 +9,11 @@ from functools import lru_cache
 from html import escape
 
 from app.domain.message import Keyboard, LinkButton, Message
-from app.domain.notification import AlertMessage, Cause, Notification, OwnerMessage, Topic
+from app.domain.notification import AlertMessage, Cause, DigestMessage, Notification, OwnerMessage, Topic
 from app.domain.trainer import Trainer
 from app.telegram.alert_wording import word_alert, word_test
 from app.telegram.catalogs import Catalogs
+from app.telegram.digest_wording import word_digest
 from app.telegram.names import LEFT_TO_RIGHT, isolated, shown_name
 
 CALLBACK_LIMIT = 64  # bytes of callback_data (Bot API, InlineKeyboardButton)
@@ -57,6 +58,8 @@ def word(notification: Notification, catalogs: Catalogs, support_url: str | None
     """
     if isinstance(notification, AlertMessage):
         return word_alert(notification, catalogs.of(notification.owner.language).gettext)
+    if isinstance(notification, DigestMessage):
+        return word_digest(notification, catalogs.of(notification.owner.language))
     if notification.topic is Topic.TEST:
         return word_test(catalogs.of(notification.owner.language).gettext)
     name = shown_name(notification.name)

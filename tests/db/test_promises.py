@@ -7,6 +7,7 @@ import pytest
 
 from app.db import outbox
 from app.db.engine import Database
+from app.db.owed import Owed
 from app.db.trainings import BotTables
 from app.domain.notification import Cause, OwnerMessage, Topic
 from app.domain.promise import HELD_FOR, Hold
@@ -26,7 +27,7 @@ async def owed(database: Database, bot_tables: BotTables, request_id: str, **mes
         item = OwnerMessage(
             training.avatar_id, training.name, request_id, owner=training.owner, trainer=training.trainer, **message
         )
-        outbox.owe(connection, [outbox.Owed(item, 1, START, START)], START)
+        outbox.owe(connection, [Owed(item, 1, START, START)], START)
 
 
 async def test_a_message_keeps_the_owners_zone_and_the_avatars_type(

@@ -12,7 +12,7 @@ from app.db import inbox, operator_queries, outbox, totals, views
 from app.db.engine import Connection, Database, open_database
 from app.db.inbox import Finished
 from app.db.operator_queries import Queue
-from app.db.outbox import Owed
+from app.db.owed import Owed
 from app.db.tables import deliveries, jobs, notifications
 from app.db.tables import totals as table
 from app.domain.notification import Cause, Owner, OwnerMessage, Topic

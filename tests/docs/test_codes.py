@@ -26,7 +26,14 @@ REASON_AT = {
     "wait_out": 0,
     "postpone": 1,
 }
-NOTIFYING = {"app/db/promises.py", "app/domain/send_policy.py", "app/db/outbox.py", "app/flows/notify/claiming.py"}
+CLAIMING = ("app/flows/notify/claiming.py",)
+NOTIFYING = {
+    "app/db/promises.py",
+    "app/domain/send_policy.py",
+    "app/db/outbox.py",
+    "app/db/owed.py",
+    "app/flows/notify/claiming.py",
+}
 BOTH = {"app/db/operator_queries.py", "app/db/copy_database.py"}
 LEVELS = {"debug", "info", "warning", "error", "critical", "exception"}
 

@@ -16,7 +16,8 @@ from app.db import jobs as jobs_queue
 from app.db.engine import open_database
 from app.db.migrate import migrate
 from app.db.operator_queries import Queue
-from app.db.outbox import NO_DELIVERY, Owed
+from app.db.outbox import NO_DELIVERY
+from app.db.owed import Owed
 from app.db.schema import find_bot_tables
 from app.db.tables import deliveries, jobs, metadata, notifications
 from app.db.trainings import BotTables

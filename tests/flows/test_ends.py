@@ -7,7 +7,8 @@ import pytest
 from sqlalchemy import event, insert, select, text, update
 
 from app.db import inbox, jobs, outbox
-from app.db.outbox import NO_DELIVERY, Owed
+from app.db.outbox import NO_DELIVERY
+from app.db.owed import Owed
 from app.db.tables import deliveries, notifications
 from app.db.tables import jobs as jobs_table
 from app.db.trainings import BotTables

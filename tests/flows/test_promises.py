@@ -11,7 +11,7 @@ from app.db.tables import deliveries
 from app.db.trainings import BotTables
 from app.domain.alert_rules import MachineFacts
 from app.domain.look import Trouble, Unsaid
-from app.domain.notification import AlertMessage
+from app.domain.notification import AlertMessage, DigestMessage
 from app.fal.payload import FalAnswer
 from app.flows.operate import Operation, operate
 from app.flows.promises import Promises
@@ -68,6 +68,7 @@ def told(house: House) -> list[str]:
     return [
         f"{note.topic} {note.condition if isinstance(note, AlertMessage) else note.cause or ''}".rstrip()
         for note in house.messenger.sent
+        if not isinstance(note, DigestMessage)
     ]
 
 

@@ -14,6 +14,16 @@ from app.telegram.alert_wording import REASONS
 from app.telegram.catalogs import CATALOG, LOCALES, Catalogs, choose_language, load_catalogs
 
 LANGUAGES = ("en", "kk", "ru")
+DIGEST: dict[str, set[str]] = {
+    "title": {"day"},
+    "counts": {"ready", "failed"},
+    "median": {"wait"},
+    "oldest": {"wait"},
+    "minutes": {"count"},
+    "hours": {"count"},
+    "failures": set(),
+    "more": {"count"},
+}
 COUNTED = {"progress.at_work.minutes", "progress.at_work.hours"}
 TITLES = {f"{topic}.title" for topic in ("ready", "failed", "account_back")}
 LINES = {
@@ -42,8 +52,9 @@ MSGIDS = {
     "resolved.text",
     *(f"alert.{condition}.{part}" for condition in Condition for part in ("title", "text")),
     *(f"reason.{reason}" for reason in REASONS),
+    *(f"digest.{part}" for part in DIGEST),
 }
-OPERATORS = ("alert.", "resolved.", "test.", "reason.")
+OPERATORS = ("alert.", "resolved.", "test.", "reason.", "digest.")
 PAYMENT = {"support.line", "button.support"}  # they point to where such questions are answered, and promise nothing
 SILENT = f"alert.{Condition.KEYS_MISSING}.text"  # nothing can be measured of what is not there
 FORMS = {"ru": 3, "kk": 2, "en": 2}
@@ -56,6 +67,8 @@ def expected_placeholders(msgid: str) -> set[str]:
         return {"label", "n"}
     if msgid in TITLES | LINES:
         return {"label", "time"} if msgid == "progress.late" else {"label"}
+    if msgid.startswith("digest."):
+        return DIGEST[msgid.removeprefix("digest.")]
     return {"detail"} if msgid.startswith("alert.") and msgid.endswith(".text") and msgid != SILENT else set()
 
 
