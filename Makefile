@@ -6,6 +6,7 @@ PYTHON ?= python3
 PYTHON_TO_TEST ?= /usr/bin/python3.11
 UV := PYTHONPATH=.tools $(PYTHON) -m uv
 BIN := .venv/bin
+NO_SERVERS := -n 4 --dist worksteal --ignore=tests/process --ignore=tests/faults
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -26,13 +27,16 @@ run: setup ## start the server: HTTPS on 8443, SQLite, self-signed certificate w
 demo: setup ## the whole way against local twins of fal and Telegram
 	@$(BIN)/aisha-webhook demo
 
-test: setup ## every test that needs no root, on SQLite and PostgreSQL
-	@$(BIN)/python -m pytest -n 4 --dist worksteal
+test: setup ## every test that starts no server, on SQLite and PostgreSQL
+	@$(BIN)/python -m pytest $(NO_SERVERS)
+
+servers: setup ## tests that start servers, kill them, and take disks, networks and databases from them
+	@$(BIN)/python -m pytest -n 4 --dist worksteal tests/process tests/faults
 
 test-on: export UV_PROJECT_ENVIRONMENT := .venv-other
 test-on: | .tools/bin/uv ## the same on another interpreter: PYTHON_TO_TEST=/usr/bin/python3.11
 	@$(UV) sync --quiet --frozen --compile-bytecode --no-python-downloads --python $(PYTHON_TO_TEST)
-	@.venv-other/bin/python -m pytest -n 4 --dist worksteal
+	@.venv-other/bin/python -m pytest $(NO_SERVERS)
 
 faults: setup ## kill, power cut, races, outages (needs strace; some need root)
 	@FAULTS=full $(BIN)/python -m pytest tests/faults -p no:randomly -s
@@ -73,6 +77,6 @@ dist: setup ## build the wheel, the source archive and the SBOM (CycloneDX) into
 release-check: lint dist ## prove that what stands in dist/ may be released
 	@RELEASE=1 $(BIN)/python -m pytest tests/release -n 0
 
-ci: lint test ## what CI runs
+ci: lint test servers ## what CI runs
 
-.PHONY: help setup run demo test test-on faults e2e lint fmt bench generated dist release-check ci
+.PHONY: help setup run demo test test-on servers faults e2e lint fmt bench generated dist release-check ci

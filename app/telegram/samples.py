@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from app.domain.alert import Alert, AlertLevel, Condition
+from app.domain.digest import Digest, FailedTraining
 from app.domain.message import Message
-from app.domain.notification import Cause, Owner, OwnerMessage, Topic, alert_message
+from app.domain.notification import Cause, DigestMessage, Owner, OwnerMessage, Topic, alert_message
 from app.domain.owner_zone import BOTS_DEFAULT
 from app.domain.progress import ProgressLine, ProgressMessage, ProgressState
 from app.domain.trainer import Trainer
@@ -61,7 +62,12 @@ def owners_samples(catalogs: Catalogs, language: str, name: str, support_url: st
 
 
 def operators_samples(catalogs: Catalogs, language: str, machine: str) -> Iterator[Sample]:
-    """Make every alert, and the end of one."""
+    """Make every alert, the end of each, the word of a trial, and a day's digest."""
+    operator = Owner("", 0, language, BOTS_DEFAULT)
+    trial = OwnerMessage(_AVATAR, "", _REQUEST, Topic.TEST, operator)
+    yield Sample(Topic.TEST, "", word(trial, catalogs))
+    digest = Digest(17, 2, timedelta(minutes=24), timedelta(hours=3), (FailedTraining("Айша", 42, Cause.NO_FACE),))
+    yield Sample(Topic.DIGEST, "", word(DigestMessage(f"{_MOMENT:%Y-%m-%d}", digest, operator), catalogs))
     for condition in Condition:
         alert = Alert(condition, machine, AlertLevel.CRITICAL, "17", _MOMENT, _MOMENT, _MOMENT)
         for topic in (Topic.ALERT, Topic.RESOLVED):

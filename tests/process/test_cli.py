@@ -230,7 +230,7 @@ def test_several_rows_are_changed_by_one_command(url: str) -> None:
     assert result.exit_code == 0
     assert result.stdout.splitlines() == [
         "deliveries 1: ignore done",
-        "deliveries 2: left as it is: its state does not allow it",
+        "deliveries 2: left as it is: it is done already, there is nothing to ignore",
         "deliveries 3: ignore done",
     ]
     assert states(url) == ["ignored", "done", "ignored"]
@@ -379,6 +379,7 @@ def test_a_database_we_never_touched_is_named_with_its_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """No traceback about a missing table."""
+    (tmp_path / "new.db").touch()
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/new.db")
     assert call_main(monkeypatch, "deliveries", "list") == 78
     assert "aisha-webhook migrate" in capsys.readouterr().err

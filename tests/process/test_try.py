@@ -50,7 +50,7 @@ async def test_a_newcomer_sees_the_message(start_server: StartServer, outside: O
         code, stdout, stderr = await call_try(server, environment)
     assert (code, stderr) == (0, "")
     assert "│ ✅ The test worked: the webhook server can reach you" in stdout
-    assert stdout.rstrip().endswith("aisha-webhook setup")
+    assert stdout.rstrip().endswith(" setup")
 
 
 @pytest.mark.parametrize(
