@@ -67,7 +67,7 @@ def test_an_unknown_package_takes_no_other_with_it(machine: Machine) -> None:
     update, *installs = machine.calls("apt-get")
     assert update.startswith("update")
     assert {"install -y -qq strace", "install -y -qq faketime", "install -y -qq shellcheck"} <= set(installs)
-    assert machine.targets()[:3] == ["lint", "test", "e2e"]
+    assert machine.targets()[:3] == ["lint", "test", "servers", "e2e"]
 
 
 def test_what_is_missing_is_said_at_the_end(machine: Machine) -> None:
@@ -88,7 +88,7 @@ def test_who_may_not_install_reads_all_that_is_missing(machine: Machine) -> None
 
 @pytest.mark.parametrize(
     ("version", "wanted"),
-    [("3.11.2", ["lint", "test", "test-on", "e2e"]), ("3.11.7", ["lint", "test", "e2e"])],
+    [("3.11.2", ["lint", "test", "test-on", "servers", "e2e"]), ("3.11.7", ["lint", "test", "servers", "e2e"])],
 )
 def test_every_test_runs_on_the_system_s_interpreter_too(machine: Machine, version: str, wanted: list[str]) -> None:
     """Where it is another version than python3 the suite runs on both, else once; nothing is said to be missing."""
