@@ -45,7 +45,7 @@ from app.flows.ports import Clock, FalQueue, Messenger
 
 log = structlog.get_logger("app.webhook")
 
-EVERY = timedelta(seconds=5)  # between two looks for messages that want their last line
+EVERY = timedelta(seconds=30)  # between two looks for messages that want their last line
 CLOSED_AT_ONCE = 20
 DEFAULT_STEPS = {"fal-ai/flux-lora-portrait-trainer": 2500, "fal-ai/flux-lora-fast-training": 1000}  # docs/fal.md
 LEARNT_FOR = timedelta(hours=1)
