@@ -38,6 +38,7 @@ MODULES = {
     "notifications": "notifications",
     "messages": "messages",
     "jobs": "jobs",
+    "trainings": "trainings",
     "reconcile": "reconcile",
     "why": "why",
     "backup": "backup",
