@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -24,7 +24,10 @@ BOT: Final = {"id": 1, "is_bot": True, "first_name": "Aisha", "username": "aisha
 
 @dataclass(frozen=True, slots=True)
 class TelegramMessage:
-    """A message that reached a chat. `text` is as sent, `shown` without markup; `at` in Unix seconds."""
+    """A message that reached a chat. `text` is as sent, `shown` without markup; `at` in Unix seconds.
+
+    `is_silent`: it came without a sound. `edits` counts how often it was put in another's place.
+    """
 
     message_id: int
     chat_id: int
@@ -32,6 +35,8 @@ class TelegramMessage:
     shown: str
     reply_markup: Any
     at: float
+    is_silent: bool = False
+    edits: int = 0
 
     @property
     def buttons(self) -> list[str]:
@@ -100,13 +105,14 @@ class TelegramTwin(Twin):
             right = UNAUTHORIZED.response
         elif method.lower() == "getme":
             fault, right = self._standing.get(None), lambda: _ok(BOT)
-        elif method.lower() != "sendmessage":
+        elif method.lower() not in ("sendmessage", "editmessagetext"):
             right = NOT_FOUND.response
         elif (chat_id := _number(fields.get("chat_id"))) is None:
             right = CHAT_NOT_FOUND.response
         else:
             call.chat_id = chat_id
-            fault, right = self._next_fault(chat_id), lambda: self._take(chat_id, fields)
+            take = self._take if method.lower() == "sendmessage" else self._edit
+            fault, right = self._next_fault(chat_id), lambda: take(chat_id, fields)
         return await self._answer(call, fault, right)
 
     def _next_fault(self, chat_id: int) -> Fault | None:
@@ -116,6 +122,30 @@ class TelegramTwin(Twin):
         return self._standing.get(chat_id) or self._standing.get(None)
 
     def _take(self, chat_id: int, fields: dict[str, Any]) -> Response:
+        message = self._read(len(self.messages) + 1, chat_id, fields)
+        if isinstance(message, Response):
+            return message
+        self.messages.append(message)
+        self._arrived.set()
+        self._arrived = asyncio.Event()
+        return self._shown(message)
+
+    def _edit(self, chat_id: int, fields: dict[str, Any]) -> Response:
+        number = _number(fields.get("message_id"))
+        found = [at for at, one in enumerate(self.messages) if (one.message_id, one.chat_id) == (number, chat_id)]
+        if not found:
+            return refusal(400, "Bad Request: message to edit not found").response()
+        before = self.messages[found[0]]
+        message = self._read(before.message_id, chat_id, fields)
+        if isinstance(message, Response):
+            return message
+        if (message.text, message.reply_markup) == (before.text, before.reply_markup):
+            return refusal(400, "Bad Request: message is not modified").response()
+        self.messages[found[0]] = replace(message, at=before.at, is_silent=before.is_silent, edits=before.edits + 1)
+        return self._shown(message)
+
+    def _read(self, message_id: int, chat_id: int, fields: dict[str, Any]) -> TelegramMessage | Response:
+        """Read what is to be shown, or refuse it as the Bot API does."""
         text = str(fields.get("text", ""))
         try:
             shown = (visible_text(text) if str(fields.get("parse_mode", "")).lower() == "html" else text).strip()
@@ -134,17 +164,18 @@ class TelegramTwin(Twin):
             return refusal(400, "Bad Request: can't parse reply keyboard markup JSON object").response()
         if not fits:
             return refusal(400, "Bad Request: BUTTON_DATA_INVALID").response()
-        message = TelegramMessage(len(self.messages) + 1, chat_id, text, shown, reply_markup, self._clock())
-        self.messages.append(message)
-        self._arrived.set()
-        self._arrived = asyncio.Event()
+        is_silent = str(fields.get("disable_notification")).lower() == "true"
+        return TelegramMessage(message_id, chat_id, text, shown, reply_markup, self._clock(), is_silent)
+
+    @staticmethod
+    def _shown(message: TelegramMessage) -> Response:
         return _ok(
             {
                 "message_id": message.message_id,
                 "from": BOT,
-                "chat": {"id": chat_id, "type": "private" if chat_id > 0 else "supergroup"},
+                "chat": {"id": message.chat_id, "type": "private" if message.chat_id > 0 else "supergroup"},
                 "date": int(message.at),
-                "text": shown,
+                "text": message.shown,
             }
         )
 

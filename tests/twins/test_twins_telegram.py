@@ -51,6 +51,28 @@ async def test_send_message_is_taken_as_form_or_json(as_json: bool, client: http
     assert (heard[0].chat_id, heard[0].reply_markup, heard[0].at) == (77, markup, NOW)
 
 
+async def test_an_edit_takes_the_place_of_a_message(client: httpx2.AsyncClient) -> None:
+    """New words replace the old ones; the same words, and a message that is not there, are refused as Telegram does."""
+    twin = TelegramTwin()
+    async with twin.serve() as url:
+        await client.post(
+            f"{url}/bot{TOKEN}/sendMessage", json={"chat_id": 7, "text": "a", "disable_notification": True}
+        )
+        edit = {"chat_id": 7, "message_id": 1, "text": "b"}
+        answers = [
+            await client.post(f"{url}/bot{TOKEN}/editMessageText", json=fields)
+            for fields in (edit, edit, {**edit, "message_id": 2}, {**edit, "chat_id": 8}, {**edit, "text": " "})
+        ]
+    assert [answer.json().get("description", "").removeprefix("Bad Request: ") for answer in answers] == [
+        "",
+        "message is not modified",
+        "message to edit not found",
+        "message to edit not found",
+        "message text is empty",
+    ]
+    assert [(one.text, one.is_silent, one.edits) for one in twin.messages] == [("b", True, 1)]
+
+
 async def test_get_me_unknown_methods_and_wrong_tokens(client: httpx2.AsyncClient) -> None:
     """getMe names the bot, an unknown method is 404, a wrong token 401, and no log entry holds a token."""
     twin = TelegramTwin(tokens={TOKEN})
