@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 from app.core import setting_meta as a
 from app.core import setting_types as v
 from app.core.server_settings import ServerSettings
+from app.core.setting_checks import Wrong
 from app.core.setting_meta import number, setting
 
 JWKS_URLS = ("https://rest.fal.ai/.well-known/jwks.json", "https://rest.alpha.fal.ai/.well-known/jwks.json")
@@ -141,7 +142,7 @@ class Settings(ServerSettings):
     @classmethod
     def _own_log(cls, name: str, info: ValidationInfo) -> str:
         if name == info.data.get("api_log_file"):
-            raise v.Wrong("same_file")
+            raise Wrong("same_file")
         return name
 
     @classmethod

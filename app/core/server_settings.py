@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.core import setting_checks as checks
 from app.core import setting_meta as a
 from app.core import setting_types as v
 from app.core.setting_meta import number, setting
@@ -174,4 +175,4 @@ class ServerSettings(BaseSettings):
         if value != ():
             return value
         domain = info.data.get("api_domain", "localhost")  # absent when it is wrong, which is reported already
-        return v.hosts_of(domain) if info.field_name == "allowed_hosts" else v.origins_of(domain)
+        return checks.hosts_of(domain) if info.field_name == "allowed_hosts" else checks.origins_of(domain)

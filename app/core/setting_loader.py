@@ -8,8 +8,8 @@ from pydantic import SecretStr, ValidationError
 
 from app.core import outgoing
 from app.core import setting_meta as a
-from app.core import setting_types as v
 from app.core.config import Settings
+from app.core.setting_checks import Wrong
 from app.core.setting_errors import DEFAULT, SettingError
 from app.core.setting_sources import Collected, Wanted, collect, environment
 from app.domain.errors import SettingsInvalid
@@ -61,7 +61,7 @@ def _translate(error: ValidationError, found: Collected) -> list[SettingError]:
         given = found.given.get(want.field)
         name, origin = (given.name, given.origin) if given else (want.names[0], DEFAULT)
         told = entry.get("ctx", {}).get("error")
-        code = told.code if isinstance(told, v.Wrong) else entry["type"]
+        code = told.code if isinstance(told, Wrong) else entry["type"]
         findings.setdefault(want.field, SettingError(name, origin, code, want.remedy))
     return list(findings.values())
 

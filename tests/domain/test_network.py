@@ -4,7 +4,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from app.core.setting_types import Wrong, check_url
+from app.core.setting_checks import Wrong, check_url
 from app.domain.network import is_loopback, neighbourhood, read_address
 from app.fal.client import FetchFailed, get_capped
 from tests.http_fake import Given, http_of
