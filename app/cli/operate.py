@@ -20,6 +20,8 @@ from app.db.operator_queries import Queue
 from app.domain.errors import DatabaseUnfit
 from app.domain.invented import Invented
 from app.flows.operate import Operation, operate
+from app.telegram.alert_wording import REASONS
+from app.telegram.catalogs import Catalogs
 
 T = TypeVar("T")
 
@@ -35,6 +37,18 @@ def show_list(queue: Queue, columns: Sequence[str], *, state: str | None, limit:
         print_json(rows)
     else:
         print_table(rows, columns, f"no {queue}" + (f" in state {state}" if state else ""))
+        _explain({row["reason"] for row in rows})
+
+
+def _explain(reasons: set[str | None]) -> None:
+    """Say below a list what its reasons mean; not into a pipe, where a line is a row."""
+    known = sorted(reason for reason in reasons if reason in REASONS)
+    if not known or not sys.stdout.isatty():
+        return
+    words = Catalogs("ru").of(load_settings().operator_language)
+    typer.echo()
+    for reason in known:
+        typer.echo(f"{reason}: {words.gettext(f'reason.{reason}')}")
 
 
 def show_one(queue: Queue, key: str, *, as_json: bool) -> None:

@@ -31,7 +31,7 @@ def called() -> str:
     if shutil.which(WRAPPER.name) is not None:
         return WRAPPER.name
     own = Path(sys.argv[0])
-    if own.name == "__main__.py":
+    if own == Path(__file__).with_name("__main__.py"):
         return shlex.join([sys.executable, "-m", "app.cli"])
     return shlex.quote(str(own)) if own.name == WRAPPER.name else WRAPPER.name
 
