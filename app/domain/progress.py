@@ -16,6 +16,7 @@ from app.domain.trainer import Trainer
 FIRST = timedelta(seconds=60)  # a training that ends within a minute needs no progress
 APART = timedelta(minutes=3)  # between two edits; Telegram counts an edit as a message
 MOST_EDITS = 8  # with the last line, for which one is kept
+MOST_MOVES = 3  # edits after which a moved end alone is no reason: what is promised to a late one needs the rest
 LONG_QUEUE = timedelta(minutes=15)
 MOVED = timedelta(minutes=5)  # an expected end that moves by less is not worth an edit
 SHORTEST_PROMISE, LONGEST_PROMISE = timedelta(minutes=30), timedelta(hours=12)
@@ -155,9 +156,11 @@ def next_line(
         return line
     if now - shown.at < APART or shown.edits >= MOST_EDITS - 1:
         return None
-    if line.kind is shown.kind and not _has_moved(ends_at(job, line, now), shown, now):
+    if line.kind is not shown.kind:
+        return line
+    if line.kind is ProgressLine.AT_WORK and shown.edits >= MOST_MOVES:
         return None
-    return line
+    return line if _has_moved(ends_at(job, line, now), shown, now) else None
 
 
 def last_line(shown: Shown, now: datetime, *, is_ready: bool) -> ProgressState | None:
@@ -213,7 +216,8 @@ def _promise(overdue: timedelta, shown: Shown | None, now: datetime) -> datetime
     """Name the moment of the next line: what was promised while it lies ahead, else later each time."""
     if shown is not None and shown.kind is ProgressLine.LATE and shown.ends_at is not None and shown.ends_at > now:
         return shown.ends_at
-    at = now + min(max(SHORTEST_PROMISE, overdue), LONGEST_PROMISE)
+    is_last = shown is not None and shown.edits >= MOST_EDITS - 2  # no ordinary edit is left to keep a nearer promise
+    at = now + (LONGEST_PROMISE if is_last else min(max(SHORTEST_PROMISE, overdue), LONGEST_PROMISE))
     past = timedelta(minutes=at.minute % 5, seconds=at.second, microseconds=at.microsecond)
     return at - past + (ROUND if past else timedelta())
 

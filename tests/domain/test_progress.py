@@ -143,6 +143,16 @@ def test_a_promised_moment_is_kept() -> None:
     assert line.until > NOW
 
 
+def test_edits_are_kept_for_promises() -> None:
+    """A moved end costs three edits at most, and the last ordinary edit of a late training promises twelve hours."""
+    job = standing(percent=50)
+    assert said(job, shown(ProgressLine.AT_WORK, edits=2, ends=NOW + 30 * MINUTE)) is not None
+    assert said(job, shown(ProgressLine.AT_WORK, edits=3, ends=NOW + 30 * MINUTE)) is None
+    last = said(standing(worked=90 * MINUTE), shown(ProgressLine.LATE, edits=MOST_EDITS - 2, ends=NOW))
+    assert last is not None
+    assert last.until == at(0, 5) + timedelta(days=1)
+
+
 def test_a_finished_job_is_said_to_be_fetched_where_a_message_stands() -> None:
     """Nobody gets a first message about a result that comes in a moment."""
     assert said(standing(Stage.FINISHED), shown(ProgressLine.AT_WORK)) == ProgressState(ProgressLine.FETCHING)

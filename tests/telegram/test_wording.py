@@ -247,7 +247,7 @@ def test_the_end_of_an_alert_in_russian() -> None:
     message = word(
         alert(Condition.DELIVERIES_BURIED, detail="3", machine="", kind=Topic.RESOLVED, language="ru"), WORDS
     )
-    assert message.plain == "✅ Устранено: Есть отложенные доставки\n\nДелать ничего не нужно."
+    assert message.plain == "✅ Устранено: Есть отложенные доставки\n\nБольше ничего делать не нужно."
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
