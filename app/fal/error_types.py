@@ -18,7 +18,7 @@ _CAUSES = {
     "image_too_small": Cause.IMAGE_SIZE,
     "image_too_large": Cause.IMAGE_SIZE,
     "invalid_archive": Cause.BAD_ARCHIVE,
-    "file_too_large": Cause.BAD_ARCHIVE,
+    "file_too_large": Cause.IMAGE_SIZE,
     "archive_file_count_below_minimum": Cause.TOO_FEW_IMAGES,
     "archive_file_count_exceeds_maximum": Cause.TOO_MANY_IMAGES,
     "file_download_error": Cause.DOWNLOAD,

@@ -166,7 +166,7 @@ def test_error_without_payload() -> None:
         ("image_too_large", Cause.IMAGE_SIZE),
         ("face_detection_error", Cause.NO_FACE),
         ("file_download_error", Cause.DOWNLOAD),
-        ("file_too_large", Cause.BAD_ARCHIVE),
+        ("file_too_large", Cause.IMAGE_SIZE),
         ("invalid_archive", Cause.BAD_ARCHIVE),
         ("archive_file_count_below_minimum", Cause.TOO_FEW_IMAGES),
         ("archive_file_count_exceeds_maximum", Cause.TOO_MANY_IMAGES),
