@@ -133,7 +133,7 @@ def _run() -> int:
 
 
 def _fail(text: str, code: Exit) -> int:
-    """Say what is wrong; whoever asked for JSON gets it as JSON as well."""
+    """Write a sentence to stderr, and as JSON to stdout where `--json` was given."""
     console.complain(f"{text}\n")
     if "--json" in sys.argv:
         console.say(f"{json.dumps({'error': text, 'exit_code': int(code)}, ensure_ascii=False)}\n")
@@ -156,7 +156,7 @@ def _last_words(error: Exception) -> int:
     if isinstance(error, OSError) and error.filename is None and error.errno in UNWRITTEN:
         console.complain(f"the answer could not be written: {error.strerror}\n")
         return Exit.CHECK_FAILED
-    with suppress(Exception):  # what is wrong with the settings is told by whoever needs them
+    with suppress(Exception):  # with broken settings the defaults serve here
         settings = load_settings()
         LAST_WORDS.language = settings.operator_language
         LAST_WORDS.log_file = (settings.log_dir / settings.api_log_file).absolute()

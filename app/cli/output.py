@@ -42,7 +42,7 @@ def called_again() -> str:
 
 
 def fail(text: str, code: Exit, *, as_json: bool) -> NoReturn:
-    """End the command with a sentence; whoever asked for JSON gets it as JSON as well."""
+    """End the command with a sentence on stderr, and with `as_json` as JSON on stdout, too. Raises typer.Exit."""
     typer.echo(text, err=True)
     if as_json:
         print_json({"error": text, "exit_code": int(code)})

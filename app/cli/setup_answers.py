@@ -49,7 +49,7 @@ class Answers:
         return self.settings.operator_language
 
     def stands_in_environment(self, question: Question) -> str | None:
-        """Name the variable of the environment that answers this question, whatever .env says."""
+        """Return the name of the environment variable that sets this field, which outranks .env; None without one."""
         there = environment()
         names = _names(question.field)
         return next((name for name in (*names, *(f"{one}_FILE" for one in names)) if name in there), None)

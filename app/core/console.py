@@ -56,7 +56,7 @@ def _write(stream: TextIO, text: str) -> OSError | None:
     try:
         stream.write(text)
         stream.flush()
-    except ValueError:  # closed by whoever came before
+    except ValueError:  # the stream was closed already
         return None if not text else OSError("closed")
     except OSError as error:
         _let_go(stream)

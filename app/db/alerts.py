@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Table, case, delete, exists, func, or_, select
+from sqlalchemy import ColumnElement, Table, case, delete, func, or_, select
 from sqlalchemy.engine import Connection, RowMapping
 
 from app.db import outbox, totals
@@ -13,10 +13,10 @@ from app.db.engine import upsert_into
 from app.db.outbox import NO_DELIVERY, SENDING
 from app.db.owed import Owed
 from app.db.tables import alerts, deliveries, jobs, notifications
-from app.domain.alert import Alarm, Alert, AlertLevel, Condition, unopened
+from app.domain.alert import Alarm, Alert, AlertLevel, unopened
 from app.domain.alert_rules import BEFORE, ORPHAN_LATE, RECENT, FailureRate, QueueFacts
 from app.domain.job import JobKind, JobOutcome, JobState
-from app.domain.notification import Notification, NotificationState, Topic
+from app.domain.notification import Notification, Topic
 from app.domain.promise import Hold
 
 # An alert that cannot be told must raise no other.
@@ -99,22 +99,6 @@ def tell(connection: Connection, news: Sequence[Notification], now: datetime) ->
     What was owed once is not owed again.
     """
     return outbox.owe(connection, [Owed(item, NO_DELIVERY, now, now) for item in news], now)
-
-
-def was_sent(connection: Connection, condition: Condition) -> bool:
-    """Tell whether the operator was told of a shared condition that still holds."""
-    told = (
-        exists()
-        .where(
-            notifications.c.kind == Topic.ALERT,
-            notifications.c.request_id == condition.value,
-            notifications.c.state == NotificationState.SENT,
-            notifications.c.applied_at >= alerts.c.opened_at,
-        )
-        .correlate(alerts)
-    )
-    holds = (alerts.c.name == condition.value, alerts.c.resolved_at.is_(None))
-    return connection.execute(select(alerts.c.name).where(*holds, told)).first() is not None
 
 
 def has_critical(connection: Connection) -> bool:

@@ -4,14 +4,14 @@ The message is marked as being sent before it is sent: a crash in between leaves
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 
-from app.db import alerts, progress
+from app.db import progress, promises
 from app.db.engine import Connection, Database
 from app.db.jobs import Looked
 from app.db.progress import Closing
@@ -36,6 +36,7 @@ from app.domain.progress import (
     next_line,
     usual,
 )
+from app.domain.promise import TOLD_BY
 from app.domain.send_outcome import Down, NotEditable, Rejected, SendOutcome, Sent, SlowDown, TokenRefused, Unreachable
 from app.domain.trainer import Trainer
 from app.domain.training import Training
@@ -49,9 +50,8 @@ EVERY = timedelta(seconds=30)  # between two looks for messages that want their 
 CLOSED_AT_ONCE = 20
 DEFAULT_STEPS = {"fal-ai/flux-lora-portrait-trainer": 2500, "fal-ai/flux-lora-fast-training": 1000}  # docs/fal.md
 LEARNT_FOR = timedelta(hours=1)
-OURS = {  # what makes a training late on our side, and the alert that tells the operator
-    Trouble.NO_FAL_KEY: Condition.FAL_KEY_MISSING,
-    Trouble.FAL_KEY_REFUSED: Condition.FAL_KEY_REFUSED,
+OURS: Mapping[str, Condition] = {  # what makes a training late on our side, and the alert that tells the operator
+    **TOLD_BY,
     Trouble.ACCOUNT_LOCKED: Condition.ACCOUNT_LOCKED,
 }
 
@@ -145,12 +145,12 @@ class Progress:
         stage = step.stage or job.stage
         began = job.at_work_since or (now if stage is Stage.AT_WORK else None)
         percent = await self._percent(job, stage, now)
-        ours = OURS.get(Trouble(step.reason)) if step.reason in set(OURS) else None
+        ours = OURS.get(step.reason or "")
         standing = Standing(stage, job.first_seen_at, began, percent, is_troubled=ours is not None)
         line = next_line(standing, job.shown, await self._usual_of(job), self._mode, now)
         if line is None:
             return None
-        if ours is not None and not await self._database.read(alerts.was_sent, ours):
+        if ours is not None and ours not in await self._database.read(promises.told_alerts):
             return None  # "we know about it" is not said before somebody does
         return Due(job, standing, line, percent)
 

@@ -69,13 +69,16 @@ def kinds_of(bot_tables: BotTables, *, tells_found: bool = False) -> tuple[Kind,
 
 
 @asynccontextmanager
-async def open_house(database: Database, bot_tables: BotTables, clock: FrozenClock) -> AsyncIterator[House]:
+async def open_house(
+    database: Database, bot_tables: BotTables, clock: FrozenClock, kinds: tuple[Kind, ...] | None = None
+) -> AsyncIterator[House]:
+    """Assemble the flows on one database; `kinds` are the trainings unless others are given."""
     fal, messenger = FakeFalQueue(), FakeMessenger()
     woken: list[str] = []
     lease = timedelta(seconds=60)
     apply = Apply(
         database,
-        kinds_of(bot_tables),
+        kinds_of(bot_tables) if kinds is None else kinds,
         fal,
         clock,
         RetryLimits(3, timedelta(hours=24), lease),

@@ -275,7 +275,7 @@ async def test_trouble_is_ours_once_the_operator_was_told(desk: Desk) -> None:
     opened = desk.clock.at
     name = Condition.ACCOUNT_LOCKED.value
     row = {"name": name, "machine": "", "level": "critical", "detail": "", "opened_at": opened, "seen_at": opened,
-           "changed_at": opened}  # fmt: skip
+           "changed_at": opened, "told_at": opened}  # fmt: skip
     await desk.database.write(lambda connection: connection.execute(insert(alerts), [row]))
     await desk.tell("20261129T000000000000.critical", name, topic="alert")
     await desk.look(minutes=5, times=2)

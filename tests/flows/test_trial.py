@@ -1,9 +1,7 @@
 """A delivery of the kind `test` takes the whole way and leaves nothing behind that counts, on both databases."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from functools import partial
 from typing import Any, cast
 
@@ -12,7 +10,6 @@ from sqlalchemy import func, select
 
 from app.db import alerts, inbox, operator_queries, totals, views
 from app.db.engine import Database
-from app.db.group_commit import GroupCommit
 from app.db.operator_queries import Queue
 from app.db.tables import deliveries, jobs
 from app.db.trainings import BotTables
@@ -20,14 +17,9 @@ from app.domain.delivery import Delivery
 from app.domain.job import JobKind
 from app.domain.notification import OPERATOR, Topic
 from app.fal.authenticate import Authenticator
-from app.flows.apply import Apply
-from app.flows.notify.claiming import Notify
-from app.flows.notify.recording import write_records
-from app.flows.planning import RetryLimits
-from app.flows.tell import Tell
 from app.flows.trial import operator_as_owner, trial
-from tests.fakes import FakeFalQueue, FakeMessenger, FrozenClock, moving_sleep, no_jitter
-from tests.flows.conftest import House, kinds_of
+from tests.fakes import FrozenClock
+from tests.flows.conftest import House, kinds_of, open_house
 
 pytestmark = pytest.mark.anyio
 CHAT = 7_000_001
@@ -40,29 +32,8 @@ async def open_trials(
     database: Database, bot_tables: BotTables, clock: FrozenClock, chat: int | None
 ) -> AsyncIterator[House]:
     kinds = (*kinds_of(bot_tables), trial(cast("Authenticator", None), operator_as_owner(chat, "ru")))
-    messenger, woken, lease = FakeMessenger(), list[str](), timedelta(seconds=60)
-    queue = FakeFalQueue()
-    wake = partial(woken.append, "notify")
-    apply = Apply(
-        database, kinds, queue, clock, RetryLimits(3, timedelta(hours=24), lease), chance=no_jitter, wake_notify=wake
-    )
-    records = GroupCommit(database, partial(write_records, bot_tables))
-    notify = Notify(
-        database,
-        records,
-        Tell(messenger, messenger.word, clock),
-        clock,
-        lease=lease,
-        limit=3,
-        rate=25,
-        chance=no_jitter,
-        sleep=moving_sleep(clock),
-    )
-    writer = asyncio.create_task(records.run())
-    yield House(database, clock, apply, notify, records, queue, messenger, woken)
-    await notify.close(1)
-    records.close()
-    await writer
+    async with open_house(database, bot_tables, clock, kinds) as house:
+        yield house
 
 
 @pytest.fixture
