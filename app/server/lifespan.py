@@ -47,12 +47,18 @@ class Lifespan(LifespanOn):
 
     refused: StartRefused | None = None
     stop_began: float | None = None  # by the loop's clock
+    _task: "asyncio.Task[None] | None" = None  # uvicorn keeps none, and the loop's reference is a weak one
 
     @property
     def hooks(self) -> Hooks:
         """What the application yielded; known once it has started."""
         hooks: Hooks = self.state.get(HOOKS, Hooks())
         return hooks
+
+    async def main(self) -> None:
+        """Run the application's lifespan; the task is kept, so that the collector cannot end it half-way."""
+        self._task = asyncio.current_task()
+        await super().main()
 
     async def send(self, message: LifespanSendMessage) -> None:
         """Keep a StartRefused: Starlette sends startup.failed while it handles the exception."""

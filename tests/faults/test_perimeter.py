@@ -478,9 +478,11 @@ async def test_no_stranger_speaks_to_the_terminal(rig: Rig) -> None:
 
 @pytest.mark.skipif(FAKETIME is None, reason="needs faketime (apt install faketime)")
 @pytest.mark.parametrize(("shift", "direction"), [("+301s", "fast"), pytest.param("-302s", "slow", marks=full_only)])
-async def test_a_wrong_clock_is_named(rig: Rig, tmp_path: Path, shift: str, direction: str) -> None:
+async def test_a_wrong_clock_is_named(
+    rig: Rig, sqlite_template: Path, tmp_path: Path, shift: str, direction: str
+) -> None:
     """A server whose clock is 301 s off refuses, says "clock" and by how much, and no age is negative (fault 15)."""
-    database = shutil.copy(rig.sqlite_path, tmp_path / "aisha.db")
+    database = shutil.copy(sqlite_template, tmp_path / "aisha.db")  # empty: a copy of a queue would be told twice
     wrong = Rig(tmp_path / "server", f"sqlite:///{database}", rig.outside)
     try:
         await wrong.start(LD_PRELOAD=str(FAKETIME), FAKETIME=shift)
