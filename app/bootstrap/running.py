@@ -7,7 +7,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -17,7 +17,7 @@ from app.bootstrap.background import in_background
 from app.bootstrap.machine import machine_facts
 from app.bootstrap.pinging import ping_of
 from app.bootstrap.services import HealthFacts, Ingest, Services, Work
-from app.bootstrap.submitting import make_submitting, make_sweep
+from app.bootstrap.submitting import make_sweep, submitting_later
 from app.bootstrap.trial import trial_kinds
 from app.core.clock import SystemClock
 from app.core.config import Settings
@@ -213,13 +213,7 @@ async def running(
         )
         write_check = WriteCheck(database, clock)
         yield Services(
-            Ingest(
-                clock,
-                kinds,
-                accept,
-                register,
-                cache(partial(make_submitting, settings, database, bot_tables, client, clock)),
-            ),
+            Ingest(clock, kinds, accept, register, submitting_later(settings, database, bot_tables, client, clock)),
             Work(
                 Poll(
                     database,

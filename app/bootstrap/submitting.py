@@ -1,10 +1,11 @@
 """What submits trainings: for the server, and for a command beside it."""
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache, partial
 
 from app.bootstrap.asking import trainer_endpoints
 from app.core.clock import SystemClock
@@ -73,6 +74,13 @@ def make_submitting(
         after=timedelta(seconds=settings.reconcile_after),
     )
     return Submitting(database, submit, Cancel(database, desk, clock))
+
+
+def submitting_later(
+    settings: Settings, database: Database, tables: BotTables, client: Client, clock: Clock
+) -> Callable[[], Submitting]:
+    """Put off the assembly until somebody submits."""
+    return cache(partial(make_submitting, settings, database, tables, client, clock))
 
 
 def webhook_base(settings: Settings) -> str:
