@@ -49,10 +49,14 @@ class Wanted:
     key: str
     trigger: str | None = None
     steps: int | None = None
+    photos_digest: str | None = None  # of photos that are uploaded anew each time, so that their address says nothing
 
     def digest(self) -> str:
         """Identify what is wanted: the same again under one key is no other training."""
-        return hashlib.sha256(orjson.dumps(asdict(self), option=orjson.OPT_SORT_KEYS)).hexdigest()
+        said = asdict(self)
+        if self.photos_digest is not None:
+            del said["photos_url"]
+        return hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 class Submit:

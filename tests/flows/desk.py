@@ -94,6 +94,12 @@ class Counter:
     async def avatar(self, trainer: str = "portrait", status: str = "ready_for_training") -> str:
         return await self.bot.train("", status=status, trainer=trainer)
 
+    async def avatar_ids(self) -> list[str]:
+        def load(connection: Connection) -> list[str]:
+            return [str(row[0]) for row in connection.exec_driver_sql("SELECT id FROM avatars ORDER BY id")]
+
+        return await self.database.read(load)
+
     async def begin(self, avatar_id: str, key: str = "k1", **more: Any) -> str:
         url = more.pop("photos_url", PHOTOS.format(avatar_id))
         return await self.submit(Wanted(avatar_id, url, more.pop("trainer", Trainer.PORTRAIT), key, **more))
