@@ -12,7 +12,8 @@ from app.fal.queue_answers import document_of, refusal_of, told_by
 
 INITIATE = "/storage/upload/initiate?storage_type=fal-cdn-v3"
 LIFETIME = 7 * 24 * 3600  # s: deleting a request does not delete what it was given, so that it must expire by itself
-LIFECYCLE = "X-Fal-Object-Lifecycle"
+# The first is read by fal's CDN, the second by the storage that gives the address (fal-client 1.0.3 sends both).
+LIFECYCLES = ("X-Fal-Object-Lifecycle", "X-Fal-Object-Lifecycle-Preference")
 ANSWER_LIMIT = 64 * 1024  # bytes
 SECONDS, SLOWEST = 15.0, 900.0  # for the address, and for the bytes
 
@@ -37,11 +38,9 @@ class FalStorage:
         """Upload a file that expires after LIFETIME; return its address. Raises UploadFailed."""
         if self._key is None:
             raise UploadFailed("no_fal_key", "FAL_API_KEY is not set, so nothing can be uploaded")
-        headers = {
-            "Authorization": f"Key {self._key}",
-            "Content-Type": "application/json",
-            LIFECYCLE: orjson.dumps({"expiration_duration_seconds": LIFETIME}).decode(),
-        }
+        expiry = orjson.dumps({"expiration_duration_seconds": LIFETIME}).decode()
+        headers = {"Authorization": f"Key {self._key}", "Content-Type": "application/json"}
+        headers |= dict.fromkeys(LIFECYCLES, expiry)
         wanted = orjson.dumps({"content_type": content_type, "file_name": name})
         answered = await self._send("POST", self._url, wanted, headers, SECONDS)
         document = document_of(answered)

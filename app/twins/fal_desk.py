@@ -14,6 +14,7 @@ from app.twins.fal_queue import FalJob
 from app.twins.faults import Fault, Twin, json_response
 
 STORED: Final = "/stored/{name:path}"
+LIFECYCLES: Final = ("x-fal-object-lifecycle", "x-fal-object-lifecycle-preference")
 NOT_JSON: Final = b'{"detail": [{"loc": ["body"], "msg": "JSON decode error", "type": "json_invalid"}]}'
 
 
@@ -46,7 +47,7 @@ class FalDeskTwin(Twin):
         self.prices: dict[str, tuple[float, str]] = {}
         self.submissions: list[TwinSubmission] = []
         self.files: dict[str, bytes] = {}
-        self.lifecycles: list[str | None] = []
+        self.lifecycles: list[list[Any]] = []  # of each upload, in both headers
         self.put_headers: list[dict[str, str]] = []
         self.waits, self.works = 0.0, 60.0
         return [
@@ -106,7 +107,8 @@ class FalDeskTwin(Twin):
         def right() -> Response:
             if (refusal := self.refusal(request, is_open=False)) is not None:
                 return json_response(refusal[0], bodies.dumps({"detail": refusal[1]}))
-            self.lifecycles.append(request.headers.get("x-fal-object-lifecycle"))
+            expiries = [request.headers.get(name) for name in LIFECYCLES]
+            self.lifecycles.append([None if text is None else orjson.loads(text) for text in expiries])
             name = hashlib.sha256(f"{len(self.lifecycles)} {wanted['file_name']}".encode()).hexdigest()[:16]
             url = f"{request.url.scheme}://{request.url.netloc}/stored/{name}_{wanted['file_name']}"
             return json_response(200, bodies.dumps({"upload_url": f"{url}?permission=once", "file_url": url}))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.db import submissions
+from app.db import job_facts, submissions
 from app.db.engine import Database
 from app.db.trainings import BotTables
 from app.domain.errors import DatabaseUnavailable, JobRefused
@@ -478,3 +478,30 @@ async def test_a_caller_who_leaves_costs_nothing(counter: Counter, monkeypatch: 
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert await counter.look(61) == 1
+
+
+async def test_a_locked_account_is_alarming_until_fal_says_something(counter: Counter) -> None:
+    """The refused submission counts as locked, not as a job that ended badly; the next that is taken ends it."""
+    avatar = await counter.avatar()
+    counter.fal.refuses = NotTaken(Trouble.ACCOUNT_LOCKED, "fal answered 403: User is locked")
+    await refused(counter, avatar)
+    counter.clock.move(60)
+    facts = await counter.database.read(job_facts.count, counter.clock.now())
+    assert (facts.locked, facts.dead, facts.overdue) == (1, 0, 0)
+    counter.fal.refuses = None
+    await counter.begin(avatar)
+    facts = await counter.database.read(job_facts.count, counter.clock.now())
+    assert facts.locked == 0
+
+
+async def test_a_submission_that_nobody_answers_is_alarming(counter: Counter) -> None:
+    """fault 55: half an hour without an answer makes it overdue, a day makes it dead: the operator hears of both."""
+    avatar = await counter.avatar()
+    counter.fal.answer, counter.fal.unsaid = lose, DOWN
+    await refused(counter, avatar)
+    assert (await counter.database.read(job_facts.count, counter.clock.now())).overdue == 0
+    await counter.look(31 * 60)
+    assert (await counter.database.read(job_facts.count, counter.clock.now())).overdue == 1
+    await counter.look(GIVEN_UP.total_seconds())
+    facts = await counter.database.read(job_facts.count, counter.clock.now())
+    assert (facts.overdue, facts.dead) == (0, 1)
