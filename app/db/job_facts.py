@@ -60,7 +60,7 @@ _OVERDUE = or_(
     func.coalesce(_COLUMNS.said_at, _COLUMNS.first_seen_at) < _moment("unheard"),
 )
 _LATER = jobs.alias()
-# A submission that fal refused was told to whoever submitted it; the account is the operator's until fal says something.
+# A submission that fal refused was told to whoever submitted it; a locked account is the operator's, too.
 _SAID = or_(_COLUMNS.request_id.is_not(None), _COLUMNS.reason == UNKNOWN)
 _STILL_LOCKED = and_(
     _COLUMNS.request_id.is_(None),

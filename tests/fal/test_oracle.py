@@ -203,7 +203,7 @@ async def test_fals_client_sends_again_and_ours_does_not(both: Both, monkeypatch
 
 
 async def test_both_store_a_file_alike(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both ask for an address with the key and the same expiry; only fal's client sends the key to that address, too."""
+    """Both ask for an address with the key and the same expiry; fal's client sends the key to that address, too."""
     async with both.twin.serve() as url, make_client() as client:
         monkeypatch.setattr(oracle, "REST_URL", url)
         expiry = oracle.StorageSettings(expires_in=LIFETIME)
