@@ -19,7 +19,7 @@ from app.domain.errors import JobRefused
 from app.domain.trainer import Trainer
 from app.fal.uploads import FalStorage, UploadFailed
 from app.files.photos import ADVISED, PhotosRefused, pack
-from app.flows.submit import Wanted
+from app.flows.submit import WantedTraining
 
 
 def submit(
@@ -35,7 +35,9 @@ def submit(
         # Without a key of the caller's: the same photos for the same avatar are one training.
         made = hashlib.sha256(f"{avatar_id} {trainer} {trigger} {steps} {digest}".encode()).hexdigest()[:32]
         own = key or f"cli-{made}" + (f"-{SystemClock().now():%Y%m%d%H%M%S}" if again else "")
-        request_id = await parts.submit(Wanted(avatar_id, url, trainer, own, trigger, steps, photos_digest=digest))
+        request_id = await parts.submit(
+            WantedTraining(avatar_id, url, trainer, own, trigger, steps, photos_digest=digest)
+        )
         return {"request_id": request_id, "status": "submitted", "idempotency_key": own}
 
     _show(_run(work, as_json=as_json), as_json=as_json)

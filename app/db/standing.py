@@ -12,7 +12,7 @@ from app.domain.job import JobKind, JobState
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class TrainingStanding:
     """What is known of a training: how far it is at fal, when it is expected to end, and how it ended."""
 
     request_id: str
@@ -41,7 +41,7 @@ class Standing:
         }
 
 
-def read(connection: Connection, request_id: str) -> Standing | None:
+def read(connection: Connection, request_id: str) -> TrainingStanding | None:
     """Load it; None for a request that is no training of ours."""
     columns = jobs.c
     row = connection.execute(
@@ -62,7 +62,7 @@ def read(connection: Connection, request_id: str) -> Standing | None:
     if row is None:
         return None
     name, subject, state, *more = row
-    return Standing(name, subject, JobState(state), *more)
+    return TrainingStanding(name, subject, JobState(state), *more)
 
 
 def look_soon(connection: Connection, request_id: str, now: datetime) -> None:

@@ -8,12 +8,12 @@ import structlog
 
 from app.db import standing
 from app.db.engine import Database
-from app.db.standing import Standing
+from app.db.standing import TrainingStanding
 from app.domain.errors import JobRefused
 from app.domain.job import JobState
 from app.domain.submit_outcome import AlreadyOver, Cancelled, NotTaken
 from app.flows.ports import Clock, FalDesk
-from app.flows.submit import REFUSALS
+from app.flows.submit import refusal_for
 
 log = structlog.get_logger("app.webhook")
 
@@ -26,7 +26,7 @@ class Cancel:
         self._fal = fal
         self._clock = clock
 
-    async def look(self, request_id: str) -> Standing:
+    async def look(self, request_id: str) -> TrainingStanding:
         """Tell how a training stands. Raises JobRefused (404), DatabaseUnavailable."""
         found = await self._database.read(standing.read, request_id)
         if found is None:
@@ -42,7 +42,7 @@ class Cancel:
         match said:
             case NotTaken(trouble, detail):
                 log.warning("training.not_cancelled", request_id=request_id, why=trouble, detail=detail)
-                raise JobRefused(*REFUSALS[trouble], detail)
+                raise refusal_for(trouble, detail)
             case Cancelled() | AlreadyOver():
                 log.info("training.cancel_asked", request_id=request_id, is_over=isinstance(said, AlreadyOver))
                 await self._database.write(standing.look_soon, request_id, self._clock.now())

@@ -28,19 +28,21 @@ log = structlog.get_logger("app.webhook")
 
 UNDER_WAY = timedelta(seconds=60)  # fal answers within 15 s or never; then the row is a lost answer's
 FIRST_LOOK = timedelta(seconds=10)  # after a lost answer: fal's list may lag
-REFUSALS: dict[Trouble, tuple[int, str]] = {
-    Trouble.ACCOUNT_LOCKED: (402, "account_exhausted"),
-    Trouble.NO_FAL_KEY: (503, "no_fal_key"),
-    Trouble.FAL_KEY_REFUSED: (503, "fal_key_refused"),
-    Trouble.RATE_LIMITED: (503, "fal_unavailable"),
-    Trouble.FAL_DOWN: (503, "fal_unavailable"),
-    Trouble.FAL_ODD: (400, "fal_refused"),
+STATUSES = {Trouble.ACCOUNT_LOCKED: 402, Trouble.FAL_ODD: 400}
+ELSE = 503
+CODES = {
+    Trouble.ACCOUNT_LOCKED: "account_exhausted",
+    Trouble.NO_FAL_KEY: "no_fal_key",
+    Trouble.FAL_KEY_REFUSED: "fal_key_refused",
+    Trouble.RATE_LIMITED: "fal_unavailable",
+    Trouble.FAL_DOWN: "fal_unavailable",
+    Trouble.FAL_ODD: "fal_refused",
 }
 LOST = "fal may have taken it: it is looked for and never sent again by itself; `aisha-webhook jobs list` shows it"
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedTraining:
     """A training as it was asked for. `photos_url` is handed to fal unread."""
 
     avatar_id: str
@@ -88,7 +90,7 @@ class Submit:
         self._most = most
         self._after = after
 
-    async def __call__(self, wanted: Wanted) -> str:
+    async def __call__(self, wanted: WantedTraining) -> str:
         """Submit one training; return fal's request id, for the same key always the same.
 
         Raises JobRefused: 400, 402, 404, 409, 424 where fal may have it, 503; and DatabaseUnavailable while nothing was
@@ -123,7 +125,7 @@ class Submit:
         said = await self._fal.submit(endpoint, given, webhook_address(self._webhook, wanted.trainer, new.nonce))
         return await self._settle(begun, said)
 
-    async def _begin(self, wanted: Wanted, new: Submission) -> int | str:
+    async def _begin(self, wanted: WantedTraining, new: Submission) -> int | str:
         """Put it on record; return the row's id, or the request id that another submission of the same key has got."""
         now = self._clock.now()
         begun = await self._database.write(submissions.begin, self._tables, new, now=now, until=now + UNDER_WAY)
@@ -139,7 +141,7 @@ class Submit:
                 raise JobRefused(400, "malformed", "type: the avatar is of the other type")
         raise JobRefused(409, "at_work", "fal works on this avatar, or may: see `aisha-webhook jobs list`")
 
-    def _repeated(self, wanted: Wanted, there: OnRecord) -> str:
+    def _repeated(self, wanted: WantedTraining, there: OnRecord) -> str:
         """Answer for what is on record under the key."""
         if there.digest != wanted.digest():
             raise JobRefused(409, "key_reused", "this idempotency_key stands for another training")
@@ -175,7 +177,7 @@ class Submit:
                 raise JobRefused(424, "submit_unknown", LOST)
             case NotTaken(trouble, detail):
                 log.error("submission.not_taken", job=row_id, why=trouble, detail=detail)
-                raise JobRefused(*REFUSALS[trouble], detail)
+                raise refusal_for(trouble, detail)
 
     def _write(self, connection: Connection, row_id: int, said: SubmitOutcome, now: datetime) -> None:
         match said:
@@ -186,6 +188,11 @@ class Submit:
                 submissions.lost(connection, row_id, detail, due_at=now + FIRST_LOOK)
             case NotTaken(trouble, detail):
                 submissions.not_taken(connection, row_id, trouble, detail, now)
+
+
+def refusal_for(trouble: Trouble, detail: str) -> JobRefused:
+    """Word for the caller why fal has not done what was asked."""
+    return JobRefused(STATUSES.get(trouble, ELSE), CODES[trouble], detail)
 
 
 def _check_address(url: str) -> None:

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from app.domain.errors import DatabaseUnavailable, JobRefused
 from app.domain.submission import KEY_LIMIT, STEPS_LEAST, STEPS_MOST, TRIGGER_LIMIT, URL_LIMIT
 from app.domain.trainer import Trainer
-from app.flows.submit import Wanted
+from app.flows.submit import WantedTraining
 from app.routers.api import admit, api_parts, no_database, read, refusal
 
 router = APIRouter(prefix="/api/v1/trainings")
@@ -41,7 +41,7 @@ async def submit_training(request: Request) -> Response:
     try:
         admit(request, parts)
         body = await read(request, TrainingBody)
-        wanted = Wanted(
+        wanted = WantedTraining(
             body.avatar_id, body.images_url, Trainer(body.type), body.idempotency_key, body.trigger, body.steps
         )
         request_id = await parts.submitting().submit(wanted)

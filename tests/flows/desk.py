@@ -19,7 +19,7 @@ from app.domain.nonce import nonce_of
 from app.domain.submission import ListedRequest, Price
 from app.domain.submit_outcome import AnswerLost, Cancelled, CancelOutcome, SubmitOutcome, Submitted
 from app.domain.trainer import Trainer
-from app.flows.submit import Submit, Wanted
+from app.flows.submit import Submit, WantedTraining
 from app.flows.sweep import Sweep
 from tests.factories import Bot, delivery
 from tests.fakes import FrozenClock
@@ -102,7 +102,7 @@ class Counter:
 
     async def begin(self, avatar_id: str, key: str = "k1", **more: Any) -> str:
         url = more.pop("photos_url", PHOTOS.format(avatar_id))
-        return await self.submit(Wanted(avatar_id, url, more.pop("trainer", Trainer.PORTRAIT), key, **more))
+        return await self.submit(WantedTraining(avatar_id, url, more.pop("trainer", Trainer.PORTRAIT), key, **more))
 
     async def jobs(self) -> list[dict[str, Any]]:
         def load(connection: Connection) -> list[dict[str, Any]]:
