@@ -19,7 +19,7 @@ from app.db.bulk_update import Row as GivenRow
 from app.db.bulk_update import UpdateMany
 from app.db.many import is_among, one_parameter
 from app.db.tables import jobs
-from app.db.trainings import Found
+from app.db.trainings import ZONE, Found, may_read
 from app.domain.errors import ClaimLost
 from app.domain.job import JobKind
 from app.domain.notification import OPERATOR, Owner
@@ -30,7 +30,7 @@ WRITTEN = ("status", "result_urls", "error_message", "completed_at")
 NEEDED = ("id", "original_prompt", *WRITTEN)
 ERROR_LIMIT = 1000  # characters of image_generations.error_message
 SUBJECT_LIMIT = 36  # characters of a subject in our tables
-USER = ("id", "telegram_id", "language_code", "timezone")
+USER = ("id", "telegram_id", "language_code")
 STATUSES = {
     "pending": TrainingStatus.TRAINING,
     "processing": TrainingStatus.TRAINING,
@@ -57,7 +57,7 @@ class Generations:
     @classmethod
     def find(cls, connection: Connection, operator_chat: int | None = None) -> "Generations":
         """Take the tables as the database describes them. Without a right to the rows they count as not there."""
-        users = _described(connection, "users", USER)
+        users = _described(connection, "users", (*USER, ZONE) if _may_read_zone(connection) else USER)
         is_there = inspect(connection).has_table(TABLE) and _may_be_worked_on(connection)
         rows = _described(connection, TABLE, NEEDED) if is_there else None
         if rows is not None and len(rows.c) < len(NEEDED):
@@ -84,7 +84,7 @@ class Generations:
         return Found({key: value for key, value in found.items() if key not in busy}, busy)
 
     def change(self, connection: Connection, changes: Sequence[tuple[Training, Change, str]]) -> None:
-        """Write each change into its row, where there is one; fal's answer has no column.
+        """Write each change into its row, where there is one whose status is known; fal's answer has no column.
 
         Compare-and-set on the status the plan was made for. Raises ClaimLost when a row has changed meanwhile.
         """
@@ -98,7 +98,7 @@ class Generations:
                     _row(columns.completed_at, one.spelling, change),
                 )
                 for one, change, _ in changes
-                if change.status is status and one.spelling
+                if change.status is status and one.spelling and one.status is not None
             ]
             if not given:
                 continue
@@ -111,7 +111,7 @@ class Generations:
 
     def _registered(self) -> Select[*tuple[Any, ...]]:
         users = self._users.c
-        zone = users.timezone if "timezone" in users else null()
+        zone = users[ZONE] if ZONE in users else null()
         return (
             select(
                 jobs.c.request_id, jobs.c.subject, jobs.c.endpoint, jobs.c.chat_id, jobs.c.language,
@@ -153,6 +153,11 @@ class Generations:
 def _described(connection: Connection, name: str, wanted: Sequence[str]) -> Table:
     found = {column["name"]: column["type"] for column in inspect(connection).get_columns(name)}
     return Table(name, MetaData(), *(Column(column, found[column]) for column in wanted if column in found))
+
+
+def _may_read_zone(connection: Connection) -> bool:
+    has_zone = any(column["name"] == ZONE for column in inspect(connection).get_columns("users"))
+    return has_zone and may_read(connection, "users", ZONE)
 
 
 def _may_be_worked_on(connection: Connection) -> bool:

@@ -150,7 +150,7 @@ class BotTables:
         for name, needed in NEEDED.items():
             found = {column["name"]: column["type"] for column in inspector.get_columns(name)}
             extra = ERROR_HOLDER if name == "avatars" else ZONE
-            is_there = extra in found and (extra != ZONE or _may_read(connection, name, extra))
+            is_there = extra in found and (extra != ZONE or may_read(connection, name, extra))
             wanted = (*needed, extra) if is_there else needed
             tables[name] = Table(name, MetaData(), *(Column(column, found[column]) for column in wanted))
         return cls(tables["users"], tables["avatars"])
@@ -267,7 +267,7 @@ class BotTables:
         return old, new
 
 
-def _may_read(connection: Connection, table: str, column: str) -> bool:
+def may_read(connection: Connection, table: str, column: str) -> bool:
     """Tell whether our role may read a column that we can do without."""
     if connection.dialect.name == "sqlite":
         return True
