@@ -11,13 +11,14 @@ from app.telegram.names import LEFT_TO_RIGHT, isolated, shown_name
 
 PROMPT_LIMIT = 200  # characters shown of what the owner asked for; a caption holds 1024
 # What an owner of images can act on; the other causes speak of photos for a training.
-_CAUSES = {
-    Cause.CONTENT_POLICY: "content_policy",
-    Cause.TIMEOUT: "timeout",
-    Cause.CANCELLED: "cancelled",
-    Cause.FAL_TROUBLE: "fal_trouble",
-    Cause.OUR_ACCOUNT: "fal_trouble",
-    Cause.RESULT_GONE: "result_gone",
+IMAGES_CAUSES = {
+    Cause.CONTENT_POLICY: Cause.CONTENT_POLICY,
+    Cause.TIMEOUT: Cause.TIMEOUT,
+    Cause.CANCELLED: Cause.CANCELLED,
+    Cause.FAL_TROUBLE: Cause.FAL_TROUBLE,
+    Cause.OUR_ACCOUNT: Cause.FAL_TROUBLE,
+    Cause.RESULT_GONE: Cause.RESULT_GONE,
+    Cause.UNKNOWN: Cause.UNKNOWN,
 }
 
 
@@ -54,7 +55,7 @@ def _images(images: OwedImages, asked: str, words: GNUTranslations) -> Message:
 
 def _failed(cause: Cause | None, asked: str, words: GNUTranslations, support_url: str | None) -> Message:
     say = words.gettext
-    why = say(f"images_failed.{_CAUSES.get(cause or Cause.UNKNOWN, 'unknown')}")
+    why = say(f"images_failed.{IMAGES_CAUSES.get(cause or Cause.UNKNOWN, Cause.UNKNOWN)}")
     html, plain = _paragraphs(say("images_failed.title"), asked, why)
     keyboard: Keyboard = ()
     if support_url:

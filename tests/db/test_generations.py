@@ -193,7 +193,7 @@ async def test_a_row_that_the_bot_holds_is_waited_for(postgres_url: str) -> None
         holding.exec_driver_sql("SELECT * FROM image_generations FOR UPDATE")
         with database.engine.begin() as transaction:
             found = generations.lock(transaction, ["r1", "r2"])
-    assert (set(found.trainings), found.held) == ({"r2"}, {"r1"})
+    assert (set(found.trainings), set(found.held)) == ({"r2"}, {"r1"})
     bot.drop_table()
     await database.close()
 

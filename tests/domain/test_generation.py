@@ -123,7 +123,8 @@ def test_what_is_owed_survives_its_row(count: int, withheld: int, shown: int, do
     urls = tuple(f"{A}?{number}" for number in range(count))
     owed = OwedImages(urls, withheld, min(shown, count), doubt)
     assert read_images(spell_images(owed), owed.shown, is_in_doubt=doubt) == owed
-    seen, left = [], OwedImages(urls)
+    seen: list[str] = []
+    left = OwedImages(urls)
     while left.left:
         assert 1 <= len(left.next_album) <= ALBUM_LIMIT
         seen += left.next_album
