@@ -94,3 +94,5 @@ def test_any_prompt_fits_a_caption(name: str) -> None:
     """Whatever was typed, the caption is HTML that Telegram reads, of no more characters than it takes."""
     photos = say("ru", name=name, images=OwedImages((A,), withheld=9)).photos
     assert len(visible_text(photos.html)) <= CAPTION_LIMIT
+    assert visible_text(photos.html) == photos.plain
+    assert photos.plain.count("\n") <= 3
