@@ -14,6 +14,7 @@ from app.db.owed import Owed, owed_row
 from app.db.tables import notifications
 from app.domain.alert import Condition
 from app.domain.delivery import Claim, ClaimedDelivery
+from app.domain.images import OwedImages, read_images
 from app.domain.notification import (
     Cause,
     ClaimedNotification,
@@ -43,6 +44,7 @@ _OVERTAKING = {
     Topic.FAILED: (Topic.READY,),
     Topic.ACCOUNT_BACK: (Topic.READY, Topic.CORRECTION),
     Topic.TROUBLE_OURS: (Topic.READY, Topic.FAILED),
+    Topic.IMAGES_FAILED: (Topic.IMAGES,),
 }
 _OVERTAKEN = or_(
     *(
@@ -84,7 +86,8 @@ _CLAIMED = [
     notifications.c[name]
     for name in (
         "id", "attempt", "failures", "uncertain", "state", "avatar_id", "avatar_name", "request_id", "kind", "cause",
-        "owner_id", "chat_id", "language", "timezone", "trainer", "received_at", "stored_at", "applied_at",
+        "owner_id", "chat_id", "language", "timezone", "trainer", "received_at", "stored_at", "applied_at", "images",
+        "images_shown",
     )
 ]  # fmt: skip
 _ONCE = InsertMany(
@@ -92,7 +95,7 @@ _ONCE = InsertMany(
     given=(
         "state", "reason", "due_at", "finished_at", "delivery_id", "avatar_id", "request_id", "kind", "cause",
         "avatar_name", "owner_id", "chat_id", "language", "timezone", "trainer", "received_at", "stored_at",
-        "applied_at",
+        "applied_at", "images",
     ),
     unique=("avatar_id", "request_id", "kind"),
 )  # fmt: skip
@@ -102,7 +105,7 @@ _ONCE = InsertMany(
 class Told:
     """A claimed notification's end (or its next try), with what Telegram said.
 
-    `state` stands for Done; `uncertain` counts sends of unknown outcome so far.
+    `state` stands for Done; `uncertain` counts sends of unknown outcome so far, `images_shown` the images in the chat.
     """
 
     claimed: ClaimedNotification
@@ -111,6 +114,7 @@ class Told:
     message_id: int | None
     uncertain: int
     finished_at: datetime
+    images_shown: int = 0
 
 
 def put(connection: Connection, items: Sequence[tuple[OwnerMessage, ClaimedDelivery]], now: datetime) -> None:
@@ -218,6 +222,7 @@ def _claimed(row: Row[*tuple[Any, ...]], send_at: datetime, *, is_buried: bool =
         owner=Owner(row.owner_id, row.chat_id, row.language, row.timezone or ""),
         cause=row.cause,
         trainer=row.trainer,
+        images=_images(row),
     )
     return ClaimedNotification(
         Claim(row.id, row.attempt),
@@ -232,6 +237,12 @@ def _claimed(row: Row[*tuple[Any, ...]], send_at: datetime, *, is_buried: bool =
     )
 
 
+def _images(row: Row[*tuple[Any, ...]]) -> OwedImages | None:
+    if row.images is None:
+        return None
+    return read_images(row.images, row.images_shown, is_in_doubt=row.uncertain > 0)
+
+
 def finish(connection: Connection, told: Sequence[Told]) -> None:
     """Write what became of claimed notifications. Raises ClaimLost as `queue.finish` does."""
     rows: list[tuple[Claim, dict[str, Any]]] = [
@@ -240,6 +251,7 @@ def finish(connection: Connection, told: Sequence[Told]) -> None:
             {
                 "message_id": item.message_id,
                 "uncertain": item.uncertain,
+                "images_shown": item.images_shown,
                 **queue.verdict_columns(
                     item.verdict, done=item.state, failures=item.claimed.failures, now=item.finished_at
                 ),

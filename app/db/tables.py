@@ -17,7 +17,7 @@ from sqlalchemy import (
 from app.db.engine import UtcDateTime
 
 VERSION_TABLE = "webhook_schema_version"
-HEAD = "0008"  # the newest migration; a test compares it with the files
+HEAD = "0009"  # the newest migration; a test compares it with the files
 
 metadata = MetaData()
 _Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only INTEGER keys
@@ -37,6 +37,7 @@ _IN_PROGRESS = text("progress_message_id IS NOT NULL AND progress_end IS NULL")
 _STOPPED = text("progress_end IN ('refused', 'slowed', 'not_editable')")  # whose chats get no progress any more
 _UNANSWERED = text("state = 'pending' AND request_id IS NULL")  # submissions; few
 _NAMED = text("finished_at IS NOT NULL AND avatar_name <> ''")
+_PICTURED = text("finished_at IS NOT NULL AND images IS NOT NULL")
 
 
 def _queue_columns() -> list[Column[object]]:
@@ -96,12 +97,15 @@ notifications = Table(
     Column("trainer", String(16)),  # the avatar's type
     Column("uncertain", Integer, nullable=False, server_default="0"),
     Column("message_id", BigInteger),
+    Column("images", Text),  # JSON: app/domain/images.py
+    Column("images_shown", Integer, nullable=False, server_default="0"),  # of them stand in the chat
     Column("received_at", UtcDateTime, nullable=False),
     Column("stored_at", UtcDateTime, nullable=False),
     Column("applied_at", UtcDateTime, nullable=False),
     UniqueConstraint("avatar_id", "request_id", "kind", name="webhook_notifications_identity"),
     Index("webhook_notifications_due", "due_at", "id", postgresql_where=_PENDING, sqlite_where=_PENDING),
     Index("webhook_notifications_kept", "finished_at", postgresql_where=_NAMED, sqlite_where=_NAMED),
+    Index("webhook_notifications_pictured", "finished_at", postgresql_where=_PICTURED, sqlite_where=_PICTURED),
     Index("webhook_notifications_dead", "id", postgresql_where=_DEAD, sqlite_where=_DEAD),
 )
 

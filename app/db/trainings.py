@@ -153,7 +153,7 @@ class BotTables:
             extras = [
                 extra
                 for extra in ((ERROR_HOLDER, *TRIGGERS) if name == "avatars" else (ZONE,))
-                if extra in found and (extra == ERROR_HOLDER or _may_read(connection, name, extra))
+                if extra in found and (extra == ERROR_HOLDER or may_read(connection, name, extra))
             ]
             wanted = (*needed, *extras)
             tables[name] = Table(name, MetaData(), *(Column(column, found[column]) for column in wanted))
@@ -271,7 +271,7 @@ class BotTables:
         return old, new
 
 
-def _may_read(connection: Connection, table: str, column: str) -> bool:
+def may_read(connection: Connection, table: str, column: str) -> bool:
     """Tell whether our role may read a column that we can do without."""
     if connection.dialect.name == "sqlite":
         return True

@@ -55,7 +55,7 @@ class Planner:
 
     def endpoints(self, item: Item, training: Training) -> Sequence[str]:
         """List where the job of a delivery may have been submitted, the likeliest first."""
-        return self._kinds[item.claimed.kind].endpoints(training.trainer)
+        return self._kinds[item.claimed.kind].endpoints(training)
 
     def read_result(self, item: Item, said: ResultSaid) -> Item:
         """Put what fal's result says in the place of the reading. Raises ResultUnavailable."""

@@ -55,7 +55,7 @@ class JobBody(BaseModel):
     response_url: Url | None = None
     subject_id: Annotated[str, StringConstraints(min_length=1, max_length=36, pattern=r"^[!-~]+$")] | None = None
     chat_id: int | None = None
-    language: Text | None = None
+    language: Annotated[str, StringConstraints(max_length=16, pattern=r"^[A-Za-z0-9_-]+$")] | None = None
     steps: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
 
 
@@ -79,7 +79,10 @@ def _registration(body: JobBody, kinds: frozenset[JobKind]) -> Registration:
         raise JobRefused(400, "kind_unknown", "kind must be one of: " + ", ".join(sorted(kinds)))
     if _DOTS.search(body.endpoint):
         raise JobRefused(400, "malformed", "endpoint: a path without dot segments")
-    if body.chat_id is not None or body.language is not None:
+    if body.kind == JobKind.GENERATION:
+        if body.chat_id is None:
+            raise JobRefused(400, "chat_missing", "chat_id: a generation's owner is told where the bot says")
+    elif body.chat_id is not None or body.language is not None:
         raise JobRefused(400, "owner_from_row", "chat_id and language of a training come from the avatar's row")
     return Registration(
         body.request_id,
@@ -89,6 +92,8 @@ def _registration(body: JobBody, kinds: frozenset[JobKind]) -> Registration:
         body.response_url,
         body.subject_id,
         body.steps,
+        body.chat_id,
+        body.language,
     )
 
 

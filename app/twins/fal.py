@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Final
 
 from starlette.requests import Request
@@ -97,6 +97,10 @@ class FalTwin(FalDeskTwin):
     def succeed(self, request_id: str) -> None:
         """Let the queue hold a finished request with a portrait's output."""
         self.jobs[request_id] = FalJob(body=bodies.dumps(bodies.portrait(request_id)))
+
+    def generate(self, request_id: str, count: int = 1, flagged: Collection[int] = ()) -> None:
+        """Let the queue hold a finished request with images, some of them flagged by their index."""
+        self.jobs[request_id] = FalJob(body=bodies.dumps(bodies.images(request_id, count, flagged)))
 
     async def _jwks(self, request: Request) -> Response:
         moved = request.url.path == MOVED_JWKS
