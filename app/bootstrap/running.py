@@ -16,12 +16,13 @@ from app.bootstrap.asking import make_asking, make_fal_queue, make_scrub, traine
 from app.bootstrap.background import in_background
 from app.bootstrap.machine import machine_facts
 from app.bootstrap.pinging import ping_of
-from app.bootstrap.services import HealthFacts, Ingest, Services, Work
+from app.bootstrap.services import HealthFacts, Ingest, MetricsFacts, Services, Work
+from app.bootstrap.telling import make_messenger
 from app.bootstrap.trial import trial_kinds
 from app.core.clock import SystemClock
 from app.core.config import Settings
 from app.core.exit_codes import Exit
-from app.db import schema
+from app.db import figures, schema
 from app.db.engine import open_database
 from app.db.group_commit import GroupCommit
 from app.db.poller_traces import count_invented_at_work
@@ -30,6 +31,7 @@ from app.db.wake import WakeTopic, listen
 from app.domain.artifact import ArtifactCheck
 from app.domain.invented import Invented
 from app.domain.language import Language
+from app.domain.measures import Measures
 from app.domain.progress import ProgressMode
 from app.domain.steps import list_steps
 from app.fal.addresses import Addresses
@@ -41,6 +43,7 @@ from app.fal.keys import Keys
 from app.flows.accept import Accept
 from app.flows.apply import Apply
 from app.flows.artifacts import ArtifactLooks
+from app.flows.counted import CountedMessenger, CountedQueue, counted_tell
 from app.flows.daily_digest import DailyDigest
 from app.flows.direct import DirectAlerts
 from app.flows.drift import Mend
@@ -51,7 +54,6 @@ from app.flows.notify.recording import write_records
 from app.flows.ping import Ping
 from app.flows.planning import RetryLimits
 from app.flows.poll import Poll
-from app.flows.ports import Messenger
 from app.flows.progress import Progress
 from app.flows.promises import Promises
 from app.flows.prune import Prune
@@ -63,9 +65,7 @@ from app.flows.totals import Totals
 from app.flows.watch import OperatorChat, Watch
 from app.flows.write_check import WriteCheck
 from app.telegram.catalogs import Catalogs
-from app.telegram.client import TelegramClient
 from app.telegram.progress_wording import word_progress
-from app.telegram.sender import TelegramMessenger, TokenlessMessenger
 from app.telegram.wording import word
 
 if TYPE_CHECKING:  # without TLS nothing of X.509 is loaded
@@ -74,6 +74,7 @@ if TYPE_CHECKING:  # without TLS nothing of X.509 is loaded
 log = structlog.get_logger(__name__)
 
 MACHINE_LIMIT = 64  # characters of this machine's name in an alert's
+PROGRESS = "progress"  # the topic that tries to show progress are counted under
 DIRECT_MEMORY = "direct-alert.json"
 SENDS_END = 6.0  # s after the stop begins in which sends under way may finish
 
@@ -84,7 +85,7 @@ async def running(
 ) -> AsyncIterator[Services]:
     """Open everything, and finish on the way out. `tls` is only watched; `cdn` leads to a twin of fal's CDN."""
     async with AsyncExitStack() as stack:
-        clock = SystemClock()
+        clock, measures = SystemClock(), Measures()
         steps = Steps(clock, reason_of)
         database = open_database(settings.database_url.get_secret_value(), on_damage=_leave)
         stack.push_async_callback(database.close)
@@ -103,10 +104,10 @@ async def running(
         await keys.load()
         await addresses.load()
         catalogs = Catalogs(settings.default_language)
-        messenger = await _messenger(settings, stack)
+        messenger = await make_messenger(settings, stack)
 
         apply_wake, notify_wake, reconcile_wake = asyncio.Event(), asyncio.Event(), asyncio.Event()
-        accept = Accept(database, clock, apply_wake.set, make_scrub(settings))
+        accept = Accept(database, clock, apply_wake.set, make_scrub(settings), measures)
         records = GroupCommit(database, partial(write_records, bot_tables))
         for writer in (accept, records):
             await stack.enter_async_context(in_background(writer.run(), writer.close))
@@ -124,7 +125,8 @@ async def running(
             *trial_kinds(settings, clock),
         )
         lease = timedelta(seconds=settings.lease_seconds)
-        tell = Tell(messenger, partial(word, catalogs=catalogs, support_url=settings.support_url), clock)
+        wording = partial(word, catalogs=catalogs, support_url=settings.support_url)
+        tell = counted_tell(Tell(messenger, wording, clock), measures)
         notify = Notify(
             database,
             records,
@@ -135,9 +137,10 @@ async def running(
             rate=settings.telegram_rate,
             chance=random.random,
             steps=steps,
+            measures=measures,
         )
         stack.push_async_callback(notify.close, SENDS_END)
-        fal_queue = make_fal_queue(settings, client, clock)
+        fal_queue = CountedQueue(make_fal_queue(settings, client, clock), measures)
         looks = _looks(settings, cdn)
         if looks is not None:
             stack.push_async_callback(looks.close)
@@ -152,12 +155,13 @@ async def running(
             is_busy=accept.is_busy,
             looks=looks,
             steps=steps,
+            measures=measures,
         )
         progress = Progress(
             database,
             bot_tables,
             fal_queue,
-            messenger=messenger,
+            messenger=CountedMessenger(messenger, PROGRESS, measures),
             word=partial(word_progress, catalogs=catalogs),
             clock=clock,
             mode=ProgressMode.OFF if settings.telegram_token is None else ProgressMode(settings.progress),
@@ -264,6 +268,7 @@ async def running(
                 direct,
             ),
             HealthFacts(clock, write_check, Totals(database, clock), keys, addresses, steps, accept.is_running),
+            MetricsFacts(measures, lambda: database.read(figures.read, clock.now())),
         )
 
 
@@ -285,10 +290,3 @@ def _leave() -> None:
     """Exit at once: after a failed write only a fresh start reads what is on the disk. fal and systemd retry."""
     log.critical("database.damaged", exit_code=int(Exit.TRY_AGAIN))
     os._exit(Exit.TRY_AGAIN)
-
-
-async def _messenger(settings: Settings, stack: AsyncExitStack) -> Messenger:
-    if settings.telegram_token is None:
-        return TokenlessMessenger()
-    token = settings.telegram_token.get_secret_value()
-    return TelegramMessenger(await stack.enter_async_context(TelegramClient(token, settings.telegram_api_url)))
