@@ -107,6 +107,7 @@ def create_app(settings: Settings, tls: "LiveContext | None" = None, cdn: WayOut
                         is_expected=services.work.addresses.allows,
                         is_settled=services.work.keys.is_settled,
                         refusals=webhook.lines.counted,
+                        keep=webhook.keep,
                     )
                 }
 
