@@ -26,7 +26,7 @@ class Figures:
 
     deliveries: Mapping[str, int]
     notifications: Mapping[str, int]
-    jobs: Mapping[tuple[str, str], int]  # kind, stage
+    jobs: Mapping[tuple[str, ...], int]  # kind, stage
     oldest_pending: Mapping[str, datetime | None]
     orphans: int
     overdue: int
@@ -56,13 +56,10 @@ def read(connection: Connection, now: datetime) -> Figures:
     )
 
 
-def _jobs(connection: Connection) -> Counter[tuple[str, str]]:
-    found = Counter({
-        (kind.value, stage): 0
-        for kind in JobKind
-        if totals.is_counted(kind)
-        for stage in (UNSEEN, *(stage.value for stage in Stage))
-    })  # fmt: skip
+def _jobs(connection: Connection) -> Counter[tuple[str, ...]]:
+    stages = (UNSEEN, *(stage.value for stage in Stage))
+    found: Counter[tuple[str, ...]] = Counter()
+    found.update({(kind.value, stage): 0 for kind in JobKind if totals.is_counted(kind) for stage in stages})
     for kind, stage, rows in connection.execute(_JOBS):
         found[str(kind), str(stage or UNSEEN)] += rows
     return found
