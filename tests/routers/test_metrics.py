@@ -52,9 +52,9 @@ async def test_promtool_finds_no_fault(serve: Serve) -> None:
         request_id = bodies.job_id(1)
         await served.deliver(request_id, bodies.success(request_id))
         answer = await served.http.get("/metrics")
-    judge = partial(subprocess.run, [promtool, "check", "metrics"], input=answer.content, capture_output=True)
-    judged = await asyncio.to_thread(judge, check=False)
-    assert (judged.returncode, judged.stdout + judged.stderr) == (0, b"")
+    ask = partial(subprocess.run, [promtool, "check", "metrics"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    judged: subprocess.CompletedProcess[bytes] = await asyncio.to_thread(ask, input=answer.content, check=False)
+    assert (judged.returncode, judged.stdout) == (0, b"")
 
 
 async def test_known_labels_start_at_0(serve: Serve) -> None:
