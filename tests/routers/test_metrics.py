@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -52,9 +51,11 @@ async def test_promtool_finds_no_fault(serve: Serve) -> None:
         request_id = bodies.job_id(1)
         await served.deliver(request_id, bodies.success(request_id))
         answer = await served.http.get("/metrics")
-    ask = partial(subprocess.run, [promtool, "check", "metrics"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    judged: subprocess.CompletedProcess[bytes] = await asyncio.to_thread(ask, input=answer.content, check=False)
-    assert (judged.returncode, judged.stdout) == (0, b"")
+    command = [promtool, "check", "metrics"]
+    judged = await asyncio.to_thread(
+        lambda: subprocess.run(command, input=answer.content, capture_output=True, check=False)
+    )
+    assert (judged.returncode, judged.stdout, judged.stderr) == (0, b"", b"")
 
 
 async def test_known_labels_start_at_0(serve: Serve) -> None:
