@@ -58,9 +58,10 @@ fmt: setup ## put the code in shape
 bench: setup ## the benchmark with its baselines (needs wrk)
 	@$(BIN)/python -m bench.ingest
 
-generated: setup ## write env.example, the requirements' pins and the tables of settings anew
+generated: setup ## write env.example, the requirements' pins, the tables of settings and Grafana's files anew
 	@$(BIN)/aisha-webhook config env-example > env.example
 	@$(BIN)/aisha-webhook config readme docs/settings.md docs/settings.ru.md
+	@$(BIN)/python deploy/grafana/make.py
 	@$(UV) export --quiet --frozen --no-dev --no-emit-project --no-header --output-file requirements.txt
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make generated" \
 	  --output-file deploy/docker/build-requirements.txt deploy/docker/build-requirements.in

@@ -22,7 +22,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from app import __version__
-from app.bootstrap import HealthFacts, Ingest, check_database, in_background, running
+from app.bootstrap import Ingest, check_database, in_background, running
 from app.core.clock import SystemClock
 from app.core.config import Settings
 from app.core.console import complain, say
@@ -35,13 +35,14 @@ from app.domain.errors import DatabaseBehind, DatabaseReadOnly, DatabaseUnavaila
 from app.domain.language import Language
 from app.domain.quotas import MemoryQuota, SignatureQuota
 from app.fal.cdn import WayOut
-from app.routers import api, health, trainings
+from app.routers import api, health, metrics, trainings
 from app.routers.api import ApiParts
 from app.routers.docs import serve_docs
 from app.routers.fal_webhook import PATH, WebhookLane, WebhookParts
 from app.routers.head import HeadAsGet
 from app.routers.health import HealthParts
 from app.routers.lean_lane import LeanLane
+from app.routers.metrics import MetricsParts
 from app.routers.problems import on_bug, on_http_exception
 from app.server.banner import Banner
 from app.server.core_dumps import forbid_core_dumps
@@ -98,7 +99,17 @@ def create_app(settings: Settings, tls: "LiveContext | None" = None, cdn: WayOut
                 app.state.webhook_parts = _webhook_parts(settings, services.ingest)
                 app.state.api = _api_parts(settings, services.ingest)
                 webhook: WebhookParts = app.state.webhook_parts
-                app.state.health = partial(_health_parts, settings, services.health, worker, ends, webhook.refused)
+                app.state.metrics = MetricsParts.of(
+                    token=None if settings.metrics_token is None else settings.metrics_token.get_secret_value(),
+                    facts=services.metrics,
+                    health=services.health,
+                    webhook=webhook,
+                    certificate_ends=ends,
+                    language=settings.operator_language,
+                )
+                app.state.health = partial(
+                    HealthParts.of, settings.service_name, services.health, worker.is_alive, ends, webhook.refused
+                )
                 yield {
                     HOOKS: Hooks(
                         is_ready=lambda: health.is_ready(app.state.health()),
@@ -107,6 +118,7 @@ def create_app(settings: Settings, tls: "LiveContext | None" = None, cdn: WayOut
                         is_expected=services.work.addresses.allows,
                         is_settled=services.work.keys.is_settled,
                         refusals=webhook.lines.counted,
+                        keep=webhook.keep,
                     )
                 }
 
@@ -123,6 +135,7 @@ def create_app(settings: Settings, tls: "LiveContext | None" = None, cdn: WayOut
     app.include_router(health.router)
     app.include_router(api.router)
     app.include_router(trainings.router)
+    app.include_router(metrics.router)
     if settings.api_debug:
         serve_docs(app)
     app.add_middleware(CORSMiddleware, allow_origins=list(settings.cors_origins), allow_methods=["GET", "POST"])
@@ -157,28 +170,6 @@ def _api_parts(settings: Settings, ingest: Ingest) -> ApiParts:
         frozenset(kind.name for kind in ingest.kinds if kind.endpoints(None)),
         ingest.register,
         ingest.submitting,
-    )
-
-
-def _health_parts(
-    settings: Settings,
-    facts: HealthFacts,
-    worker: Worker,
-    certificate_ends: CertificateEnds,
-    refused: Callable[[], dict[str, int]],
-) -> HealthParts:
-    return HealthParts(
-        settings.service_name,
-        facts.totals,
-        facts.write_check,
-        facts.is_storing,
-        worker.is_alive,
-        facts.steps.failing,
-        facts.keys,
-        facts.addresses,
-        facts.clock,
-        certificate_ends,
-        refused,
     )
 
 

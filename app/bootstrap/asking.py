@@ -17,7 +17,7 @@ from app.fal.client import Client, make_client
 from app.fal.endpoints import TrainerEndpoints
 from app.fal.scrub import Scrub
 from app.flows.intake import Intake
-from app.flows.ports import Clock
+from app.flows.ports import Clock, FalQueue
 from app.flows.reconcile import Reconcile
 from app.flows.steps import UNWATCHED, Watched
 
@@ -58,7 +58,7 @@ def make_asking(
     settings: Settings,
     database: Database,
     bot_tables: BotTables,
-    fal_queue: FalQueueApi,
+    fal_queue: FalQueue,
     clock: Clock,
     *,
     wake_reconcile: Callable[[], None],

@@ -17,13 +17,13 @@ from app.bootstrap.background import in_background
 from app.bootstrap.machine import machine_facts
 from app.bootstrap.messenger import open_messenger
 from app.bootstrap.pinging import ping_of
-from app.bootstrap.services import HealthFacts, Ingest, Services, Work
+from app.bootstrap.services import HealthFacts, Ingest, MetricsFacts, Services, Work
 from app.bootstrap.submitting import make_sweep, submitting_later
 from app.bootstrap.trial import trial_kinds
 from app.core.clock import SystemClock
 from app.core.config import Settings
 from app.core.exit_codes import Exit
-from app.db import schema
+from app.db import figures, schema
 from app.db.engine import open_database
 from app.db.generations import Generations
 from app.db.group_commit import GroupCommit
@@ -33,6 +33,7 @@ from app.db.wake import WakeTopic, listen
 from app.domain.artifact import ArtifactCheck
 from app.domain.invented import Invented
 from app.domain.language import Language
+from app.domain.measures import Measures
 from app.domain.progress import ProgressMode
 from app.domain.steps import list_steps
 from app.fal.addresses import Addresses
@@ -44,6 +45,7 @@ from app.fal.keys import Keys
 from app.flows.accept import Accept
 from app.flows.apply import Apply
 from app.flows.artifacts import ArtifactLooks
+from app.flows.counted import CountedMessenger, CountedQueue, counted_tell
 from app.flows.daily_digest import DailyDigest
 from app.flows.direct import DirectAlerts
 from app.flows.drift import Mend
@@ -74,6 +76,7 @@ if TYPE_CHECKING:  # without TLS nothing of X.509 is loaded
 log = structlog.get_logger(__name__)
 
 MACHINE_LIMIT = 64  # characters of this machine's name in an alert's
+PROGRESS = "progress"  # the topic that tries to show progress are counted under
 DIRECT_MEMORY = "direct-alert.json"
 SENDS_END = 6.0  # s after the stop begins in which sends under way may finish
 
@@ -84,7 +87,7 @@ async def running(
 ) -> AsyncIterator[Services]:
     """Open everything, and finish on the way out. `tls` is only watched; `cdn` leads to a twin of fal's CDN."""
     async with AsyncExitStack() as stack:
-        clock = SystemClock()
+        clock, measures = SystemClock(), Measures()
         steps = Steps(clock, reason_of)
         database = open_database(settings.database_url.get_secret_value(), on_damage=_leave)
         stack.push_async_callback(database.close)
@@ -107,7 +110,7 @@ async def running(
         messenger = await open_messenger(settings, stack, cdn)
 
         apply_wake, notify_wake, reconcile_wake = asyncio.Event(), asyncio.Event(), asyncio.Event()
-        accept = Accept(database, clock, apply_wake.set, make_scrub(settings))
+        accept = Accept(database, clock, apply_wake.set, make_scrub(settings), measures)
         records = GroupCommit(database, partial(write_records, bot_tables))
         for writer in (accept, records):
             await stack.enter_async_context(in_background(writer.run(), writer.close))
@@ -126,7 +129,8 @@ async def running(
             *trial_kinds(settings, clock),
         )
         lease = timedelta(seconds=settings.lease_seconds)
-        tell = Tell(messenger, partial(word, catalogs=catalogs, support_url=settings.support_url), clock)
+        wording = partial(word, catalogs=catalogs, support_url=settings.support_url)
+        tell = counted_tell(Tell(messenger, wording, clock), measures)
         notify = Notify(
             database,
             records,
@@ -137,9 +141,10 @@ async def running(
             rate=settings.telegram_rate,
             chance=random.random,
             steps=steps,
+            measures=measures,
         )
         stack.push_async_callback(notify.close, SENDS_END)
-        fal_queue = make_fal_queue(settings, client, clock)
+        fal_queue = CountedQueue(make_fal_queue(settings, client, clock), measures)
         looks = _looks(settings, cdn)
         if looks is not None:
             stack.push_async_callback(looks.close)
@@ -154,12 +159,13 @@ async def running(
             is_busy=accept.is_busy,
             looks=looks,
             steps=steps,
+            measures=measures,
         )
         progress = Progress(
             database,
             bot_tables,
             fal_queue,
-            messenger=messenger,
+            messenger=CountedMessenger(messenger, PROGRESS, measures),
             word=partial(word_progress, catalogs=catalogs),
             clock=clock,
             mode=ProgressMode.OFF if settings.telegram_token is None else ProgressMode(settings.progress),
@@ -268,6 +274,7 @@ async def running(
                 direct,
             ),
             HealthFacts(clock, write_check, Totals(database, clock), keys, addresses, steps, accept.is_running),
+            MetricsFacts(measures, lambda: database.read(figures.read, clock.now())),
         )
 
 

@@ -1,10 +1,12 @@
 """All that one process works with, grouped by who uses it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from app.bootstrap.submitting import Submitting
+from app.db.figures import Figures
+from app.domain.measures import Measures
 from app.fal.addresses import Addresses
 from app.fal.keys import Keys
 from app.flows.accept import Accept
@@ -84,9 +86,18 @@ class HealthFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricsFacts:
+    """What /metrics shows: the counts of this process, and how to look at the database."""
+
+    measures: Measures
+    figures: Callable[[], Awaitable[Figures]]
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
-    """All services, grouped by who uses them: the webhook, the worker, the health pages."""
+    """All services, grouped by who uses them: the webhook, the worker, the health pages, the metrics."""
 
     ingest: Ingest
     work: Work
     health: HealthFacts
+    metrics: MetricsFacts

@@ -36,6 +36,7 @@ HAPPENED: Mapping[str, Bilingual] = {
     "job.given_up": ("от задания отказались: {reason}", "the job was given up: {reason}"),
     "delivery.arrived": ("пришёл вебхук fal, доставка {id}", "fal's webhook arrived, delivery {id}"),
     "delivery.fetched": ("результат взят у fal, доставка {id}", "the result was fetched from fal, delivery {id}"),
+    "delivery.traced": ("след fal у доставки {id}: {trace}", "fal's trace of delivery {id}: {trace}"),
     "delivery.repeated": ("доставка {id} повторена; раз: {times}", "delivery {id} was repeated; times: {times}"),
     "delivery.images.completed": (
         "доставка {id} применена: изображения готовы",

@@ -44,6 +44,12 @@ class ServerSettings(BaseSettings):
     api_token: v.Token | None = setting(
         None, "токен бота для /api/v1/jobs", "the bot's token for /api/v1/jobs", a.OWN_TOKEN
     )
+    metrics_token: v.Token | None = setting(
+        None,
+        "токен Prometheus для /metrics; без него — только с этой машины",
+        "Prometheus' token for /metrics; without it only this machine may ask",
+        a.OWN_TOKEN,
+    )
     allowed_hosts: v.HostPatterns = setting(
         (),
         "имена, на которые отвечаем",

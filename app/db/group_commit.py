@@ -48,7 +48,8 @@ class GroupCommit(Generic[Item, Result]):
     unavailable, every submitter of the group learns it. While one group is being written the next one gathers, so the
     group grows with the load and nobody waits for a timer. An item that the database refuses costs only its own.
     Nobody waits longer than `deadline` seconds (None: as long as it takes): a group that was not begun by then never
-    is, the end of one under way is unknown. `after` is called on the loop with the results of each committed group.
+    is, the end of one under way is unknown. `after` is called on the loop with the items and results of each group that
+    was committed.
     `is_one_statement`: `write` makes exactly one statement on PostgreSQL, which needs no transaction around it.
     """
 
@@ -58,7 +59,7 @@ class GroupCommit(Generic[Item, Result]):
         write: Callable[[Connection, Sequence[Item]], Sequence[Result]],
         *,
         deadline: float | None = None,
-        after: Callable[[Sequence[Result]], None] = lambda _: None,
+        after: Callable[[Sequence[Item], Sequence[Result]], None] = lambda _items, _results: None,
         is_one_statement: bool = False,
     ) -> None:
         self._transact = database.statement if is_one_statement else database.write
@@ -151,7 +152,7 @@ class GroupCommit(Generic[Item, Result]):
             for future, result in zip(group.futures, results, strict=True):
                 if not future.done():  # the submitter may have given up; its row is stored all the same
                     future.set_result(result)
-            self._after(results)
+            self._after(group.items, results)
 
     async def _commit(self, items: Sequence[Item]) -> Sequence[Result]:
         for _ in range(CONFLICT_TRIES - 1):

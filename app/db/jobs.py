@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, exists, select, update
+from sqlalchemy import Row, exists, func, select, update
 from sqlalchemy.engine import Connection
 
 from app.db import queue
@@ -241,15 +241,22 @@ def known(connection: Connection, request_ids: Sequence[str]) -> dict[str, Known
     """Load what is on record of these jobs."""
     columns = jobs.c
     statement = select(
-        columns.request_id, columns.state, columns.outcome, columns.lora_url, columns.config_url, columns.finetune_id
+        columns.request_id,
+        columns.state,
+        columns.outcome,
+        columns.lora_url,
+        columns.config_url,
+        columns.finetune_id,
+        func.coalesce(columns.at_work_since, columns.first_seen_at),
     ).where(columns.request_id.in_(request_ids))
     return {
         request_id: Known(
             JobState(state),
             None if outcome is None else JobOutcome(outcome),
             Artifacts(lora_url=lora_url, config_url=config_url, finetune_id=finetune_id),
+            began_at,
         )
-        for request_id, state, outcome, lora_url, config_url, finetune_id in connection.execute(statement)
+        for request_id, state, outcome, lora_url, config_url, finetune_id, began_at in connection.execute(statement)
     }
 
 

@@ -4,16 +4,18 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+import orjson
 from sqlalchemy import RowMapping, String, Table, Uuid, cast, or_, select, text
 from sqlalchemy.engine import Connection
 
 from app.db.retention import EMPTIED
 from app.db.tables import deliveries, jobs, notifications
 from app.db.trainings import BotTables
+from app.domain.delivery import TRACEPARENT
 from app.domain.story import StoryDelivery, StoryFacts, StoryJob, StoryMessage, StorySubject
 
 _JOB = tuple(StoryJob.__dataclass_fields__)
-_DELIVERY = tuple(name for name in StoryDelivery.__dataclass_fields__ if name != "is_emptied")
+_DELIVERY = tuple(name for name in StoryDelivery.__dataclass_fields__ if name not in ("is_emptied", "trace"))
 _RENAMED = ("topic", "is_emptied")  # a message's topic stands in the column `kind`
 _MESSAGE = tuple(name for name in StoryMessage.__dataclass_fields__ if name not in _RENAMED)
 
@@ -33,7 +35,9 @@ def read_story(connection: Connection, bot_tables: BotTables, request_id: str, *
     return StoryFacts(
         request_id=request_id,
         job=None if job is None else StoryJob(**_picked(job, _JOB)),
-        deliveries=tuple(StoryDelivery(**_picked(row, _DELIVERY), is_emptied=row["is_emptied"]) for row in found),
+        deliveries=tuple(
+            StoryDelivery(**_picked(row, _DELIVERY), is_emptied=row["is_emptied"], trace=_trace(row)) for row in found
+        ),
         messages=tuple(
             StoryMessage(**_picked(row, _MESSAGE), topic=row["kind"], is_emptied=row["detail"] == EMPTIED)
             for row in told
@@ -47,9 +51,14 @@ def _picked(row: RowMapping, names: Sequence[str]) -> dict[str, Any]:
     return {name: row[name] for name in names}
 
 
+def _trace(row: RowMapping) -> str | None:
+    headers: dict[str, str] = orjson.loads(row["headers"])
+    return headers.get(TRACEPARENT)
+
+
 def _deliveries(connection: Connection, request_id: str) -> list[RowMapping]:
     columns = deliveries.c
-    shown = [columns[name] for name in (*_DELIVERY, "request_id", "fal_request_id")]
+    shown = [columns[name] for name in (*_DELIVERY, "request_id", "fal_request_id", "headers")]
     statement = (
         select(*shown, columns.body.is_(None).label("is_emptied"))
         .where(or_(columns.request_id == request_id, columns.fal_request_id == request_id))

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Select, Table, delete, func, select, tuple_
+from sqlalchemy import Select, Table, delete, func, or_, select, tuple_
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -19,6 +19,8 @@ from app.domain.delivery import DeliveryState
 from app.domain.notification import NotificationState
 
 DUPLICATES = "duplicates"
+RECOVERED = "recovered"  # `recovered.training`: results that fal was asked for, because no delivery brought them
+OPERATED = "operated"  # `operated.redrive.cli`: rows that an operator changed, and through what
 UNCOUNTED = "test"  # the kind of deliveries and of messages that are in no total: docs/commands.md, `try`
 FOLDED = 0  # the writer of what was put together; on PostgreSQL no session has this number
 STATES: Mapping[Table, Sequence[str]] = {
@@ -54,6 +56,16 @@ def is_counted(kind: str) -> bool:
     return kind != UNCOUNTED
 
 
+def recovered(kind: str) -> str:
+    """Name the total of results of one kind of job that fal was asked for."""
+    return f"{RECOVERED}.{kind}"
+
+
+def operated(operation: str, via: str) -> str:
+    """Name the total of rows that one operation changed. `via`: `cli`, `api`, `dashboard`."""
+    return f"{OPERATED}.{operation}.{via}"
+
+
 _SUMS = select(totals.c.name, func.sum(totals.c.amount)).group_by(totals.c.name)
 _KNOWN = (*(named(queue, state) for queue, states in STATES.items() for state in states), DUPLICATES)
 
@@ -79,6 +91,12 @@ def read(connection: Connection) -> dict[str, int]:
     """Read every total. None is below 0, as one may be for a while beside a server that does not count."""
     found = {name: max(0, int(amount)) for name, amount in connection.execute(_SUMS)}
     return {name: found.get(name, 0) for name in _KNOWN}
+
+
+def read_done(connection: Connection) -> dict[str, int]:
+    """Read the totals of what was done, such as `recovered.training`: they only grow, and start with the first."""
+    wanted = or_(totals.c.name.startswith(f"{RECOVERED}."), totals.c.name.startswith(f"{OPERATED}."))
+    return {name: int(amount) for name, amount in connection.execute(_SUMS.where(wanted))}
 
 
 def differences(connection: Connection, queue: Table) -> dict[str, int]:

@@ -9,6 +9,7 @@ from app.doctor.database import check_database
 from app.doctor.examine import in_thread
 from app.doctor.finding import Finding
 from app.doctor.host import asking, disk, envfile, firewall, port, tracked
+from app.doctor.host.metrics_page import look_at_metrics
 from app.doctor.installation import Installation
 from app.domain.invented import Invented
 
@@ -21,10 +22,17 @@ async def own_port(at: Installation) -> Sequence[Finding]:
 
 
 async def nginx_rules(at: Installation) -> Sequence[Finding]:
-    """Judge what nginx does with the webhook, and whether the server may stand without it."""
+    """Judge what nginx does with the webhook, whether the server may stand without it, and who may read /metrics."""
     found, front = await at.front()
     host, tls = at.settings.api_host, at.settings.ssl_enabled
-    return [*found, *port.look_at_exposure(host, tls=tls, is_fronted=front is not None, language=at.language)]
+    exposed = port.look_at_exposure(host, tls=tls, is_fronted=front is not None, language=at.language)
+    read = look_at_metrics(
+        has_token=at.settings.metrics_token is not None,
+        passes_tls=front is not None and front.passes_tls,
+        trusted=at.settings.forwarded_allow_ips,
+        language=at.language,
+    )
+    return [*found, *exposed, *read]
 
 
 async def firewall_state(at: Installation) -> Sequence[Finding]:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from app.domain.job import JobKind
 
+TRACEPARENT = "traceparent"  # under which fal's trace is kept among a delivery's headers
+
 
 class DeliveryState(StrEnum):
     """Where a delivery stands. `pending` is the only state that is not final."""
@@ -29,7 +31,7 @@ class Delivery(NamedTuple):
 
     Identity: `(request_id, body_sha256)`. `request_id` is the signed header's value; the body may name
     the training by another id (fal's gateway id), which only `apply` reads. `body_sha256` is lower-case hex.
-    `headers` holds the signed headers only.
+    `headers` holds the signed headers, and `traceparent` where fal sent one.
     """
 
     request_id: str

@@ -7,6 +7,7 @@ AishaError
 │   └── DatabaseUnfit         tables, migrations or the file itself are wrong
 │       └── DatabaseBehind    migrations of ours are missing
 ├── DeliveryRefused           one POST is not accepted                       4xx
+├── AccessRefused             a page of the operator's is not shown           4xx
 ├── Unavailable               a POST cannot be judged or stored just now     503
 │   ├── KeysUnavailable       no fal key to verify with
 │   └── DatabaseUnavailable   the database did not answer, or not in time
@@ -59,6 +60,16 @@ class DeliveryRefused(AishaError):
     `status` is the HTTP status, `code` the stable name of the reason (docs/errors.md),
     `detail` one sentence for whoever reads the answer: no secret, no payload.
     """
+
+    def __init__(self, status: int, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+
+
+class AccessRefused(AishaError):
+    """A page of the operator's is not shown to this caller: an HTTP status, a stable code and one sentence."""
 
     def __init__(self, status: int, code: str, detail: str) -> None:
         super().__init__(detail)

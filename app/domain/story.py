@@ -58,6 +58,7 @@ class StoryDelivery:
     received_at: datetime
     last_received_at: datetime
     is_emptied: bool
+    trace: str | None = None  # fal's traceparent, where the delivery that was stored had one
 
 
 @dataclass(frozen=True, slots=True)

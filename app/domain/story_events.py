@@ -40,6 +40,8 @@ def _of_delivery(delivery: StoryDelivery, *, is_of_images: bool) -> Iterator[Sen
     row = {"id": delivery.id}
     source = "fetched" if delivery.source == "reconcile" else "arrived"
     yield Sentence(f"delivery.{source}", delivery.received_at, row)
+    if delivery.trace is not None:
+        yield Sentence("delivery.traced", delivery.received_at, {**row, "trace": delivery.trace})
     if delivery.repeats:
         yield Sentence("delivery.repeated", delivery.last_received_at, {**row, "times": delivery.repeats})
     if delivery.state == "pending":

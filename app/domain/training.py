@@ -1,7 +1,7 @@
 """Our view of an avatar row while it learns, and what may become of it; `app.domain.decision` holds the rule."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from app.domain.artifact import ArtifactState
@@ -121,11 +121,15 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is on record of a job when a delivery about it is applied. `artifacts` as they were written."""
+    """What is on record of a job when a delivery about it is applied. `artifacts` as they were written.
+
+    `began_at` is when fal began to work on it, else when we first saw it.
+    """
 
     state: JobState
     outcome: JobOutcome | None
     artifacts: Artifacts
+    began_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +151,8 @@ class Plan:
     """All that one delivery causes. Executed in one commit or not at all.
 
     `artifact` is what is known of the file that `change` writes; None where nothing is written or looked at.
-    `outcome` and `artifacts` are how its job has ended then, as far as this delivery tells.
+    `outcome` and `artifacts` are how its job has ended then, as far as this delivery tells; `lasted` is how long a
+    success took that is news, where its beginning was seen.
     """
 
     verdict: Verdict
@@ -156,3 +161,4 @@ class Plan:
     outcome: JobOutcome | None = None
     artifacts: Artifacts | None = None
     artifact: ArtifactState | None = None
+    lasted: timedelta | None = None

@@ -8,6 +8,8 @@ from app.db.engine import Database
 from app.db.group_commit import GroupCommit
 from app.db.inbox import Receipt
 from app.domain.delivery import Delivery
+from app.domain.measures import Measures
+from app.flows.measuring import count_stored
 from app.flows.ports import Clock
 
 DEADLINE = 8.0  # s; fal waits 15, an answer is promised within 10
@@ -16,7 +18,7 @@ DEADLINE = 8.0  # s; fal waits 15, an answer is promised within 10
 class Accept:
     """Store a delivery, then wake the worker. `run` writes until `close`; both belong to whoever starts it.
 
-    `scrub` takes our secrets out of a body.
+    `scrub` takes our secrets out of a body; `measures` count what was stored, and how long it took.
     """
 
     def __init__(
@@ -25,7 +27,9 @@ class Accept:
         clock: Clock,
         wake: Callable[[], None],
         scrub: Callable[[bytes], bytes] = lambda body: body,
+        measures: Measures | None = None,
     ) -> None:
+        self._measures = measures or Measures()
         self._scrub = scrub
         self._clock = clock
         self._wake = wake
@@ -48,6 +52,7 @@ class Accept:
             delivery = delivery._replace(body=body)
         return self._inbox.submit((delivery, self._clock.now()))
 
-    def _stored(self, receipts: Sequence[Receipt]) -> None:
+    def _stored(self, group: Sequence[tuple[Delivery, datetime]], receipts: Sequence[Receipt]) -> None:
+        count_stored(self._measures, group, receipts, self._clock.now())
         if any(receipt.new for receipt in receipts):
             self._wake()

@@ -15,12 +15,14 @@ from app.domain.artifact import ArtifactCheck
 from app.domain.delivery import ClaimedDelivery, milliseconds
 from app.domain.errors import ClaimLost, DatabaseUnavailable, ResultUnavailable
 from app.domain.look import ResultSaid, Unknown
+from app.domain.measures import Measures
 from app.domain.training import Plan, Training
 from app.domain.verdict import Bury, Done, Retry, await_lock, last_words
 from app.fal.queue_answers import read_result
 from app.flows.artifacts import ArtifactLooks
 from app.flows.item import Item
 from app.flows.kinds import Kind
+from app.flows.measuring import count_plans
 from app.flows.planning import Planner, RetryLimits
 from app.flows.ports import Clock, FalQueue
 from app.flows.steps import UNWATCHED, Watched
@@ -52,7 +54,8 @@ class Apply:
 
     `looks` sees to artifacts beside the flow; None where none is looked at. `on_progress` is called before each try to
     commit. A try ends within seconds, but there may be many of them while the database is away: whoever watches for
-    hangs takes each as a sign of life; `steps` counts the tries that failed, and rows that could not be applied.
+    hangs takes each as a sign of life; `steps` counts the tries that failed, and rows that could not be applied,
+    `measures` what was applied.
     """
 
     def __init__(
@@ -69,7 +72,9 @@ class Apply:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         looks: ArtifactLooks | None = None,
         steps: Watched = UNWATCHED,
+        measures: Measures | None = None,
     ) -> None:
+        self._measures = measures or Measures()
         self._database = database
         self._steps = steps
         self._looks = looks
@@ -234,6 +239,10 @@ class Apply:
         await self._database.write(inbox.finish, [inbox.Finished(item.claimed, verdict, None)], now)
 
     def _report(self, plans: Sequence[tuple[Item, Plan]], now: datetime) -> None:
+        if plans:
+            ended = self._clock.now()
+            self._measures.apply.add((ended - now).total_seconds())
+            count_plans(self._measures, plans, ended)
         for item, plan in plans:
             _log_end(item.claimed, plan, now)
         if any(plan.notification is not None for _, plan in plans):

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import structlog
 
-from app.db import addressing, drift, operator_queries
+from app.db import addressing, drift, operator_queries, totals
 from app.db.engine import Connection, Database
 from app.db.operator_queries import Queue
 from app.db.trainings import BotTables
@@ -32,13 +32,15 @@ async def operate(
     *,
     ids: Sequence[int],
     who: str,
+    via: str = "cli",
     invented: Invented = NOTHING_INVENTED,
 ) -> list[int]:
     """Redrive or ignore rows of a queue; return the ids that were changed.
 
     Redriving makes a buried, ignored or unsent row due at once with a clean count of failures; a pending one is
     only made due at once. A finished one stays finished, but for a delivery whose avatar has drifted since (`invented`
-    as `decide` takes it). A message whose owner still has no chat id stays as it is.
+    as `decide` takes it). A message whose owner still has no chat id stays as it is. `via` names what the operator
+    used, for the totals: `cli`, `api`, `dashboard`.
     """
     now = clock.now()
     note = f"{operation} by {who} at {now.isoformat(timespec='seconds')}"
@@ -52,7 +54,12 @@ async def operate(
         drifted = _drifted(connection, ids, invented, now)
         return operator_queries.redrive(connection, queue, ids, note=note, now=now, drifted=drifted)
 
-    changed = await database.write(change)
+    def change_and_count(connection: Connection) -> list[int]:
+        found = change(connection)
+        totals.add(connection, {totals.operated(operation, via): len(found)})
+        return found
+
+    changed = await database.write(change_and_count)
     log.info("operator.changed", queue=queue, operation=operation, ids=changed, who=who)
     return changed
 

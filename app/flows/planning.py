@@ -11,7 +11,7 @@ from app.domain.artifact import ArtifactCheck
 from app.domain.artifact_verdict import ArtifactPatience, to_look_at, weigh
 from app.domain.delivery import ClaimedDelivery
 from app.domain.errors import PayloadUnreadable, ResultUnavailable
-from app.domain.job import JobKind
+from app.domain.job import JobKind, JobOutcome
 from app.domain.look import AtWork, Broken, Result, ResultSaid, Trouble, Unknown, Unsaid
 from app.domain.training import Known, Plan, Training
 from app.domain.verdict import Bury, Retry, Verdict, await_lock, await_training, retry_or_bury, wait_out
@@ -145,6 +145,8 @@ class Planner:
             case [training]:
                 job = known.get(request_id)
                 plan = self._kinds[item.claimed.kind].decide(training, item.reading.outcome, now, job)
+                if plan.outcome is JobOutcome.COMPLETED and plan.change is not None and job is not None:
+                    plan = replace(plan, lasted=_lasted(item, job))
                 return replace(plan, notification=None) if is_silent(item, job) else plan
             case several:
                 return Plan(Bury("ambiguous_training", f"{len(several)} avatars carry this request id"))
@@ -197,6 +199,10 @@ class Planner:
         ]
         outbox.put(connection, owed, now)
         inbox.finish(connection, finished, now, is_locked=is_locked)
+
+
+def _lasted(item: Item, job: Known) -> timedelta | None:
+    return None if job.began_at is None else item.claimed.received_at - job.began_at
 
 
 def _lock(connection: Connection, kind: Kind, items: Sequence[Item]) -> Found:

@@ -5,13 +5,14 @@ A look changes no subject itself: what it finds is one more delivery, applied as
 
 import asyncio
 import hashlib
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
 
-from app.db import inbox, jobs, pacing
+from app.db import inbox, jobs, pacing, totals
 from app.db.engine import Connection, Database
 from app.db.jobs import Looked
 from app.db.trainings import BotTables
@@ -187,6 +188,14 @@ class Reconcile:
         if entering:
             found = [_delivery(finding.looked.job, self._scrub(body), now) for finding, body in entering]
             receipts = inbox.put(connection, [(delivery, now) for delivery in found])
+            totals.add(
+                connection,
+                Counter(
+                    totals.recovered(delivery.kind)
+                    for delivery, receipt in zip(found, receipts, strict=True)
+                    if receipt.new
+                ),
+            )
             known = [receipt.id for receipt in receipts if not receipt.new]
             closed = inbox.not_pending(connection, known) if known else frozenset()
             ended = {

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import posixpath
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,11 +16,13 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.core.text import quiet_json
-from app.domain.delivery import Delivery
+from app.domain.delivery import TRACEPARENT, Delivery
 from app.domain.errors import DeliveryRefused, Unavailable
 from app.domain.nonce import nonce_of
 from app.domain.quotas import FULL_AGAIN, LineQuota, MemoryQuota
-from app.fal.signature import SignedHeaders
+from app.domain.refusals import Refusal, Refusals
+from app.fal.signature import REQUEST_ID, SignedHeaders
+from app.fal.trace import HEADER, read_traceparent
 from app.flows.accept import Accept
 from app.flows.kinds import TRAINING_PATH, Kind
 from app.flows.ports import Clock
@@ -30,6 +33,8 @@ log = structlog.get_logger("app.webhook")
 
 PATH = TRAINING_PATH
 CLOSE = {"Connection": "close"}
+PLAIN_ID = re.compile(rb"[A-Za-z0-9_.:-]{1,255}")  # what needs no escape anywhere
+BUG = "internal_error"
 PROBED = "probed"  # among the codes of refusals, for probes share their ration of log lines
 SHOWN = 100  # characters of a path or a Host header that a log line shows
 
@@ -52,6 +57,19 @@ class WebhookParts:
     clock: Clock
     memory: MemoryQuota
     lines: LineQuota = field(default_factory=lambda: LineQuota(_on_the_loop, tell_muted))
+    refusals: Refusals = field(default_factory=Refusals)
+
+    def keep(self, code: str, status: int, address: str | None, detail: str, request_id: str | None = None) -> None:
+        """Keep one refusal for the operator; to be called where a log line about it is written, and only there."""
+        self.refusals.add(Refusal(self.clock.now(), code, status, address, detail, request_id))
+
+    def recent_refusals(self) -> tuple[Refusal, ...]:
+        """Return the last requests that this process did not take, the newest first."""
+        return self.refusals.recent()
+
+    def probed(self) -> int:
+        """Count the operator's own probes since the start."""
+        return self.lines.counted[PROBED]
 
     def refused(self) -> dict[str, int]:
         """Count what was not taken since the start, by code."""
@@ -104,8 +122,10 @@ class WebhookLane:
         """Log and count one refusal that comes before a delivery is looked at."""
         client = scope.get("client")
         address = client[0] if client else None
-        if self._parts().lines.admits(address, code):
+        parts = self._parts()
+        if parts.lines.admits(address, code):
             log.warning("delivery.refused", code=code, status=status, address=address, detail=detail)
+            parts.keep(code, status, address, detail, _named(scope))
 
     async def _deliver(self, kind: Kind, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one POST. Never 3xx, never 500: our own bugs are answered 503, so that fal repeats the delivery."""
@@ -115,25 +135,30 @@ class WebhookLane:
         try:
             await _send(await self._answer(parts, kind, scope, receive, address), send)
         except Exception as error:  # noqa: BLE001  a bug, too, is worded and logged there
-            await self.refuse(error, address, send)
+            await self.refuse(error, address, scope, send)
 
-    async def refuse(self, error: Exception, address: str | None, send: Send) -> None:
-        """Word, log and send what one POST is refused with; what nothing here foresaw is a bug."""
-        lines = self._parts().lines
+    async def refuse(self, error: Exception, address: str | None, scope: Scope, send: Send) -> None:
+        """Word, log, keep and send what one POST is refused with; what nothing here foresaw is a bug."""
+        parts = self._parts()
+        lines = parts.lines
         if isinstance(error, DeliveryRefused):
             if lines.admits(address, error.code):
                 log.warning(
                     "delivery.refused", code=error.code, status=error.status, address=address, detail=error.detail
                 )
+                parts.keep(error.code, error.status, address, error.detail, _named(scope))
             await _send(_refusal(error), send)
             return
         if not isinstance(error, Unavailable):
             # Never 500: fal comes again after a 503, and by then the bug may be mended.
             log.error("delivery.bug", exc_info=error, address=address)
+            lines.counted[BUG] += 1
+            parts.keep(BUG, 503, address, type(error).__name__, _named(scope))
             await _send(_unavailable("internal_error", Unavailable.retry_after, {}), send)
             return
         if lines.admits(address, error.code):
             log.error("delivery.not_stored", code=error.code, address=address, cause=str(error))
+            parts.keep(error.code, 503, address, str(error), _named(scope))
         more = CLOSE if isinstance(error, BodiesCrowded) else {}
         await _send(_unavailable(error.code, error.retry_after, more), send)
 
@@ -155,14 +180,15 @@ class WebhookLane:
                 signed.request_id,
                 body,
                 body_sha256,
-                _kept_headers(signed),
+                _kept_headers(signed, headers),
                 received_at,
                 kind=kind.name,
                 nonce=nonce_of(scope["query_string"]),
             )
             receipt = await parts.accept(delivery)
         if not receipt.new:
-            log.info("delivery.repeated", request_id=signed.request_id, delivery=receipt.id)
+            trace = delivery.headers.get(TRACEPARENT)
+            log.info("delivery.repeated", request_id=signed.request_id, delivery=receipt.id, traceparent=trace)
         return _received({"status": "received", "request_id": signed.request_id})
 
 
@@ -175,14 +201,23 @@ def _check_form(headers: list[tuple[bytes, bytes]]) -> None:
         raise DeliveryRefused(415, "encoding_unsupported", "send the body as it is, without Content-Encoding")
 
 
-def _kept_headers(signed: SignedHeaders) -> dict[str, str]:
-    """Keep what the signature covers, and the signature: enough to prove the row again later."""
-    return {
+def _named(scope: Scope) -> str | None:
+    """Read which request the caller named, as far as that is one plain word; nobody has proved it."""
+    named = [value for name, value in scope["headers"] if name == REQUEST_ID]
+    return named[0].decode() if len(named) == 1 and PLAIN_ID.fullmatch(named[0]) is not None else None
+
+
+def _kept_headers(signed: SignedHeaders, headers: list[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Keep what the signature covers, and the signature: enough to prove the row again later. With it fal's trace."""
+    traces = [value for name, value in headers if name == HEADER]
+    trace = read_traceparent(traces[0]) if len(traces) == 1 else None
+    kept = {
         "x-fal-webhook-request-id": signed.request_id,
         "x-fal-webhook-user-id": signed.user_id,
         "x-fal-webhook-timestamp": signed.timestamp_text,
         "x-fal-webhook-signature": signed.signature.hex(),
     }
+    return kept if trace is None else {**kept, TRACEPARENT: trace}
 
 
 def _probe(parts: WebhookParts, kind: Kind, scope: Scope, body: bytes, address: str | None) -> Response:

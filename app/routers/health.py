@@ -3,12 +3,13 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from app import __version__
+from app.bootstrap import HealthFacts
 from app.domain.errors import DatabaseUnavailable
 from app.domain.steps import StepTrouble
 from app.fal.addresses import Addresses
@@ -42,6 +43,30 @@ class HealthParts:
     clock: Clock
     certificate_ends: Callable[[], datetime | None]
     refused: Callable[[], dict[str, int]]
+
+    @classmethod
+    def of(
+        cls,
+        service_name: str,
+        facts: HealthFacts,
+        worker_is_alive: Callable[[], bool],
+        certificate_ends: Callable[[], datetime | None],
+        refused: Callable[[], dict[str, int]],
+    ) -> Self:
+        """Gather them."""
+        return cls(
+            service_name,
+            facts.totals,
+            facts.write_check,
+            facts.is_storing,
+            worker_is_alive,
+            facts.steps.failing,
+            facts.keys,
+            facts.addresses,
+            facts.clock,
+            certificate_ends,
+            refused,
+        )
 
 
 def _parts(request: Request) -> HealthParts:
@@ -101,6 +126,7 @@ async def webhook_status(request: Request) -> Response:
             "key_age_seconds": _seconds(parts.keys.age()),
             "address_list_age_seconds": _seconds(parts.addresses.age()),
             "refused": sum(parts.refused().values()),
+            "refused_for": [{"reason": code, "times": times} for code, times in parts.refused().items()],
             "certificate_days_left": None if ends is None else (ends - now).days,
         }
     )

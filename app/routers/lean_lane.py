@@ -13,17 +13,17 @@ from collections.abc import Awaitable, Callable
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.domain.delivery import Delivery
+from app.domain.delivery import TRACEPARENT, Delivery
 from app.domain.nonce import nonce_of
 from app.fal.authenticate import IpFilter
 from app.fal.signature import CLOCK_TOLERANCE, REQUEST_ID, SIGNATURE, TIMESTAMP, USER_ID, is_signed_by
+from app.fal.trace import HEADER, read_traceparent
 from app.flows.kinds import Kind
-from app.routers.fal_webhook import WebhookParts
+from app.routers.fal_webhook import PLAIN_ID, WebhookParts
 
 log = structlog.get_logger("app.webhook")
 
 JSON = frozenset((b"application/json", b"application/json; charset=utf-8"))
-PLAIN_ID = re.compile(rb"[A-Za-z0-9_.:-]{1,255}")  # what needs no escape in the answer
 PLAIN_ACCOUNT = re.compile(rb"[!-~]{1,255}")  # printable ASCII: of any other the full way says whether it is printable
 SIGNATURE_DIGITS = 128  # hex
 START: Message = {"type": "http.response.start", "status": 200}
@@ -31,7 +31,7 @@ START: Message = {"type": "http.response.start", "status": 200}
 
 ClientOf = Callable[[Scope, bytes | None], str | None]
 AllowsHost = Callable[[bytes | None], bool]
-Refuse = Callable[[Exception, str | None, Send], Awaitable[None]]
+Refuse = Callable[[Exception, str | None, Scope, Send], Awaitable[None]]
 
 
 class LeanLane:
@@ -81,12 +81,13 @@ class LeanLane:
         try:
             receipt = await parts.accept(delivery)
         except Exception as error:  # noqa: BLE001  a bug, too, is worded and logged there
-            await self._refuse(error, address, send)
+            await self._refuse(error, address, scope, send)
             return
         finally:
             parts.memory.give_back(address, len(delivery.body))
         if not receipt.new:
-            log.info("delivery.repeated", request_id=delivery.request_id, delivery=receipt.id)
+            trace = delivery.headers.get(TRACEPARENT)
+            log.info("delivery.repeated", request_id=delivery.request_id, delivery=receipt.id, traceparent=trace)
         answer = b'{"status":"received","request_id":"%b"}' % headers[REQUEST_ID]
         length = (b"content-length", b"%d" % len(answer))
         await send({**START, "headers": [length, (b"content-type", b"application/json")]})
@@ -138,6 +139,8 @@ def _proven(
         "x-fal-webhook-timestamp": timestamp.decode(),
         "x-fal-webhook-signature": signature.decode().lower(),
     }
+    if HEADER in headers and (trace := read_traceparent(headers[HEADER])) is not None:
+        kept[TRACEPARENT] = trace
     return Delivery(name, body, body_sha256, kept, received_at, kind=kind.name, nonce=nonce)
 
 

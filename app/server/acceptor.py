@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from app.domain.quotas import ConnectionQuota
+from app.domain.quotas import ConnectionQuota, NoRoom
 
 log = structlog.get_logger(__name__)
 
@@ -21,10 +21,15 @@ SILENCE = 60.0  # s between two log lines about the same trouble
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: close by a reset, which leaves no state in the kernel
 
 
+# What connections beyond a limit are counted as.
+CONNECTION_CODES: dict[NoRoom, str] = {"full": "connections_full", "share": "connections_share"}
+
+
 class Acceptor:
     """A listening socket with those methods of asyncio.Server that uvicorn calls.
 
     A connection counts against the limits as long as its socket object lives, so however it ends its place is freed.
+    `refusals` counts the refused ones by their code.
     """
 
     def __init__(
@@ -33,7 +38,9 @@ class Acceptor:
         quota: ConnectionQuota,
         make_protocol: Callable[[], asyncio.Protocol],
         tls: dict[str, Any],
+        refusals: Counter[str] | None = None,
     ) -> None:
+        self._refusals = Counter[str]() if refusals is None else refusals
         self._bound = bound
         self._quota = quota
         self._make_protocol = make_protocol
@@ -100,6 +107,7 @@ class Acceptor:
                 self._admit(connection, host)
             else:
                 self._refused[refusal] += 1
+                self._refusals[CONNECTION_CODES[refusal]] += 1
                 self._last_refused = host
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
                 connection.close()

@@ -11,6 +11,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app.domain.quotas import LineQuota
 from app.routers.problems import problem_body
+from app.server.lifespan import HOOKS, Hooks
 from app.server.timeouts import Timeouts, acknowledged, unsent
 
 log = structlog.get_logger(__name__)
@@ -179,6 +180,9 @@ class GuardedProtocol(HttpToolsProtocol):
         address = self.client[0] if self.client else None
         if self.lines is not None and self.lines.admits(address, code):
             log.warning("http.refused", code=code, status=int(status), address=address)
+            if HOOKS in self.app_state:
+                hooks: Hooks = self.app_state[HOOKS]
+                hooks.keep(code, int(status), address, detail)
         if self._our_turn():
             body = problem_body(status, code, detail)
             lines = [b"%s: %s\r\n" % header for header in self.server_state.default_headers]

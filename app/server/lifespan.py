@@ -20,6 +20,9 @@ SHUTDOWN_BY = 8.5  # seconds after the stop began, until which it may take longe
 HOOKS = "hooks"  # where the lifespan's state holds them
 
 
+Keep = Callable[[str, int, str | None, str], None]
+
+
 async def _ready() -> bool:
     return True
 
@@ -31,7 +34,8 @@ class Hooks:
     The supervisor hears of `is_ready` and `is_alive`. `on_stop` is called when the stop begins, while requests are
     still answered. `is_expected` tells by an address for whom the last places are kept (None: for nobody). `is_settled`
     tells whether the first look at what others publish is over, so that the banner can say what is missing.
-    `refusals` counts by their code what was refused, here before it became a request and by the application after.
+    `refusals` counts by their code what was refused, here before it became a request and by the application after;
+    `keep` takes each that a log line is written about: code, status, address, detail.
     """
 
     is_ready: Callable[[], Awaitable[bool]] = _ready
@@ -40,6 +44,7 @@ class Hooks:
     is_expected: Callable[[str], bool] | None = None
     is_settled: Callable[[], Awaitable[bool]] = _ready
     refusals: Counter[str] = field(default_factory=Counter)
+    keep: Keep = lambda _code, _status, _address, _detail: None
 
 
 class Lifespan(LifespanOn):

@@ -94,7 +94,7 @@ class Server(uvicorn.Server):
         if lines is not None:
             lines.counted = hooks.refusals
         quota = ConnectionQuota(self.listener.max_connections, self.listener.spared, hooks.is_expected)
-        acceptor = Acceptor(self._bound, quota, self._protocol, options)
+        acceptor = Acceptor(self._bound, quota, self._protocol, options, hooks.refusals)
         try:
             acceptor.open(self.config.backlog)
         except OSError as error:  # another process had bound the same port and listened first

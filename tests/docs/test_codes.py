@@ -15,7 +15,14 @@ from app.domain.promise import Hold
 from tests.docs.project import between, calls, constants, modules, names, page, rows
 
 # where a name stands among the arguments of what takes it
-CODE_AT = {"DeliveryRefused": 1, "JobRefused": 1, "problem": 1, "problem_body": 1, "_unavailable": 0}
+CODE_AT = {
+    "DeliveryRefused": 1,
+    "JobRefused": 1,
+    "AccessRefused": 1,
+    "problem": 1,
+    "problem_body": 1,
+    "_unavailable": 0,
+}
 REASON_AT = {
     "PayloadUnreadable": 0,
     "ResultUnavailable": 0,
@@ -135,6 +142,7 @@ def test_every_code_has_its_status() -> None:
             case ast.Call(args=[ast.Constant(value=int(status)), ast.Constant(value=str(code)), *_]) if name in {
                 "DeliveryRefused",
                 "JobRefused",
+                "AccessRefused",
             }:
                 assert statuses[code] == str(status), f"{path}: {code}"
 

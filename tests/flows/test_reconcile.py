@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from app.db import inbox, jobs
+from app.db import inbox, jobs, totals
 from app.db.engine import Connection, Database
 from app.db.jobs import Expected
 from app.db.registered_jobs import Registered, register
@@ -173,6 +173,7 @@ async def test_a_finished_training_enters_the_inbox_as_its_webhook_would(desk: D
     await desk.look_again(GRACE.total_seconds())
     [(request_id, source, body)] = await desk.entered()
     assert (request_id, source, desk.woken) == ("r1", "reconcile", ["apply"])
+    assert await desk.database.read(totals.read_done) == {"recovered.training": 1}
     assert artifacts_of(body).lora_url == LORA
     assert desk.fal.questions() == ["status", "result"]
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from sqlalchemy import insert, text, update
 
+from app.db import inbox
 from app.db.engine import Database
 from app.db.operator_queries import CHANGEABLE
 from app.db.tables import deliveries, jobs
@@ -14,7 +15,7 @@ from app.domain.send_outcome import Down, NoToken, Rejected, Sent, TokenRefused,
 from app.domain.story import Story
 from app.flows.operate import Operation, operate
 from app.flows.why import why
-from tests.factories import LORA, Bot, empty_ok_body, error_body, ok_body
+from tests.factories import LORA, Bot, delivery, empty_ok_body, error_body, ok_body
 from tests.fakes import START
 from tests.flows.conftest import House
 from tests.job_facts import add_job
@@ -41,6 +42,14 @@ def codes(story: Story) -> list[str]:
     last = story.waits_for or story.end
     assert last is not None
     return [*(sentence.code for sentence in story.sentences), last.code]
+
+
+async def test_the_trace_of_fal_is_shown(house: House, tell: Callable[[str], Awaitable[Story]]) -> None:
+    """Where the stored delivery carried a traceparent, the story names it; by it fal finds the delivery in its log."""
+    traced = delivery("r1")._replace(headers={"traceparent": "00-a-b-01"})
+    await house.database.write(inbox.put, [(traced, house.clock.at)])
+    [sentence] = [one for one in (await tell("r1")).sentences if one.code == "delivery.traced"]
+    assert sentence.facts == {"id": 1, "trace": "00-a-b-01"}
 
 
 async def test_the_whole_way(house: House, bot: Bot, tell: Callable[[str], Awaitable[Story]]) -> None:

@@ -91,6 +91,7 @@ def test_beyond_the_total_nobody_is_let_in(door: Running) -> None:
             ended = ended_reports(door)
             wait_until(lambda: len(ended) > 2)  # each of them could have told of the last refusal
         told = [line for line in lines if line["event"] == "server.connections_refused"]
+        assert door.server._acceptor._refusals["connections_full"] >= 2
     assert [(line["latest"], line["full"] > 0) for line in told] == [("127.0.0.1", True)]
     wait_until(lambda: present(door) == 0)
     assert answer(door.ask(CLOSING))[0] == 200

@@ -369,6 +369,23 @@ def test_one_address_cannot_fill_the_log() -> None:
     assert lines.counted["malformed_request"] == 100
 
 
+def test_what_the_log_tells_is_kept_for_the_operator() -> None:
+    """Each malformed request that has a line in the log is handed to the application, and no other."""
+    kept: list[tuple[str, int, str | None]] = []
+
+    async def keeping(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            scope["state"][HOOKS] = Hooks(keep=lambda code, status, address, _: kept.append((code, status, address)))
+        await echo(scope, receive, send)
+
+    with capture_logs() as events, running(Listener("127.0.0.1", 0, None), keeping) as server:
+        for _ in range(LINES + 5):
+            server.ask(b"hello\r\n\r\n")
+    told = [event for event in events if event["event"] == "http.refused"]
+    assert kept == [("malformed_request", 400, "127.0.0.1")] * len(told)
+    assert len(told) <= LINES
+
+
 def test_what_was_left_out_of_the_log_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """At the end of its minute an address's silent refusals are counted in one line (fault 61)."""
     monkeypatch.setattr("app.domain.quotas.TURN_SECONDS", 0.3)

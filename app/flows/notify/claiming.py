@@ -11,6 +11,7 @@ from app.db import outbox
 from app.db.engine import Database
 from app.db.group_commit import GroupCommit
 from app.db.outbox import Told
+from app.domain.measures import Measures
 from app.domain.notification import ClaimedNotification, Notification, NotificationState
 from app.domain.send_outcome import SendOutcome, Uncertain
 from app.domain.send_policy import Judgement, judge
@@ -43,10 +44,11 @@ class Notify:
         chance: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         steps: Watched = UNWATCHED,
+        measures: Measures | None = None,
     ) -> None:
         self._steps = steps
         self._database = database
-        self._recorder = Recorder(records, clock, sleep, steps)
+        self._recorder = Recorder(records, clock, sleep, steps, measures)
         self._tell_owner = tell
         self._clock = clock
         self._lease = lease

@@ -16,9 +16,11 @@ from app.db.set_aside import set_aside
 from app.db.trainings import BotTables
 from app.domain.delivery import milliseconds
 from app.domain.errors import ClaimLost, DatabaseUnavailable
+from app.domain.measures import Measures
 from app.domain.notification import ClaimedNotification
 from app.domain.send_policy import Judgement
 from app.domain.verdict import Bury, Done, Retry
+from app.flows.measuring import count_told
 from app.flows.ports import Clock
 from app.flows.steps import UNWATCHED, Watched
 
@@ -70,7 +72,9 @@ class Recorder:
         clock: Clock,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         steps: Watched = UNWATCHED,
+        measures: Measures | None = None,
     ) -> None:
+        self._measures = measures or Measures()
         self._steps = steps
         self._records = records
         self._clock = clock
@@ -119,6 +123,7 @@ class Recorder:
                 self._steps.worked("records")
                 break
             await self._sleep(RECORD_PAUSE)
+        count_told(self._measures, told)
         report(told)
 
 
