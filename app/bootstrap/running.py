@@ -18,6 +18,7 @@ from app.bootstrap.machine import machine_facts
 from app.bootstrap.pinging import ping_of
 from app.bootstrap.services import HealthFacts, Ingest, Services, Work
 from app.bootstrap.trial import trial_kinds
+from app.catalog import translate
 from app.core.clock import SystemClock
 from app.core.config import Settings
 from app.core.exit_codes import Exit
@@ -273,7 +274,7 @@ def _looks(settings: Settings, way: WayOut | None) -> ArtifactLooks | None:
 
 
 def _list_failing(steps: Steps, language: Language) -> str:
-    return list_steps(steps.tellable(), language)
+    return list_steps(steps.tellable(), partial(translate, language=language))
 
 
 def _operator_chat(settings: Settings) -> OperatorChat | None:

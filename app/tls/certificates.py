@@ -19,8 +19,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from app.catalog import translate
 from app.domain.errors import CertificateBroken
-from app.domain.language import Language, pick
+from app.domain.language import Language
 from app.files.atomic_write import put
 from app.files.ownership import ownership_of
 from app.tls.causes import ANEW, CAUSES, MENDED_BY
@@ -48,7 +49,7 @@ class PairBroken(CertificateBroken):
     """
 
     def __init__(self, cause: str, told: str, command: str, language: Language, reason: str = "") -> None:
-        super().__init__([f"{told}. {MENDED_BY[language]}: {command}"])
+        super().__init__([f"{told}. {translate(MENDED_BY, language)}: {command}"])
         self.cause = cause
         self.told = told
         self.command = command
@@ -74,11 +75,11 @@ def broken(cause: str, file: Path, paths: PairPaths, language: Language, reason:
     if cause == "unwritable" and whose.is_foreign and file.parent.is_dir():
         cause = "foreign_folder"
     account = whose.owner if cause.startswith("foreign") else whose.heir if whose.is_roots else whose.us
-    russian, english, command = CAUSES[cause]
+    told, command = CAUSES[cause]
     if file == paths.ca_bundle != paths.cert and command == ANEW:
         command = "mv {file} {file}.old"
     other = paths.key if file == paths.cert else paths.cert
-    words = pick((russian, english), language).format(other=other, reason=reason, account=account).rstrip()
+    words = translate(told, language).format(other=other, reason=reason, account=account).rstrip()
     places = {
         "file": file,
         "other": other,
