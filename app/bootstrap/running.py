@@ -39,6 +39,7 @@ from app.fal.cdn import FalCdn, WayOut
 from app.fal.client import make_client
 from app.fal.endpoints import same_origin
 from app.fal.keys import Keys
+from app.files.command import command_from_anywhere
 from app.flows.accept import Accept
 from app.flows.apply import Apply
 from app.flows.artifacts import ArtifactLooks
@@ -125,7 +126,11 @@ async def running(
             *trial_kinds(settings, clock),
         )
         lease = timedelta(seconds=settings.lease_seconds)
-        tell = Tell(messenger, partial(word, catalogs=catalogs, support_url=settings.support_url), clock)
+        tell = Tell(
+            messenger,
+            partial(word, catalogs=catalogs, support_url=settings.support_url, cli=command_from_anywhere()),
+            clock,
+        )
         notify = Notify(
             database,
             records,

@@ -13,9 +13,9 @@ from app.core.exit_codes import Exit
 from app.core.setting_loader import load_settings
 from app.domain.language import msgid
 from app.files.atomic_write import put
+from app.tls.deploy_hook import HOOK, hand_over
 
 SCRIPT = Path(__file__).parents[2] / "deploy" / "certbot" / "aisha-webhook.sh"
-HOOK = Path("/etc/letsencrypt/renewal-hooks/deploy/aisha-webhook.sh")  # certbot runs what lies there
 EXECUTABLE = 0o755
 
 WORDS = {
@@ -48,7 +48,7 @@ def install_hook(
     plugin = "--dns-cloudflare --dns-cloudflare-credentials /root/cloudflare.ini"
     steps = {
         "obtain": f"sudo certbot certonly {plugin} -d {domain}",
-        "run": f"sudo RENEWED_LINEAGE=/etc/letsencrypt/live/{domain} RENEWED_DOMAINS={domain} {shlex.quote(str(into))}",
+        "run": hand_over(domain, into),
     }
     headline = words["written" if written else "current"].format(hook=into)
     sys.stdout.write(f"{headline}\n{words['next'].format(**steps)}\n")

@@ -15,7 +15,7 @@ import typer
 
 from app.catalog import translate_all
 from app.cli import units
-from app.cli.output import WRAPPER, again_as_root
+from app.cli.output import again_as_root
 from app.cli.units import UnitValues
 from app.core.clock import SystemClock
 from app.core.config import Settings
@@ -24,6 +24,7 @@ from app.core.setting_loader import ENV_FILE, load_settings
 from app.db.url import sqlite_file
 from app.domain.language import msgid
 from app.files.atomic_write import put
+from app.files.command import WRAPPER
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Put the server under a supervisor.")
 

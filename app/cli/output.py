@@ -19,8 +19,8 @@ from app.core.exit_codes import Exit
 from app.core.setting_loader import load_settings
 from app.core.text import one_line, quiet_json
 from app.domain.language import Msgid
+from app.files.command import WRAPPER
 
-WRAPPER = Path("/usr/local/bin/aisha-webhook")  # the command that `install systemd` writes
 PIPE_WIDTH = 10_000
 
 

@@ -2,7 +2,8 @@
 
 from app.domain.language import Msgid, msgid
 
-ANEW = "mv {cert} {cert}.old; mv {key} {key}.old; aisha-webhook cert self-signed"
+SELF_SIGNED = "cert self-signed"
+ANEW = f"mv {{cert}} {{cert}}.old; mv {{key}} {{key}}.old; aisha-webhook {SELF_SIGNED}"
 # cause: (what is wrong, the command that mends it)
 CAUSES: dict[str, tuple[Msgid, str]] = {
     "missing": (msgid("there is no such file"), "aisha-webhook cert self-signed"),
