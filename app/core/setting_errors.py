@@ -57,19 +57,9 @@ WRONG: dict[str, Msgid] = {
     "zero": msgid("zero is not a chat"),
     "misfit": msgid("the value does not fit"),
 }
-PYDANTIC = {
-    "int_from_float": "int_parsing",
-    "int_parsing_size": "range",
-    "finite_number": "range",
-    "greater_than": "range",
-    "greater_than_equal": "range",
-    "less_than": "range",
-    "less_than_equal": "range",
-    "string_too_short": "length",
-    "string_too_long": "length",
-    "too_short": "length",
-    "too_long": "length",
-}
+_RANGE = ("int_parsing_size", "finite_number", "greater_than", "greater_than_equal", "less_than", "less_than_equal")
+_LENGTH = ("string_too_short", "string_too_long", "too_short", "too_long")
+PYDANTIC = {"int_from_float": "int_parsing", **dict.fromkeys(_RANGE, "range"), **dict.fromkeys(_LENGTH, "length")}
 ENVIRONMENT = msgid("environment")
 NOT_SET = msgid("default")
 LINE_OF = msgid("{file} line {line}")
