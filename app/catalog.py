@@ -42,8 +42,12 @@ def translate(words: Msgid, language: Language) -> str:
 
 
 def translate_all(words: Mapping[str, Msgid], language: Language) -> dict[str, str]:
-    """Say each text of a table, under the same keys."""
-    return {key: translate(text, language) for key, text in words.items()}
+    """Say each text of a table, under the same keys, without keeping the catalogue: a server greets but once."""
+    try:
+        said = {} if language == "en" else translated(language, OPERATOR)
+    except (OSError, MemoryError):
+        said = {}
+    return {key: said.get(text) or text for key, text in words.items()}
 
 
 def read_po(text: str) -> Iterator[tuple[str, str]]:

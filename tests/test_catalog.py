@@ -88,7 +88,9 @@ def test_a_text_is_said_in_both_languages() -> None:
     assert translate(WORD, "en") == WORD
     assert translate(WORD, "ru") == "файл пуст"
     assert (translate(Msgid(""), "ru"), translate(Msgid("nowhere translated"), "ru")) == ("", "nowhere translated")
+    load_catalog.cache_clear()
     assert translate_all({"empty": WORD}, "ru") == {"empty": "файл пуст"}
+    assert load_catalog.cache_info().currsize == 0
 
 
 def test_without_its_catalogue_a_text_is_english(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -96,6 +98,7 @@ def test_without_its_catalogue_a_text_is_english(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(catalog, "LOCALES", tmp_path)
     load_catalog.cache_clear()
     assert translate(WORD, "ru") == WORD
+    assert translate_all({"empty": WORD}, "ru") == {"empty": WORD}
 
 
 def test_the_catalogue_is_read_when_it_is_asked() -> None:
