@@ -30,7 +30,6 @@ from app.db.reasons import reason_of
 from app.db.wake import WakeTopic, listen
 from app.domain.artifact import ArtifactCheck
 from app.domain.invented import Invented
-from app.domain.language import Language
 from app.domain.progress import ProgressMode
 from app.domain.steps import list_steps
 from app.fal.addresses import Addresses
@@ -126,11 +125,8 @@ async def running(
             *trial_kinds(settings, clock),
         )
         lease = timedelta(seconds=settings.lease_seconds)
-        tell = Tell(
-            messenger,
-            partial(word, catalogs=catalogs, support_url=settings.support_url, cli=command_from_anywhere()),
-            clock,
-        )
+        say = partial(word, catalogs=catalogs, support_url=settings.support_url, cli=command_from_anywhere())
+        tell = Tell(messenger, say, clock)
         notify = Notify(
             database,
             records,
@@ -193,7 +189,7 @@ async def running(
             ears = listen(settings.database_url.get_secret_value(), topics)
             await stack.enter_async_context(in_background(ears, stop=None))
         machine = socket.gethostname()[:MACHINE_LIMIT]
-        list_failing = partial(_list_failing, steps, settings.operator_language)
+        in_words = partial(translate, language=settings.operator_language)
         watch = Watch(
             database,
             clock,
@@ -205,7 +201,7 @@ async def running(
                 authenticator,
                 keys=keys,
                 addresses=addresses,
-                list_failing=list_failing,
+                list_failing=lambda: list_steps(steps.tellable(), in_words),
             ),
             count_invented=partial(count_invented_at_work, bot_tables=bot_tables, invented=invented),
             machine=machine,
@@ -276,10 +272,6 @@ async def running(
 def _looks(settings: Settings, way: WayOut | None) -> ArtifactLooks | None:
     check = ArtifactCheck(settings.artifact_check)
     return None if check is ArtifactCheck.OFF else ArtifactLooks(FalCdn(settings.artifact_hosts, way), check)
-
-
-def _list_failing(steps: Steps, language: Language) -> str:
-    return list_steps(steps.tellable(), partial(translate, language=language))
 
 
 def _operator_chat(settings: Settings) -> OperatorChat | None:
