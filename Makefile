@@ -58,6 +58,12 @@ fmt: setup ## put the code in shape
 bench: setup ## the benchmark with its baselines (needs wrk)
 	@$(BIN)/python -m bench.ingest
 
+words: setup ## bring the operator's texts into operator.po, to be translated there, and take out what is gone
+	@$(BIN)/pybabel --quiet extract --no-default-keywords --keyword msgid --add-location file --sort-by-file \
+	  --output-file .operator.pot app
+	@$(BIN)/pybabel --quiet update --domain operator --input-file .operator.pot --output-dir app/locales --locale ru \
+	  --width 120 --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date; rm -f .operator.pot
+
 generated: setup ## write env.example, the requirements' pins, the tables of settings and Grafana's files anew
 	@$(BIN)/aisha-webhook config env-example > env.example
 	@$(BIN)/aisha-webhook config readme docs/settings.md docs/settings.ru.md
@@ -80,4 +86,4 @@ release-check: lint dist ## prove that what stands in dist/ may be released
 
 ci: lint test servers ## what CI runs
 
-.PHONY: help setup run demo test test-on servers faults e2e lint fmt bench generated dist release-check ci
+.PHONY: help setup run demo test test-on servers faults e2e lint fmt bench words generated dist release-check ci

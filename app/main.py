@@ -3,6 +3,8 @@
 import gc
 import time
 
+from app.catalog import translate
+
 if __name__ == "__main__":
     from app.core.lean_start import begin, leave
 
@@ -32,7 +34,7 @@ from app.core.setting_loader import load_settings
 from app.core.setting_sources import environment
 from app.db.closed_file import closed_file
 from app.domain.errors import DatabaseBehind, DatabaseReadOnly, DatabaseUnavailable, StartRefused
-from app.domain.language import Language
+from app.domain.language import msgid
 from app.domain.quotas import MemoryQuota, SignatureQuota
 from app.fal.cdn import WayOut
 from app.routers import api, health, metrics, trainings
@@ -63,23 +65,18 @@ log = structlog.get_logger(__name__)
 
 GC_YOUNG = 20_000  # objects between two looks of the collector: a delivery leaves no cycles behind
 
-NO_DATABASE: dict[Language, str] = {
-    "ru": "База данных не отвечает: {cause}. Проверьте DATABASE_URL и что сервер запущен: systemctl status postgresql",
-    "en": "The database does not answer: {cause}. Check DATABASE_URL and that it runs: systemctl status postgresql",
-}
+NO_DATABASE = msgid(
+    "The database does not answer: {cause}. Check DATABASE_URL and that it runs: systemctl status postgresql"
+)
 
-READ_ONLY: dict[Language, str] = {
-    "ru": "База принимает только чтение ({cause}). Реплика? Укажите в DATABASE_URL главный сервер или оба и "
-    "target_session_attrs=read-write; защита от записи? ALTER DATABASE … RESET default_transaction_read_only",
-    "en": "The database takes no writes ({cause}). A standby? Name the primary in DATABASE_URL, or both and "
-    "target_session_attrs=read-write; guarded? ALTER DATABASE … RESET default_transaction_read_only",
-}
+READ_ONLY = msgid(
+    "The database takes no writes ({cause}). A standby? Name the primary in DATABASE_URL, or both and "
+    "target_session_attrs=read-write; guarded? ALTER DATABASE … RESET default_transaction_read_only"
+)
 
-NO_FILE: dict[Language, str] = {
-    "ru": "Файл базы {path} не открывается: {cause}. "
-    "Проверьте, чей это файл и можно ли писать на диск: ls -l {path}; df {path}",
-    "en": "The database file {path} cannot be used: {cause}. Is it ours, is the disk writable? ls -l {path}; df {path}",
-}
+NO_FILE = msgid(
+    "The database file {path} cannot be used: {cause}. Is it ours, is the disk writable? ls -l {path}; df {path}"
+)
 
 CertificateEnds = Callable[[], datetime | None]
 
@@ -204,7 +201,7 @@ def main(cdn: WayOut | None = None) -> int:
         if isinstance(error, DatabaseReadOnly):
             words = READ_ONLY
         path = url.partition("///")[2]  # of PostgreSQL's URL, which holds a password, nothing is shown
-        complain(f"{words[settings.operator_language].format(cause=error, path=path)}\n")
+        complain(f"{translate(words, settings.operator_language).format(cause=error, path=path)}\n")
         return Exit.TRY_AGAIN
     for warning in settings.warnings():
         log.warning("settings.warning", text=warning)

@@ -195,7 +195,7 @@ async def test_a_step_that_fails_again_and_again_is_named_until_it_works() -> No
     steps = Steps(clock, reason_of)
 
     def failing() -> list[tuple[str, str, int]]:
-        return [(trouble.step, trouble.why("en"), trouble.times) for trouble in steps.failing()]
+        return [(trouble.step, trouble.why(str), trouble.times) for trouble in steps.failing()]
 
     async def turn() -> float:
         clock.move(6)

@@ -1,14 +1,13 @@
 """What is looked at before the server begins: whether its database fits."""
 
+from app.catalog import translate
 from app.core.config import Settings
 from app.db import fitness, schema
 from app.db.engine import open_database
 from app.domain.errors import DatabaseBehind
+from app.domain.language import msgid
 
-BEHIND = {
-    "ru": "база отстаёт от этой версии сервера. Выполните: aisha-webhook migrate",
-    "en": "the database is behind this version of the server. Run: aisha-webhook migrate",
-}
+BEHIND = msgid("the database is behind this version of the server. Run: aisha-webhook migrate")
 
 
 async def check_database(settings: Settings) -> None:
@@ -22,7 +21,7 @@ async def check_database(settings: Settings) -> None:
         await schema.check_soundness(database, language)
         await fitness.check_ground(database, language)
         if await schema.is_behind(database):
-            raise DatabaseBehind([BEHIND[language]])
+            raise DatabaseBehind([translate(BEHIND, language)])
         await fitness.check_tables(database, language)
         await schema.find_bot_tables(database, language)
     finally:

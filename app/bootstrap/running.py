@@ -20,6 +20,7 @@ from app.bootstrap.pinging import ping_of
 from app.bootstrap.services import HealthFacts, Ingest, MetricsFacts, Services, Work
 from app.bootstrap.submitting import make_sweep, submitting_later
 from app.bootstrap.trial import trial_kinds
+from app.catalog import translate
 from app.core.clock import SystemClock
 from app.core.config import Settings
 from app.core.exit_codes import Exit
@@ -32,7 +33,6 @@ from app.db.reasons import reason_of
 from app.db.wake import WakeTopic, listen
 from app.domain.artifact import ArtifactCheck
 from app.domain.invented import Invented
-from app.domain.language import Language
 from app.domain.measures import Measures
 from app.domain.progress import ProgressMode
 from app.domain.steps import list_steps
@@ -42,6 +42,7 @@ from app.fal.cdn import FalCdn, WayOut
 from app.fal.client import make_client
 from app.fal.endpoints import same_origin
 from app.fal.keys import Keys
+from app.files.command import command_from_anywhere
 from app.flows.accept import Accept
 from app.flows.apply import Apply
 from app.flows.artifacts import ArtifactLooks
@@ -129,7 +130,7 @@ async def running(
             *trial_kinds(settings, clock),
         )
         lease = timedelta(seconds=settings.lease_seconds)
-        wording = partial(word, catalogs=catalogs, support_url=settings.support_url)
+        wording = partial(word, catalogs=catalogs, support_url=settings.support_url, cli=command_from_anywhere())
         tell = counted_tell(Tell(messenger, wording, clock), measures)
         notify = Notify(
             database,
@@ -197,7 +198,7 @@ async def running(
             ears = listen(settings.database_url.get_secret_value(), topics)
             await stack.enter_async_context(in_background(ears, stop=None))
         machine = socket.gethostname()[:MACHINE_LIMIT]
-        list_failing = partial(_list_failing, steps, settings.operator_language)
+        in_words = partial(translate, language=settings.operator_language)
         watch = Watch(
             database,
             clock,
@@ -209,7 +210,7 @@ async def running(
                 authenticator,
                 keys=keys,
                 addresses=addresses,
-                list_failing=list_failing,
+                list_failing=lambda: list_steps(steps.tellable(), in_words),
             ),
             count_invented=partial(count_invented_at_work, bot_tables=bot_tables, invented=invented),
             machine=machine,
@@ -281,10 +282,6 @@ async def running(
 def _looks(settings: Settings, way: WayOut | None) -> ArtifactLooks | None:
     check = ArtifactCheck(settings.artifact_check)
     return None if check is ArtifactCheck.OFF else ArtifactLooks(FalCdn(settings.artifact_hosts, way), check)
-
-
-def _list_failing(steps: Steps, language: Language) -> str:
-    return list_steps(steps.tellable(), language)
 
 
 def _operator_chat(settings: Settings) -> OperatorChat | None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from app.cli.ground import require_database
-from app.cli.output import called, called_again, fail, print_json
+from app.cli.output import called, called_again, fail, print_json, say
 from app.core.clock import SystemClock
 from app.core.exit_codes import Exit
 from app.core.last_words import PASSING
@@ -18,6 +18,11 @@ from app.db.backup import back_up
 from app.db.closed_file import closed_file
 from app.db.engine import open_database
 from app.domain.errors import BackupFailed, DatabaseUnfit
+from app.domain.language import msgid
+
+NO_BACKUP = msgid("no backup was made: {why}")
+NO_TABLES = msgid("our tables are not there yet; run {cli} migrate")
+WRITTEN = msgid("{path} ({bytes} bytes)")
 
 app = typer.Typer(add_completion=False)
 
@@ -34,22 +39,22 @@ def backup(
     try:
         require_database(settings)
     except DatabaseUnfit as unfit:
-        fail(f"no backup was made: {unfit}", Exit.CONFIG, as_json=json)
+        fail(say(NO_BACKUP, why=unfit), Exit.CONFIG, as_json=json)
     if closed := closed_file(url, settings.operator_language, called_again()):
         fail(closed, Exit.CONFIG, as_json=json)
     if not asyncio.run(_has_our_tables(url)):
-        fail(f"no backup was made: our tables are not there yet; run {called()} migrate", Exit.CONFIG, as_json=json)
+        fail(say(NO_BACKUP, why=say(NO_TABLES, cli=called())), Exit.CONFIG, as_json=json)
     try:
         path = back_up(url, folder, SystemClock().now())
     except OSError as error:
         code = Exit.TRY_AGAIN if error.errno in PASSING else Exit.CONFIG
-        fail(f"no backup was made: {error}", code, as_json=json)
+        fail(say(NO_BACKUP, why=error), code, as_json=json)
     except BackupFailed as error:
-        fail(f"no backup was made: {error}", Exit.CHECK_FAILED, as_json=json)
+        fail(say(NO_BACKUP, why=error), Exit.CHECK_FAILED, as_json=json)
     if json:
         print_json({"path": str(path), "bytes": path.stat().st_size})
     else:
-        sys.stdout.write(f"{path} ({path.stat().st_size} bytes)\n")
+        sys.stdout.write(f"{say(WRITTEN, path=path, bytes=path.stat().st_size)}\n")
 
 
 async def _has_our_tables(url: str) -> bool:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from app.cli.hook import install_hook
-from app.cli.output import print_fields, print_json
+from app.cli.output import print_fields, print_json, say
 from app.core.clock import SystemClock
 from app.core.config import Settings
 from app.core.exit_codes import Exit
@@ -17,12 +17,14 @@ from app.doctor.finding import Level
 from app.doctor.tls.dates import judge_dates
 from app.doctor.tls.examination import Examined, examine_files
 from app.doctor.tls.repair import mend_chain
+from app.domain.language import msgid
 from app.tls.certificates import ensure_pair, facts_of
 from app.tls.chain import put_together, read_content
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The TLS certificate.")
 app.command("install-hook")(install_hook)
 
+THERE = msgid("{cert} and {key} are there already")
 SEVERITY = (Level.OK, Level.WARN, Level.FAIL)
 
 
@@ -63,7 +65,7 @@ def self_signed() -> None:
     language = settings.operator_language
     now = SystemClock().now()
     if not ensure_pair(settings.ssl_cert_path, settings.ssl_key_path, settings.api_domain, now, language):
-        sys.stderr.write(f"{settings.ssl_cert_path} and {settings.ssl_key_path} are there already\n")
+        sys.stderr.write(f"{say(THERE, cert=settings.ssl_cert_path, key=settings.ssl_key_path)}\n")
         raise typer.Exit(Exit.CHECK_FAILED)
     sys.stdout.write(f"{settings.ssl_cert_path}, {settings.ssl_key_path}\n")
 

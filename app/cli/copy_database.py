@@ -8,6 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 from pydantic import TypeAdapter, ValidationError
 
+from app.catalog import translate_all
 from app.cli.output import print_json
 from app.core.exit_codes import Exit
 from app.core.setting_loader import load_settings
@@ -15,52 +16,40 @@ from app.core.setting_sources import environment
 from app.core.setting_types import DatabaseUrl
 from app.db.copy_database import closing_statements, copy_database
 from app.domain.errors import CopyFailed, DatabaseUnavailable, OldNotClosed
+from app.domain.language import Msgid, msgid
 
 VARIABLE = "TARGET_DATABASE_URL"
 
 WORDS = {
-    "ru": {
-        "nothing": "Ничего не скопировано: {why}",
-        "no_target": "нет нового адреса. Задайте {variable} или --to-file: файл, в котором новый DATABASE_URL",
-        "no_url": "новый DATABASE_URL — не адрес базы. Он пишется так: postgresql://имя:пароль@сервер/база",
-        "file": "{cause}",
-        "unavailable": "база не отвечает: {cause}",
-        "database": "ошибка базы: {cause}",
-        "same_database": "это одна и та же база. Новый DATABASE_URL должен вести в другую",
-        "target_in_use": "в новой базе уже есть строки ({table}: {count}). Возьмите пустую; "
-        "если же прошлый перенос удался, переносить больше нечего: впишите её DATABASE_URL в .env",
-        "row_differs": "строка таблицы {table} пришла не такой, какой была. "
-        "Это ошибка в программе, сообщите о ней; со старой базой сервер работает как прежде",
-        "old_open": "Все строки уже в новой базе, но закрыть старую не удалось: {cause}\n"
-        "Никогда не запускайте сервер на старой: он сделает всё второй раз. "
-        "Впишите новый DATABASE_URL в .env, а в старой базе выполните (psql или sqlite3):",
-        "commit_unknown": "Связь с новой базой оборвалась в самом конце: {cause}\n"
-        "В ней либо все строки, либо ни одной. Не запускайте сервер, сначала повторите эту команду. "
-        "Если она скажет, что в новой базе уже есть строки, перенос удался: "
-        "впишите новый DATABASE_URL в .env, а в старой базе выполните (psql или sqlite3):",
-        "done": "Теперь впишите новый DATABASE_URL в .env и запустите сервер; старая база больше ничего не делает.",
-    },
-    "en": {
-        "nothing": "Nothing was copied: {why}",
-        "no_target": "there is no new address. Set {variable}, or give --to-file with the new DATABASE_URL in it",
-        "no_url": "the new DATABASE_URL is no address of a database: postgresql://name:password@host/database",
-        "file": "{cause}",
-        "unavailable": "a database does not answer: {cause}",
-        "database": "the database says: {cause}",
-        "same_database": "both are the same database. The new DATABASE_URL must lead to another one",
-        "target_in_use": "the new database already holds rows ({table}: {count}). Take an empty one; "
-        "or, if an earlier copy succeeded, there is nothing left to copy: put its DATABASE_URL into .env",
-        "row_differs": "a row of {table} did not arrive as it was. "
-        "That is a bug, please report it; on the old database the server works as before",
-        "old_open": "All rows are in the new database, but the old one could not be closed: {cause}\n"
+    "nothing": msgid("Nothing was copied: {why}"),
+    "no_target": msgid("there is no new address. Set {variable}, or give --to-file with the new DATABASE_URL in it"),
+    "no_url": msgid("the new DATABASE_URL is no address of a database: postgresql://name:password@host/database"),
+    "file": Msgid("{cause}"),
+    "unavailable": msgid("a database does not answer: {cause}"),
+    "database": msgid("the database says: {cause}"),
+    "same_database": msgid("both are the same database. The new DATABASE_URL must lead to another one"),
+    "target_in_use": msgid(
+        "the new database already holds rows ({table}: {count}). Take an empty one; "
+        "or, if an earlier copy succeeded, there is nothing left to copy: put its DATABASE_URL into .env"
+    ),
+    "row_differs": msgid(
+        "a row of {table} did not arrive as it was. "
+        "That is a bug, please report it; on the old database the server works as before"
+    ),
+    "old_open": msgid(
+        "All rows are in the new database, but the old one could not be closed: {cause}\n"
         "Never start a server on the old one: it would do everything a second time. "
-        "Put the new DATABASE_URL into .env, and run in the old database (psql or sqlite3):",
-        "commit_unknown": "The connection to the new database broke at the very end: {cause}\n"
+        "Put the new DATABASE_URL into .env, and run in the old database (psql or sqlite3):"
+    ),
+    "commit_unknown": msgid(
+        "The connection to the new database broke at the very end: {cause}\n"
         "It holds all rows, or none. Start no server; first run this command again. "
         "If it says that the new database already holds rows, the copy succeeded: "
-        "put the new DATABASE_URL into .env, and run in the old database (psql or sqlite3):",
-        "done": "Now put the new DATABASE_URL into .env and start the server; the old database does nothing any more.",
-    },
+        "put the new DATABASE_URL into .env, and run in the old database (psql or sqlite3):"
+    ),
+    "done": msgid(
+        "Now put the new DATABASE_URL into .env and start the server; the old database does nothing any more."
+    ),
 }
 
 app = typer.Typer(add_completion=False)
@@ -80,7 +69,7 @@ def copy(
     Exit 1 when it failed, 69 when one of the databases does not answer.
     """
     settings = load_settings()
-    words = WORDS[settings.operator_language]
+    words = translate_all(WORDS, settings.operator_language)
     try:
         copied = copy_database(settings.database_url.get_secret_value(), _target(to_file, words))
     except CopyFailed as failed:

@@ -2,24 +2,19 @@
 
 from pathlib import Path
 
+from app.catalog import translate
 from app.cli.output import called
 from app.core.config import Settings
 from app.core.setting_loader import ENV_FILE
 from app.db.url import sqlite_file
 from app.domain.errors import DatabaseUnfit
-from app.domain.language import Bilingual, pick
+from app.domain.language import Msgid, msgid
 
 PROJECT = Path(__file__).resolve().parents[2]
 USUAL = Path("/opt/aisha-backend")  # where the pages put the project
 
-NOTHING_HERE: Bilingual = (
-    "В этой папке нет .env и базы ({file}). Перейдите в папку проекта: cd {folder}",
-    "There is no .env and no database here ({file}). Go to the project's folder: cd {folder}",
-)
-NO_DATABASE: Bilingual = (
-    "Базы {file} ещё нет. Создайте её: {cli} migrate",
-    "There is no database {file} yet. Make it: {cli} migrate",
-)
+NOTHING_HERE: Msgid = msgid("There is no .env and no database here ({file}). Go to the project's folder: cd {folder}")
+NO_DATABASE: Msgid = msgid("There is no database {file} yet. Make it: {cli} migrate")
 
 
 def require_database(settings: Settings) -> None:
@@ -32,4 +27,4 @@ def require_database(settings: Settings) -> None:
         return
     words = NO_DATABASE if ENV_FILE.exists() else NOTHING_HERE
     folder = PROJECT if any((PROJECT / name).exists() for name in (".env", "data")) else USUAL
-    raise DatabaseUnfit([pick(words, settings.operator_language).format(file=file, folder=folder, cli=called())])
+    raise DatabaseUnfit([translate(words, settings.operator_language).format(file=file, folder=folder, cli=called())])

@@ -6,10 +6,15 @@ from typing import Annotated
 
 import typer
 
-from app.cli.output import fail
+from app.cli.output import fail, say
 from app.core.exit_codes import Exit
 from app.core.setting_loader import load_settings
 from app.doctor.host.asking import Target, ask, name_let_in, reachable
+from app.domain.language import msgid
+
+NO_ANSWER = msgid("no answer from {where}: {reason}")
+READY = msgid("ready")
+NOT_READY = msgid("not ready ({status}): {body}")
 
 app = typer.Typer(add_completion=False)
 
@@ -26,10 +31,10 @@ def healthcheck(
     try:
         reply = ask(target, "GET", "/readyz")
     except (OSError, http.client.HTTPException) as error:
-        fail(f"no answer from {target.address}:{target.port}: {error}", Exit.REMOTE_DOWN, as_json=json)
+        fail(say(NO_ANSWER, where=f"{target.address}:{target.port}", reason=error), Exit.REMOTE_DOWN, as_json=json)
     is_ready, body = reply.status == http.HTTPStatus.OK, reply.body.decode(errors="replace")
     if json:
         sys.stdout.write(f"{body}\n")
     else:
-        typer.echo("ready" if is_ready else f"not ready ({reply.status}): {body}")
+        typer.echo(say(READY) if is_ready else say(NOT_READY, status=reply.status, body=body))
     raise typer.Exit(Exit.OK if is_ready else Exit.CHECK_FAILED)

@@ -7,40 +7,28 @@ from typing import Annotated
 
 import typer
 
+from app.catalog import translate_all
 from app.cli.output import again_as_root
 from app.core.exit_codes import Exit
 from app.core.setting_loader import load_settings
+from app.domain.language import msgid
 from app.files.atomic_write import put
+from app.tls.deploy_hook import HOOK, hand_over
 
 SCRIPT = Path(__file__).parents[2] / "deploy" / "certbot" / "aisha-webhook.sh"
-HOOK = Path("/etc/letsencrypt/renewal-hooks/deploy/aisha-webhook.sh")  # certbot runs what lies there
 EXECUTABLE = 0o755
 
 WORDS = {
-    "ru": {
-        "written": "Хук записан: {hook}",
-        "current": "Хук уже на месте и не изменился: {hook}",
-        "next": (
-            "Дальше:\n"
-            "1. Получите сертификат. С одним портом 8443 подходит только DNS-01; плагин — вашего DNS-провайдера:\n"
-            "   {obtain}\n"
-            "2. Отдайте его серверу в первый раз; при продлениях certbot сделает это сам:\n"
-            "   {run}"
-        ),
-        "unwritable": "{hook}: не записывается ({reason}). Выполните от root: {sudo}",
-    },
-    "en": {
-        "written": "The hook is written: {hook}",
-        "current": "The hook is in place and has not changed: {hook}",
-        "next": (
-            "Next:\n"
-            "1. Get a certificate. With port 8443 alone only DNS-01 works; the plugin is that of your DNS provider:\n"
-            "   {obtain}\n"
-            "2. Hand it to the server for the first time; on renewals certbot will do it:\n"
-            "   {run}"
-        ),
-        "unwritable": "{hook}: cannot be written ({reason}). Run as root: {sudo}",
-    },
+    "written": msgid("The hook is written: {hook}"),
+    "current": msgid("The hook is in place and has not changed: {hook}"),
+    "next": msgid(
+        "Next:\n"
+        "1. Get a certificate. With port 8443 alone only DNS-01 works; the plugin is that of your DNS provider:\n"
+        "   {obtain}\n"
+        "2. Hand it to the server for the first time; on renewals certbot will do it:\n"
+        "   {run}"
+    ),
+    "unwritable": msgid("{hook}: cannot be written ({reason}). Run as root: {sudo}"),
 }
 
 
@@ -49,7 +37,7 @@ def install_hook(
 ) -> None:
     """Make certbot hand renewed certificates to this server; exit 1 when the hook cannot be written."""
     settings = load_settings()
-    words = WORDS[settings.operator_language]
+    words = translate_all(WORDS, settings.operator_language)
     domain = settings.api_domain.encode("idna").decode("ascii").lower()
     content = filled_in(SCRIPT.read_text(), domain, settings.ssl_cert_path.absolute(), settings.ssl_key_path.absolute())
     try:
@@ -60,7 +48,7 @@ def install_hook(
     plugin = "--dns-cloudflare --dns-cloudflare-credentials /root/cloudflare.ini"
     steps = {
         "obtain": f"sudo certbot certonly {plugin} -d {domain}",
-        "run": f"sudo RENEWED_LINEAGE=/etc/letsencrypt/live/{domain} RENEWED_DOMAINS={domain} {shlex.quote(str(into))}",
+        "run": hand_over(domain, into),
     }
     headline = words["written" if written else "current"].format(hook=into)
     sys.stdout.write(f"{headline}\n{words['next'].format(**steps)}\n")

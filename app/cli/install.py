@@ -13,15 +13,18 @@ from typing import Annotated, NamedTuple, NoReturn
 
 import typer
 
+from app.catalog import translate_all
 from app.cli import units
-from app.cli.output import WRAPPER, again_as_root
+from app.cli.output import again_as_root
 from app.cli.units import UnitValues
 from app.core.clock import SystemClock
 from app.core.config import Settings
 from app.core.exit_codes import Exit
 from app.core.setting_loader import ENV_FILE, load_settings
 from app.db.url import sqlite_file
+from app.domain.language import msgid
 from app.files.atomic_write import put
+from app.files.command import WRAPPER
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Put the server under a supervisor.")
 
@@ -42,49 +45,34 @@ class Written(NamedTuple):
 ACCOUNT = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 
 WORDS = {
-    "ru": {
-        "written": "записан",
-        "same": "не изменился",
-        "replaced": "заменён, старый лежит рядом",
-        "next": "Дальше:",
-        "differs": "Файлы отличаются от того, что было бы записано, и не тронуты: {names}\n"
-        "Свои изменения лучше держать отдельно: systemctl edit ИМЯ\n"
-        "Заменить (старые останются рядом): добавьте --force",
-        "denied": "{into}: нет прав на запись. Запустите так:",
-        "unwritable": "{into}: не записывается ({reason})",
-        "nginx": "В файлах nginx только порты {first}–{last}; допишите в upstream:",
-        "sqlite": "Несколько процессов работают с PostgreSQL, а здесь SQLite. "
-        "Впишите DATABASE_URL=postgresql://… в .env",
-        "awkward": "systemd этого не поймёт: {what}. "
-        "API_HOST — адрес, API_PORT не 0, пути без пробелов и знаков % $ \" ' \\ ;",
-        "account": "--user {user}: имя учётной записи — строчные латинские буквы, цифры, _ и -",
-        "root": "--user root: серверу root не нужен, порт {port} выше 1024. Например: --user aisha",
-        "closed": "{user} не войдёт в {folder}: сервер не запустится. "
-        "Перенесите проект или его Python, например в /opt, или впустите: sudo chmod o+x {folder}",
-        "strict": "{user} не прочтёт {what}: сервер не запустится (umask 077?). "
-        "Впустите: sudo chmod -R go+rX {folders}",
-    },
-    "en": {
-        "written": "written",
-        "same": "unchanged",
-        "replaced": "replaced, the old one lies beside it",
-        "next": "Next:",
-        "differs": "Files differ from what would be written, and were left alone: {names}\n"
+    "written": msgid("written"),
+    "same": msgid("unchanged"),
+    "replaced": msgid("replaced, the old one lies beside it"),
+    "next": msgid("Next:"),
+    "differs": msgid(
+        "Files differ from what would be written, and were left alone: {names}\n"
         "Changes of your own are better kept apart: systemctl edit NAME\n"
-        "To replace them (the old ones are kept): add --force",
-        "denied": "{into}: no permission to write. Run:",
-        "unwritable": "{into}: cannot be written ({reason})",
-        "nginx": "nginx's files name the ports {first}-{last} only; add to upstream:",
-        "sqlite": "Several processes work on PostgreSQL, and this is SQLite. Put DATABASE_URL=postgresql://… into .env",
-        "awkward": "systemd will not understand: {what}. "
-        "API_HOST is an address, API_PORT not 0, paths are without spaces and % $ \" ' \\ ;",
-        "account": "--user {user}: the name of an account is lower-case letters, digits, _ and -",
-        "root": "--user root: the server needs no root, port {port} is above 1024. For example: --user aisha",
-        "closed": "{user} cannot enter {folder}: the server will not start. "
-        "Move the project or its Python, for example to /opt, or let it in: sudo chmod o+x {folder}",
-        "strict": "{user} cannot read {what}: the server will not start (umask 077?). "
-        "Let it in: sudo chmod -R go+rX {folders}",
-    },
+        "To replace them (the old ones are kept): add --force"
+    ),
+    "denied": msgid("{into}: no permission to write. Run:"),
+    "unwritable": msgid("{into}: cannot be written ({reason})"),
+    "nginx": msgid("nginx's files name the ports {first}-{last} only; add to upstream:"),
+    "sqlite": msgid(
+        "Several processes work on PostgreSQL, and this is SQLite. Put DATABASE_URL=postgresql://… into .env"
+    ),
+    "awkward": msgid(
+        "systemd will not understand: {what}. "
+        "API_HOST is an address, API_PORT not 0, paths are without spaces and % $ \" ' \\ ;"
+    ),
+    "account": msgid("--user {user}: the name of an account is lower-case letters, digits, _ and -"),
+    "root": msgid("--user root: the server needs no root, port {port} is above 1024. For example: --user aisha"),
+    "closed": msgid(
+        "{user} cannot enter {folder}: the server will not start. "
+        "Move the project or its Python, for example to /opt, or let it in: sudo chmod o+x {folder}"
+    ),
+    "strict": msgid(
+        "{user} cannot read {what}: the server will not start (umask 077?). Let it in: sudo chmod -R go+rX {folders}"
+    ),
 }
 
 
@@ -107,7 +95,7 @@ def systemd(
     Exit 1 when units there differ or may not be written, 2 for an account that cannot be, 78 when settings do not fit.
     """
     settings = load_settings()
-    words = WORDS[settings.operator_language]
+    words = translate_all(WORDS, settings.operator_language)
     if ACCOUNT.fullmatch(user) is None:
         _give_up(words["account"].format(user=user), Exit.USAGE)
     if user == "root":

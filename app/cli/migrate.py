@@ -7,9 +7,14 @@ from typing import Annotated
 import typer
 
 from app.bootstrap import needs_migration
+from app.cli.output import called, say
 from app.core.setting_loader import load_settings
 from app.db.migrate import migrate as run_migrations
 from app.db.tables import HEAD
+from app.domain.language import msgid
+
+BEHIND = msgid("behind: run `{cli} migrate`")
+UP_TO_DATE = msgid("up to date: {head}")
 
 app = typer.Typer(add_completion=False)
 
@@ -22,7 +27,7 @@ def migrate(
     settings = load_settings()
     if check:
         behind = asyncio.run(needs_migration(settings))
-        sys.stdout.write("behind: run `aisha-webhook migrate`\n" if behind else f"up to date: {HEAD}\n")
+        sys.stdout.write(f"{say(BEHIND, cli=called()) if behind else say(UP_TO_DATE, head=HEAD)}\n")
         raise typer.Exit(int(behind))
     run_migrations(settings.database_url.get_secret_value(), settings.operator_language)
-    sys.stdout.write(f"up to date: {HEAD}\n")
+    sys.stdout.write(f"{say(UP_TO_DATE, head=HEAD)}\n")

@@ -10,7 +10,7 @@ import structlog
 import typer
 
 from app.cli.ground import require_database
-from app.cli.output import called, fail, print_fields, print_json, print_table
+from app.cli.output import called, fail, print_fields, print_json, print_table, say
 from app.core.clock import SystemClock
 from app.core.exit_codes import Exit
 from app.core.setting_loader import load_settings
@@ -19,9 +19,17 @@ from app.db.engine import Database, open_database
 from app.db.operator_queries import Queue
 from app.domain.errors import DatabaseUnfit
 from app.domain.invented import Invented
+from app.domain.language import Msgid, msgid
 from app.flows.operate import Operation, operate
 from app.telegram.alert_wording import REASONS
 from app.telegram.catalogs import Catalogs
+
+NONE = msgid("no {queue}")
+NONE_IN_STATE = msgid("no {queue} in state {state}")
+CHANGED = msgid("{operation} done")
+LEFT = msgid("left as it is: {why}")
+UNKNOWN_KEY = msgid("no {queue} with id or request id {key}; to see them: {cli} {queue} list")
+NOT_MIGRATED = msgid("the database has not been migrated: run `{cli} migrate`")
 
 T = TypeVar("T")
 
@@ -36,7 +44,7 @@ def show_list(queue: Queue, columns: Sequence[str], *, state: str | None, limit:
     if as_json:
         print_json(rows)
     else:
-        print_table(rows, columns, f"no {queue}" + (f" in state {state}" if state else ""))
+        print_table(rows, columns, say(NONE_IN_STATE if state else NONE, queue=queue, state=state))
         _explain({row["reason"] for row in rows})
 
 
@@ -81,11 +89,8 @@ def change(queue: Queue, operation: Operation, keys: Sequence[str]) -> None:
 
     changed = with_database(run)
     for row_id, row in rows.items():
-        what = (
-            f"{operation} done"
-            if row_id in changed
-            else f"left as it is: {_why_left(row, operation, meant=row_id in meant)}"
-        )
+        why = say(_why_left(row, operation, meant=row_id in meant), operation=operation, state=row["state"])
+        what = say(CHANGED if row_id in changed else LEFT, operation=operation, why=why)
         typer.echo(f"{queue} {row_id}: {what}")
     if not changed:
         raise typer.Exit(Exit.CHECK_FAILED)
@@ -95,28 +100,28 @@ def _is_closed(operation: Operation, row: dict[str, Any]) -> bool:
     return operation is Operation.REDRIVE and row["state"] == "ignored"
 
 
-def _why_left(row: dict[str, Any], operation: Operation, *, meant: bool) -> str:
+def _why_left(row: dict[str, Any], operation: Operation, *, meant: bool) -> Msgid:
     match row:
         case {"reason": operator_queries.OVERTAKEN}:
-            return "its owner is told that the avatar is ready instead"
+            return msgid("its owner is told that the avatar is ready instead")
         case {"state": "pending", "reason": outbox.SENDING}:
-            return "it is being sent now"
+            return msgid("it is being sent now")
         case {"detail": retention.EMPTIED} | {"state": "dead" | "pending" | "ignored", "body": None}:
-            return "retention has emptied it"
+            return msgid("retention has emptied it")
         case {"state": "done", "body": None}:
-            return "it is applied, and retention has emptied it"
+            return msgid("it is applied, and retention has emptied it")
         case {"state": "done"} if operation is Operation.REDRIVE:
-            return "done already, its avatar has not drifted: nothing to redrive"
+            return msgid("done already, its avatar has not drifted: nothing to redrive")
         case {"state": "done"}:
-            return f"it is done already, there is nothing to {operation}"
+            return msgid("it is done already, there is nothing to {operation}")
         case {"state": "sent"}:
-            return f"it is sent already, there is nothing to {operation}"
+            return msgid("it is sent already, there is nothing to {operation}")
         case {"state": "dead", "chat_id": None}:
-            return "its owner has no chat id; correct users.telegram_id first"
+            return msgid("its owner has no chat id; correct users.telegram_id first")
         case _ if not meant:
-            return "it is ignored; name it by its id to redrive it all the same"
+            return msgid("it is ignored; name it by its id to redrive it all the same")
         case _:
-            return f"it is {row['state']} already"
+            return msgid("it is {state} already")
 
 
 def _find(queue: Queue, key: str, *, as_json: bool = False) -> list[dict[str, Any]]:
@@ -125,7 +130,7 @@ def _find(queue: Queue, key: str, *, as_json: bool = False) -> list[dict[str, An
 
     rows = with_database(read)
     if not rows:
-        text = f"no {queue} with id or request id {key!r}; to see them: {called()} {queue} list"
+        text = say(UNKNOWN_KEY, queue=queue, key=repr(key), cli=called())
         fail(text, Exit.CHECK_FAILED, as_json=as_json)
     return rows
 
@@ -140,7 +145,7 @@ def with_database(work: Callable[[Database], Awaitable[T]]) -> T:
         try:
             await fitness.check_ground(database, settings.operator_language)
             if await schema.is_behind(database):
-                raise DatabaseUnfit([f"the database has not been migrated: run `{called()} migrate`"])
+                raise DatabaseUnfit([say(NOT_MIGRATED, cli=called())])
             return await work(database)
         finally:
             await database.close()

@@ -14,11 +14,19 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
+from app.catalog import translate
 from app.core.exit_codes import Exit
+from app.core.setting_loader import load_settings
 from app.core.text import one_line, quiet_json
+from app.domain.language import Msgid
+from app.files.command import WRAPPER
 
-WRAPPER = Path("/usr/local/bin/aisha-webhook")  # the command that `install systemd` writes
 PIPE_WIDTH = 10_000
+
+
+def say(words: Msgid, **facts: object) -> str:
+    """Say a text in the operator's language, its places filled in. Raises SettingsInvalid."""
+    return translate(words, load_settings().operator_language).format(**facts)
 
 
 def again_as_root() -> str:

@@ -9,11 +9,12 @@ import typer
 
 from app.bootstrap.asking import asking
 from app.cli.ground import require_database
-from app.cli.output import print_json, print_table
+from app.cli.output import print_json, print_table, say
 from app.core.clock import SystemClock
 from app.core.exit_codes import Exit
 from app.core.setting_loader import load_settings
 from app.db import jobs
+from app.domain.language import msgid
 from app.domain.look import End
 from app.flows.ask import JobLook
 
@@ -35,7 +36,7 @@ def reconcile(
     if as_json:
         print_json(found)
     else:
-        print_table(found, COLUMNS, "no open jobs")
+        print_table(found, COLUMNS, say(msgid("no open jobs")))
     if any(row["found"] in ("open", "unknown") for row in found):
         raise typer.Exit(Exit.CHECK_FAILED)
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from app.catalog import translate
 from app.cli.deliveries import Json
 from app.cli.output import called, print_json
 from app.cli.setup_answers import Answers
@@ -22,7 +23,6 @@ from app.core.setting_meta import env_name, is_secret
 from app.core.text import one_line
 from app.doctor.finding import Finding, Level
 from app.domain.errors import SettingsInvalid
-from app.domain.language import pick
 from app.files.env_lines import NotWritable
 from app.files.ownership import ownership_of
 
@@ -124,7 +124,9 @@ class _Session:
     def _input(self, question: Question) -> str:
         shown = self._answers.shown(question)
         default = self._words("none") if shown is None else shown or self._words("kept")
-        prompt = f"\n{pick(ASKS[question.field], self._answers.language)}\n{env_name(question.field)} [{default}]: "
+        prompt = (
+            f"\n{translate(ASKS[question.field], self._answers.language)}\n{env_name(question.field)} [{default}]: "
+        )
         try:
             # What is secret is not shown while it is typed either.
             return (
@@ -203,7 +205,7 @@ class _Session:
 
     def _words(self, name: str, facts: Mapping[str, object] | None = None) -> str:
         shown = {key: one_line(str(value)) for key, value in (facts or {}).items()}
-        return pick(SAYS[name], self._answers.language).format(**shown)
+        return translate(SAYS[name], self._answers.language).format(**shown)
 
     def _say(self, text: str) -> None:
         if not self._is_quiet:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from app.catalog import translate
 from app.cli.setup_words import SAYS
 from app.core.clock import SystemClock
 from app.core.config import Settings
@@ -17,7 +18,7 @@ from app.doctor.host import names
 from app.doctor.telegram import look_at_telegram
 from app.domain.errors import DatabaseUnfit
 from app.domain.invented import Invented
-from app.domain.language import Language, pick
+from app.domain.language import Language
 from app.domain.message import Message
 from app.domain.send_outcome import Sent, TokenRefused
 from app.fal.client import make_client
@@ -79,7 +80,7 @@ async def check_chat(settings: Settings, language: Language) -> list[Finding]:
         return []
     if token is None:
         return [_said("setup.chat_unchecked", Level.WARN, "no_token_no_chat", language, {})]
-    text = pick(SAYS["test_message"], language)
+    text = translate(SAYS["test_message"], language)
     async with TelegramClient(token.get_secret_value(), settings.telegram_api_url, connections=1) as client:
         outcome = await TelegramMessenger(client).send(chat, Message(text, text, ()))
     if isinstance(outcome, Sent):
@@ -146,4 +147,4 @@ def _expected(each: Finding) -> Finding:
 
 
 def _said(code: str, level: Level, name: str, language: Language, facts: Mapping[str, object]) -> Finding:
-    return Finding(code, level, pick(SAYS[name], language).format(**facts))
+    return Finding(code, level, translate(SAYS[name], language).format(**facts))

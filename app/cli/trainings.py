@@ -6,10 +6,11 @@ import typer
 
 from app.cli import operate
 from app.cli.deliveries import Json
-from app.cli.output import print_json, print_table
+from app.cli.output import print_json, print_table, say
 from app.db import schema
 from app.db.engine import Database
 from app.db.training_list import list_trainings
+from app.domain.language import msgid
 from app.domain.submission import STEPS_LEAST, STEPS_MOST
 from app.domain.trainer import Trainer
 
@@ -38,7 +39,9 @@ def list_(
     if json:
         print_json(rows)
     else:
-        print_table(rows, COLUMNS, "no trainings whose photos are left" if photos_left else "no trainings")
+        print_table(
+            rows, COLUMNS, say(msgid("no trainings whose photos are left") if photos_left else msgid("no trainings"))
+        )
 
 
 @app.command()

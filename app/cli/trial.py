@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from app.catalog import translate
 from app.cli.deliveries import Json
 from app.cli.operate import with_database
 from app.cli.output import called, print_json
@@ -15,12 +16,13 @@ from app.core.exit_codes import Exit
 from app.core.setting_loader import load_settings
 from app.core.text import one_line
 from app.doctor.host.asking import Target, name_let_in, reachable
-from app.domain.language import Bilingual, Language, pick
+from app.domain.language import Language, Msgid, msgid
 from app.domain.notification import OPERATOR, Owner
 from app.flows.trial import message_about
 from app.telegram.catalogs import Catalogs
 from app.telegram.wording import word
 
+MILLISECONDS = msgid("ms")
 app = typer.Typer(add_completion=False)
 
 
@@ -69,7 +71,7 @@ def try_(
 
 
 def _print_step(step: Step, language: Language) -> None:
-    unit = "ms" if language == "en" else "мс"
+    unit = translate(MILLISECONDS, language)
     sys.stdout.write(f"  ✓ {step.ms:7.1f} {unit}  {_say(STEPS[step.code], language, step.facts)}\n")
     sys.stdout.flush()
 
@@ -111,5 +113,5 @@ def _command(code: str, facts: Facts) -> str | None:
     return None if template is None else template.format(cli=called(), **facts)
 
 
-def _say(words: Bilingual, language: Language, facts: Facts) -> str:
-    return pick(words, language).format(**{name: one_line(str(value)) for name, value in facts.items()})
+def _say(words: Msgid, language: Language, facts: Facts) -> str:
+    return translate(words, language).format(**{name: one_line(str(value)) for name, value in facts.items()})

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from app.catalog import translate
 from app.cli.deliveries import Json
 from app.cli.operate import with_database
 from app.cli.output import print_json
@@ -15,7 +16,7 @@ from app.core.setting_loader import load_settings
 from app.core.text import one_line
 from app.db import schema
 from app.db.engine import Database
-from app.domain.language import Language, pick
+from app.domain.language import Language
 from app.domain.story import Sentence, Story
 from app.flows.why import why as tell
 
@@ -50,16 +51,16 @@ def lines(story: Story, language: Language) -> Iterator[str]:
         yield ""
     head, last = ("waits_for", story.waits_for) if story.waits_for is not None else ("end", story.end)
     if last is not None:
-        due = "" if last.at is None else f" ({pick(HEADS['due'], language).format(at=_spell(last.at))})"
-        yield f"{pick(HEADS[head], language)} {say(last, language)}{due if head == 'waits_for' else ''}"
+        due = "" if last.at is None else f" ({translate(HEADS['due'], language).format(at=_spell(last.at))})"
+        yield f"{translate(HEADS[head], language)} {say(last, language)}{due if head == 'waits_for' else ''}"
     if story.next_command:
-        yield pick(HEADS["next"], language).format(command=one_line(story.next_command))
+        yield translate(HEADS["next"], language).format(command=one_line(story.next_command))
 
 
 def say(sentence: Sentence, language: Language) -> str:
     """Word one sentence. What others wrote into its facts cannot steer a terminal."""
     facts = {name: one_line(str(value)) for name, value in sentence.facts.items()}
-    return pick(WORDS[sentence.code], language).format(**facts)
+    return translate(WORDS[sentence.code], language).format(**facts)
 
 
 def as_json(story: Story, language: Language) -> dict[str, Any]:

@@ -8,13 +8,13 @@ from typing import Annotated, Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import Field, PrivateAttr, SecretStr, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
-from app.core import setting_meta as a
 from app.core import setting_types as v
 from app.core.server_settings import ServerSettings
 from app.core.setting_checks import Wrong
-from app.core.setting_meta import number, setting
+from app.core.setting_errors import Remedy
+from app.core.setting_meta import setting
+from app.domain.language import Msgid, msgid
 
 JWKS_URLS = ("https://rest.fal.ai/.well-known/jwks.json", "https://rest.alpha.fal.ai/.well-known/jwks.json")
 # Written by the bot's own poller where it could not read a result (docs/reconcile.md).
@@ -27,6 +27,7 @@ INVENTED_ARTIFACTS = (
     "fallback-style-",
     "emergency-fallback-",
 )
+ACCOUNT = Remedy(msgid("the account's id from fal's dashboard, up to 200 characters"))
 
 
 class Settings(ServerSettings):
@@ -34,118 +35,72 @@ class Settings(ServerSettings):
 
     _notes: tuple[str, ...] = PrivateAttr(default=())
 
-    fal_api_key: v.Secret | None = setting(
-        None, "ключ API fal", "fal API key", a.KEY, aliases=("FAL_KEY",), section=("fal.ai", "fal.ai")
-    )
-    fal_user_id: Annotated[v.Text, Field(min_length=1, max_length=200)] | None = setting(
+    fal_api_key: v.Secret | None = setting(None, msgid("fal API key"), aliases=("FAL_KEY",), section=Msgid("fal.ai"))
+    fal_user_id: Annotated[v.Text, Field(min_length=1, max_length=200), ACCOUNT] | None = setting(
         None,
-        "наш аккаунт fal: чужие доставки отвергаются",
-        "our fal account: foreign deliveries are refused",
-        ("id аккаунта из панели fal, до 200 знаков", "the account's id from fal's dashboard, up to 200 characters"),
+        msgid("our fal account: foreign deliveries are refused"),
     )
-    fal_webhook_url: v.Url | None = setting(
-        None, "адрес, который бот даёт fal", "address that the bot gives to fal", a.HTTPS
-    )
-    fal_webhook_secret: v.Secret | None = setting(
-        None, "не используется: у fal нет общего секрета", "unused: fal has no shared secret", a.KEY
-    )
-    fal_jwks_urls: v.Urls = setting(JWKS_URLS, "где лежат ключи подписи fal", "where fal's signing keys lie", a.HTTPS)
-    fal_queue_url: v.BaseUrl = setting("https://queue.fal.run", "очередь fal", "fal's queue", a.BASE)
+    fal_webhook_url: v.Url | None = setting(None, msgid("address that the bot gives to fal"))
+    fal_webhook_secret: v.Secret | None = setting(None, msgid("unused: fal has no shared secret"))
+    fal_jwks_urls: v.Urls = setting(JWKS_URLS, msgid("where fal's signing keys lie"))
+    fal_queue_url: v.BaseUrl = setting("https://queue.fal.run", msgid("fal's queue"))
     fal_api_url: v.BaseUrl = setting(
         "https://api.fal.ai",
-        "API fal: адреса вебхуков, список запросов",
-        "fal's API: webhook addresses, list of requests",
-        a.BASE,
-    )
-    trainer_portrait: v.Endpoint = setting(
-        "fal-ai/flux-lora-portrait-trainer", "где учатся портреты", "where portraits are trained", a.ENDPOINT
-    )
-    trainer_style: v.Endpoint = setting(
-        "fal-ai/flux-lora-fast-training", "где учатся стили", "where styles are trained", a.ENDPOINT
+        msgid("fal's API: webhook addresses, list of requests"),
     )
     training_max_usd: Annotated[float, Field(ge=0, le=10_000)] = setting(
-        10,
-        "сколько может стоить одно обучение, долларов",
-        "what one training may cost, US dollars",
-        number(0, 10_000, 10),
+        10, msgid("what one training may cost, US dollars")
     )
-    fal_storage_url: v.BaseUrl = setting(
-        "https://rest.fal.ai", "хранилище fal для фотографий", "fal's storage, for photos", a.BASE
-    )
+    fal_storage_url: v.BaseUrl = setting("https://rest.fal.ai", msgid("fal's storage, for photos"))
+    trainer_portrait: v.Endpoint = setting("fal-ai/flux-lora-portrait-trainer", msgid("where portraits are trained"))
+    trainer_style: v.Endpoint = setting("fal-ai/flux-lora-fast-training", msgid("where styles are trained"))
     invented_artifacts: v.Marks = setting(
         INVENTED_ARTIFACTS,
-        "узлы и начала finetune id, которые бот выдумывает: это не артефакты",
-        "hosts and beginnings of finetune ids that the bot invents: they are no artifacts",
-        (
-            "узлы и начала id через запятую, от 4 знаков: fallback-lora.com,fallback-style-",
-            "hosts and beginnings of ids with commas, from 4 characters: fallback-lora.com,fallback-style-",
-        ),
+        msgid("hosts and beginnings of finetune ids that the bot invents: they are no artifacts"),
     )
     ip_filter: Annotated[Literal["enforce", "off", "report"], v.Lower] = setting(
         "enforce",
-        "фильтр IP: отвергать, не смотреть, только записывать",
-        "IP filter: refuse, ignore, only log",
-        "enforce | off | report",
+        msgid("IP filter: refuse, ignore, only log"),
     )
     allowed_ips: v.Networks = setting(
         (),
-        "свои сети вместо списка fal",
-        "own networks in place of fal's list",
-        a.NETWORKS,
-        shown=("список fal", "fal's list"),
+        msgid("own networks in place of fal's list"),
+        shown=msgid("fal's list"),
     )
     artifact_check: Annotated[Literal["require", "note", "off"], v.Lower] = setting(
         "require",
-        "смотреть, лежит ли файл LoRA: требовать, записывать, не смотреть",
-        "look whether the LoRA's file is there: require, note, do not look",
-        "require | note | off",
+        msgid("look whether the LoRA's file is there: require, note, do not look"),
     )
     artifact_hosts: v.ArtifactHosts = setting(
         ("fal.media", "*.fal.media"),
-        "узлы, где может лежать LoRA",
-        "hosts where a LoRA may lie",
-        ("имена через запятую, *.имя — всё под ним", "names with commas, *.name for all below it"),
+        msgid("hosts where a LoRA may lie"),
     )
 
     poll_interval: Annotated[float, Field(ge=0.01, le=60)] = setting(
         1,
-        "как часто смотреть очередь, секунд",
-        "how often to look at the queue, seconds",
-        number(0.01, 60, 1),
-        section=("Работа", "Work"),
+        msgid("how often to look at the queue, seconds"),
+        section=msgid("Work"),
     )
     lease_seconds: Annotated[int, Field(ge=15, le=3600)] = setting(
-        60, "на сколько берётся доставка, секунд", "how long a delivery is taken for, seconds", number(15, 3600, 60)
+        60, msgid("how long a delivery is taken for, seconds")
     )
-    retry_max_attempts: Annotated[int, Field(ge=1, le=100)] = setting(
-        10, "попыток до оператора", "tries before the operator", number(1, 100, 10)
-    )
-    orphan_hours: Annotated[int, Field(ge=1, le=720)] = setting(
-        24, "сколько ждать неизвестное обучение, часов", "wait for an unknown training, hours", number(1, 720, 24)
-    )
+    retry_max_attempts: Annotated[int, Field(ge=1, le=100)] = setting(10, msgid("tries before the operator"))
+    orphan_hours: Annotated[int, Field(ge=1, le=720)] = setting(24, msgid("wait for an unknown training, hours"))
     reconcile_after: Annotated[int, Field(ge=1, le=86400)] = setting(
         120,
-        "когда впервые спросить fal о задаче, секунд",
-        "ask fal about a job for the first time after, seconds",
-        number(1, 86400, 120),
+        msgid("ask fal about a job for the first time after, seconds"),
     )
-    reconcile_every: Annotated[int, Field(ge=1, le=3600)] = setting(
-        60, "как часто спрашивать дальше, секунд", "ask again every, seconds", number(1, 3600, 60)
-    )
-    retention_days: Annotated[int, Field(ge=1, le=3650)] = setting(
-        30, "сколько хранить законченное, дней", "keep what is finished, days", number(1, 3650, 30)
-    )
+    reconcile_every: Annotated[int, Field(ge=1, le=3600)] = setting(60, msgid("ask again every, seconds"))
+    retention_days: Annotated[int, Field(ge=1, le=3650)] = setting(30, msgid("keep what is finished, days"))
 
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], v.Upper] = setting(
         "INFO",
-        "подробность журналов",
-        "how much is logged",
-        "DEBUG | INFO | WARNING | ERROR | CRITICAL",
-        section=("Журналы", "Logs"),
+        msgid("how much is logged"),
+        section=msgid("Logs"),
     )
-    log_dir: v.FilePath = setting(Path("logs"), "папка журналов", "folder of the logs", a.FOLDER)
-    api_log_file: v.FileName = setting("api_server.log", "общий журнал", "the log of everything", a.LOG)
-    webhook_log_file: v.FileName = setting("webhook.log", "журнал доставок", "the log of deliveries", a.LOG)
+    log_dir: v.FolderPath = setting(Path("logs"), msgid("folder of the logs"))
+    api_log_file: v.FileName = setting("api_server.log", msgid("the log of everything"))
+    webhook_log_file: v.FileName = setting("webhook.log", msgid("the log of deliveries"))
 
     @field_validator("webhook_log_file")
     @classmethod
@@ -153,19 +108,6 @@ class Settings(ServerSettings):
         if name == info.data.get("api_log_file"):
             raise Wrong("same_file")
         return name
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take the values given and no others: environment and files are read by `setting_sources.collect`."""
-        del settings_cls, env_settings, dotenv_settings, file_secret_settings
-        return (init_settings,)
 
     @property
     def operator_language(self) -> Literal["ru", "en"]:

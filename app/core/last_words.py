@@ -15,10 +15,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
+from app.catalog import translate_all
 from app.core.console import complain
 from app.core.exit_codes import Exit
 from app.core.log_redaction import redact
 from app.core.text import one_line
+from app.domain.language import Language, msgid
 
 INTERRUPTED = 128 + signal.SIGINT  # what shells take for an end by Ctrl-C
 OUR_PACKAGES = ("app", "migrations")
@@ -26,35 +28,24 @@ OUR_PACKAGES = ("app", "migrations")
 PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})
 
 WORDS: Final = {
-    "ru": {
-        "missing": "Не установлен пакет {name} для {python}. Выполните в папке проекта: make setup, "
-        "затем запускайте .venv/bin/python",
-        "broken": "Пакет не загружается: {cause}. Выполните в папке проекта: rm -rf .venv && make setup",
-        "file": "{path}: {cause}. Проверьте путь, права и место на диске: ls -ld {path}; df {path}",
-        "folder": "Папки, из которой это запущено, больше нет. Перейдите в папку проекта: cd /opt/aisha-backend",
-        "passing": "Система отказала: {cause}. Посмотрите: df -h; ulimit -a; free -m",
-        "memory": "Не хватило памяти. Посмотрите: free -m; ulimit -v",
-        "bug": "Это ошибка самой программы: {kind} в {where}. Подробности: {place}. Сообщите о ней разработчикам",
-        "nowhere": "записать их некуда: {cause}",
-    },
-    "en": {
-        "missing": "The package {name} is not installed for {python}. Run in the project's folder: make setup, "
-        "then use .venv/bin/python",
-        "broken": "A package cannot be loaded: {cause}. Run in the project's folder: rm -rf .venv && make setup",
-        "file": "{path}: {cause}. Check the path, its rights and the disk: ls -ld {path}; df {path}",
-        "folder": "The folder that this was started from is gone. Go to the project's folder: cd /opt/aisha-backend",
-        "passing": "The system refused: {cause}. Look at: df -h; ulimit -a; free -m",
-        "memory": "There is not enough memory. Look at: free -m; ulimit -v",
-        "bug": "This is a bug of ours: {kind} in {where}. The details: {place}. Please report it",
-        "nowhere": "there is nowhere to write them: {cause}",
-    },
+    "missing": msgid(
+        "The package {name} is not installed for {python}. Run in the project's folder: make setup, "
+        "then use .venv/bin/python"
+    ),
+    "broken": msgid("A package cannot be loaded: {cause}. Run in the project's folder: rm -rf .venv && make setup"),
+    "file": msgid("{path}: {cause}. Check the path, its rights and the disk: ls -ld {path}; df {path}"),
+    "folder": msgid("The folder that this was started from is gone. Go to the project's folder: cd /opt/aisha-backend"),
+    "passing": msgid("The system refused: {cause}. Look at: df -h; ulimit -a; free -m"),
+    "memory": msgid("There is not enough memory. Look at: free -m; ulimit -v"),
+    "bug": msgid("This is a bug of ours: {kind} in {where}. The details: {place}. Please report it"),
+    "nowhere": msgid("there is nowhere to write them: {cause}"),
 }
 
 
 class LastWords:
     """How this process ends by an error: in which language, and where a traceback goes if that file is there."""
 
-    def __init__(self, language: str = "ru", log_file: Path | None = None) -> None:
+    def __init__(self, language: Language = "ru", log_file: Path | None = None) -> None:
         self.language = language
         self.log_file = log_file
 
@@ -65,7 +56,7 @@ class LastWords:
 
     def tell(self, error: BaseException) -> int:
         """Say on stderr what went wrong, and return the exit code."""
-        words = WORDS["en" if self.language == "en" else "ru"]
+        words = translate_all(WORDS, self.language)
         match error:
             case KeyboardInterrupt():
                 return INTERRUPTED

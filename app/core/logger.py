@@ -15,15 +15,18 @@ from weakref import WeakSet
 import structlog
 from structlog.typing import FilteringBoundLogger
 
+from app.catalog import translate
 from app.core.last_words import LAST_WORDS
 from app.core.log_handlers import PREPARE, Console, LogFile, Outlet, repeats, to_record
 from app.core.log_redaction import forget_secrets, register_secrets
 from app.core.log_render import ConsoleLine
 from app.core.text import one_line
 from app.domain.errors import StartRefused
+from app.domain.language import Language, msgid
 
 __all__ = ["get_api_logger", "get_webhook_logger", "register_secrets", "reset_logging", "setup_logging"]
 
+UNWRITABLE = msgid("cannot write the log {path}: {reason}. Mend it: {mend}")
 ROOT = "app"
 WEBHOOK = "app.webhook"
 OURS = (ROOT, "uvicorn", "uvicorn.error", "uvicorn.access")
@@ -44,7 +47,7 @@ def setup_logging(
     *,
     max_bytes: int = MAX_BYTES,
     backups: int = BACKUPS,
-    language: str = "ru",
+    language: Language = "ru",
 ) -> None:
     """Send events of *level* and above to stderr and to the two files in *log_dir*, which is made if it is missing.
 
@@ -118,7 +121,7 @@ def _configure(level: int, *, cached: bool) -> None:
         vars(logger).pop("bind", None)  # forget the bound logger that was cached with the former level
 
 
-def _open_log(log_dir: Path, name: str, max_bytes: int, backups: int, language: str) -> LogFile:
+def _open_log(log_dir: Path, name: str, max_bytes: int, backups: int, language: Language) -> LogFile:
     path = log_dir / name
     try:
         log_dir.mkdir(parents=True, exist_ok=True)
@@ -127,7 +130,7 @@ def _open_log(log_dir: Path, name: str, max_bytes: int, backups: int, language: 
         raise StartRefused([_unwritable(path, error, language)]) from error
 
 
-def _unwritable(path: Path, error: OSError, language: str) -> str:
+def _unwritable(path: Path, error: OSError, language: Language) -> str:
     owner = _account()
     shown = one_line(str(path))
     folder = one_line(str(path.parent.absolute()))
@@ -136,11 +139,7 @@ def _unwritable(path: Path, error: OSError, language: str) -> str:
         mend = f"sudo install -d -o {owner} {folder} && sudo chown -R {owner} {folder}"
     elif error.errno == errno.EROFS:
         mend += f" (systemd: ReadWritePaths={folder})"
-    ru, en = (
-        f"в журнал {shown} нельзя писать: {error.strerror}. Исправит",
-        f"cannot write the log {shown}: {error.strerror}. Mend it",
-    )
-    return f"{en if language == 'en' else ru}: {mend}"
+    return translate(UNWRITABLE, language).format(path=shown, reason=error.strerror, mend=mend)
 
 
 def _account() -> str:

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Mapping, MutableMapping
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
-from app.core.setting_errors import Bilingual, Origin, SettingError
+from app.core.setting_errors import Origin, Remedy, SettingError
 from app.core.setting_sources import Given
+from app.domain.language import msgid
 
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 CA_FILE, CA_FOLDER = "SSL_CERT_FILE", "SSL_CERT_DIR"
@@ -24,18 +25,11 @@ SCHEMES = ("http", "https", "socks5", "socks5h")
 _HASHED = re.compile(r"[0-9a-f]{8}\.\d+\Z")  # how OpenSSL finds a certificate in a folder
 _ODD = re.compile(r"[\s\\<>\"'`{}|^\x00-\x20\x7f-\x9f\ud800-\udfff]")
 
-PROXY: Bilingual = (
-    "http://узел:порт или socks5://узел:порт; пароль — %-кодами; без прокси: пустое значение",
-    "http://host:port or socks5://host:port, a password in %-codes; leave it empty for no proxy",
+PROXY = Remedy(msgid("http://host:port or socks5://host:port, a password in %-codes; leave it empty for no proxy"))
+FILE = Remedy(
+    msgid("the path of a PEM file of root certificates, such as /etc/ssl/certs/ca-certificates.crt, or leave it empty")
 )
-FILE: Bilingual = (
-    "путь к файлу PEM с корневыми сертификатами, например /etc/ssl/certs/ca-certificates.crt, или пустое значение",
-    "the path of a PEM file of root certificates, such as /etc/ssl/certs/ca-certificates.crt, or leave it empty",
-)
-FOLDER: Bilingual = (
-    "папка, где сделан openssl rehash, например /etc/ssl/certs, или пустое значение",
-    "a folder on which openssl rehash was run, such as /etc/ssl/certs, or leave it empty",
-)
+FOLDER = Remedy(msgid("a folder on which openssl rehash was run, such as /etc/ssl/certs, or leave it empty"))
 
 
 def in_force(environ: Mapping[str, str], env_file: Mapping[str, Given]) -> dict[str, Given]:

@@ -3,176 +3,124 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
 from app.core import setting_checks as checks
-from app.core import setting_meta as a
 from app.core import setting_types as v
-from app.core.setting_meta import number, setting
+from app.core.setting_errors import Remedy
+from app.core.setting_meta import setting
+from app.domain.language import Msgid, msgid
 
+UP_TO_100 = Remedy(msgid("up to 100 characters"))
 Switch = Annotated[bool, v.Stripped]
 
 
-class ServerSettings(BaseSettings):
+class ServerSettings(BaseModel):
     """What the server stands on; every name of `Settings` is explained there."""
 
-    model_config = SettingsConfigDict(
+    model_config = ConfigDict(
         frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True, allow_inf_nan=False
     )
 
     api_host: v.Host = setting(
         "0.0.0.0",  # noqa: S104 a webhook must be reachable  # nosec B104
-        "адрес, который слушает сервер",
-        "address to listen on",
-        a.HOST,
-        section=("Сервер", "Server"),
+        msgid("address to listen on"),
+        section=msgid("Server"),
     )
-    api_port: Annotated[int, Field(ge=0, le=65535)] = setting(
-        8443, "порт; 0 — любой свободный", "port; 0 picks a free one", number(0, 65535, 8443)
-    )
-    api_domain: v.Domain = setting(
-        "aibots.kz", "имя в самоподписанном сертификате", "name in the self-signed certificate", a.HOST
-    )
-    api_debug: Switch = setting(False, "страницы /docs и /openapi.json", "pages /docs and /openapi.json", a.BOOL)
-    service_name: Annotated[v.Text, Field(min_length=1, max_length=100)] = setting(
+    api_port: Annotated[int, Field(ge=0, le=65535)] = setting(8443, msgid("port; 0 picks a free one"))
+    api_domain: v.Domain = setting("aibots.kz", msgid("name in the self-signed certificate"))
+    api_debug: Switch = setting(False, msgid("pages /docs and /openapi.json"))
+    service_name: Annotated[v.Text, Field(min_length=1, max_length=100), UP_TO_100] = setting(
         "Aisha Bot FAL Webhook API",
-        "имя в ответе /health",
-        "name in the answer of /health",
-        ("до 100 знаков", "up to 100 characters"),
+        msgid("name in the answer of /health"),
     )
-    api_token: v.Token | None = setting(
-        None, "токен бота для /api/v1/jobs", "the bot's token for /api/v1/jobs", a.OWN_TOKEN
-    )
+    api_token: v.Token | None = setting(None, msgid("the bot's token for /api/v1/jobs"))
     metrics_token: v.Token | None = setting(
-        None,
-        "токен Prometheus для /metrics; без него — только с этой машины",
-        "Prometheus' token for /metrics; without it only this machine may ask",
-        a.OWN_TOKEN,
+        None, msgid("Prometheus' token for /metrics; without it only this machine may ask")
     )
     allowed_hosts: v.HostPatterns = setting(
         (),
-        "имена, на которые отвечаем",
-        "host names we answer to",
-        ("имена через запятую, без https:// и порта", "names with commas, without https:// and port"),
-        shown=("`API_DOMAIN,*.API_DOMAIN,localhost,127.0.0.1,[::1]`",) * 2,
+        msgid("host names we answer to"),
+        shown=Msgid("`API_DOMAIN,*.API_DOMAIN,localhost,127.0.0.1,[::1]`"),
     )
     cors_origins: v.Origins = setting(
         (),
-        "сайты, чьи страницы могут читать ответы",
-        "sites whose pages may read answers",
-        ("https://узел через запятую, без пути; [] — никто", "https://host with commas, without a path; [] for none"),
-        shown=("`https://API_DOMAIN`",) * 2,
+        msgid("sites whose pages may read answers"),
+        shown=Msgid("`https://API_DOMAIN`"),
     )
     forwarded_allow_ips: v.Trusted = setting(
         ("127.0.0.1", "::1"),
-        "прокси, чьему X-Forwarded-For верим",
-        "proxies whose X-Forwarded-For we believe",
-        (
-            "адрес своего nginx, например 127.0.0.1 или 172.18.0.0/16; unix — за сокетом",
-            "your nginx's address, such as 127.0.0.1 or 172.18.0.0/16; unix behind a socket",
-        ),
+        msgid("proxies whose X-Forwarded-For we believe"),
     )
     max_body_bytes: Annotated[int, Field(ge=1024, le=67108864)] = setting(
-        1048576, "предел тела запроса, байт", "limit of a request body, bytes", number(1024, 67108864, 1048576)
+        1048576, msgid("limit of a request body, bytes")
     )
     client_timeout: Annotated[float, Field(ge=0.1, le=300)] = setting(
-        15, "сколько ждать заголовки и тело, секунд", "patience for header and body, seconds", number(0.1, 300, 15)
+        15, msgid("patience for header and body, seconds")
     )
     max_connections: Annotated[int, Field(ge=16, le=100000)] = setting(
         1000,
-        "соединений одновременно; одному адресу — восьмая часть",
-        "connections at once, an eighth of them for one address",
-        number(16, 100000, 1000),
+        msgid("connections at once, an eighth of them for one address"),
     )
 
-    ssl_enabled: Switch = setting(
-        True, "HTTPS; false только за прокси", "HTTPS; false behind a proxy only", a.BOOL, section=("TLS", "TLS")
-    )
+    ssl_enabled: Switch = setting(True, msgid("HTTPS; false behind a proxy only"), section=Msgid("TLS"))
     ssl_cert_path: v.FilePath = setting(
         Path("ssl/aibots_kz.crt"),
-        "сертификат (нет пары — создаётся самоподписанная)",
-        "certificate (a missing pair is made self-signed)",
-        a.PATH,
+        msgid("certificate (a missing pair is made self-signed)"),
     )
-    ssl_key_path: v.FilePath = setting(Path("ssl/aibots.kz.key"), "закрытый ключ", "private key", a.PATH)
-    ssl_ca_bundle_path: v.FilePath = setting(
-        Path("ssl/aibots_kz.ca-bundle"), "промежуточные сертификаты", "intermediate certificates", a.PATH
-    )
+    ssl_key_path: v.FilePath = setting(Path("ssl/aibots.kz.key"), msgid("private key"))
+    ssl_ca_bundle_path: v.FilePath = setting(Path("ssl/aibots_kz.ca-bundle"), msgid("intermediate certificates"))
     tls_profile: Annotated[Literal["intermediate", "modern"], v.Lower] = setting(
         "intermediate",
-        "набор Mozilla: TLS 1.2 и 1.3 или только 1.3",
-        "Mozilla's profile: TLS 1.2 and 1.3, or 1.3 only",
-        "intermediate | modern",
+        msgid("Mozilla's profile: TLS 1.2 and 1.3, or 1.3 only"),
     )
 
     database_url: v.DatabaseUrl = setting(
         SecretStr("sqlite:///data/aisha.db"),
-        "общая с ботом база (sqlite или postgresql)",
-        "database shared with the bot (sqlite or postgresql)",
-        a.DATABASE,
-        section=("База", "Database"),
+        msgid("database shared with the bot (sqlite or postgresql)"),
+        section=msgid("Database"),
     )
     migrate_on_start: Switch = setting(
         False,
-        "мигрировать PostgreSQL при старте (SQLite — всегда)",
-        "migrate PostgreSQL at start (SQLite: always)",
-        a.BOOL,
+        msgid("migrate PostgreSQL at start (SQLite: always)"),
     )
-    data_dir: v.FilePath = setting(
-        Path("data"), "папка для кэша ключей и адресов fal", "folder of cached fal keys and addresses", a.FOLDER
-    )
+    data_dir: v.FolderPath = setting(Path("data"), msgid("folder of cached fal keys and addresses"))
 
-    telegram_token: v.Secret | None = setting(
+    telegram_token: v.BotToken | None = setting(
         None,
-        "токен бота; без него сообщения остаются «не отправлено»",
-        'bot token; without it messages stay "not sent"',
-        a.TOKEN,
+        msgid('bot token; without it messages stay "not sent"'),
         aliases=("TELEGRAM_BOT_TOKEN",),
-        section=("Telegram", "Telegram"),
+        section=Msgid("Telegram"),
     )
-    telegram_api_url: v.BaseUrl = setting("https://api.telegram.org", "адрес Bot API", "address of the Bot API", a.BASE)
-    telegram_rate: Annotated[float, Field(ge=0.1, le=1000)] = setting(
-        25, "сообщений в секунду", "messages per second", number(0.1, 1000, 25)
-    )
+    telegram_api_url: v.BaseUrl = setting("https://api.telegram.org", msgid("address of the Bot API"))
+    telegram_rate: Annotated[float, Field(ge=0.1, le=1000)] = setting(25, msgid("messages per second"))
     operator_chat_id: v.ChatId | None = setting(
         None,
-        "чат для тревог оператору",
-        "chat for the operator's alarms",
-        ("id чата цифрами, у групп с минусом", "the chat's id in digits, negative for groups"),
+        msgid("chat for the operator's alarms"),
     )
     digest_hour: Annotated[int, Field(ge=0, le=23)] | None = setting(
         None,
-        "час ежедневной сводки оператору, по часам этой машины",
-        "hour of the operator's daily digest, by this machine's clock",
-        number(0, 23, 9),
+        msgid("hour of the operator's daily digest, by this machine's clock"),
+        example=9,
     )
     alert_ping_url: v.SecretUrl | None = setting(
         None,
-        "адрес, который запрашивается раз в минуту, пока всё в порядке",
-        "address that is fetched every minute while all is well",
-        ("https://… (http:// только для localhost)", "https://… (http:// for localhost only)"),
+        msgid("address that is fetched every minute while all is well"),
     )
     tell_when_found_completed: Switch = setting(
         False,
-        "писать «готов» и тогда, когда аватар завершил кто-то другой с тем же артефактом",
-        'say "ready" also where somebody else has completed the avatar with the same artifact',
-        a.BOOL,
+        msgid('say "ready" also where somebody else has completed the avatar with the same artifact'),
     )
     progress: Annotated[Literal["off", "late", "on"], v.Lower] = setting(
         "late",
-        "сообщение о ходе обучения: нет, только о задержке, всегда",
-        "message about a training under way: none, of delays only, always",
-        "off | late | on",
+        msgid("message about a training under way: none, of delays only, always"),
     )
     support_url: v.PublicUrl | None = setting(
         None,
-        "куда владельцу писать за помощью: кнопка и строка в сообщениях о неудаче",
-        "where owners write for help: a button and a line in messages about failures",
-        ("https://t.me/имя или страница вашего сайта", "https://t.me/name or a page of your site"),
+        msgid("where owners write for help: a button and a line in messages about failures"),
     )
     default_language: Annotated[Literal["ru", "en", "kk"], v.Lower] = setting(
-        "ru", "язык, когда язык владельца неизвестен", "language when the owner's is unknown", "ru | en | kk"
+        "ru", msgid("language when the owner's is unknown")
     )
 
     @field_validator("allowed_hosts", "cors_origins", mode="before")

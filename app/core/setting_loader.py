@@ -13,6 +13,7 @@ from app.core.setting_checks import Wrong
 from app.core.setting_errors import DEFAULT, SettingError
 from app.core.setting_sources import Collected, Wanted, collect, environment
 from app.domain.errors import SettingsInvalid
+from app.domain.language import Language
 
 ENV_FILE = Path(".env")
 
@@ -20,7 +21,7 @@ ENV_FILE = Path(".env")
 def wanted() -> tuple[Wanted, ...]:
     """List what to look for in environment and files: one entry per field, in the order of the class."""
     return tuple(
-        Wanted(name, (a.env_name(name), *a.aliases(info)), a.is_secret(info), a.write(info))
+        Wanted(name, (a.env_name(name), *a.aliases(info)), a.is_secret(info), a.remedy(info))
         for name, info in Settings.model_fields.items()
     )
 
@@ -68,5 +69,5 @@ def _translate(error: ValidationError, found: Collected) -> list[SettingError]:
 
 def _lines(found: Collected) -> list[str]:
     given = found.given.get("default_language")
-    language = 1 if given is not None and given.value.strip().lower() == "en" else 0
+    language: Language = "en" if given is not None and given.value.strip().lower() == "en" else "ru"
     return list(dict.fromkeys(finding.line(language) for finding in found.findings))

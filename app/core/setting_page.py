@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 from pydantic import SecretStr
 
+from app.catalog import translate
 from app.core import setting_meta
 from app.core.config import Settings
+from app.domain.language import Language, Msgid, msgid
 
+COLUMNS = (msgid("Name"), msgid("Default"), msgid("Meaning"), msgid("Value"))
 HEAD = """\
 # Настройки / settings: cp env.example .env
 # Окружение важнее этого файла, пустое значение — «не задано». Секрет можно дать файлом: ИМЯ_FILE=/путь
@@ -41,28 +43,25 @@ def env_example() -> str:
 
 def _example_lines() -> Iterator[str]:
     for field, info in Settings.model_fields.items():
-        heading = setting_meta.section(info)
-        if heading is not None:
-            yield f"\n# --- {' / '.join(dict.fromkeys(heading))} ---\n"
-        ru, en = setting_meta.purpose(info)
+        if heading := setting_meta.section(info):
+            yield f"\n# --- {_in_both(heading)} ---\n"
         also = "".join(f" (= {alias})" for alias in setting_meta.aliases(info))
-        yield f"# {ru} / {en}{also}\n{setting_meta.env_name(field)}={default_text(field)}\n"
+        yield f"# {_in_both(setting_meta.purpose(info))}{also}\n{setting_meta.env_name(field)}={default_text(field)}\n"
 
 
-def settings_table(language: Literal["ru", "en"] = "en") -> str:
+def _in_both(words: Msgid) -> str:
+    return " / ".join(dict.fromkeys((translate(words, "ru"), words)))
+
+
+def settings_table(language: Language = "en") -> str:
     """Write the Markdown table of every setting: names, default, purpose and what to write; ends with a newline."""
-    word = 0 if language == "ru" else 1
-    head = (("Имя", "По умолчанию", "Смысл", "Значение"), ("Name", "Default", "Meaning", "Value"))[word]
-    rows = [head, ("---",) * len(head)]
+    rows = [tuple(translate(word, language) for word in COLUMNS), ("---",) * len(COLUMNS)]
     for field, info in Settings.model_fields.items():
         names = ", ".join(f"`{name}`" for name in (setting_meta.env_name(field), *setting_meta.aliases(info)))
         if setting_meta.is_secret(info):
             names += " (`_FILE`)"
         default = default_text(field)
-        if default:
-            shown = f"`{default}`"
-        else:
-            empty = setting_meta.shown(info)
-            shown = empty[word] if empty else "—"
-        rows.append((names, shown, setting_meta.purpose(info)[word], setting_meta.write(info)[word]))
+        shown = f"`{default}`" if default else translate(setting_meta.shown(info) or Msgid("—"), language)
+        purpose = translate(setting_meta.purpose(info), language)
+        rows.append((names, shown, purpose, setting_meta.remedy(info).say(language)))
     return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |\n" for row in rows)

@@ -13,15 +13,23 @@ from pathlib import Path
 from dotenv.parser import Binding, parse_stream
 from dotenv.variables import parse_variables
 
-from app.core.setting_errors import Bilingual, Origin, SettingError
+from app.core.setting_checks import Wrong
+from app.core.setting_errors import Origin, Remedy, SettingError, verbatim
 from app.core.setting_typos import nearest
 from app.core.text import UNSAFE, one_line
+from app.domain.language import msgid
 
 SECRET_FILE_LIMIT = 65536  # bytes
 ENV_FILE_LIMIT = 1 << 20  # bytes
 _NAMED = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]{0,63})\s*=")
 # What a text editor makes of quotes, and what it begins and ends with.
 QUOTES = ('""', "''", "“”", "„“", "„”", "«»", "‘’", "””", "’’", "``")
+ONLY_ONE = msgid("only one of {one}, {other}")
+UNQUOTED = msgid("{name}=… without the quotes")
+READABLE = Remedy(msgid("the path of a file that the server can read"))
+OF_LINES = Remedy(msgid("a file of NAME=value lines, see env.example"))
+IN_UTF8 = Remedy(msgid("it in UTF-8: iconv -f UTF-16 -t UTF-8"))
+PAIRED = Remedy(msgid("NAME=value, quotes in pairs"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +39,7 @@ class Wanted:
     field: str
     names: tuple[str, ...]
     secret: bool
-    remedy: Bilingual
+    remedy: Remedy
 
     @property
     def file_names(self) -> tuple[str, ...]:
@@ -104,10 +112,9 @@ def _look(want: Wanted, level: Mapping[str, Given], found: Collected) -> bool:
     direct = [level[name] for name in want.names if name in level and not want.absent(level[name].value)]
     files = [level[name] for name in want.file_names if name in level and level[name].value.strip()]
     if direct and files:
-        ru, en = f"что-то одно: {direct[0].name} или {files[0].name}", f"only one of {direct[0].name}, {files[0].name}"
-        found.findings.append(SettingError(direct[0].name, direct[0].origin, "twice", (ru, en)))
-        return True
-    if direct:
+        remedy = Remedy(ONLY_ONE, {"one": direct[0].name, "other": files[0].name})
+        found.findings.append(SettingError(direct[0].name, direct[0].origin, "twice", remedy))
+    elif direct:
         _take(want, direct[0], found)
     elif files:
         secret = _read_secret(files[0], want, found)
@@ -118,13 +125,11 @@ def _look(want: Wanted, level: Mapping[str, Given], found: Collected) -> bool:
 
 def _take(want: Wanted, given: Given, found: Collected) -> None:
     value = given.value if want.secret else given.value.strip()
-    code = None
     if len(value) > 1 and value[0] + value[-1] in QUOTES:
-        code, remedy = "quoted", (f"{given.name}=… без кавычек", f"{given.name}=… without the quotes")
+        remedy = Remedy(UNQUOTED, {"name": given.name})
+        found.findings.append(SettingError(given.name, given.origin, "quoted", remedy))
     elif UNSAFE.search(value):
-        code, remedy = "control", want.remedy
-    if code is not None:
-        found.findings.append(SettingError(given.name, given.origin, code, remedy))
+        found.findings.append(SettingError(given.name, given.origin, "control", want.remedy))
     else:
         found.given[want.field] = given
 
@@ -132,34 +137,36 @@ def _take(want: Wanted, given: Given, found: Collected) -> None:
 def _read_secret(pointer: Given, want: Wanted, found: Collected) -> Given | None:
     path = Path(pointer.value.strip())
     origin = Origin(pointer.origin.line, pointer.origin.env_file, str(path))
-    shown = one_line(str(path))
-    code = None
-    remedy = ("путь к файлу, который сервер может прочитать", "the path of a file that the server can read")
     try:
-        with open(path, "rb", opener=_open_at_once) as stream:
-            mode = os.fstat(stream.fileno()).st_mode
-            raw = stream.read(SECRET_FILE_LIMIT + 1) if stat.S_ISREG(mode) else b""
+        value = _read(path, SECRET_FILE_LIMIT, is_secret=True).rstrip("\r\n")
+    except Wrong as wrong:
+        is_open = wrong.code == "world_readable"
+        code, remedy = wrong.code, verbatim(f"chmod o-rwx {one_line(str(path))}") if is_open else READABLE
     except (OSError, ValueError):  # ValueError: a NUL in the path
-        code = "unreadable_file"
+        code, remedy = "unreadable_file", READABLE
     else:
-        if not stat.S_ISREG(mode):
-            code = "not_a_file"
-        elif mode & stat.S_IROTH:
-            code = "world_readable"
-            remedy = (f"chmod o-rwx {shown}",) * 2
-        elif len(raw) > SECRET_FILE_LIMIT:
-            code = "too_long_file"
-        else:
-            try:
-                value = raw.decode("utf-8-sig").rstrip("\r\n")
-            except UnicodeDecodeError:
-                code = "not_utf8"
-            else:
-                if value:
-                    return Given(value, pointer.name, origin)
-                code, remedy = "empty_file", want.remedy
+        if value:
+            return Given(value, pointer.name, origin)
+        code, remedy = "empty_file", want.remedy
     found.findings.append(SettingError(pointer.name, origin, code, remedy))
     return None
+
+
+def _read(path: Path, limit: int, *, is_secret: bool) -> str:
+    """Read a text of at most *limit* bytes. Raises OSError, ValueError, Wrong for what is none of ours."""
+    with open(path, "rb", opener=_open_at_once) as stream:
+        mode = os.fstat(stream.fileno()).st_mode
+        if not (stat.S_ISREG(mode) or (stat.S_ISCHR(mode) and not is_secret)):  # /dev/null: an empty .env
+            raise Wrong("not_a_file")
+        if is_secret and mode & stat.S_IROTH:
+            raise Wrong("world_readable")
+        raw = stream.read(limit + 1)
+    if len(raw) > limit:
+        raise Wrong("too_long_file")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise Wrong("not_utf8") from None
 
 
 def _open_at_once(path: str, flags: int) -> int:
@@ -170,41 +177,29 @@ def _open_at_once(path: str, flags: int) -> int:
 def _read_env_file(
     path: Path, wanted: Sequence[Wanted], beside: Sequence[str], environ: Mapping[str, str], found: Collected
 ) -> dict[str, Given]:
-    whole = Origin(0, str(path))
-    code, remedy = None, ("файл из строк ИМЯ=значение, см. env.example", "a file of NAME=value lines, see env.example")
-    text = ""
+    remedy = OF_LINES
     try:
-        with open(path, "rb", opener=_open_at_once) as stream:
-            mode = os.fstat(stream.fileno()).st_mode
-            raw = stream.read(ENV_FILE_LIMIT + 1) if stat.S_ISREG(mode) or stat.S_ISCHR(mode) else b""
-        if not (stat.S_ISREG(mode) or stat.S_ISCHR(mode)):  # /dev/null stands for an empty file
-            code = "not_a_file"
-        elif len(raw) > ENV_FILE_LIMIT:
-            code = "too_long_file"
-        else:
-            text = raw.decode("utf-8-sig")
+        text = _read(path, ENV_FILE_LIMIT, is_secret=False)
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    except UnicodeDecodeError:
-        code = "not_utf8"
-        remedy = ("файл в UTF-8: iconv -f UTF-16 -t UTF-8 (или CP1251)", "it in UTF-8: iconv -f UTF-16 -t UTF-8")
+    except Wrong as wrong:
+        code, remedy = wrong.code, IN_UTF8 if wrong.code == "not_utf8" else OF_LINES
     except PermissionError:
         code, remedy = "unreadable_file", _let_in(path)
     except OSError as error:
         code = "not_a_file" if isinstance(error, IsADirectoryError) else "unreadable_file"
-    if code is not None:
-        found.findings.append(SettingError(path.name, whole, code, remedy))
-        return {}
-    known = {*beside, *(name for want in wanted for name in (*want.names, *want.file_names))}
-    return _lines(parse_stream(StringIO(text)), str(path), known, environ, found)
+    else:
+        known = {*beside, *(name for want in wanted for name in (*want.names, *want.file_names))}
+        return _lines(parse_stream(StringIO(text)), str(path), known, environ, found)
+    found.findings.append(SettingError(path.name, Origin(0, str(path)), code, remedy))
+    return {}
 
 
-def _let_in(path: Path) -> Bilingual:
+def _let_in(path: Path) -> Remedy:
     """Name the command by which our account may read a file of another's; `sed -i` and editors change its group."""
     group = _group_name(os.getegid())
     shown = shlex.quote(one_line(str(path.absolute())))
-    command = f"sudo chgrp {group} {shown} && sudo chmod 640 {shown}"
-    return (command, command)
+    return verbatim(f"sudo chgrp {group} {shown} && sudo chmod 640 {shown}")
 
 
 def _group_name(gid: int) -> str:
@@ -230,8 +225,7 @@ def _lines(
         blank = raw[: len(raw) - len(raw.lstrip())]
         origin = Origin(binding.original.line + blank.count("\n"), env_file)
         if binding.error:
-            remedy = ("ИМЯ=значение, кавычки парные", "NAME=value, quotes in pairs")
-            found.findings.append(SettingError(_name_in(raw, env_file), origin, "unreadable_line", remedy))
+            found.findings.append(SettingError(_name_in(raw, env_file), origin, "unreadable_line", PAIRED))
             continue
         if binding.key is None:
             continue
@@ -239,7 +233,7 @@ def _lines(
         if name not in known:
             _suspect(binding.key, origin, known, found)
         elif binding.value is None:
-            found.findings.append(SettingError(name, origin, "no_equals", (f"{name}=…",) * 2))
+            found.findings.append(SettingError(name, origin, "no_equals", verbatim(f"{name}=…")))
         so_far[binding.key] = None if binding.value is None else _interpolated(binding.value, {**so_far, **environ})
         if name in known and binding.value is not None:
             level[name] = Given(so_far[binding.key] or "", binding.key, origin)
@@ -254,7 +248,7 @@ def _interpolated(value: str, names: Mapping[str, str | None]) -> str:
 def _suspect(key: str, origin: Origin, known: set[str], found: Collected) -> None:
     meant = nearest(key, sorted(known))
     if meant is not None:
-        found.findings.append(SettingError(key, origin, "unknown", (meant, meant)))
+        found.findings.append(SettingError(key, origin, "unknown", verbatim(meant)))
 
 
 def _note_permissions(env_file: Path, found: Collected) -> None:

@@ -3,17 +3,14 @@
 import os
 from pathlib import Path
 
+from app.catalog import translate
 from app.db.url import sqlite_file
-from app.domain.language import Bilingual, Language, pick
+from app.domain.language import Language, Msgid, msgid
 from app.files.ownership import ownership_of
 
-FOREIGN: Bilingual = (
-    "База {path} закрыта для {us}: она принадлежит {owner}. Запустите так: sudo -u {sudo_name} {again}",
-    "The database {path} is closed to {us}: it belongs to {owner}. Run: sudo -u {sudo_name} {again}",
-)
-READ_ONLY: Bilingual = (
-    "В базу {path} нельзя писать. Проверьте права и том: ls -ld {path}; findmnt -T {path}",
-    "The database {path} cannot be written to. Check its rights and its volume: ls -ld {path}; findmnt -T {path}",
+FOREIGN: Msgid = msgid("The database {path} is closed to {us}: it belongs to {owner}. Run: sudo -u {sudo_name} {again}")
+READ_ONLY: Msgid = msgid(
+    "The database {path} cannot be written to. Check its rights and its volume: ls -ld {path}; findmnt -T {path}"
 )
 
 
@@ -27,7 +24,7 @@ def closed_file(database_url: str, language: Language, again: str) -> str | None
         return None
     owner = ownership_of(path)
     words = FOREIGN if owner.is_foreign else READ_ONLY
-    return pick(words, language).format(
+    return translate(words, language).format(
         path=path, us=owner.us, owner=owner.owner, sudo_name=owner.sudo_name, again=again
     )
 

@@ -8,32 +8,24 @@ from sqlalchemy import inspect, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DatabaseError, OperationalError
 
+from app.catalog import translate
 from app.db.engine import Database
 from app.db.tables import HEAD, VERSION_TABLE
 from app.db.trainings import BotTables, missing_columns
 from app.domain.errors import DatabaseUnavailable, DatabaseUnfit
+from app.domain.language import Language, msgid
 
 VERSION = re.compile(r"\d{4}")
 CHECKED_BYTES = 1 << 30  # bytes; checking a larger file would delay the start for too long
 RESTORE = "mv {path} {path}.damaged; rm -f {path}-wal {path}-shm; cp data/backups/aisha-<…>.db {path}"
 RECOVER = "sqlite3 {path} .recover | sqlite3 {path}.recovered"
-DAMAGED = {
-    "ru": (
-        "{path}: файл базы повреждён ({verdict})",
-        f"восстановите последнюю копию (сервер остановлен): {RESTORE}",
-        f"копии нет: спасите, что читается: {RECOVER}",
-    ),
-    "en": (
-        "{path}: the database file is damaged ({verdict})",
-        f"restore the newest backup while the server is stopped: {RESTORE}",
-        f"without a backup, save what can be read: {RECOVER}",
-    ),
-}
-MISSING = {"ru": "в базе нет: {name}", "en": "missing in the database: {name}"}
-NOT_THE_BOTS = {
-    "ru": "укажите в DATABASE_URL базу бота или сначала выполните миграции бота",
-    "en": "point DATABASE_URL at the bot's database, or migrate the bot first",
-}
+DAMAGED = (
+    msgid("{path}: the database file is damaged ({verdict})"),
+    msgid("restore the newest backup while the server is stopped: {restore}"),
+    msgid("without a backup, save what can be read: {recover}"),
+)
+MISSING = msgid("missing in the database: {name}")
+NOT_THE_BOTS = msgid("point DATABASE_URL at the bot's database, or migrate the bot first")
 
 
 def versions_of(connection: Connection) -> list[str]:
@@ -49,7 +41,7 @@ def version_of(connection: Connection) -> str | None:
     return max(versions_of(connection), default=None)
 
 
-async def check_soundness(database: Database, language: str = "en") -> None:
+async def check_soundness(database: Database, language: Language = "en") -> None:
     """Look a SQLite file through before it is used. Raises DatabaseUnfit with what to do about a damaged one."""
     path = database.engine.url.database or ""
     if not database.is_sqlite or not _is_worth_checking(Path(path)):
@@ -65,7 +57,15 @@ async def check_soundness(database: Database, language: str = "en") -> None:
         verdict = str(error.orig)
     verdict = " ".join(str(verdict).split())
     if verdict != "ok":
-        raise DatabaseUnfit([line.format(path=path, verdict=verdict) for line in DAMAGED[language]])
+        raise DatabaseUnfit(_damaged(path, verdict, language))
+
+
+def _damaged(path: str, verdict: str, language: Language) -> list[str]:
+    restore, recover = RESTORE.format(path=path), RECOVER.format(path=path)
+    return [
+        translate(line, language).format(path=path, verdict=verdict, restore=restore, recover=recover)
+        for line in DAMAGED
+    ]
 
 
 def _quick_check(connection: Connection) -> Any:
@@ -85,13 +85,15 @@ async def is_behind(database: Database) -> bool:
     return version is None or version < HEAD
 
 
-async def find_bot_tables(database: Database, language: str = "en") -> BotTables:
+async def find_bot_tables(database: Database, language: Language = "en") -> BotTables:
     """Look the bot's tables up. Raises DatabaseUnfit naming every missing table and column."""
     return await database.read(_find_bot_tables, language)
 
 
-def _find_bot_tables(connection: Connection, language: str) -> BotTables:
+def _find_bot_tables(connection: Connection, language: Language) -> BotTables:
     missing = missing_columns(connection)
     if missing:
-        raise DatabaseUnfit([*(MISSING[language].format(name=name) for name in missing), NOT_THE_BOTS[language]])
+        raise DatabaseUnfit(
+            [*(translate(MISSING, language).format(name=name) for name in missing), translate(NOT_THE_BOTS, language)]
+        )
     return BotTables.find(connection)

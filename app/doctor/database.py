@@ -11,75 +11,69 @@ from app.doctor.finding import EDIT_SETTINGS, Catalogue, Finding, Level, Wording
 from app.doctor.pollers import look_for_pollers
 from app.domain.errors import DatabaseReadOnly, DatabaseUnavailable, DatabaseUnfit
 from app.domain.invented import Invented
-from app.domain.language import Language
+from app.domain.language import Language, Msgid, msgid
 from app.domain.notification import NotificationState
 
-DECIDE = ("Посмотрите причину, затем redrive или ignore.", "Look at the reason, then redrive or ignore.")
+DECIDE = msgid("Look at the reason, then redrive or ignore.")
 
 WORDS: Catalogue = {
-    "database.ok": Wording(Level.OK, ("база на месте и этой версии", "the database is there and of this version")),
+    "database.ok": Wording(Level.OK, msgid("the database is there and of this version")),
     "database.absent": Wording(
         Level.WARN,
-        ("файла базы {file} ещё нет", "there is no database file {file} yet"),
-        ("Создайте его; первый запуск сервера делает то же.", "Make it; the server's first start does the same."),
+        msgid("there is no database file {file} yet"),
+        msgid("Make it; the server's first start does the same."),
         "aisha-webhook migrate",
     ),
     "database.unreachable": Wording(
         Level.FAIL,
-        ("база не отвечает: {cause}", "the database does not answer: {cause}"),
-        ("Проверьте DATABASE_URL и что база запущена.", "Check DATABASE_URL and that the database runs."),
+        msgid("the database does not answer: {cause}"),
+        msgid("Check DATABASE_URL and that the database runs."),
         "systemctl status postgresql",
     ),
     "database.read_only": Wording(
         Level.FAIL,
-        ("база принимает только чтение: {cause}", "the database takes no writes: {cause}"),
-        (
-            "Реплика? Укажите в DATABASE_URL главный сервер. Защита? Снимите её, когда можно писать.",
-            "A standby? Name the primary in DATABASE_URL. Guarded? Lift that when it may be written to.",
-        ),
+        msgid("the database takes no writes: {cause}"),
+        msgid("A standby? Name the primary in DATABASE_URL. Guarded? Lift that when it may be written to."),
         EDIT_SETTINGS,
     ),
     "database.unfit": Wording(
-        Level.FAIL, ("{cause}", "{cause}"), ("{remedy}.", "{remedy}."), "sudo -u postgres psql -d {database} -c {sql}"
+        Level.FAIL, Msgid("{cause}"), Msgid("{remedy}."), "sudo -u postgres psql -d {database} -c {sql}"
     ),
-    "database.unusable": Wording(Level.FAIL, ("{cause}", "{cause}"), ("{remedy}.", "{remedy}.")),
+    "database.unusable": Wording(Level.FAIL, Msgid("{cause}"), Msgid("{remedy}.")),
     "database.behind": Wording(
         Level.FAIL,
-        ("база отстаёт от этой версии сервера", "the database is behind this version of the server"),
-        ("Выполните миграции.", "Run the migrations."),
+        msgid("the database is behind this version of the server"),
+        msgid("Run the migrations."),
         "aisha-webhook migrate",
     ),
     "database.damaged": Wording(
         Level.FAIL,
-        ("{cause}", "{cause}"),
-        (
-            "Остановите сервер и восстановите последнюю копию: {rest}",
-            "Stop the server, restore the newest backup: {rest}",
-        ),
+        Msgid("{cause}"),
+        msgid("Stop the server, restore the newest backup: {rest}"),
         "sudo systemctl stop aisha-webhook-api",
     ),
     "database.not_the_bots": Wording(
         Level.FAIL,
-        ("{cause}", "{cause}"),
-        ("{rest}", "{rest}"),
+        Msgid("{cause}"),
+        Msgid("{rest}"),
         EDIT_SETTINGS,
     ),
     "deliveries.dead": Wording(
         Level.WARN,
-        ("доставок, ждущих решения оператора: {count}", "deliveries that wait for the operator: {count}"),
+        msgid("deliveries that wait for the operator: {count}"),
         DECIDE,
         "aisha-webhook deliveries list --state dead",
     ),
     "notifications.dead": Wording(
         Level.WARN,
-        ("сообщений, ждущих решения оператора: {count}", "messages that wait for the operator: {count}"),
+        msgid("messages that wait for the operator: {count}"),
         DECIDE,
         "aisha-webhook notifications list --state dead",
     ),
     "notifications.unsent": Wording(
         Level.WARN,
-        ("сообщений, записанных без токена и не отправленных: {count}", "messages logged without a token: {count}"),
-        ("Задайте TELEGRAM_TOKEN, затем отправьте их.", "Set TELEGRAM_TOKEN, then send them."),
+        msgid("messages logged without a token: {count}"),
+        msgid("Set TELEGRAM_TOKEN, then send them."),
         "aisha-webhook notifications list --state unsent",
     ),
 }

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TypeVar
 
 from app.doctor.finding import Catalogue, Finding, Level, Wording, finding
-from app.domain.language import Language
+from app.domain.language import Language, msgid
 
 T = TypeVar("T")
 
@@ -18,14 +18,14 @@ SECONDS = 5.0
 WORDS: Catalogue = {
     "look.broken": Wording(
         Level.WARN,
-        ("{subject}: проверить не удалось ({why})", "{subject}: could not be examined ({why})"),
-        ("Повторите; если не поможет, приложите этот вывод к сообщению об ошибке.", "Repeat; report it if it stays."),
+        msgid("{subject}: could not be examined ({why})"),
+        msgid("Repeat; report it if it stays."),
         "aisha-webhook doctor --json",
     ),
     "look.late": Wording(
         Level.WARN,
-        ("{subject}: нет ответа за {seconds} с", "{subject}: no answer within {seconds} s"),
-        ("Повторите, когда машина или сеть не заняты.", "Repeat when machine and network are less busy."),
+        msgid("{subject}: no answer within {seconds} s"),
+        msgid("Repeat when machine and network are less busy."),
         "aisha-webhook doctor --json",
     ),
 }

@@ -15,9 +15,10 @@ from typing import Any
 
 import orjson
 
+from app.catalog import translate
 from app.doctor.finding import CURL_STATUS, EDIT_SETTINGS, SEE_ANSWER, Catalogue, Finding, Level, Wording, finding
 from app.domain.alert_rules import CLOCK_SKEW, CLOCK_SKEW_CRITICAL
-from app.domain.language import Bilingual, Language, pick
+from app.domain.language import Language, Msgid, msgid
 from app.fal.addresses import parse_ranges
 from app.fal.client import Client, FetchFailed, get_capped, host_of, read_copy
 from app.fal.endpoints import app_of
@@ -30,141 +31,97 @@ NO_SUCH_REQUEST = "00000000-0000-0000-0000-000000000000"
 LOW_BALANCE = 5.0  # in the account's currency: a few trainings
 LOCKED = (b"locked", b"balance")
 
-SYNC_CLOCK: Bilingual = ("Включите синхронизацию времени.", "Let the clock be kept by the network.")
+SYNC_CLOCK: Msgid = msgid("Let the clock be kept by the network.")
 SET_NTP = "sudo timedatectl set-ntp true"
-TOP_UP: Bilingual = (
-    "Пополните баланс: https://fal.ai/dashboard/billing",
-    "Top it up: https://fal.ai/dashboard/billing",
-)
+TOP_UP: Msgid = msgid("Top it up: https://fal.ai/dashboard/billing")
 
 WORDS: Catalogue = {
-    "fal_keys.ok": Wording(
-        Level.OK, ("ключи подписи fal: {count}, с {host}", "fal's signing keys: {count}, from {host}")
-    ),
+    "fal_keys.ok": Wording(Level.OK, msgid("fal's signing keys: {count}, from {host}")),
     "fal_keys.unreachable": Wording(
         Level.FAIL,
-        (
-            "ключи подписи fal не получены: {why}. Без них каждая доставка получит 503",
-            "fal's signing keys were not fetched: {why}. Without them every delivery gets 503",
-        ),
-        (
-            "Проверьте выход в интернет (DNS, прокси, корневые сертификаты) и FAL_JWKS_URLS.",
-            "Check the way out (DNS, proxy, root certificates) and FAL_JWKS_URLS.",
-        ),
+        msgid("fal's signing keys were not fetched: {why}. Without them every delivery gets 503"),
+        msgid("Check the way out (DNS, proxy, root certificates) and FAL_JWKS_URLS."),
         CURL_STATUS,
     ),
     "fal_keys.first_failed": Wording(
         Level.WARN,
-        (
-            "ключи подписи fal есть, но только с запасного адреса; первый: {why}",
-            "fal's signing keys came from a spare address only; the first: {why}",
-        ),
-        ("Посмотрите, что отвечает первый адрес.", "See what the first address answers."),
+        msgid("fal's signing keys came from a spare address only; the first: {why}"),
+        msgid("See what the first address answers."),
         CURL_STATUS,
     ),
-    "clock.ok": Wording(
-        Level.OK, ("часы идут верно (расхождение {seconds} с)", "the clock is right ({seconds} s apart from fal's)")
-    ),
+    "clock.ok": Wording(Level.OK, msgid("the clock is right ({seconds} s apart from fal's)")),
     "clock.skewed": Wording(
         Level.WARN,
-        (
-            "часы расходятся с fal на {seconds} с; при 300 с подписи перестанут приниматься",
-            "the clock is {seconds} s apart from fal's; at 300 s signatures are refused",
-        ),
+        msgid("the clock is {seconds} s apart from fal's; at 300 s signatures are refused"),
         SYNC_CLOCK,
         SET_NTP,
     ),
     "clock.wrong": Wording(
         Level.FAIL,
-        (
-            "часы расходятся с fal на {seconds} с: подписи отвергаются как старые или из будущего",
-            "the clock is {seconds} s apart from fal's: signatures are refused as old or as of the future",
-        ),
+        msgid("the clock is {seconds} s apart from fal's: signatures are refused as old or as of the future"),
         SYNC_CLOCK,
         SET_NTP,
     ),
-    "addresses.ok": Wording(Level.OK, ("список адресов fal: {count}", "fal's address list: {count}")),
-    "addresses.fixed": Wording(
-        Level.OK, ("вместо списка fal — ALLOWED_IPS ({count})", "ALLOWED_IPS ({count}) in place of fal's list")
-    ),
+    "addresses.ok": Wording(Level.OK, msgid("fal's address list: {count}")),
+    "addresses.fixed": Wording(Level.OK, msgid("ALLOWED_IPS ({count}) in place of fal's list")),
     "addresses.unreachable": Wording(
         Level.WARN,
-        (
-            "список адресов fal не получен ({why}); действует {copy}",
-            "fal's address list was not fetched ({why}); in force is {copy}",
-        ),
+        msgid("fal's address list was not fetched ({why}); in force is {copy}"),
         SEE_ANSWER,
         CURL_STATUS,
     ),
-    "account.pinned": Wording(Level.OK, ("аккаунт fal закреплён", "the fal account is pinned")),
+    "account.pinned": Wording(Level.OK, msgid("the fal account is pinned")),
     "account.unpinned": Wording(
         Level.WARN,
-        (
-            "FAL_USER_ID не задан: принимается подписанная доставка любого клиента fal",
-            "FAL_USER_ID is not set: a signed delivery of any customer of fal is accepted",
-        ),
-        (
-            "Возьмите id аккаунта из панели fal (или x-fal-webhook-user-id своей доставки) и впишите в .env.",
-            "Take the account's id from fal's dashboard (or x-fal-webhook-user-id of a delivery of yours) into .env.",
+        msgid("FAL_USER_ID is not set: a signed delivery of any customer of fal is accepted"),
+        msgid(
+            "Take the account's id from fal's dashboard (or x-fal-webhook-user-id of a delivery of yours) into .env."
         ),
         """aisha-webhook deliveries show REQUEST_ID | grep -o '"x-fal-webhook-user-id":"[^"]*"'""",
     ),
     "fal_key.absent": Wording(
         Level.WARN,
-        (
-            "FAL_API_KEY не задан: результат, не пришедший в webhook, взять будет нечем",
-            "FAL_API_KEY is not set: a result that the webhook does not bring cannot be fetched",
-        ),
-        (
-            "Создайте ключ на https://fal.ai/dashboard/keys и впишите в .env.",
-            "Make a key at https://fal.ai/dashboard/keys and write it into .env.",
-        ),
+        msgid("FAL_API_KEY is not set: a result that the webhook does not bring cannot be fetched"),
+        msgid("Make a key at https://fal.ai/dashboard/keys and write it into .env."),
         EDIT_SETTINGS,
     ),
-    "fal_key.taken": Wording(Level.OK, ("fal не отвергает FAL_API_KEY", "fal does not refuse FAL_API_KEY")),
+    "fal_key.taken": Wording(Level.OK, msgid("fal does not refuse FAL_API_KEY")),
     "fal_key.refused": Wording(
         Level.FAIL,
-        ("fal не принимает FAL_API_KEY (401)", "fal refuses FAL_API_KEY (401)"),
-        (
-            "Создайте новый ключ на https://fal.ai/dashboard/keys и впишите в .env.",
-            "Make a new key at https://fal.ai/dashboard/keys and write it into .env.",
-        ),
+        msgid("fal refuses FAL_API_KEY (401)"),
+        msgid("Make a new key at https://fal.ai/dashboard/keys and write it into .env."),
         EDIT_SETTINGS,
     ),
     "fal_key.locked": Wording(
         Level.FAIL,
-        ("аккаунт fal заблокирован: баланс исчерпан", "the fal account is locked: its balance is exhausted"),
+        msgid("the fal account is locked: its balance is exhausted"),
         TOP_UP,
     ),
     "fal_key.unknown": Wording(
         Level.OK,
-        ("принят ли FAL_API_KEY, неизвестно ({why})", "whether FAL_API_KEY is taken is unknown ({why})"),
+        msgid("whether FAL_API_KEY is taken is unknown ({why})"),
     ),
-    "balance.ok": Wording(Level.OK, ("баланс fal: {balance} {currency}", "fal balance: {balance} {currency}")),
+    "balance.ok": Wording(Level.OK, msgid("fal balance: {balance} {currency}")),
     "balance.low": Wording(
         Level.WARN,
-        (
-            "баланс fal: {balance} {currency}, скоро обучения остановятся",
-            "fal balance: {balance} {currency}, trainings will soon stop",
-        ),
+        msgid("fal balance: {balance} {currency}, trainings will soon stop"),
         TOP_UP,
     ),
     "balance.empty": Wording(
         Level.FAIL,
-        ("баланс fal исчерпан: {balance} {currency}", "the fal balance is exhausted: {balance} {currency}"),
+        msgid("the fal balance is exhausted: {balance} {currency}"),
         TOP_UP,
     ),
     "balance.unknown": Wording(
         Level.OK,
-        (
-            "баланс fal этому ключу не показывают (нужен ключ admin); смотрите https://fal.ai/dashboard/billing",
-            "the fal balance is not shown to this key (an admin key is needed); see https://fal.ai/dashboard/billing",
+        msgid(
+            "the fal balance is not shown to this key (an admin key is needed); see https://fal.ai/dashboard/billing"
         ),
     ),
 }
-COPIES: Mapping[str, Bilingual] = {
-    "built_in": ("встроенная копия", "the built-in copy"),
-    "kept": ("копия возрастом {days} дн.", "a copy {days} days old"),
+COPIES: Mapping[str, Msgid] = {
+    "built_in": msgid("the built-in copy"),
+    "kept": msgid("a copy {days} days old"),
 }
 
 
@@ -227,8 +184,8 @@ async def _word_copy(copy: Path, now: datetime, language: Language) -> str:
     except (OSError, ValueError):
         kept = None
     if kept is None:
-        return pick(COPIES["built_in"], language)
-    return pick(COPIES["kept"], language).format(days=max((now - kept[0]).days, 0))
+        return translate(COPIES["built_in"], language)
+    return translate(COPIES["kept"], language).format(days=max((now - kept[0]).days, 0))
 
 
 async def look_at_account(

@@ -5,15 +5,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from app.domain.language import Bilingual, Language, pick
+from app.catalog import translate
+from app.domain.language import Language, Msgid, msgid
 
 # Commands and remedies that several looks give.
 EDIT_SETTINGS = "${{EDITOR:-nano}} .env"
 CURL_STATUS = "curl -sS -o /dev/null -w '%{{http_code}}\\n' {url}"
 WHO_LISTENS = "sudo ss -ltnp 'sport = :{port}'"
 AS_ITS_OWNER = "sudo -u {sudo_name} {python} -m app.cli doctor"
-ASK_ITS_OWNER: Bilingual = ("Спросите от имени {account}.", "Ask as {account}.")
-SEE_ANSWER: Bilingual = ("Посмотрите, что отвечает адрес.", "See what the address answers.")
+NOTHING = Msgid("")
+ASK_ITS_OWNER: Msgid = msgid("Ask as {account}.")
+SEE_ANSWER: Msgid = msgid("See what the address answers.")
 
 
 class Level(StrEnum):
@@ -45,8 +47,8 @@ class Wording:
     """What a finding of one code says; `{name}` is filled in from the facts of the finding."""
 
     level: Level
-    text: Bilingual
-    remedy: Bilingual = ("", "")
+    text: Msgid
+    remedy: Msgid = NOTHING
     command: str = ""
     fixable: bool = False
 
@@ -69,8 +71,8 @@ def finding(catalogue: Catalogue, code: str, language: Language, **facts: object
     return Finding(
         code=code,
         level=wording.level,
-        text=pick(wording.text, language).format(**facts),
-        remedy=pick(wording.remedy, language).format(**facts),
+        text=translate(wording.text, language).format(**facts),
+        remedy=translate(wording.remedy, language).format(**facts),
         command=wording.command.format(**quoted),
         fixable=wording.fixable,
     )

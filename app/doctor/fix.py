@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from app.catalog import translate
 from app.core.config import Settings
 from app.doctor.cert_paths import FETCH_SECONDS, missing_issuers, names_of, paths_of
 from app.doctor.examine import Look, examine, in_thread
@@ -13,7 +14,7 @@ from app.doctor.machine import Machine
 from app.doctor.tls.aia import Issuers
 from app.doctor.tls.examination import Examined
 from app.doctor.tls.repair import fixes
-from app.domain.language import pick
+from app.domain.language import msgid
 
 FILE_SECONDS = 60.0  # reading every public root takes a second on a slow machine
 # Writing has no deadline: a thread cannot be stopped, and would go on after its look was reported as late.
@@ -34,7 +35,7 @@ async def mend(settings: Settings, machine: Machine, *, only_tls: bool) -> list[
 async def _mend_pair(settings: Settings, machine: Machine) -> list[Finding]:
     """Fetch missing issuers with a deadline; unless that failed, repair the files without one."""
     paths, language = paths_of(settings), settings.operator_language
-    subject = pick(("сертификат", "certificate"), language)
+    subject = translate(msgid("certificate"), language)
     fetched: list[tuple[Examined, Issuers]] = []
 
     def look() -> tuple[Examined, Issuers]:

@@ -11,47 +11,34 @@ from app.db.engine import Database
 from app.db.trainings import BotTables
 from app.doctor.finding import Catalogue, Finding, Level, Wording, finding
 from app.domain.invented import Invented
-from app.domain.language import Bilingual, Language
+from app.domain.language import Language, Msgid, msgid
 
-SWITCH_OFF: Bilingual = (
-    "Уберите из кода бота запуск status_checker, проверки при старте и отложенной: docs/bot-database.md.",
-    "Take the starts of status_checker, the startup check and the delayed one out of the bot: docs/bot-database.md.",
+SWITCH_OFF: Msgid = msgid(
+    "Take the starts of status_checker, the startup check and the delayed one out of the bot: docs/bot-database.md."
 )
 
 WORDS: Catalogue = {
     "poller.invented": Wording(
         Level.WARN,
-        (
-            "бот сам опрашивает fal: аватаров с выдуманным артефактом: {count}",
-            "the bot polls fal itself: avatars with an artifact that nobody made: {count}",
-        ),
+        msgid("the bot polls fal itself: avatars with an artifact that nobody made: {count}"),
         SWITCH_OFF,
         "aisha-webhook why {example}",
     ),
     "poller.invented_elsewhere": Wording(
         Level.WARN,
-        (
-            "бот сам опрашивает fal: аватаров с выдуманным артефактом и без request id: {count}",
-            "the bot polls fal itself: avatars with an artifact that nobody made, and no request id: {count}",
-        ),
+        msgid("the bot polls fal itself: avatars with an artifact that nobody made, and no request id: {count}"),
         SWITCH_OFF,
         "aisha-webhook jobs list",
     ),
     "poller.set_back": Wording(
         Level.WARN,
-        (
-            "бот сам опрашивает fal: готовых аватаров, сброшенных в training: {count}",
-            "the bot polls fal itself: finished avatars set back to training: {count}",
-        ),
+        msgid("the bot polls fal itself: finished avatars set back to training: {count}"),
         SWITCH_OFF,
         "aisha-webhook why {example}",
     ),
     "poller.drifted": Wording(
         Level.WARN,
-        (
-            "бот сам опрашивает fal: строк, сбитых за сутки и возвращённых сервером: {count}",
-            "the bot polls fal itself: rows set back within the day and put right by the server: {count}",
-        ),
+        msgid("the bot polls fal itself: rows set back within the day and put right by the server: {count}"),
         SWITCH_OFF,
         "aisha-webhook jobs list",
     ),

@@ -7,21 +7,22 @@ from typing import Any
 
 import typer
 
+from app.catalog import translate
 from app.core.text import one_line
 from app.doctor.finding import Finding, Level
-from app.domain.language import Language, pick
+from app.domain.language import Language, msgid
 
 COLOURS = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}
 MARK_WIDTH = 4
 INDENT = " " * (MARK_WIDTH + 2)
 
 WORDS = {
-    "done": ("Исправлено:", "Mended:"),
-    "nothing": ("Исправлять нечего.", "There was nothing to mend."),
-    "total": ("Итого: {ok} ok, {warn} warn, {fail} fail.", "In all: {ok} ok, {warn} warn, {fail} fail."),
-    "well": ("Всё в порядке.", "Everything is in order."),
-    "next": ("Дальше: {step}", "Next: {step}"),
-    "fixable": ("Часть исправит сама команда: {command}", "Some of it this command mends: {command}"),
+    "done": msgid("Mended:"),
+    "nothing": msgid("There was nothing to mend."),
+    "total": msgid("In all: {ok} ok, {warn} warn, {fail} fail."),
+    "well": msgid("Everything is in order."),
+    "next": msgid("Next: {step}"),
+    "fixable": msgid("Some of it this command mends: {command}"),
 }
 
 
@@ -34,7 +35,7 @@ def as_row(found: Finding) -> dict[str, Any]:
 def show(done: Sequence[Finding], found: Sequence[Finding], language: Language, *, fix: bool) -> None:
     """Print what was done and what was found. Colours only on a terminal; control characters are escaped."""
     if fix:
-        typer.echo(pick(WORDS["done" if done else "nothing"], language))
+        typer.echo(translate(WORDS["done" if done else "nothing"], language))
         for one in done:
             _print(one)
         typer.echo()
@@ -42,15 +43,15 @@ def show(done: Sequence[Finding], found: Sequence[Finding], language: Language, 
         _print(one)
     count = Counter(one.level for one in (*done, *found))
     typer.echo()
-    typer.echo(pick(WORDS["total"], language).format(**{level.value: count[level] for level in Level}))
+    typer.echo(translate(WORDS["total"], language).format(**{level.value: count[level] for level in Level}))
     bad = [one for level in (Level.FAIL, Level.WARN) for one in (*done, *found) if one.level is level]
     if not bad:
-        typer.echo(pick(WORDS["well"], language))
+        typer.echo(translate(WORDS["well"], language))
         return
     if not fix and any(one.fixable for one in bad):
-        typer.echo(pick(WORDS["fixable"], language).format(command="aisha-webhook doctor --fix"))
+        typer.echo(translate(WORDS["fixable"], language).format(command="aisha-webhook doctor --fix"))
     step = next((one.command or one.remedy for one in bad if one.command or one.remedy), "")
-    typer.echo(pick(WORDS["next"], language).format(step=one_line(step)))
+    typer.echo(translate(WORDS["next"], language).format(step=one_line(step)))
 
 
 def _print(one: Finding) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 
 from app.doctor.finding import CURL_STATUS, EDIT_SETTINGS, SEE_ANSWER, Catalogue, Finding, Level, Wording, finding
-from app.domain.language import Language
+from app.domain.language import Language, msgid
 from app.domain.send_outcome import Down, Rejected, SlowDown, TokenRefused, Uncertain, Unreachable
 from app.telegram.answers import Answer, Facts, Misparsed, NoAddress, Unreadable
 from app.telegram.client import NOT_REACHED, TelegramClient
@@ -11,51 +11,36 @@ from app.telegram.client import NOT_REACHED, TelegramClient
 SECONDS = 4.0
 
 WORDS: Catalogue = {
-    "telegram.ok": Wording(Level.OK, ("Telegram знает бота: @{bot}", "Telegram knows the bot: @{bot}")),
+    "telegram.ok": Wording(Level.OK, msgid("Telegram knows the bot: @{bot}")),
     "telegram.no_token": Wording(
         Level.WARN,
-        (
-            "TELEGRAM_TOKEN не задан: сообщения пишутся в журнал и остаются неотправленными",
-            "TELEGRAM_TOKEN is not set: messages are logged and stay unsent",
-        ),
-        ("Возьмите токен у @BotFather (/mybots) и впишите в .env.", "Get the token from @BotFather (/mybots)."),
+        msgid("TELEGRAM_TOKEN is not set: messages are logged and stay unsent"),
+        msgid("Get the token from @BotFather (/mybots)."),
         EDIT_SETTINGS,
     ),
     "telegram.token_refused": Wording(
         Level.FAIL,
-        ("Telegram не принимает TELEGRAM_TOKEN", "Telegram refuses TELEGRAM_TOKEN"),
-        (
-            "Возьмите действующий токен у @BotFather (/mybots → API Token), впишите в .env и перезапустите сервер.",
-            "Get the valid token from @BotFather (/mybots → API Token), write it into .env and restart the server.",
-        ),
+        msgid("Telegram refuses TELEGRAM_TOKEN"),
+        msgid("Get the valid token from @BotFather (/mybots → API Token), write it into .env and restart the server."),
         "sudo systemctl restart aisha-webhook-api",
     ),
     "telegram.unreachable": Wording(
         Level.FAIL,
-        ("Telegram недоступен ({why}): сообщения ждут", "Telegram is not reached ({why}): messages wait"),
-        (
-            "Проверьте выход в интернет и TELEGRAM_API_URL; где Telegram закрыт, нужен HTTPS_PROXY.",
-            "Check the way out and TELEGRAM_API_URL; where Telegram is blocked, HTTPS_PROXY is needed.",
-        ),
+        msgid("Telegram is not reached ({why}): messages wait"),
+        msgid("Check the way out and TELEGRAM_API_URL; where Telegram is blocked, HTTPS_PROXY is needed."),
         CURL_STATUS,
     ),
     "telegram.odd": Wording(
         Level.WARN,
-        ("Telegram ответил на getMe не как обычно ({why})", "Telegram answered getMe in an unusual way ({why})"),
+        msgid("Telegram answered getMe in an unusual way ({why})"),
         SEE_ANSWER,
         CURL_STATUS,
     ),
-    "telegram.operator_known": Wording(Level.OK, ("чат оператора задан", "the operator's chat is set")),
+    "telegram.operator_known": Wording(Level.OK, msgid("the operator's chat is set")),
     "telegram.no_operator": Wording(
         Level.WARN,
-        (
-            "OPERATOR_CHAT_ID не задан: о сбоях никто не узнает",
-            "OPERATOR_CHAT_ID is not set: nobody is told of trouble",
-        ),
-        (
-            "Узнайте id своего чата у @userinfobot и впишите в .env.",
-            "Ask @userinfobot for your chat's id and write it into .env.",
-        ),
+        msgid("OPERATOR_CHAT_ID is not set: nobody is told of trouble"),
+        msgid("Ask @userinfobot for your chat's id and write it into .env."),
         EDIT_SETTINGS,
     ),
 }

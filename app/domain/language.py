@@ -1,11 +1,11 @@
-"""The two languages that an operator reads."""
+"""The two languages that an operator reads, and the mark of the texts that stand in both."""
 
-from typing import Literal
+from typing import Literal, NewType
 
 Language = Literal["ru", "en"]
-Bilingual = tuple[str, str]  # Russian, English
+Msgid = NewType("Msgid", str)  # an English text; the Russian one stands in locales/ru/LC_MESSAGES/operator.po
 
 
-def pick(words: Bilingual, language: Language) -> str:
-    """Return the half of `words` that is in `language`."""
-    return words[1 if language == "en" else 0]
+def msgid(english: str) -> Msgid:
+    """Mark a text of the operator's for the catalogue: `make words` looks for this name and one literal string."""
+    return Msgid(english)

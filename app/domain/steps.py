@@ -4,12 +4,12 @@ A step is what the worker repeats (`apply`, `notify`, `reconcile`, …) and, whe
 itself goes on, those rows: `deliveries`, `notifications` (sending them), `records` (of what was sent), `jobs`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from app.domain.language import Language, pick
+from app.domain.language import Msgid, msgid
 
 AGAIN = 3  # failures in a row
 LASTING = timedelta(seconds=10)  # since the first of them; a restart of the database is shorter
@@ -38,28 +38,19 @@ class StepReason(StrEnum):
     BUG = "bug"
 
 
-WORDS: dict[StepReason, tuple[str, str]] = {
-    StepReason.DATABASE_AWAY: ("база не отвечает", "the database does not answer"),
-    StepReason.LOGIN_REFUSED: ("база не пускает по этому имени и паролю", "the database refuses our name or password"),
-    StepReason.READ_ONLY: ("база принимает только чтение", "the database takes no writes"),
-    StepReason.NO_ROOM: ("у базы нет места, памяти или соединений", "the database lacks disk, memory or connections"),
-    StepReason.LOCKED: (
-        "строки или таблица заняты кем-то другим слишком долго",
-        "somebody else holds rows or a table for too long",
-    ),
-    StepReason.DAMAGED: ("база повреждена или диск отказал", "the database is damaged, or its disk failed"),
-    StepReason.RIGHT_MISSING: ("у сервера отняли право в базе", "a right in the database is missing"),
-    StepReason.TABLE_CHANGED: (
-        "таблица, столбец или функция в базе не те, что нужны серверу",
-        "a table, column or function of the database is not what the server needs",
-    ),
-    StepReason.RAISED_INSIDE: (
-        "в самой базе правило, триггер или ограничение отвергает запись",
-        "a rule, trigger or constraint inside the database refuses what is written",
-    ),
-    StepReason.VALUE_REFUSED: ("база не приняла значение", "the database did not take a value"),
-    StepReason.SILENT: ("шаг слишком долго не подавал признаков жизни", "the step gave no sign of life for too long"),
-    StepReason.BUG: ("ошибка программы", "an error of the program"),
+WORDS: dict[StepReason, Msgid] = {
+    StepReason.DATABASE_AWAY: msgid("the database does not answer"),
+    StepReason.LOGIN_REFUSED: msgid("the database refuses our name or password"),
+    StepReason.READ_ONLY: msgid("the database takes no writes"),
+    StepReason.NO_ROOM: msgid("the database lacks disk, memory or connections"),
+    StepReason.LOCKED: msgid("somebody else holds rows or a table for too long"),
+    StepReason.DAMAGED: msgid("the database is damaged, or its disk failed"),
+    StepReason.RIGHT_MISSING: msgid("a right in the database is missing"),
+    StepReason.TABLE_CHANGED: msgid("a table, column or function of the database is not what the server needs"),
+    StepReason.RAISED_INSIDE: msgid("a rule, trigger or constraint inside the database refuses what is written"),
+    StepReason.VALUE_REFUSED: msgid("the database did not take a value"),
+    StepReason.SILENT: msgid("the step gave no sign of life for too long"),
+    StepReason.BUG: msgid("an error of the program"),
 }
 
 
@@ -83,14 +74,14 @@ class StepTrouble:
             return False
         return self.times >= AGAIN and now - self.since >= LASTING
 
-    def why(self, language: Language) -> str:
-        """Say why, on one line."""
-        words = pick(WORDS[self.reason], language)
+    def why(self, say: Callable[[Msgid], str]) -> str:
+        """Say why, on one line; `say` puts a text into the operator's language."""
+        words = say(WORDS[self.reason])
         return f"{words} ({self.named})" if self.named else words
 
 
-def list_steps(troubles: Sequence[StepTrouble], language: Language) -> str:
-    """Name failing steps and their reasons on one line; empty where there are none."""
-    shown = "; ".join(f"{trouble.step}: {trouble.why(language)}" for trouble in troubles[:SHOWN])
+def list_steps(troubles: Sequence[StepTrouble], say: Callable[[Msgid], str]) -> str:
+    """Name failing steps and their reasons on one line, as `why` has them; empty where there are none."""
+    shown = "; ".join(f"{trouble.step}: {trouble.why(say)}" for trouble in troubles[:SHOWN])
     left = len(troubles) - SHOWN
     return f"{shown}; +{left}" if left > 0 else shown

@@ -9,12 +9,14 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import orjson
 import structlog
 
+from app.catalog import translate
 from app.domain.alert import Alarm, Alert, AlertLevel, AlertStep, AlertTurn, Condition, follow, unopened
 from app.domain.language import Language
 from app.domain.notification import Notification, Topic, alert_message
@@ -77,7 +79,12 @@ class DirectAlerts:
             return None
         language: Language = "en" if self._chat is not None and self._chat.language == "en" else "ru"
         own_first = sorted(failing, key=lambda trouble: trouble.step not in TELLING)
-        return Alarm(Condition.STEP_FAILING, AlertLevel.CRITICAL, list_steps(own_first, language), self._machine)
+        return Alarm(
+            Condition.STEP_FAILING,
+            AlertLevel.CRITICAL,
+            list_steps(own_first, partial(translate, language=language)),
+            self._machine,
+        )
 
     def _advance(self, alarm: Alarm | None, now: datetime) -> tuple[Alert | None, AlertStep | None]:
         """Take one look at the stored alert and store what it makes of it."""

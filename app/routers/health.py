@@ -180,7 +180,7 @@ def _step(trouble: StepTrouble) -> dict[str, Any]:
     return {
         "step": trouble.step,
         "reason": trouble.reason.value,
-        "detail": trouble.why("en"),
+        "detail": trouble.why(str),
         "since": trouble.since.isoformat(),
         "times": trouble.times,
     }

@@ -15,9 +15,10 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from app.bootstrap import HealthFacts, MetricsFacts
+from app.catalog import translate
 from app.db.figures import Figures
 from app.domain.errors import AccessRefused, DatabaseUnavailable
-from app.domain.language import Language
+from app.domain.language import Language, Msgid
 from app.domain.measures import Measures
 from app.domain.quotas import FULL_AGAIN, SignatureQuota
 from app.domain.refusals import Refusal
@@ -110,18 +111,22 @@ async def refusals(request: Request) -> Response:
         parts.access.admit(request)
     except AccessRefused as refused:
         return _refusal(refused)
-    from app.domain.refusal_words import explain  # noqa: PLC0415  words that only a reader needs
+    from app.domain.refusal_words import sentence  # noqa: PLC0415  words that only a reader needs
 
     return JSONResponse(
         {
             "refused": parts.refused(),
-            "last": [_plain(refusal, explain, parts.language) for refusal in parts.recent_refusals()],
+            "last": [_plain(refusal, sentence(refusal.code), parts.language) for refusal in parts.recent_refusals()],
         }
     )
 
 
-def _plain(refusal: Refusal, explain: Callable[[str, Language], str], language: Language) -> dict[str, Any]:
-    return {**refusal._asdict(), "at": refusal.at.isoformat(), "why": explain(refusal.code, language)}
+def _plain(refusal: Refusal, why: Msgid, language: Language) -> dict[str, Any]:
+    return {
+        **refusal._asdict(),
+        "at": refusal.at.isoformat(),
+        "why": translate(why, language).format(code=refusal.code),
+    }
 
 
 def _refusal(refused: AccessRefused) -> Response:

@@ -6,8 +6,9 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from app.catalog import translate
 from app.domain.errors import StartRefused
-from app.domain.language import Language
+from app.domain.language import Language, msgid
 
 if TYPE_CHECKING:  # without TLS nothing of X.509 is loaded: a tenth of the memory
     from app.tls.live import LiveContext
@@ -18,18 +19,13 @@ READ_AHEAD = 64 * 1024  # bytes; so 1 MiB comes in 3 s from 200 ms away
 USUAL_BODY = 1 << 20
 USUAL_PATIENCE = 15.0
 
-BUSY = {
-    "ru": "API_PORT={port}: порт {port} на {host} уже занят. Узнать, кем: {who}",
-    "en": "API_PORT={port}: port {port} of {host} is taken already. To see by whom: {who}",
-}
-BARRED = {
-    "ru": "API_PORT={port}: нельзя слушать {host}:{port} ({reason}). Проверьте API_HOST, API_PORT; кто слушает: {who}",
-    "en": "API_PORT={port}: cannot listen on {host}:{port} ({reason}). Check API_HOST and API_PORT; who listens: {who}",
-}
-FOREIGN = {
-    "ru": "API_HOST={host}: такого адреса у этой машины нет ({reason}). Её адреса покажет ip -br addr; 0.0.0.0 — все",
-    "en": "API_HOST={host}: this machine has no such address ({reason}). Its own: ip -br addr; 0.0.0.0 stands for all",
-}
+BUSY = msgid("API_PORT={port}: port {port} of {host} is taken already. To see by whom: {who}")
+BARRED = msgid(
+    "API_PORT={port}: cannot listen on {host}:{port} ({reason}). Check API_HOST and API_PORT; who listens: {who}"
+)
+FOREIGN = msgid(
+    "API_HOST={host}: this machine has no such address ({reason}). Its own: ip -br addr; 0.0.0.0 stands for all"
+)
 NOT_OURS = frozenset({errno.EADDRNOTAVAIL, errno.EINVAL, errno.ENODEV, errno.EAFNOSUPPORT})
 
 
@@ -86,9 +82,11 @@ def busy(listener: Listener, error: OSError) -> StartRefused:
     """Build the error for a port that could not be bound."""
     reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
     is_foreign = isinstance(error, socket.gaierror) or error.errno in NOT_OURS
-    words = (BUSY if error.errno == errno.EADDRINUSE else FOREIGN if is_foreign else BARRED)[listener.language]
+    words = BUSY if error.errno == errno.EADDRINUSE else FOREIGN if is_foreign else BARRED
     who = f"ss -ltnp 'sport = :{listener.port}'"
-    return StartRefused([words.format(host=listener.host, port=listener.port, reason=reason, who=who)])
+    return StartRefused(
+        [translate(words, listener.language).format(host=listener.host, port=listener.port, reason=reason, who=who)]
+    )
 
 
 def url(listener: Listener, bound: socket.socket) -> str:

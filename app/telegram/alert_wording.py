@@ -10,6 +10,7 @@ from app.domain.message import Message
 from app.domain.notification import AlertMessage, Topic
 from app.telegram.names import shown_name
 
+CLI = "aisha-webhook"
 DETAIL_LIMIT = 1000  # characters shown of an alert's detail
 MARKS = {AlertLevel.WARN: "⚠️", AlertLevel.CRITICAL: "🚨"}
 OVER = "✅"
@@ -22,8 +23,8 @@ REASONS = (
 _COUNT = re.compile(r"(\d+) × ([a-z_]+)", re.ASCII)
 
 
-def word_alert(alert: AlertMessage, say: Callable[[str], str]) -> Message:
-    """Say what is wrong, where, and what to run first; or that it is over."""
+def word_alert(alert: AlertMessage, say: Callable[[str], str], cli: str = CLI) -> Message:
+    """Say what is wrong, where, and what to run first; or that it is over. `cli`: how our own command is called."""
     title = say(f"alert.{alert.condition}.title") + (f" · {shown_name(alert.machine)}" if alert.machine else "")
     if alert.topic is Topic.RESOLVED:
         headline = f"{OVER} {say('resolved.title')}: {title}"
@@ -32,7 +33,7 @@ def word_alert(alert: AlertMessage, say: Callable[[str], str]) -> Message:
     headline = f"{MARKS[alert.level]} {title}"
     detail = _COUNT.sub(partial(_in_words, say), alert.detail)
     text = say(f"alert.{alert.condition}.text").format(detail=shown_name(detail, DETAIL_LIMIT))
-    command = REMEDY[alert.condition]
+    command = re.sub(rf"\A{CLI}\b", lambda _: cli, REMEDY[alert.condition])
     return Message(
         f"<b>{_escape(headline)}</b>\n\n{_escape(text)}\n\n<code>{_escape(command)}</code>",
         f"{headline}\n\n{text}\n\n{command}",

@@ -1,17 +1,11 @@
 """The words of each language, and which language an owner gets."""
 
-from functools import cache
 from gettext import GNUTranslations
-from io import BytesIO
-from pathlib import Path
 
-from babel.messages.mofile import write_mo
-from babel.messages.pofile import read_po
-
+from app.catalog import LOCALES, OWNER, load_catalog
 from app.domain.errors import SettingsInvalid
 
-LOCALES = Path(__file__).parents[1] / "locales"
-CATALOG = "LC_MESSAGES/messages.po"
+CATALOG = f"LC_MESSAGES/{OWNER}.po"
 
 
 class Catalogs:
@@ -51,15 +45,7 @@ def choose_language(tag: str, known: dict[str, GNUTranslations] | set[str]) -> s
     return None
 
 
-@cache
 def load_catalogs() -> dict[str, GNUTranslations]:
-    """Compile every .po file in memory, by language. There is no .mo on disk that could be older than its .po."""
-    return {path.parents[1].name.lower(): _compile(path) for path in sorted(LOCALES.glob(f"*/{CATALOG}"))}
-
-
-def _compile(path: Path) -> GNUTranslations:
-    compiled = BytesIO()
-    with path.open("rb") as source:
-        write_mo(compiled, read_po(source))
-    compiled.seek(0)
-    return GNUTranslations(compiled)
+    """Load what owners read, by language."""
+    languages = (path.parents[1].name for path in sorted(LOCALES.glob(f"*/{CATALOG}")))
+    return {language.lower(): load_catalog(OWNER, language) for language in languages}

@@ -11,7 +11,7 @@ from html import escape
 from app.domain.message import Keyboard, LinkButton, Message
 from app.domain.notification import AlertMessage, Cause, DigestMessage, Notification, OwnerMessage, Topic
 from app.domain.trainer import Trainer
-from app.telegram.alert_wording import word_alert, word_test
+from app.telegram.alert_wording import CLI, word_alert, word_test
 from app.telegram.catalogs import Catalogs
 from app.telegram.digest_wording import word_digest
 from app.telegram.images_wording import word_generation
@@ -52,13 +52,14 @@ class Frame:
         )
 
 
-def word(notification: Notification, catalogs: Catalogs, support_url: str | None = None) -> Message:
+def word(notification: Notification, catalogs: Catalogs, support_url: str | None = None, cli: str = CLI) -> Message:
     """Say a notification in the language of whoever gets it, or in the default one.
 
-    `support_url`: where an owner writes who needs a person's help; None where there is no such place.
+    `support_url`: where an owner writes who needs a person's help; None where there is no such place. `cli`: how the
+    operator calls our command.
     """
     if isinstance(notification, AlertMessage):
-        return word_alert(notification, catalogs.of(notification.owner.language).gettext)
+        return word_alert(notification, catalogs.of(notification.owner.language).gettext, cli)
     if isinstance(notification, DigestMessage):
         return word_digest(notification, catalogs.of(notification.owner.language))
     if notification.topic is Topic.TEST:

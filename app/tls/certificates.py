@@ -19,11 +19,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from app.catalog import translate
 from app.domain.errors import CertificateBroken
-from app.domain.language import Language, pick
+from app.domain.language import Language
 from app.files.atomic_write import put
 from app.files.ownership import ownership_of
-from app.tls.causes import ANEW, CAUSES, MENDED_BY
+from app.tls.causes import ANEW, CAUSES, MENDED_BY, SELF_SIGNED
+from app.tls.deploy_hook import handed_over
 
 CERTIFICATE_BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 SELF_SIGNED_LIFETIME = timedelta(days=365)  # Mozilla: at most 366
@@ -48,7 +50,7 @@ class PairBroken(CertificateBroken):
     """
 
     def __init__(self, cause: str, told: str, command: str, language: Language, reason: str = "") -> None:
-        super().__init__([f"{told}. {MENDED_BY[language]}: {command}"])
+        super().__init__([f"{told}. {translate(MENDED_BY, language)}: {command}"])
         self.cause = cause
         self.told = told
         self.command = command
@@ -68,17 +70,21 @@ def broken(cause: str, file: Path, paths: PairPaths, language: Language, reason:
     """Word one finding: the file, the cause and the command that mends it.
 
     The command never changes the owner of another account's folder. A file may be given to the account of this process:
-    the code that asks is about to serve it.
+    the code that asks is about to serve it. Where certbot's hook writes the pair, it is run again: a self-signed one
+    would take the place of a certificate that clients believe.
     """
     whose = ownership_of(file.parent if cause == "unwritable" else file)
     if cause == "unwritable" and whose.is_foreign and file.parent.is_dir():
         cause = "foreign_folder"
     account = whose.owner if cause.startswith("foreign") else whose.heir if whose.is_roots else whose.us
-    russian, english, command = CAUSES[cause]
+    told, command = CAUSES[cause]
     if file == paths.ca_bundle != paths.cert and command == ANEW:
         command = "mv {file} {file}.old"
+    elif SELF_SIGNED in command:
+        handing = handed_over(paths.cert)
+        command = command if handing is None else handing.replace("{", "{{").replace("}", "}}")
     other = paths.key if file == paths.cert else paths.cert
-    words = pick((russian, english), language).format(other=other, reason=reason, account=account).rstrip()
+    words = translate(told, language).format(other=other, reason=reason, account=account).rstrip()
     places = {
         "file": file,
         "other": other,

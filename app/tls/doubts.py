@@ -9,8 +9,9 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
+from app.catalog import translate
 from app.domain.alert_rules import CRITICAL_LEFT
-from app.domain.language import Language, pick
+from app.domain.language import Language
 from app.tls.certificates import CURVES, facts_of, subject_of
 from app.tls.chain import ServedPair
 from app.tls.doubt_words import DOUBTS
@@ -31,7 +32,7 @@ class Doubt:
 
     def text(self, language: Language) -> str:
         """Say it in words."""
-        return pick(DOUBTS[self.code], language).format(**self.facts)
+        return translate(DOUBTS[self.code], language).format(**self.facts)
 
 
 def doubts_about(pair: ServedPair, name: str, now: datetime) -> list[Doubt]:

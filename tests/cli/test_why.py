@@ -2,7 +2,6 @@
 
 import json
 import re
-import string
 from pathlib import Path
 from typing import get_args
 
@@ -13,7 +12,6 @@ from typer.testing import CliRunner, Result
 
 from app.cli.main import app
 from app.cli.why import lines
-from app.cli.why_words import HEADS, WORDS
 from app.core.text import UNSAFE
 from app.db import inbox
 from app.db.engine import open_database
@@ -111,16 +109,6 @@ def test_an_unmigrated_database_is_told(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/empty.db")
     assert call("r1").exit_code != 0
-
-
-@pytest.mark.parametrize("code", sorted({**WORDS, **HEADS}))
-def test_both_languages_say_the_same(code: str) -> None:
-    """Each sentence has words in both, with the same facts in them, and the Russian ones are Russian."""
-    russian, english = {**WORDS, **HEADS}[code]
-    fields = [{name for _, name, _, _ in string.Formatter().parse(words) if name} for words in (russian, english)]
-    assert fields[0] == fields[1]
-    assert re.search("[а-я]", russian)
-    assert not re.search("[а-я]", english)
 
 
 @given(stories_facts)

@@ -9,6 +9,7 @@ import pytest
 from app.core import last_words
 from app.core.last_words import LastWords
 from app.core.log_redaction import forget_secrets, register_secrets
+from app.domain.language import Language
 
 SECRET = "topsecret-value-7"
 
@@ -33,7 +34,7 @@ KNOWN = {
 
 @pytest.mark.parametrize("language", ["ru", "en"])
 @pytest.mark.parametrize("case", KNOWN)
-def test_what_is_known_is_one_sentence(case: str, language: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_known_is_one_sentence(case: str, language: Language, capsys: pytest.CaptureFixture[str]) -> None:
     """What the environment lacks is named, with what to do and the exit code that fits (fault 60)."""
     error, code, named = KNOWN[case]
     assert LastWords(language).tell(error) == code

@@ -11,6 +11,7 @@ from app.db import engine, schema
 from app.db.engine import Database, open_database
 from app.db.url import sqlite_file
 from app.domain.errors import DatabaseUnavailable, DatabaseUnfit
+from app.domain.language import Language
 
 pytestmark = pytest.mark.anyio
 
@@ -68,7 +69,7 @@ async def test_a_damaged_file_is_refused(sqlite_url: str, damage: Callable[[Path
 
 
 @pytest.mark.parametrize("language", ["en", "ru"])
-async def test_the_refusal_says_what_to_do(sqlite_url: str, language: str) -> None:
+async def test_the_refusal_says_what_to_do(sqlite_url: str, language: Language) -> None:
     """Which file, how to restore a backup, and what to do without one, each on a line of its own."""
     path = file_of(sqlite_url)
     overwrite_pages(path)

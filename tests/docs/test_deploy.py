@@ -409,16 +409,6 @@ def test_what_systemd_cannot_be_told_is_refused(
     assert not (project / "units").exists()
 
 
-def test_the_command_speaks_both_languages() -> None:
-    """Every sentence is there in Russian and in English, with the same blanks."""
-    russian, english = install.WORDS["ru"], install.WORDS["en"]
-    assert russian.keys() == english.keys()
-    for key, text in russian.items():
-        assert set(re.findall(r"{(\w+)}", text)) == set(re.findall(r"{(\w+)}", english[key])), key
-        assert re.search("[а-я]", text), key
-        assert not re.search("[а-я]", english[key]), key
-
-
 def test_no_permission_names_the_command_with_sudo(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from app.catalog import translate, translate_all
 from app.cli.demo.scenes import SCENES
 from app.domain.language import Language
 from app.server.banner import WORDS
@@ -25,9 +26,9 @@ def test_the_readme_is_short(readme: str, language: str) -> None:
 
 
 @both
-def test_the_cast_is_of_the_demo_s_scenes(readme: str, language: str) -> None:
+def test_the_cast_is_of_the_demo_s_scenes(readme: str, language: Language) -> None:
     """Each scene has the number and title that the demo gives it, and what an owner reads there is our wording."""
-    titles = {f"{number}. {scene.title[language == 'en']}" for number, scene in enumerate(SCENES, 1)}
+    titles = {f"{number}. {translate(scene.title, language)}" for number, scene in enumerate(SCENES, 1)}
     shown = {line for line in cast(readme) if re.match(r"\d+\. ", line)}
     assert shown
     assert shown <= titles
@@ -49,10 +50,12 @@ def test_what_is_cut_is_told_from_what_is_wrong() -> None:
     assert strayed("README.md", "\n".join([*lines[1:], lines[0]])) != []
 
 
-@pytest.mark.parametrize("language", sorted(WORDS))
+@pytest.mark.parametrize("language", ["en", "ru"])
 def test_the_greeting_leads_to_a_section(language: Language) -> None:
     """A page that the greeting names exists, and has the section; the Russian one is Russian."""
-    named = re.findall(r"\((docs/[\w.-]+\.md), [^«“]*[«“]([^»”]+)[»”]\)", " ".join(WORDS[language].values()))
+    named = re.findall(
+        r"\((docs/[\w.-]+\.md), [^«“]*[«“]([^»”]+)[»”]\)", " ".join(translate_all(WORDS, language).values())
+    )
     assert named
     for name, section in named:
         assert (ROOT / name).is_file()

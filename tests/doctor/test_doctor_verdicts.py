@@ -2,7 +2,6 @@
 
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from cryptography import x509
 from app.doctor.finding import Finding, Level
 from app.doctor.tls import files
 from app.doctor.tls.examination import Examined, examine_files
-from app.doctor.tls.voice import CATALOGUE
 from app.doctor.tls.words import REMEDIES
 from app.domain.errors import CertificateBroken
 from app.domain.language import Language
@@ -214,27 +212,6 @@ def test_verdicts_are_spoken_in_russian(lineage: Lineage, name: str) -> None:
         assert (english.code, english.command) == (russian.code, russian.command)
         assert any("а" <= letter <= "я" for letter in russian.text + russian.remedy)
         assert russian.text != english.text
-
-
-def _worded() -> Iterator[tuple[str, str, str]]:
-    for code, wording in CATALOGUE.items():
-        yield code, *wording.text
-        if wording.remedy != ("", ""):
-            yield f"{code} remedy", *wording.remedy
-    for cause, words in REMEDIES.items():
-        yield cause, *words
-
-
-@pytest.mark.parametrize(("code", "russian", "english"), [pytest.param(*one, id=one[0]) for one in _worded()])
-def test_both_languages_name_the_same_facts(code: str, russian: str, english: str) -> None:
-    """A fact that one language names is named in the other."""
-
-    def facts(text: str) -> set[str]:
-        return {part.partition("}")[0] for part in text.split("{")[1:]}
-
-    assert russian, code
-    assert english, code
-    assert facts(russian) == facts(english)
 
 
 def test_every_cause_has_its_remedy() -> None:

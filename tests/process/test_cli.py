@@ -38,6 +38,7 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """No .env of the developer's is read, and nothing is written into the project."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("DEFAULT_LANGUAGE", "en")
 
 
 @pytest.fixture

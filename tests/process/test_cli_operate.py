@@ -35,6 +35,7 @@ LATER = datetime.now(UTC) + timedelta(days=1)  # noqa: TID251  the command reads
 def url(database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setenv("DEFAULT_LANGUAGE", "en")
     return database_url
 
 
@@ -154,3 +155,13 @@ def test_a_done_delivery_is_redriven_where_its_avatar_has_drifted(url: str) -> N
     assert left.stdout == "deliveries 1: left as it is: done already, its avatar has not drifted: nothing to redrive\n"
     asyncio.run(prepare("training"))
     assert CliRunner().invoke(app, ["deliveries", "redrive", "r1"]).stdout == "deliveries 1: redrive done\n"
+
+
+def test_queues_speak_russian(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without DEFAULT_LANGUAGE lists and decisions are said in Russian; states and operations keep their names."""
+    monkeypatch.delenv("DEFAULT_LANGUAGE")
+    assert call("list", "--state", "dead").stdout == "нет строк в состоянии dead: notifications\n"
+    owe(url, {"state": "sent", "reason": "sent", "kind": "ready"})
+    told = call("redrive", "1").stdout
+    assert told == "notifications 1: оставлено как есть: уже отправлено, делать redrive нечего\n"
+    assert "нет строки с id или request id 'nobody'" in call("show", "nobody").output

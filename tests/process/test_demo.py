@@ -38,7 +38,7 @@ from app.cli.demo import command, stage
 from app.cli.demo.scenes import Act, Scene
 evil = "evil \\x1b[2J"
 acts = [Act((evil, evil), {"name": "Айша", "messages": 1})]
-command.SCENES = (Scene("portrait", ("", ""), ("", ""), acts), command.SCENES[-1])
+command.SCENES = (Scene("portrait", "", "", acts), command.SCENES[-1])
 stage.WAIT_SECONDS = 1
 """
 NO_SERVER = """

@@ -106,7 +106,7 @@ def test_the_build_runs_where_only_its_pinned_requirements_are(tmp_path: Path) -
     command = DIST / "venv" / "bin" / "aisha-webhook"
     assert run(command, "--version").strip() == f"aisha-webhook {__version__}"
     url = f"sqlite:///{tmp_path}/aisha.db"
-    assert run(command, "migrate", DATABASE_URL=url).strip() == f"up to date: {HEAD}"
+    assert run(command, "migrate", DATABASE_URL=url, DEFAULT_LANGUAGE="en").strip() == f"up to date: {HEAD}"
     assert json.loads(run(command, "deliveries", "list", "--json", DATABASE_URL=url)) == []
 
 

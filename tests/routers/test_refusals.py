@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from app.domain.refusal_words import WORDS, explain
+from app.domain.refusal_words import WORDS, sentence
 from app.domain.refusals import Refusal, Refusals
 from app.routers.fal_webhook import PATH
 from app.twins import bodies
@@ -41,7 +41,7 @@ async def test_the_last_refusals_are_told_in_words(serve: Serve) -> None:
         answer = (await served.http.get("/api/v1/webhook/refusals")).json()
     newest, oldest = answer["last"]
     assert (newest["code"], newest["status"]) == ("method_not_allowed", 405)
-    assert newest["why"] == WORDS["method_not_allowed"][0]
+    assert newest["why"] == "Вебхук принимает только POST."
     assert (oldest["code"], oldest["address"], oldest["request_id"]) == ("timestamp_outside_window", HERE, request_id)
     assert answer["refused"] == {"method_not_allowed": 1, "timestamp_outside_window": 1}
 
@@ -98,4 +98,4 @@ def test_beyond_its_limit_the_oldest_is_forgotten() -> None:
 
 def test_a_code_without_words_is_told_by_its_name() -> None:
     """What a newer part of the server refuses is shown all the same."""
-    assert explain("novel_code", "en") == "The request was not taken: novel_code."
+    assert sentence("novel_code") == "The request was not taken: {code}."

@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from app.catalog import translate
 from app.core.config import Settings
+from app.domain.language import Language
 from app.server.banner import WORDS, Banner
 from app.server.still_to_do import still_to_do
 
@@ -46,9 +48,10 @@ def test_nothing_is_left_where_everything_is_set() -> None:
 def test_what_is_missing_is_listed(name: str, changes: dict[str, Any]) -> None:
     """Each thing that an installation may lack has its own line, in both languages."""
     assert listed(**changes) == [name]
-    for language in ("ru", "en"):
+    languages: tuple[Language, ...] = ("ru", "en")
+    for language in languages:
         text = Banner("https://127.0.0.1:1", "https://a.kz/x", None, [name]).text(language)
-        assert f"1. {WORDS[language][name]}" in text
+        assert f"1. {translate(WORDS[name], language)}" in text
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,14 @@ import pytest
 from babel.messages.catalog import Catalog, Message
 from babel.messages.pofile import read_po
 
+from app.catalog import LOCALES
 from app.domain.alert import Condition
 from app.domain.errors import SettingsInvalid
 from app.domain.notification import Cause
 from app.domain.progress import ProgressLine
 from app.domain.trainer import Trainer
 from app.telegram.alert_wording import REASONS
-from app.telegram.catalogs import CATALOG, LOCALES, Catalogs, choose_language, load_catalogs
+from app.telegram.catalogs import CATALOG, Catalogs, choose_language, load_catalogs
 from app.telegram.images_wording import IMAGES_CAUSES
 
 LANGUAGES = ("en", "kk", "ru")

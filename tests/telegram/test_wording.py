@@ -249,6 +249,15 @@ def test_an_alert_in_english() -> None:
     )
 
 
+def test_an_alert_names_a_command_that_works_from_anywhere() -> None:
+    """Our command is called as the machine has it; a command of the system's stays as it is."""
+    assert word(alert(), WORDS, cli="cd /srv && .venv/bin/aisha-webhook").plain.endswith(
+        "\n\ncd /srv && .venv/bin/aisha-webhook doctor tls"
+    )
+    clock = word(alert(Condition.CLOCK_SKEW), WORDS, cli="/srv/aisha-webhook")
+    assert clock.plain.endswith(f"\n\n{REMEDY[Condition.CLOCK_SKEW]}")
+
+
 def test_the_end_of_an_alert_in_russian() -> None:
     """The operator reads what is over, and that there is nothing to do."""
     message = word(

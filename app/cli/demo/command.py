@@ -19,6 +19,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from app.catalog import translate
 from app.cli.demo.scenes import SCENES, Scene
 from app.cli.demo.stage import CONSOLE, DemoStage, Event, ServerNotStarted, check, staged
 from app.cli.output import print_json
@@ -26,66 +27,55 @@ from app.core.exit_codes import Exit
 from app.core.setting_sources import environment
 from app.core.text import one_line
 from app.domain.errors import DatabaseUnavailable
-from app.domain.language import Bilingual, Language, pick
+from app.domain.language import Language, Msgid, msgid
 from app.telegram.names import bare
 
 PLAY_SECONDS = 25.0  # for starting and playing
 ALL_SECONDS = 29.0  # a server that has not left by then is killed
 TAIL_LINES = 30
 
-WORDS: dict[str, Bilingual] = {
-    "intro": (
-        "Настоящий сервер по HTTPS, временная база, двойники fal и Telegram; ваши .env и база не тронуты.",
-        "The real server over HTTPS, a scratch database, twins of fal and Telegram; your .env and database stay as is.",
+WORDS: dict[str, Msgid] = {
+    "intro": msgid(
+        "The real server over HTTPS, a scratch database, twins of fal and Telegram; your .env and database stay as is."
     ),
-    "server": (
-        "Сервер: {url}, сертификат самоподписанный, двойник fal его проверяет; наружу не уходит ничего.",
-        "Server: {url}, its certificate is self-signed, fal's twin verifies it; nothing leaves this machine.",
+    "server": msgid(
+        "Server: {url}, its certificate is self-signed, fal's twin verifies it; nothing leaves this machine."
     ),
-    "signed": ("вебхук с подписью fal", "a webhook signed by fal"),
-    "again": ("то же тело, подписано заново (так fal повторяет)", "the same body signed anew (fal's way to retry)"),
-    "replay": ("точная копия: те же байты и та же подпись", "an exact copy: the same bytes and signature"),
-    "wrong_key": ("подписано чужим ключом", "signed with a key that is not fal's"),
-    "tampered_body": ("подпись верна, но тело подменили в пути", "rightly signed, but the body was changed on the way"),
-    "stale_clock": ("настоящая подпись, но ей больше пяти минут", "rightly signed, but more than five minutes ago"),
-    "foreign_account": ("подписано fal, но для чужого аккаунта", "signed by fal, but for another account"),
-    "mismatched_id": ("подписано fal, но тело о другом запросе", "signed by fal, but the body names another request"),
-    "unsigned": ("без подписи", "not signed at all"),
-    "sent": ("→ {what}, {size} Б", "→ {what}, {size} bytes"),
-    "no_answer": ("← ответа нет: {error}", "← no answer: {error}"),
-    "message": ("сообщение {id} в чат {chat_id}", "message {id} to chat {chat_id}"),
-    "redrive": (
-        "когда владелец вернётся, повторит команда: aisha-webhook notifications redrive {id}",
-        "once the owner is back, this sends it again: aisha-webhook notifications redrive {id}",
-    ),
-    "avatar": ("аватар", "avatar"),
-    "delivery": ("доставка", "delivery"),
-    "repeats": ("повторов", "repeats"),
-    "notification": ("сообщение владельцу", "message to the owner"),
-    "cause": ("причина", "cause"),
-    "messages": ("сообщений в чате", "messages in the chat"),
-    "queue": ("очередь fal ответила серверу", "fal's queue answered the server"),
-    "telegram": ("Telegram ответил", "Telegram answered"),
-    "whole": ("имя дошло целым", "the name arrived whole"),
-    "hidden": ("ссылка на фото нигде не видна", "the link to the photos shows nowhere"),
-    "blocked": ("владелец отмечен как недоступный", "the owner is marked as unreachable"),
-    "exit_code": ("код выхода сервера", "the server's exit code"),
-    "altogether": ("сообщений всего", "messages altogether"),
-    "wrong": ("{name}: должно быть {expected}, а вышло {seen}", "{name}: should be {expected}, but is {seen}"),
-    "columns": ("№|шаг|HTTP|аватар|сообщений|", "#|step|HTTP|avatar|told|"),
-    "all_right": (
-        "Всё так, как должно быть: {count} из {count} за {seconds:.1f} с.",
-        "All as it should be: {count} of {count} in {seconds:.1f} s.",
-    ),
-    "not_right": ("Не так, как должно быть: {wrong} из {count}.", "Not as it should be: {wrong} of {count}."),
-    "out_of_time": ("Демонстрация не уложилась в {seconds} с.", "The demo did not end within {seconds} s."),
-    "not_started": ("Сервер не запустился: код выхода {code}", "The server did not start: exit code {code}"),
-    "tail": ("Последние строки журнала сервера:", "The last lines of the server's log:"),
-    "keep": (
-        "Сохранить журналы и базу: aisha-webhook demo --keep",
-        "To keep logs and database: aisha-webhook demo --keep",
-    ),
-    "kept": ("Временная папка оставлена: {folder}", "The scratch folder was kept: {folder}"),
+    "signed": msgid("a webhook signed by fal"),
+    "again": msgid("the same body signed anew (fal's way to retry)"),
+    "replay": msgid("an exact copy: the same bytes and signature"),
+    "wrong_key": msgid("signed with a key that is not fal's"),
+    "tampered_body": msgid("rightly signed, but the body was changed on the way"),
+    "stale_clock": msgid("rightly signed, but more than five minutes ago"),
+    "foreign_account": msgid("signed by fal, but for another account"),
+    "mismatched_id": msgid("signed by fal, but the body names another request"),
+    "unsigned": msgid("not signed at all"),
+    "sent": msgid("→ {what}, {size} bytes"),
+    "no_answer": msgid("← no answer: {error}"),
+    "message": msgid("message {id} to chat {chat_id}"),
+    "redrive": msgid("once the owner is back, this sends it again: aisha-webhook notifications redrive {id}"),
+    "avatar": msgid("avatar"),
+    "delivery": msgid("delivery"),
+    "repeats": msgid("repeats"),
+    "notification": msgid("message to the owner"),
+    "cause": msgid("cause"),
+    "messages": msgid("messages in the chat"),
+    "queue": msgid("fal's queue answered the server"),
+    "telegram": msgid("Telegram answered"),
+    "whole": msgid("the name arrived whole"),
+    "hidden": msgid("the link to the photos shows nowhere"),
+    "blocked": msgid("the owner is marked as unreachable"),
+    "exit_code": msgid("the server's exit code"),
+    "altogether": msgid("messages altogether"),
+    "wrong": msgid("{name}: should be {expected}, but is {seen}"),
+    "columns": msgid("#|step|HTTP|avatar|told|"),
+    "all_right": msgid("All as it should be: {count} of {count} in {seconds:.1f} s."),
+    "not_right": msgid("Not as it should be: {wrong} of {count}."),
+    "out_of_time": msgid("The demo did not end within {seconds} s."),
+    "not_started": msgid("The server did not start: exit code {code}"),
+    "tail": msgid("The last lines of the server's log:"),
+    "keep": msgid("To keep logs and database: aisha-webhook demo --keep"),
+    "kept": msgid("The scratch folder was kept: {folder}"),
 }
 
 
@@ -123,7 +113,7 @@ class Printer:
 
     def word(self, key: str, /, **values: object) -> str:
         """Word one thing."""
-        return pick(WORDS[key], self.language).format(**values)
+        return translate(WORDS[key], self.language).format(**values)
 
     def line(self, text: str, style: str = "", indent: int = 0) -> None:
         """Print one paragraph."""
@@ -136,8 +126,8 @@ class Printer:
     def open(self, scene: Scene, number: int) -> None:
         """Begin a scene."""
         self._console.print()
-        self.line(f"{number}. {pick(scene.title, self.language)}", "bold")
-        self.line(pick(scene.proves, self.language), "italic", 3)
+        self.line(f"{number}. {translate(scene.title, self.language)}", "bold")
+        self.line(translate(scene.proves, self.language), "italic", 3)
 
     def show(self, event: Event, *, show_body: bool = False) -> None:
         """Print one event of a scene."""
@@ -147,7 +137,7 @@ class Printer:
         elif not event["holds"]:
             self.line(f"✗ {self.word('wrong', **event)}", "bold red", 3)
         elif not event["name"].startswith("answer."):  # those are shown as the answer
-            name = pick(WORDS[event["name"]], self.language) if event["name"] in WORDS else event["name"]
+            name = translate(WORDS[event["name"]], self.language) if event["name"] in WORDS else event["name"]
             self.line(f"✓ {name}{_plain(event['seen'])}", "green", 3)
 
     def conclude(self, reports: Sequence[Report], seconds: float) -> None:
@@ -267,7 +257,7 @@ def demo(
     # DEFAULT_LANGUAGE is taken from the environment alone: the demo reads nobody's .env.
     wanted = language or environment().get("DEFAULT_LANGUAGE", "").strip().lower()
     printer = Printer("en" if wanted == "en" else "ru", Console(highlight=False, markup=False, emoji=False, quiet=json))
-    reports = [Report(number, one.name, pick(one.title, printer.language)) for number, one in enumerate(SCENES, 1)]
+    reports = [Report(number, one.name, translate(one.title, printer.language)) for number, one in enumerate(SCENES, 1)]
     started = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="aisha-demo-"))
     tail: list[str] = []

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from app.domain.language import Bilingual
+from app.domain.language import Msgid, msgid
 from app.domain.trainer import Trainer
 from app.twins import bodies
 from app.twins.faults import Fault
@@ -25,7 +25,7 @@ class Meanwhile(NamedTuple):
 
     expected: Expected
     statement: str | None
-    said: Bilingual
+    said: Msgid
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Act:
     `fetchable`: fal's queue holds the result. `fault` meets the next message to the owner.
     """
 
-    owner: Bilingual
+    owner: Msgid
     expected: Expected
     body: Callable[[str], bytes] = bodies.success
     trainer: Trainer = Trainer.PORTRAIT
@@ -53,8 +53,8 @@ class Scene:
     """One thing that happens to a webhook: its title, the sentence it proves, and its acts in order."""
 
     name: str
-    title: Bilingual
-    proves: Bilingual
+    title: Msgid
+    proves: Msgid
     acts: Sequence[Act] = ()
     show_body: bool = False
 
@@ -72,29 +72,25 @@ READY: Final[Expected] = {
     "messages": 1,
 }
 UNTOLD: Final[Expected] = {"notification": [], "messages": 0}
-AISHA: Final = ("Айша", "Aisha")
+AISHA: Final = msgid("Aisha")
 
 SCENES: Sequence[Scene] = (
     Scene(
         "portrait",
-        ("Портрет обучен", "Portrait trained"),
-        (
-            "Подпись fal проверена, доставка на диске, лишь потом ответ 200; затем аватар и сообщение владельцу.",
-            "fal's signature is verified and the delivery on disk before the 200; then come avatar and message.",
-        ),
+        msgid("Portrait trained"),
+        msgid("fal's signature is verified and the delivery on disk before the 200; then come avatar and message."),
         [Act(AISHA, READY)],
         show_body=True,
     ),
     Scene(
         "failure",
-        ("Обучение не удалось", "Training failed"),
-        (
-            "fal сообщает 422 с причинами: владелец узнаёт, что сделать, а ссылка на его фото (input) не видна нигде.",
-            "fal reports a 422 with reasons: the owner is told what to do; the link to their photos (input) is hidden.",
+        msgid("Training failed"),
+        msgid(
+            "fal reports a 422 with reasons: the owner is told what to do; the link to their photos (input) is hidden."
         ),
         [
             Act(
-                ("Тимур", "Timur"),
+                msgid("Timur"),
                 {
                     "avatar": "training → error, 0 %",
                     "delivery": ["done, failed"],
@@ -111,11 +107,8 @@ SCENES: Sequence[Scene] = (
     ),
     Scene(
         "duplicate",
-        ("Та же доставка ещё раз", "The same delivery again"),
-        (
-            "Доставка шага 1 приходит ещё дважды: ответ тот же, аватар не меняется, второго сообщения нет.",
-            "The delivery of step 1 comes twice more: the same answer, no change of the avatar, no second message.",
-        ),
+        msgid("The same delivery again"),
+        msgid("The delivery of step 1 comes twice more: the same answer, no change of the avatar, no second message."),
         [
             Act(
                 AISHA,
@@ -126,34 +119,30 @@ SCENES: Sequence[Scene] = (
     ),
     Scene(
         "late",
-        ("Вебхук раньше бота", "Webhook before the bot"),
-        (
-            "Бот ещё не записал request_id: доставка принята и ждёт, сервер смотрит снова каждые три секунды.",
-            "The bot has not written the request id yet: the delivery waits, and the server looks every three seconds.",
+        msgid("Webhook before the bot"),
+        msgid(
+            "The bot has not written the request id yet: the delivery waits, and the server looks every three seconds."
         ),
         [
             Act(
-                ("Дана", "Dana"),
+                msgid("Dana"),
                 READY,
                 known=False,
                 meanwhile=Meanwhile(
                     {**UNTOLD, "avatar": "training, 0 %", "delivery": ["pending, orphan"]},
                     "UPDATE avatars SET fal_request_id = :request_id WHERE id = :avatar_id",
-                    ("теперь бот записывает request_id", "now the bot writes the request id"),
+                    msgid("now the bot writes the request id"),
                 ),
             )
         ],
     ),
     Scene(
         "fetched",
-        ("Вебхук без результата", "Webhook without result"),
-        (
-            "fal говорит OK, но результат в вебхук не поместил: сервер сам забирает его из очереди fal.",
-            "fal says OK, but left the result out of the webhook: the server fetches it from fal's queue.",
-        ),
+        msgid("Webhook without result"),
+        msgid("fal says OK, but left the result out of the webhook: the server fetches it from fal's queue."),
         [
             Act(
-                ("Алия", "Aliya"),
+                msgid("Aliya"),
                 {**READY, "queue": ["result: 200"]},
                 bodies.unserialised_success,
                 fetchable=True,
@@ -163,14 +152,11 @@ SCENES: Sequence[Scene] = (
     ),
     Scene(
         "lost",
-        ("Вебхук не пришёл", "The webhook never comes"),
-        (
-            "Вебхук потерялся: сервер сам спрашивает fal и забирает результат, владелец узнаёт один раз.",
-            "Its webhook is lost: the server asks fal itself and fetches the result; the owner is told once.",
-        ),
+        msgid("The webhook never comes"),
+        msgid("Its webhook is lost: the server asks fal itself and fetches the result; the owner is told once."),
         [
             Act(
-                ("Бота", "Bota"),
+                msgid("Bota"),
                 {**READY, "queue": ["status: 200", "result: 200"]},
                 sends={},
                 fetchable=True,
@@ -179,53 +165,46 @@ SCENES: Sequence[Scene] = (
     ),
     Scene(
         "drift",
-        ("Бот испортил готовое", "The bot spoils what is finished"),
-        (
-            "Опросчик бота возвращает готовый аватар в training: сервер замечает и исправляет, второго сообщения нет.",
-            "The bot's poller sets a finished avatar back to training: that is mended, and nobody is told twice.",
-        ),
+        msgid("The bot spoils what is finished"),
+        msgid("The bot's poller sets a finished avatar back to training: that is mended, and nobody is told twice."),
         [
             Act(
-                ("Сауле", "Saule"),
+                msgid("Saule"),
                 {**READY, "avatar": "completed, 100 %"},
                 meanwhile=Meanwhile(
                     READY,
                     "UPDATE avatars SET status = 'training', training_progress = 0 "
                     "WHERE id = :avatar_id AND fal_request_id = :request_id",
-                    ("теперь бот пишет training поверх", "now the bot writes training over it"),
+                    msgid("now the bot writes training over it"),
                 ),
             )
         ],
     ),
     Scene(
         "absent",
-        ("Файла ещё нет", "The file is not there yet"),
-        (
-            "fal говорит OK, а LoRA на CDN нет: аватар не готов и владельцу не сообщено, пока файл не появится.",
-            "fal says OK, but the LoRA is not on the CDN: nothing is completed and nobody told until it is there.",
-        ),
+        msgid("The file is not there yet"),
+        msgid("fal says OK, but the LoRA is not on the CDN: nothing is completed and nobody told until it is there."),
         [
             Act(
-                ("Ержан", "Yerzhan"),
+                msgid("Yerzhan"),
                 READY,
                 meanwhile=Meanwhile(
                     {**UNTOLD, "avatar": "training, 0 %", "delivery": ["pending, artifact_absent"]},
                     None,
-                    ("теперь файл появляется на CDN", "now the file appears on the CDN"),
+                    msgid("now the file appears on the CDN"),
                 ),
             )
         ],
     ),
     Scene(
         "style",
-        ("Стиль с finetune_id", "Style with finetune_id"),
-        (
-            "Другая модель отдаёт не файл, а finetune_id; имя аватара с < и & доходит до владельца целым.",
-            "Another trainer gives no file but a finetune_id; an avatar's name with < and & reaches the owner whole.",
+        msgid("Style with finetune_id"),
+        msgid(
+            "Another trainer gives no file but a finetune_id; an avatar's name with < and & reaches the owner whole."
         ),
         [
             Act(
-                ("Лето <3 & море", "Summer <3 & sea"),
+                msgid("Summer <3 & sea"),
                 {**READY, "lora_url": None, "finetune_id": FINETUNE_ID, "whole": True},
                 lambda request_id: bodies.success(request_id, {"finetune_id": FINETUNE_ID}),
                 Trainer.STYLE,
@@ -235,14 +214,13 @@ SCENES: Sequence[Scene] = (
     ),
     Scene(
         "forged",
-        ("Подделки", "Forgeries"),
-        (
-            "Пять подделок отвергнуты; одну подписал сам fal, но её номера расходятся: отложена, видна оператору.",
-            "Five forgeries are refused; fal signed one itself, but its ids differ: buried, for the operator to see.",
+        msgid("Forgeries"),
+        msgid(
+            "Five forgeries are refused; fal signed one itself, but its ids differ: buried, for the operator to see."
         ),
         [
             Act(
-                ("Руслан", "Ruslan"),
+                msgid("Ruslan"),
                 {**UNTOLD, "avatar": "training, 0 %", "delivery": ["dead, id_mismatch"]},
                 sends={
                     Forgery.WRONG_KEY: (401, "signature_invalid"),
@@ -257,15 +235,14 @@ SCENES: Sequence[Scene] = (
     ),
     Scene(
         "telegram",
-        ("Telegram отказывает", "Telegram refuses"),
-        (
-            "После 429 сообщение уходит секундой позже; заблокировавшему бота оно хранится, а аватар готов.",
-            "After a 429 the message goes out a second later; when the bot is blocked it is kept, the avatar is ready.",
+        msgid("Telegram refuses"),
+        msgid(
+            "After a 429 the message goes out a second later; when the bot is blocked it is kept, the avatar is ready."
         ),
         [
-            Act(("Мадина", "Madina"), {**READY, "telegram": [429, 200]}, fault=rate_limited(1)),
+            Act(msgid("Madina"), {**READY, "telegram": [429, 200]}, fault=rate_limited(1)),
             Act(
-                ("Санжар", "Sanzhar"),
+                msgid("Sanzhar"),
                 {
                     **READY,
                     "blocked": True,
@@ -279,10 +256,7 @@ SCENES: Sequence[Scene] = (
     ),
     Scene(
         "closing",
-        ("Остановка и счёт", "The end and the count"),
-        (
-            "Сервер получает SIGTERM, доделывает начатое и выходит; сообщений ровно столько, сколько нужно.",
-            "The server gets SIGTERM, finishes what it began and leaves; there are exactly as many messages as due.",
-        ),
+        msgid("The end and the count"),
+        msgid("The server gets SIGTERM, finishes what it began and leaves; there are exactly as many messages as due."),
     ),
 )

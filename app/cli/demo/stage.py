@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from app.catalog import translate
 from app.cli.demo.scenes import Act, Expected, lora_url
 from app.core.setting_sources import environment
 from app.db import operator_queries
 from app.db.engine import Connection, Database, open_database
 from app.db.operator_queries import Queue
-from app.domain.language import Language, pick
+from app.domain.language import Language
 from app.domain.trainer import Trainer
 from app.routers.fal_webhook import PATH
 from app.twins import bodies
@@ -91,7 +92,7 @@ class DemoStage:
 
     async def play(self, act: Act) -> AsyncIterator[Event]:
         """Send what the act sends and wait until its effect is there; yield what happens."""
-        name = pick(act.owner, self.language)
+        name = translate(act.owner, self.language)
         job = self.jobs.get(name) or await self._train(name, act)
         accepted = {"status": "received", "request_id": job.request_id}
         if act.fetchable:
@@ -109,7 +110,7 @@ class DemoStage:
         if act.meanwhile is not None:
             for event in await self._until(job, act.meanwhile.expected):
                 yield event
-            yield {"note": pick(act.meanwhile.said, self.language)}
+            yield {"note": translate(act.meanwhile.said, self.language)}
             if act.meanwhile.statement is None:
                 del self.cdn.faults[lora]
             else:

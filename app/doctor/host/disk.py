@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from app.doctor.finding import AS_ITS_OWNER, ASK_ITS_OWNER, Catalogue, Finding, Level, Wording, finding
-from app.domain.language import Language
+from app.domain.language import Language, msgid
 from app.files.ownership import ownership_of
 
 MIB = 1 << 20
@@ -18,40 +18,33 @@ FULL = 100 * MIB  # below this the next burst of deliveries may not fit
 LOW = 1024 * MIB
 LOW_SHARE = 0.10
 
-MAKE_ROOM = ("Освободите место: вот что занимает больше всего.", "Make room; this shows what takes most of it.")
+MAKE_ROOM = msgid("Make room; this shows what takes most of it.")
 SHOW_LARGEST = "sudo du -xh --max-depth=2 {folder} | sort -h | tail"
 
 WORDS: Catalogue = {
-    "disk.ok": Wording(Level.OK, ("{folder}: свободно {free} МиБ", "{folder}: {free} MiB free")),
+    "disk.ok": Wording(Level.OK, msgid("{folder}: {free} MiB free")),
     "disk.low": Wording(
         Level.WARN,
-        ("{folder}: свободно {free} МиБ, {percent} % диска", "{folder}: {free} MiB free, {percent} % of the disk"),
+        msgid("{folder}: {free} MiB free, {percent} % of the disk"),
         MAKE_ROOM,
         SHOW_LARGEST,
     ),
     "disk.full": Wording(
         Level.FAIL,
-        (
-            "{folder}: свободно {free} МиБ; когда место кончится, доставки встретит 503",
-            "{folder}: {free} MiB free; once it is used up, deliveries meet 503",
-        ),
+        msgid("{folder}: {free} MiB free; once it is used up, deliveries meet 503"),
         MAKE_ROOM,
         SHOW_LARGEST,
     ),
     "disk.unwritable": Wording(
         Level.FAIL,
-        ("{folder}: сюда нельзя писать", "{folder}: not writable for us"),
-        (
-            "Отдайте папку тому, под кем работает сервер.",
-            "Give the folder to the account that the server runs under.",
-        ),
+        msgid("{folder}: not writable for us"),
+        msgid("Give the folder to the account that the server runs under."),
         "sudo chown -R {account} {folder}",
     ),
     "disk.foreign": Wording(
         Level.WARN,
-        (
-            "{folder}: принадлежит {account} и для нас закрыта; может ли писать сервер, отсюда не видно",
-            "{folder}: belongs to {account} and is closed to us; whether the server may write cannot be told from here",
+        msgid(
+            "{folder}: belongs to {account} and is closed to us; whether the server may write cannot be told from here"
         ),
         ASK_ITS_OWNER,
         AS_ITS_OWNER,

@@ -13,10 +13,11 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
+from app.catalog import translate
 from app.doctor.finding import AS_ITS_OWNER, ASK_ITS_OWNER, Catalogue, Finding, Level, Wording, finding
 from app.doctor.host.unit import FOLDER as UNITS
 from app.doctor.host.unit import reader_of
-from app.domain.language import Language, pick
+from app.domain.language import Language, msgid
 from app.files.access import Reader
 from app.files.atomic_write import put
 from app.files.ownership import ROOT, ownership_of
@@ -33,108 +34,78 @@ _DOLLAR = re.compile(r"^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=.*\$")
 _PLAIN = re.compile(r"[^\s'\"#$\\`]+")  # what every reader reads alike without quotes
 
 WORDS: Catalogue = {
-    "envfile.ok": Wording(Level.OK, ("{file} читают все одинаково", "{file} is read alike by everyone")),
+    "envfile.ok": Wording(Level.OK, msgid("{file} is read alike by everyone")),
     "envfile.absent": Wording(
         Level.OK,
-        ("{file} нет: настройки из окружения и по умолчанию", "there is no {file}: environment and defaults count"),
+        msgid("there is no {file}: environment and defaults count"),
     ),
     "envfile.unreadable": Wording(
         Level.WARN,
-        ("{file} не читается ({reason})", "{file} cannot be read ({reason})"),
-        ("Отдайте файл тому, под кем работает сервер.", "Give the file to the account that the server runs under."),
+        msgid("{file} cannot be read ({reason})"),
+        msgid("Give the file to the account that the server runs under."),
         "sudo chown {account} {file}",
     ),
     "envfile.foreign": Wording(
         Level.WARN,
-        (
-            "{file} принадлежит {account} и для нас закрыт; читает ли его сервер, отсюда не видно",
-            "{file} belongs to {account} and is closed to us; whether the server reads it cannot be told from here",
-        ),
+        msgid("{file} belongs to {account} and is closed to us; whether the server reads it cannot be told from here"),
         ASK_ITS_OWNER,
         AS_ITS_OWNER,
     ),
     "envfile.world_readable": Wording(
         Level.WARN,
-        ("{file} доступен всем на этой машине", "{file} is open to everyone on this machine"),
-        ("Оставьте его владельцу и группе.", "Leave it to its owner and group."),
+        msgid("{file} is open to everyone on this machine"),
+        msgid("Leave it to its owner and group."),
         "chmod o= {file}",
         fixable=True,
     ),
     "envfile.quoted": Wording(
         Level.WARN,
-        (
-            (
-                "{file}, строки {lines}: кавычки вокруг {names}. Здесь и в systemd они снимаются, "
-                "а docker --env-file делает их частью значения"
-            ),
-            (
-                "{file}, lines {lines}: quotes around {names}. They are taken off here and by systemd, "
-                "while docker --env-file makes them part of the value"
-            ),
+        msgid(
+            "{file}, lines {lines}: quotes around {names}. They are taken off here and by systemd, "
+            "while docker --env-file makes them part of the value"
         ),
-        ("Уберите кавычки.", "Take the quotes off."),
+        msgid("Take the quotes off."),
         "aisha-webhook doctor --fix",
         fixable=True,
     ),
     "envfile.commented": Wording(
         Level.WARN,
-        (
-            (
-                "{file}, строки {lines}: примечание после {names}. Здесь оно отрезается, "
-                "а systemd и docker --env-file берут его в значение"
-            ),
-            (
-                "{file}, lines {lines}: a comment behind {names}. It is cut off here, "
-                "while systemd and docker --env-file take it into the value"
-            ),
+        msgid(
+            "{file}, lines {lines}: a comment behind {names}. It is cut off here, "
+            "while systemd and docker --env-file take it into the value"
         ),
-        ("Перенесите примечание на свою строку.", "Put the comment on a line of its own."),
+        msgid("Put the comment on a line of its own."),
         "${{EDITOR:-nano}} {file}",
     ),
     "envfile.exported": Wording(
         Level.WARN,
-        (
-            "{file}, строки {lines}: export перед {names}. Здесь оно пропускается, systemd и docker его не знают",
-            "{file}, lines {lines}: export before {names}. It is skipped here; systemd and docker do not know it",
-        ),
-        ("Уберите слово export.", "Take the word export away."),
+        msgid("{file}, lines {lines}: export before {names}. It is skipped here; systemd and docker do not know it"),
+        msgid("Take the word export away."),
         "sed -i.bak 's/^ *export  *//' {file}",
     ),
     "envfile.spaced": Wording(
         Level.WARN,
-        (
-            (
-                "{file}, строки {lines}: пробел перед = у {names}. Здесь он пропускается, "
-                "systemd пропускает всю строку, docker её отвергает"
-            ),
-            (
-                "{file}, lines {lines}: a blank before the = of {names}. Here it is passed over; "
-                "systemd ignores the line, docker refuses it"
-            ),
+        msgid(
+            "{file}, lines {lines}: a blank before the = of {names}. Here it is passed over; "
+            "systemd ignores the line, docker refuses it"
         ),
-        ("Напишите ИМЯ=значение, без пробелов.", "Write NAME=value, without blanks."),
+        msgid("Write NAME=value, without blanks."),
         "sed -i.bak -E 's/^([A-Za-z_]+) *= */\\1=/' {file}",
     ),
     "envfile.dollar": Wording(
         Level.WARN,
-        (
-            (
-                "{file}, строки {lines}: знак $ в {names}. Здесь подставляется ${{ИМЯ}}; "
-                "systemd берёт как написано, docker compose подставляет и $ИМЯ"
-            ),
-            (
-                "{file}, lines {lines}: a $ in {names}. Here ${{NAME}} is filled in; "
-                "systemd takes it as it stands, docker compose fills in $NAME, too"
-            ),
+        msgid(
+            "{file}, lines {lines}: a $ in {names}. Here ${{NAME}} is filled in; "
+            "systemd takes it as it stands, docker compose fills in $NAME, too"
         ),
-        ("Напишите значение без $; в URL это %24.", "Write the value without a $; in a URL it is %24."),
+        msgid("Write the value without a $; in a URL it is %24."),
         "${{EDITOR:-nano}} {file}",
     ),
-    "envfile.fixed": Wording(Level.OK, ("{file}: сделано: {done}", "{file}: done: {done}")),
+    "envfile.fixed": Wording(Level.OK, msgid("{file}: done: {done}")),
 }
 DONE = {
-    "closed": ("права {closed:o} вместо {mode:o}", "mode {closed:o} instead of {mode:o}"),
-    "unquoted": ("кавычки сняты, прежний файл: {backup}", "quotes taken off, the former file: {backup}"),
+    "closed": msgid("mode {closed:o} instead of {mode:o}"),
+    "unquoted": msgid("quotes taken off, the former file: {backup}"),
 }
 
 
@@ -229,7 +200,7 @@ def _mended(path: Path, now: datetime, reader: Reader | None, language: Language
             if _locks_out(facts, path, reader):
                 return
             os.fchmod(descriptor, closed)
-            yield pick(DONE["closed"], language).format(mode=mode, closed=closed)
+            yield translate(DONE["closed"], language).format(mode=mode, closed=closed)
     finally:
         os.close(descriptor)
     before = path.read_bytes()
@@ -238,7 +209,7 @@ def _mended(path: Path, now: datetime, reader: Reader | None, language: Language
         backup = path.with_name(f"{path.name}.{now:%Y%m%dT%H%M%SZ}.bak")
         _write(backup, before, like=path)
         _write(path, after, like=path)
-        yield pick(DONE["unquoted"], language).format(backup=backup)
+        yield translate(DONE["unquoted"], language).format(backup=backup)
 
 
 def _unquoted(line: bytes) -> bytes:

@@ -10,36 +10,27 @@ from dataclasses import dataclass
 
 from app.doctor.finding import CURL_STATUS, Catalogue, Finding, Level, Wording, finding
 from app.doctor.host.commands import Run, run
-from app.domain.language import Language
+from app.domain.language import Language, msgid
 
 SHOWN = 3  # lines of one tool's answer named in a finding
-TRY_FROM_OUTSIDE = (
-    "Проверьте с другой машины: любой код, кроме 000, значит, что порт открыт.",
-    "Try from another machine: any code but 000 means that the port is open.",
-)
+TRY_FROM_OUTSIDE = msgid("Try from another machine: any code but 000 means that the port is open.")
 
 WORDS: Catalogue = {
     "firewall.active": Wording(
         Level.OK,
-        ("файрвол работает ({status})", "a firewall is at work ({status})"),
+        msgid("a firewall is at work ({status})"),
         TRY_FROM_OUTSIDE,
         CURL_STATUS,
     ),
     "firewall.off": Wording(
         Level.OK,
-        (
-            "своего файрвола на машине нет; файрвол провайдера отсюда не виден",
-            "this machine has no firewall at work; a provider's cannot be seen from here",
-        ),
+        msgid("this machine has no firewall at work; a provider's cannot be seen from here"),
         TRY_FROM_OUTSIDE,
         CURL_STATUS,
     ),
     "firewall.unknown": Wording(
         Level.WARN,
-        (
-            "{tool} есть, но без прав root его не спросить (sudo {question})",
-            "{tool} is there, but only root may ask it (sudo {question})",
-        ),
+        msgid("{tool} is there, but only root may ask it (sudo {question})"),
         TRY_FROM_OUTSIDE,
         CURL_STATUS,
     ),

@@ -3,20 +3,14 @@
 from collections.abc import Sequence
 
 from app.doctor.finding import Catalogue, Finding, Level, Wording, finding
-from app.domain.language import Language
+from app.domain.language import Language, msgid
 from app.domain.network import is_loopback
 
 WORDS: Catalogue = {
     "metrics.open": Wording(
         Level.WARN,
-        (
-            "/metrics открыт всем: соединения приходят с 127.0.0.1, чьи бы они ни были, а METRICS_TOKEN не задан",
-            "/metrics is open to everybody: all connections come from 127.0.0.1, and METRICS_TOKEN is not set",
-        ),
-        (
-            "Впишите METRICS_TOKEN в .env и перезапустите: openssl rand -hex 32",
-            "Write METRICS_TOKEN into .env and restart: openssl rand -hex 32",
-        ),
+        msgid("/metrics is open to everybody: all connections come from 127.0.0.1, and METRICS_TOKEN is not set"),
+        msgid("Write METRICS_TOKEN into .env and restart: openssl rand -hex 32"),
         "${{EDITOR:-nano}} .env",
     ),
 }

@@ -9,42 +9,30 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
 from app.doctor.finding import Catalogue, Finding, Level, Wording, finding, reason_of
-from app.domain.language import Language
+from app.domain.language import Language, msgid
 
 HOSTS_FILE = Path("/etc/hosts")
 
 Resolve = Callable[[str], Sequence[str]]
 
 WORDS: Catalogue = {
-    "dns.ok": Wording(Level.OK, ("{name} ведёт на {addresses}", "{name} leads to {addresses}")),
+    "dns.ok": Wording(Level.OK, msgid("{name} leads to {addresses}")),
     "dns.unresolvable": Wording(
         Level.FAIL,
-        ("имя {name} не находится ({reason})", "the name {name} is not found ({reason})"),
-        (
-            "Пропишите у регистратора запись A на адрес этой машины или исправьте API_DOMAIN.",
-            "Give the name an A record with this machine's address at your registrar, or correct API_DOMAIN.",
-        ),
+        msgid("the name {name} is not found ({reason})"),
+        msgid("Give the name an A record with this machine's address at your registrar, or correct API_DOMAIN."),
         "dig +short {name} A",
     ),
     "dns.private": Wording(
         Level.FAIL,
-        (
-            "{name} ведёт на {addresses}: внутренний адрес, туда fal не отправляет ничего",
-            "{name} leads to {addresses}: a private address, and fal sends nothing there",
-        ),
-        (
-            "Пусть запись A называет внешний адрес машины (его показывает команда).",
-            "Let the A record name the machine's public address (the command shows it).",
-        ),
+        msgid("{name} leads to {addresses}: a private address, and fal sends nothing there"),
+        msgid("Let the A record name the machine's public address (the command shows it)."),
         "curl -4 https://ifconfig.me",
     ),
     "dns.hosts_file": Wording(
         Level.WARN,
-        (
-            "{name} записано в {file} ({addresses}): что видит fal, отсюда не узнать",
-            "{name} stands in {file} ({addresses}): what fal sees cannot be told from here",
-        ),
-        ("Спросите внешний DNS; там должен быть внешний адрес.", "Ask a public DNS; it must name a public address."),
+        msgid("{name} stands in {file} ({addresses}): what fal sees cannot be told from here"),
+        msgid("Ask a public DNS; it must name a public address."),
         "dig +short {name} A @1.1.1.1",
     ),
 }

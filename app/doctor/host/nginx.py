@@ -10,85 +10,71 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from app.catalog import translate
 from app.doctor.finding import Catalogue, Finding, Level, Wording, finding
 from app.doctor.host.asking import reachable
 from app.doctor.host.nginx_files import FOLDER
 from app.doctor.host.nginx_syntax import Directive
-from app.domain.language import Bilingual, Language, pick
+from app.domain.language import Language, Msgid, msgid
 
 SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 DEFAULT_BODY = "1m"
 _REDIRECTING = re.compile(r"30[12378]\Z|https?://|\$scheme://")
 
-AS_ROOT: Bilingual = ("Повторите с правами root.", "Repeat as root.")
-OWN_LOCATION: Bilingual = (
-    "Дайте пути свой location с proxy_pass на порт {port}.",
-    "Give the path a location of its own with proxy_pass to port {port}.",
-)
+AS_ROOT: Msgid = msgid("Repeat as root.")
+OWN_LOCATION: Msgid = msgid("Give the path a location of its own with proxy_pass to port {port}.")
 
 WORDS: Catalogue = {
-    "nginx.absent": Wording(Level.OK, ("nginx на этой машине нет", "there is no nginx on this machine")),
+    "nginx.absent": Wording(Level.OK, msgid("there is no nginx on this machine")),
     "nginx.elsewhere": Wording(
         Level.OK,
-        ("nginx к этому вебхуку отношения не имеет", "nginx has no part in this webhook"),
+        msgid("nginx has no part in this webhook"),
     ),
     "nginx.ok": Wording(
         Level.OK,
-        ("nginx передаёт вебхук дальше без перенаправлений", "nginx passes the webhook on without a redirect"),
+        msgid("nginx passes the webhook on without a redirect"),
     ),
     "nginx.passes_tls": Wording(
         Level.OK,
-        ("nginx передаёт TLS дальше, не читая", "nginx hands TLS on without reading it"),
+        msgid("nginx hands TLS on without reading it"),
     ),
     "nginx.unreadable": Wording(
         Level.WARN,
-        ("конфигурация nginx не читается", "nginx's configuration cannot be read"),
+        msgid("nginx's configuration cannot be read"),
         AS_ROOT,
         "sudo {python} -m app.cli doctor",
     ),
     "nginx.redirects": Wording(
         Level.FAIL,
-        (
-            "nginx перенаправляет {path} ({why}); после 3xx fal больше не пробует",
-            "nginx redirects {path} ({why}); after a 3xx fal never tries again",
-        ),
+        msgid("nginx redirects {path} ({why}); after a 3xx fal never tries again"),
         OWN_LOCATION,
         "sudo nginx -T | grep -nE 'return 30|rewrite|location'",
     ),
     "nginx.not_passed_on": Wording(
         Level.FAIL,
-        ("nginx принимает {name}, но {path} никуда не передаёт", "nginx serves {name} but passes {path} on to nobody"),
+        msgid("nginx serves {name} but passes {path} on to nobody"),
         OWN_LOCATION,
         "sudo nginx -T | grep -nE 'server_name|location|proxy_pass'",
     ),
     "nginx.body_too_small": Wording(
         Level.FAIL,
-        (
-            "nginx: client_max_body_size {size}, меньше MAX_BODY_BYTES ({limit} байт): большой результат получит 413",
-            "nginx: client_max_body_size {size} is below MAX_BODY_BYTES ({limit} bytes): a large result gets 413",
-        ),
-        (
-            "Напишите в этот server: client_max_body_size {limit};",
-            "Write into this server: client_max_body_size {limit};",
-        ),
+        msgid("nginx: client_max_body_size {size} is below MAX_BODY_BYTES ({limit} bytes): a large result gets 413"),
+        msgid("Write into this server: client_max_body_size {limit};"),
         "sudo nginx -T | grep -n client_max_body_size",
     ),
     "nginx.certificate_unreadable": Wording(
         Level.WARN,
-        (
-            "сертификат nginx {file} отсюда не прочитать, он не проверен",
-            "nginx's certificate {file} cannot be read from here and was not looked at",
-        ),
+        msgid("nginx's certificate {file} cannot be read from here and was not looked at"),
         AS_ROOT,
         "sudo {python} -m app.cli doctor tls",
     ),
 }
 
 # The remedies of `served.*` are for the server's own port; for a port of nginx's these take their place.
-READ_AGAIN: Bilingual = ("Пусть nginx перечитает свои файлы.", "Let nginx read its files again.")
+READ_AGAIN: Msgid = msgid("Let nginx read its files again.")
 RELOAD = "sudo nginx -t && sudo systemctl reload nginx"
-MENDED_BY: dict[str, tuple[Level, Bilingual, str]] = {
-    "served.refused": (Level.FAIL, ("Запустите nginx.", "Start nginx."), "sudo nginx -t && sudo systemctl start nginx"),
+MENDED_BY: dict[str, tuple[Level, Msgid, str]] = {
+    "served.refused": (Level.FAIL, msgid("Start nginx."), "sudo nginx -t && sudo systemctl start nginx"),
     "served.no_tls": (Level.FAIL, READ_AGAIN, RELOAD),
     "served.other_certificate": (Level.FAIL, READ_AGAIN, RELOAD),
     "served.other_chain": (Level.WARN, READ_AGAIN, RELOAD),
@@ -153,7 +139,7 @@ def said_of_nginx(served: Finding, language: Language) -> Finding:
     if served.code not in MENDED_BY:
         return served
     level, remedy, command = MENDED_BY[served.code]
-    return replace(served, level=level, remedy=pick(remedy, language), command=command)
+    return replace(served, level=level, remedy=translate(remedy, language), command=command)
 
 
 def _faults(http: Directive, server: Directive, site: Site, language: Language) -> Iterator[Finding]:

@@ -11,87 +11,61 @@ from typing import Any
 
 from app.doctor.finding import EDIT_SETTINGS, WHO_LISTENS, Catalogue, Finding, Level, Wording, finding, reason_of
 from app.doctor.host.asking import SECONDS, Ask, Reply, Target, ask
-from app.domain.language import Language
+from app.domain.language import Language, msgid
 
 PROBE = b'{"test": true}'  # the webhook answers it with 200 and stores nothing
 
 PROBING = "curl -k -X POST {url} -H 'Content-Type: application/json' -d '{{\"test\": true}}'"
 
 WORDS: Catalogue = {
-    "port.ours": Wording(Level.OK, ("порт {port}: отвечает наш сервер", "port {port}: our server answers")),
+    "port.ours": Wording(Level.OK, msgid("port {port}: our server answers")),
     "port.silent": Wording(
         Level.FAIL,
-        ("порт {port}: никто не слушает", "port {port}: nobody listens"),
-        ("Запустите сервер; если не стартует, причина в его выводе.", "Start the server; if it ends, it says why."),
+        msgid("port {port}: nobody listens"),
+        msgid("Start the server; if it ends, it says why."),
         "sudo systemctl start aisha-webhook-api || make run",
     ),
     "port.foreign": Wording(
         Level.FAIL,
-        ("порт {port}: отвечает не наш сервер ({reason})", "port {port}: another server answers ({reason})"),
-        (
-            "Посмотрите, кто занял порт, остановите его или смените API_PORT.",
-            "See who holds the port; stop it or change API_PORT.",
-        ),
+        msgid("port {port}: another server answers ({reason})"),
+        msgid("See who holds the port; stop it or change API_PORT."),
         WHO_LISTENS,
     ),
     "port.any": Wording(
         Level.WARN,
-        ("API_PORT=0: порт каждый раз другой, fal его не найдёт", "API_PORT=0: another port each time, lost to fal"),
-        ("Напишите в .env: API_PORT=8443", "Write into .env: API_PORT=8443"),
+        msgid("API_PORT=0: another port each time, lost to fal"),
+        msgid("Write into .env: API_PORT=8443"),
         EDIT_SETTINGS,
     ),
     "port.loopback_only": Wording(
         Level.WARN,
-        (
-            "API_HOST={host}: снаружи сервер не виден, а nginx сюда не ведёт",
-            "API_HOST={host}: the server is not seen from outside, and no nginx leads here",
-        ),
-        (
-            "Напишите в .env API_HOST=0.0.0.0 или поставьте перед сервером nginx.",
-            "Write API_HOST=0.0.0.0 into .env, or put nginx in front of the server.",
-        ),
+        msgid("API_HOST={host}: the server is not seen from outside, and no nginx leads here"),
+        msgid("Write API_HOST=0.0.0.0 into .env, or put nginx in front of the server."),
         EDIT_SETTINGS,
     ),
     "port.no_tls": Wording(
         Level.FAIL,
-        (
-            "SSL_ENABLED=false, и перед сервером нет nginx: fal нужен https://",
-            "SSL_ENABLED=false and no nginx in front of the server: fal needs https://",
-        ),
-        ("Напишите в .env: SSL_ENABLED=true", "Write into .env: SSL_ENABLED=true"),
+        msgid("SSL_ENABLED=false and no nginx in front of the server: fal needs https://"),
+        msgid("Write into .env: SSL_ENABLED=true"),
         EDIT_SETTINGS,
     ),
-    "webhook.answers": Wording(
-        Level.OK, ("{where}: вебхук отвечает без перенаправлений", "{where}: the webhook answers without a redirect")
-    ),
+    "webhook.answers": Wording(Level.OK, msgid("{where}: the webhook answers without a redirect")),
     "webhook.redirected": Wording(
         Level.FAIL,
-        (
-            "{where}: {method} получает {status} на {location}; после 3xx fal больше не пробует",
-            "{where}: {method} gets {status} to {location}; after a 3xx fal never tries again",
-        ),
-        (
-            "Уберите перенаправление для этого пути или дайте fal конечный адрес.",
-            "Take the redirect off this path, or give fal the final address.",
-        ),
+        msgid("{where}: {method} gets {status} to {location}; after a 3xx fal never tries again"),
+        msgid("Take the redirect off this path, or give fal the final address."),
         "sudo nginx -T | grep -nE 'return 30|rewrite'",
     ),
     "webhook.odd": Wording(
         Level.WARN,
-        (
-            "{where}: на пробный POST ответ {status} вместо 200: {hint}",
-            "{where}: a probing POST is answered {status} instead of 200: {hint}",
-        ),
-        ("Посмотрите ответ целиком.", "Look at the whole answer."),
+        msgid("{where}: a probing POST is answered {status} instead of 200: {hint}"),
+        msgid("Look at the whole answer."),
         PROBING,
     ),
     "webhook.unreachable": Wording(
         Level.WARN,
-        (
-            "{where}: отсюда не открывается ({reason}); некоторые сети не пускают машину к её же внешнему адресу",
-            "{where}: not reached from here ({reason}); some networks keep a machine from its own public address",
-        ),
-        ("Проверьте с другой машины.", "Try from another machine."),
+        msgid("{where}: not reached from here ({reason}); some networks keep a machine from its own public address"),
+        msgid("Try from another machine."),
         PROBING,
     ),
 }

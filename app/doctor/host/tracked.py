@@ -5,23 +5,17 @@ from pathlib import Path
 
 from app.doctor.finding import Catalogue, Finding, Level, Wording, finding
 from app.doctor.host.commands import Run, run
-from app.domain.language import Language
+from app.domain.language import Language, msgid
 
 # A repository's own configuration may name programs that git starts, and so run another account's program as root.
 HARMLESS = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "safe.directory=*")
 
 WORDS: Catalogue = {
-    "git.clean": Wording(Level.OK, ("секретов в git нет", "no secret is in git")),
+    "git.clean": Wording(Level.OK, msgid("no secret is in git")),
     "git.tracked": Wording(
         Level.FAIL,
-        (
-            "{file} в git: его читает каждый, у кого есть копия репозитория",
-            "{file} is in git: everyone with a copy of the repository reads it",
-        ),
-        (
-            "Уберите файл из git, затем смените секрет: в истории он остаётся.",
-            "Take the file out of git, then replace the secret: the history keeps the old one.",
-        ),
+        msgid("{file} is in git: everyone with a copy of the repository reads it"),
+        msgid("Take the file out of git, then replace the secret: the history keeps the old one."),
         "git -C {folder} rm --cached -- {name}",
     ),
 }

@@ -5,60 +5,45 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from app.doctor.finding import EDIT_SETTINGS, Catalogue, Finding, Level, Wording, finding
-from app.domain.language import Language
+from app.domain.language import Language, msgid
 
 HTTPS_PORT = 443
 
-WRITE_WANTED = ("Напишите в .env: FAL_WEBHOOK_URL={wanted}", "Write into .env: FAL_WEBHOOK_URL={wanted}")
+WRITE_WANTED = msgid("Write into .env: FAL_WEBHOOK_URL={wanted}")
 
 WORDS: Catalogue = {
-    "webhook_url.ok": Wording(Level.OK, ("FAL_WEBHOOK_URL ведёт сюда: {url}", "FAL_WEBHOOK_URL leads here: {url}")),
+    "webhook_url.ok": Wording(Level.OK, msgid("FAL_WEBHOOK_URL leads here: {url}")),
     "webhook_url.absent": Wording(
         Level.OK,
-        (
-            "FAL_WEBHOOK_URL не задан; боту нужен адрес {wanted}",
-            "FAL_WEBHOOK_URL is not set; the bot must give out {wanted}",
-        ),
+        msgid("FAL_WEBHOOK_URL is not set; the bot must give out {wanted}"),
     ),
     "webhook_url.plain": Wording(
         Level.FAIL,
-        ("FAL_WEBHOOK_URL начинается с http://, fal нужен https://", "FAL_WEBHOOK_URL is http://, fal needs https://"),
+        msgid("FAL_WEBHOOK_URL is http://, fal needs https://"),
         WRITE_WANTED,
         EDIT_SETTINGS,
     ),
     "webhook_url.host": Wording(
         Level.FAIL,
-        (
-            "FAL_WEBHOOK_URL называет {host}: это не API_DOMAIN ({domain}), и в ALLOWED_HOSTS его нет",
-            "FAL_WEBHOOK_URL names {host}: that is not API_DOMAIN ({domain}) and not among ALLOWED_HOSTS",
-        ),
+        msgid("FAL_WEBHOOK_URL names {host}: that is not API_DOMAIN ({domain}) and not among ALLOWED_HOSTS"),
         WRITE_WANTED,
         EDIT_SETTINGS,
     ),
     "webhook_url.refused_host": Wording(
         Level.FAIL,
-        (
-            "{host} нет в ALLOWED_HOSTS: каждая доставка получит 400",
-            "{host} is not among ALLOWED_HOSTS: every delivery gets 400",
-        ),
-        ("Добавьте это имя к ALLOWED_HOSTS в .env.", "Add this name to ALLOWED_HOSTS in .env."),
+        msgid("{host} is not among ALLOWED_HOSTS: every delivery gets 400"),
+        msgid("Add this name to ALLOWED_HOSTS in .env."),
         EDIT_SETTINGS,
     ),
     "webhook_url.port": Wording(
         Level.FAIL,
-        (
-            "FAL_WEBHOOK_URL называет порт {port}, а принимают {ports}",
-            "FAL_WEBHOOK_URL names port {port}, while {ports} are listened on",
-        ),
+        msgid("FAL_WEBHOOK_URL names port {port}, while {ports} are listened on"),
         WRITE_WANTED,
         EDIT_SETTINGS,
     ),
     "webhook_url.path": Wording(
         Level.FAIL,
-        (
-            "FAL_WEBHOOK_URL называет путь {path}, а вебхук живёт по {right}",
-            "FAL_WEBHOOK_URL names the path {path}, while the webhook lives at {right}",
-        ),
+        msgid("FAL_WEBHOOK_URL names the path {path}, while the webhook lives at {right}"),
         WRITE_WANTED,
         EDIT_SETTINGS,
     ),

@@ -6,6 +6,7 @@ from pathlib import Path
 from app.doctor.tls.words_chain import CERTBOT_NEW
 from app.tls.causes import ANEW
 from app.tls.certificates import PairPaths
+from app.tls.deploy_hook import handed_over
 
 LETS_ENCRYPT = Path("/etc/letsencrypt")
 HOLDERS = ("live", "archive")  # certbot's folders of lineages: links, and what they point to
@@ -36,6 +37,8 @@ def renews(paths: PairPaths, name: str, *, self_signed: bool) -> str:
     lineage = lineage_of(paths.cert)
     if lineage is not None:
         return certbot_renews(lineage)
+    if self_signed and (handing := handed_over(paths.cert)) is not None:
+        return handing
     if self_signed:
         return ANEW.format(cert=shlex.quote(str(paths.cert)), key=shlex.quote(str(paths.key)))
     return CERTBOT_NEW.format(name=shlex.quote(name))

@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 
+from app.catalog import translate
 from app.doctor.finding import Catalogue, Finding, Level, finding
 from app.doctor.tls.words import DATE_WORDS, FILE_WORDS, KEY_WORDS, NAME_WORDS, REMEDIES
 from app.doctor.tls.words_chain import CHAIN_WORDS, SERVED_WORDS
 from app.doctor.tls.words_repair import REPAIR_WORDS
-from app.domain.language import Language, pick
+from app.domain.language import Language
 from app.tls.certificates import PairBroken
 from app.tls.doubts import Doubt
 
@@ -36,6 +37,6 @@ def say_doubt(doubt: Doubt, language: Language, *, command: str | None) -> Findi
 
 def say_broken(error: PairBroken, language: Language) -> Finding:
     """Word a file that cannot be served: code `files.<cause>`; one that is closed only to this process warns."""
-    remedy = pick(REMEDIES[error.cause], language)
+    remedy = translate(REMEDIES[error.cause], language)
     level = Level.WARN if error.cause == "foreign" else Level.FAIL
     return Finding(f"files.{error.cause}", level, error.told, remedy, error.command)
