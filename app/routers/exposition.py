@@ -32,7 +32,7 @@ Values = Mapping[tuple[str, ...], float]
 
 
 @dataclass(frozen=True, slots=True)
-class ProcessLook:
+class OwnLook:
     """What one answer shows of this process beside its measures; moments are None where there is none."""
 
     refused: Mapping[str, int]
@@ -44,7 +44,7 @@ class ProcessLook:
 class _Scrape(Collector):
     """All metrics at one moment. `figures` None: the database did not answer, and its metrics are left out."""
 
-    def __init__(self, measures: Measures, look: ProcessLook, figures: Figures | None) -> None:
+    def __init__(self, measures: Measures, look: OwnLook, figures: Figures | None) -> None:
         self._values = dict(_of_process(measures, look)) | ({} if figures is None else dict(_of_database(figures)))
         self._histograms = dict(_histograms(measures))
 
@@ -64,7 +64,7 @@ class _Scrape(Collector):
                 yield plain
 
 
-def render(measures: Measures, look: ProcessLook, figures: Figures | None) -> bytes:
+def render(measures: Measures, look: OwnLook, figures: Figures | None) -> bytes:
     """Spell everything once."""
     disable_created_metrics()  # type: ignore[no-untyped-call]  # the library's
     registry = CollectorRegistry()
@@ -72,7 +72,7 @@ def render(measures: Measures, look: ProcessLook, figures: Figures | None) -> by
     return generate_latest(registry)
 
 
-def _of_process(measures: Measures, look: ProcessLook) -> Iterator[tuple[str, Values]]:
+def _of_process(measures: Measures, look: OwnLook) -> Iterator[tuple[str, Values]]:
     not_stored = sum(look.refused.get(code, 0) for code in UNAVAILABLE)
     beside = sum(look.refused.get(code, 0) for code in BEFORE_A_REQUEST)
     yield (

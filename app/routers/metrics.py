@@ -85,7 +85,7 @@ async def metrics(request: Request) -> Response:
         return _refusal(refused)
     if SPELLING not in sys.modules:  # prometheus_client takes memory and time that only whoever asks should pay for
         await asyncio.to_thread(import_module, SPELLING)
-    from app.routers.exposition import TEXT, ProcessLook, render  # noqa: PLC0415  as said above
+    from app.routers.exposition import TEXT, OwnLook, render  # noqa: PLC0415  as said above
 
     try:
         figures = await parts.figures()
@@ -94,7 +94,7 @@ async def metrics(request: Request) -> Response:
         log.warning("metrics.database_unavailable", cause=str(error))
         figures = None
     age = parts.keys.age()
-    look = ProcessLook(
+    look = OwnLook(
         parts.refused(),
         parts.probed(),
         None if age is None else parts.clock.now() - age,
