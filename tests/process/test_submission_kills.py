@@ -86,10 +86,10 @@ async def test_a_killed_submission_is_sent_once_and_joined_or_said(sqlite_url: s
         for turn in (step, ""):  # killed, then asked for again by a bot that heard nothing
             arguments = (sys.executable, "-c", CHILD, turn, avatar, sqlite_url, url)
             child = await asyncio.create_subprocess_exec(
-                *arguments, cwd=ROOT, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
+                *arguments, cwd=ROOT, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
             )
-            code = await child.wait()
-            assert code == -signal.SIGKILL or not turn
+            _, complaint = await child.communicate()
+            assert child.returncode == -signal.SIGKILL or not turn, complaint.decode()
         clock = FrozenClock(datetime.now(UTC) + timedelta(seconds=61))  # noqa: TID251  the child reads the real time
         desk = FalSubmitApi(url, url, KEY, client)
         tables = await find_bot_tables(database)

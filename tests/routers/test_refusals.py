@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from app.domain.refusal_words import WORDS, sentence
+from app.domain.refusal_words import sentence
 from app.domain.refusals import Refusal, Refusals
 from app.routers.fal_webhook import PATH
 from app.twins import bodies
