@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from app.catalog import translate
+from app.domain.language import Language
 from app.domain.refusal_words import WORDS
 from app.routers.metric_catalog import CATALOG, PREFIX
 from tests.docs.project import ROOT, between, page, program, rows
@@ -118,12 +120,12 @@ def test_every_refusal_has_its_sentence() -> None:
     assert set(WORDS) - connections == codes_in_the_code() - OF_THE_API
 
 
-@pytest.mark.parametrize("language", [0, 1])
-def test_a_sentence_is_a_sentence(language: int) -> None:
+@pytest.mark.parametrize("language", ["ru", "en"])
+def test_a_sentence_is_a_sentence(language: Language) -> None:
     """Each begins with a capital or a name, ends with a full stop, and fits a line of a terminal or two."""
     for code, words in WORDS.items():
-        assert words[language].endswith("."), code
-        assert len(words[language]) < 140, code
+        assert translate(words, language).endswith("."), code
+        assert len(translate(words, language)) < 140, code
 
 
 def test_the_script_is_where_the_page_says() -> None:
