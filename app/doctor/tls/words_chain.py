@@ -37,6 +37,13 @@ CHAIN_WORDS: Catalogue = {
         ("Уберите его из файла.", "Take it out of the file."),
         command=FIX_CHAIN,
     ),
+    "chain.other_way": Wording(
+        Level.OK,
+        (
+            "{file}: «{subject}», подписанный «{issuer}» (до {until}), ведёт к корню другим путём; он не отдаётся",
+            '{file}: "{subject}", signed by "{issuer}" (until {until}), is another way to a root; it is not sent',
+        ),
+    ),
     "chain.root_included": Wording(
         Level.WARN,
         (
