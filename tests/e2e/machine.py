@@ -93,6 +93,9 @@ def machine(scratch: Path, suite: str = SUITE) -> Iterator[Machine]:
     command = ["systemd-nspawn", "-D", str(base(suite)), "--boot", "--register=no", "--keep-unit", "--quiet"]
     command += ["--volatile=overlay", "--console=pipe", "--resolv-conf=copy-host", "--machine=aisha-e2e"]
     command += [f"--bind-ro={project}:/src"]
+    cache = Path.home() / ".cache/uv"  # wheels that this machine has fetched already
+    cache.mkdir(parents=True, exist_ok=True)
+    command += [f"--bind={cache}:/uv-cache", f"--bind-ro={ROOT / '.tools'}:/tools"]
     command += [f"--bind-ro={path}" for path in (TRUSTED, Path("/opt/wheels")) if path.exists()]
     with (scratch / "console").open("wb") as console:
         process = subprocess.Popen(

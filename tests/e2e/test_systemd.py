@@ -21,8 +21,10 @@ HEALTH = f"curl -skf -m 5 https://127.0.0.1:{PORT}/health"
 INSTALL = f"""
 cp -r /src {HOME} && cd {HOME}
 python3 -m venv .venv
-.venv/bin/pip install -q --require-hashes -r requirements.txt
-.venv/bin/pip install -q --no-deps -e .
+export PYTHONPATH=/tools UV_CACHE_DIR=/uv-cache UV_LINK_MODE=copy UV_SYSTEM_CERTS=true
+python3 -m uv pip install -q --python .venv/bin/python --require-hashes -r requirements.txt
+python3 -m uv pip install -q --python .venv/bin/python --no-deps -e .
+unset PYTHONPATH
 printf 'API_HOST=127.0.0.1\\nAPI_PORT={PORT}\\nAPI_DOMAIN=example.kz\\nDEFAULT_LANGUAGE=en\\n' > .env
 .venv/bin/aisha-webhook migrate
 """
