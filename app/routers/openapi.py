@@ -12,6 +12,7 @@ from app.routers.problems import MEDIA_TYPE
 Codes = Mapping[int, tuple[str, ...]]
 
 JOBS = "/api/v1/jobs"
+TRAININGS = "/api/v1/trainings"
 JSON = "application/json"
 # What the listener refuses before a request is looked at, and what the framework does: everywhere.
 EVERYWHERE: Codes = {
@@ -42,10 +43,26 @@ API: Codes = {
     429: ("too_many_failures",),
     503: ("database_unavailable",),
 }
+TRAINING: Codes = {
+    **{status: codes for status, codes in API.items() if status not in (400, 409)},
+    404: ("not_found", "training_unknown"),
+    503: ("database_unavailable", "no_fal_key", "fal_key_refused", "fal_unavailable"),
+}
+SUBMISSION: Codes = {
+    **TRAINING,
+    400: (*EVERYWHERE[400], "malformed", "too_expensive", "trainer_unsupported", "fal_refused"),
+    402: ("account_exhausted",),
+    404: ("not_found", "avatar_unknown"),
+    409: ("at_work", "key_reused"),
+    424: ("submit_unknown",),
+}
 DATABASE: Codes = {503: ("database_unavailable",)}
 REFUSALS: Mapping[tuple[str, str], Codes] = {
     (TRAINING_PATH, "post"): WEBHOOK,
     (JOBS, "post"): API,
+    (TRAININGS, "post"): SUBMISSION,
+    (f"{TRAININGS}/{{request_id}}", "get"): TRAINING,
+    (f"{TRAININGS}/{{request_id}}", "delete"): TRAINING,
     ("/api/v1/webhook/status", "get"): DATABASE,
 }
 OWN_503 = ("/readyz", "/api/v1/health")  # these say with a 503 how they are, in the form of their 200
