@@ -25,8 +25,7 @@ OTHERS = "others"
 WRITTEN = ""  # key of the count of lines that were written; the other keys are codes of lines left out
 
 MEMORY = 64 << 20  # bytes, of the 768 MiB at which systemd begins to slow the server down
-MEMORY_SHARES = 16  # an address that is not fal's may hold 1/16 of MEMORY
-MEMORY_SHARES_EXPECTED = 4  # one of fal's addresses may hold 1/4: all its deliveries may come from one address
+MEMORY_SHARES = 32  # one address may hold 1/32 of MEMORY, one of fal's too: its deliveries have a few KiB
 
 CONNECTION_SHARES = 8  # one address may hold 1/8 of all connections
 SMALLEST_SHARE = 8
@@ -132,13 +131,12 @@ class LineQuota:
 class Shares:
     """A resource of `most` units that addresses take and give back: each address at most `share` at a time.
 
-    Expected addresses have another share (`share_of_expected`), and the last `kept` units are theirs alone.
+    The last `kept` units are for expected addresses alone.
     """
 
-    def __init__(self, most: int, share: int, share_of_expected: int, kept: int) -> None:
+    def __init__(self, most: int, share: int, kept: int) -> None:
         self.most = most
         self.share = share
-        self.share_of_expected = share_of_expected
         self.for_strangers = most - kept
         self.present = 0
         self._held = Ledger[int]()
@@ -149,11 +147,15 @@ class Shares:
         """How much is free."""
         return self.most - self.present
 
+    def held_by(self, address: str | None) -> int:
+        """Return how many units an address has; those without a share are counted together."""
+        return self._held.get(self._name(address), 0)
+
     def take(self, address: str | None, size: int, *, is_expected: bool) -> NoRoom | None:
         """Count `size` more for an address, or say why not: there is no more, or it has its share."""
         name = self._name(address)
         is_spared = name == SPARED
-        share = self.most if is_spared else self.share_of_expected if is_expected else self.share
+        share = self.most if is_spared else self.share
         held, present = self._held.get(name, 0) + size, self.present + size
         if present > self.most:
             return "full"
@@ -179,14 +181,14 @@ class Shares:
 class MemoryQuota(Shares):
     """Bytes of unfinished bodies of at most `limit` each: 64 MiB of them, more where `limit` is large.
 
-    One address may hold 1/16 of that; the last half is kept for expected bodies. Expected means signed in form and sent
-    from one of fal's addresses; such an address may hold 1/4.
+    One address may hold 1/32 of that; the last half is kept for expected bodies. Expected means signed in form and sent
+    from one of fal's addresses.
     """
 
     def __init__(self, limit: int) -> None:
         most = max(MEMORY, 4 * limit)
-        share, share_of_expected = max(most // MEMORY_SHARES, limit), max(most // MEMORY_SHARES_EXPECTED, limit)
-        super().__init__(most, share, share_of_expected, kept=most // 2)
+        share = max(most // MEMORY_SHARES, limit)
+        super().__init__(most, share, kept=most // 2)
         self.limit = limit
 
 
@@ -200,7 +202,7 @@ class ConnectionQuota(Shares):
 
     def __init__(self, most: int, spared: Sequence[str] = (), expects: Callable[[str], bool] | None = None) -> None:
         share = min(most, max(SMALLEST_SHARE, most // CONNECTION_SHARES))
-        super().__init__(most, share, share, kept=0 if expects is None else most // KEPT)
+        super().__init__(most, share, kept=0 if expects is None else most // KEPT)
         self._expects = expects or (lambda _: False)
         self._networks = tuple(ip_network(name, strict=False) for name in spared if name != "unix")
 

@@ -8,7 +8,7 @@ from starlette.types import Receive
 from app.domain.errors import DeliveryRefused, Unavailable
 from app.domain.quotas import MemoryQuota
 
-PROBE = 8 * 1024  # bytes of an unsigned body; an operator's probe has twenty
+PROBE = 4 * 1024  # bytes of an unsigned body; an operator's probe has twenty
 BLOCK = 16 * 1024  # bytes; pieces of a body are joined into blocks of this size until the body is complete
 
 

@@ -14,28 +14,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from app.flows.kinds import GENERATION_PATH
-from app.routers.fal_webhook import PATH
+from app.routers.openapi import complete
 
 ASSETS = Path(__file__).resolve().parents[1] / "static" / "swagger-ui"
 
 INLINE_SCRIPT = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
-SIGNED_HEADERS = (
-    "X-Fal-Webhook-Request-Id",
-    "X-Fal-Webhook-User-Id",
-    "X-Fal-Webhook-Timestamp",
-    "X-Fal-Webhook-Signature",
-)
-ANSWERS = {
-    "200": "stored, or stored before",
-    "400": "malformed headers",
-    "401": "signature or clock",
-    "403": "another account, or an address that is not fal's",
-    "413": "body too large",
-    "415": "not application/json, or compressed",
-    "429": "too many wrong signatures from this address",
-    "503": "cannot be judged or stored now; send again after Retry-After",
-}
 
 
 def serve_docs(app: FastAPI) -> None:
@@ -75,23 +58,5 @@ def allowing(html: bytes) -> str:
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
-    """Describe the API in OpenAPI 3.1; the webhooks are described here because they are no FastAPI routes."""
-    document = get_openapi(title=app.title, version=app.version, routes=app.routes)
-    document["paths"][PATH] = _webhook("fal's webhook", "fal_webhook")
-    document["paths"][GENERATION_PATH] = _webhook("fal's webhook for images", "fal_webhook_generation")
-    return document
-
-
-def _webhook(summary: str, name: str) -> dict[str, Any]:
-    return {
-        "post": {
-            "summary": summary,
-            "operationId": name,
-            "parameters": [
-                {"name": name, "in": "header", "required": True, "schema": {"type": "string"}}
-                for name in SIGNED_HEADERS
-            ],
-            "requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}},
-            "responses": {status: {"description": text} for status, text in ANSWERS.items()},
-        }
-    }
+    """Describe the API in OpenAPI 3.1, the webhook included, which is no route of FastAPI's."""
+    return complete(get_openapi(title=app.title, version=app.version, routes=app.routes))

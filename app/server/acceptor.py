@@ -11,10 +11,12 @@ from typing import Any
 import structlog
 
 from app.domain.quotas import ConnectionQuota, NoRoom
+from app.server.listener import is_narrow, widen
 
 log = structlog.get_logger(__name__)
 
 AT_ONCE = 64  # connections accepted before the event loop gets its turn again
+WIDE = 8  # connections of one address that may be far ahead of what is read; the next ones cost a third as much
 PAUSE = 0.25  # s without accepting, after the system had no descriptor or memory for a connection
 HANDSHAKES_END = 3.0  # s for handshakes under way when accepting ends
 SILENCE = 60.0  # s between two log lines about the same trouble
@@ -42,6 +44,7 @@ class Acceptor:
     ) -> None:
         self._refusals = Counter[str]() if refusals is None else refusals
         self._bound = bound
+        self._is_narrow = is_narrow(bound)
         self._quota = quota
         self._make_protocol = make_protocol
         self._tls = tls  # keyword arguments of connect_accepted_socket
@@ -115,6 +118,8 @@ class Acceptor:
     def _admit(self, connection: socket.socket, host: str) -> None:
         weakref.finalize(connection, self._quota.leave, host).atexit = False
         connection.setblocking(False)
+        if self._is_narrow and self._quota.held_by(host) <= WIDE:
+            widen(connection)
         task = self._loop.create_task(self._shake_hands(connection))
         self._handshakes.add(task)
         task.add_done_callback(self._handshakes.discard)

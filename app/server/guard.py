@@ -19,7 +19,6 @@ log = structlog.get_logger(__name__)
 MOST_HEADERS = 100
 MOST_HEADER_BYTES = 64 * 1024
 MOST_WAITING = 32  # requests sent ahead of their answers; one read can hold ten thousand, of 4 KiB each in memory
-ONE_READ = 256 * 1024  # bytes; the most that uvloop passes on at once
 LEAST_TAKEN = 16 * 1024  # bytes of an answer in the time that `Timeouts.unread` gives
 
 HttpRefusal = tuple[int, str, str]  # status, code, detail
@@ -80,12 +79,13 @@ class GuardedProtocol(HttpToolsProtocol):
 
     # Beyond thirty attributes CPython gives up the fast layout of an instance; slots do not count. For the same reason
     # the parser's callbacks name their base class: super() costs a tenth of a microsecond in each.
-    __slots__ = ("chunk", "fd", "fed", "offered", "refusal", "stuck", "stuck_since", "tls", "under_way")
+    __slots__ = ("begun", "chunk", "fd", "fed", "offered", "refusal", "stuck", "stuck_since", "tls", "under_way")
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn narrows it
         """Store the TLS version, which does not change during a connection."""
         self.refusal: HttpRefusal | None = None
         self.fed = self.chunk = 0  # bytes since the request, or its header, began; at worst one read too many
+        self.begun = 0  # bytes of the read in which the request began
         self.fd: int = transport.get_extra_info("socket").fileno()
         self.stuck: Stuck | None = None
         self.stuck_since = 0.0
@@ -115,13 +115,13 @@ class GuardedProtocol(HttpToolsProtocol):
         if self.headers is IGNORED or self.headers is None:
             if self.fed > self.most_bytes:
                 self.transport.abort()
-        elif self.fed > MOST_HEADER_BYTES + ONE_READ:
+        elif self.fed > MOST_HEADER_BYTES + self.begun:
             self._refuse(TOO_LARGE)
 
     def on_message_begin(self) -> None:
         """Reset the byte count for the next request."""
         HttpToolsProtocol.on_message_begin(self)
-        self.fed = self.chunk
+        self.fed = self.begun = self.chunk
         if self.tls is not None:
             self.scope["extensions"] = {"tls": self.tls}
 

@@ -3,6 +3,7 @@
 import errno
 import os
 import socket
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,9 @@ if TYPE_CHECKING:  # without TLS nothing of X.509 is loaded: a tenth of the memo
     from app.tls.live import LiveContext
 
 LOOPBACK = ("127.0.0.1", "::1")
-READ_AHEAD = 64 * 1024  # bytes; so 1 MiB comes in 3 s from 200 ms away
+READ_AHEAD = 32 * 1024  # bytes; so 1 MiB comes in 7 s from 200 ms away
+NARROW = 8 * 1024  # bytes; so 100 KiB come in 3 s from there
+TCP_WINDOW_CLAMP = 10  # linux/tcp.h; without it kernels before 6.9 keep the window that the connection began with
 # The largest body, in bytes, and the CLIENT_TIMEOUT, in seconds, for which so small a receive buffer is fast enough.
 USUAL_BODY = 1 << 20
 USUAL_PATIENCE = 15.0
@@ -50,14 +53,26 @@ class Listener:
 
 
 def narrow(bound: socket.socket, listener: Listener) -> socket.socket:
-    """Set a small receive buffer for the connections of this socket, and return it.
+    """Set a small receive buffer for the connections of this socket, and return it; `widen` enlarges it for one.
 
     Otherwise a client that sends without pause is read 256 KiB at a time, and TLS then holds three times that in memory
     for the rest of the connection.
     """
     if listener.max_body_bytes <= USUAL_BODY * min(1.0, listener.client_timeout / USUAL_PATIENCE):
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, READ_AHEAD)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, NARROW)
     return bound
+
+
+def is_narrow(bound: socket.socket) -> bool:
+    """Tell whether the connections of this socket begin with the small buffer; the kernel shows twice what was set."""
+    return bound.family != socket.AF_UNIX and bound.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) <= 2 * NARROW
+
+
+def widen(connection: socket.socket) -> None:
+    """Let the client be READ_AHEAD bytes ahead of what is read."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, READ_AHEAD)
+    if sys.platform == "linux":
+        connection.setsockopt(socket.IPPROTO_TCP, TCP_WINDOW_CLAMP, READ_AHEAD)
 
 
 def bind(listener: Listener) -> socket.socket:

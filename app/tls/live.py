@@ -3,7 +3,7 @@
 import os
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -70,6 +70,7 @@ class LiveContext:
         self._content: PairContent | None = None
         self._looked: FilesSeen | None = None
         self._refusal: PairRefusal | None = None
+        self._ways_tried: ServedPair | None = None  # has expired above the leaf, and its files hold no other way
 
     @property
     def context(self) -> ssl.SSLContext:
@@ -115,11 +116,25 @@ class LiveContext:
             self._looked = seen
             if seen == self._content:
                 self._refusal = None
-                return False
+                return self._choose_again(now)
             known = self._refusal if self._refusal is not None and self._refusal.seen == seen else None
             if seen != before or (known is not None and known.stands(now)):
                 return False
             return self._try(seen, now, told=() if known is None else known.findings)
+
+    def _choose_again(self, now: datetime) -> bool:
+        """Serve another way up from the same files once a certificate above the leaf has expired, if there is one."""
+        served, content = self.served, self._content
+        above = [certificate.not_valid_after_utc for certificate in served.chain[1:]]
+        if content is None or not above or now <= min(above) or self._ways_tried is served:
+            return False
+        with suppress(PairBroken):  # what cannot be loaded just now leaves the old way in place
+            pair = assemble(content, self._paths, self._language, now)
+            if pair.chain != served.chain:
+                self._adopt(pair, content)
+                return True
+        self._ways_tried = served
+        return False
 
     def _look(self) -> FilesSeen:
         try:

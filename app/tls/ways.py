@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
+from itertools import islice, takewhile
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -46,15 +46,27 @@ def best_way(leaf: x509.Certificate, pool: Sequence[x509.Certificate], now: date
     """Choose the way that verifies at `now` (None: dates decide nothing).
 
     One whose certificates are all in date goes before one whose are not; where several are, one that a root of this
-    system stands above. `roots` is called only then, for reading them takes a second.
+    system stands above; where none is, one that such a root allows to end below what has expired. `roots` is called
+    only in the last two cases, for reading them takes a second.
     """
     ways = list(islice(_ways((leaf,), pool), WAYS))
     if now is not None:
-        ways = [way for way in ways if way.is_in_date(now)] or ways
+        ways = [way for way in ways if way.is_in_date(now)] or _shortened(ways, now, roots()) or ways
     if len({way.chain for way in ways}) > 1:
         trusted = roots()
         ways = [way for way in ways if way.is_trusted(trusted)] or ways
     return max(ways, key=Way.rank)
+
+
+def _shortened(ways: Sequence[Way], now: datetime, trusted: Sequence[x509.Certificate]) -> list[Way]:
+    """Cut each way below the first that is out of date, where a trusted root stands there: it needs no cross-sign."""
+    cut = []
+    for way in ways:
+        fresh = [*takewhile(lambda one: one.not_valid_before_utc <= now <= one.not_valid_after_utc, way.chain[1:])]
+        short = Way((way.chain[0], *fresh), None)
+        if len(short.chain) < len(way.chain) and short.is_trusted(trusted):
+            cut.append(short)
+    return cut
 
 
 def _ways(chain: tuple[x509.Certificate, ...], pool: Sequence[x509.Certificate]) -> Iterator[Way]:

@@ -6,7 +6,7 @@ import shutil
 import stat
 import subprocess
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -414,3 +414,15 @@ def test_a_key_closed_meanwhile_needs_no_repair(lineage: Lineage) -> None:
     lineage.paths.key.chmod(0o600)
     codes = [finding.code for finding in fixes(lineage.paths, seen, [lineage.middle.certificate], "en")]
     assert codes == ["repair.chain"]
+
+
+def test_an_expired_cross_sign_is_not_written(lineage: Lineage) -> None:
+    """Of two ways up fix-chain writes the one that verifies now, however long the other once lived (fault 39)."""
+    key = lineage.middle.key
+    expired = issue(
+        "Test Intermediate", lineage.root, key=key, since=NOW - timedelta(days=900), until=NOW - timedelta(days=1)
+    )
+    valid = issue("Test Intermediate", lineage.root, key=key, until=NOW + timedelta(days=30))
+    lineage.paths.ca_bundle.write_bytes(expired.pem + valid.pem)
+    fix_chain(lineage.paths, [], "en", NOW)
+    assert lineage.paths.cert.read_bytes() == lineage.leaf.pem + valid.pem

@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 from app.domain.quotas import ConnectionQuota
 from app.server import run
 from app.server.lifespan import HOOKS, Hooks
-from app.server.listener import READ_AHEAD, USUAL_BODY, Listener, narrow
+from app.server.listener import NARROW, READ_AHEAD, USUAL_BODY, Listener, narrow, widen
 from tests.process.listening import GET, Files, Running, answer, drain, echo, running, take, wait_until
 
 CLOSING = GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
@@ -129,7 +129,7 @@ def test_the_kernel_reads_ahead_a_little(limit: int, patience: float, *, is_narr
         before = bound.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
         narrow(bound, Listener("127.0.0.1", 0, None, max_body_bytes=limit, client_timeout=patience))
         after = bound.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
-    assert after == (2 * READ_AHEAD if is_narrow else before)  # the kernel doubles what it is told
+    assert after == (2 * NARROW if is_narrow else before)  # the kernel doubles what it is told
 
 
 def says_nothing(door: Running) -> None:
@@ -267,3 +267,23 @@ def test_the_application_says_whom_it_expects(tmp_path: Path) -> None:
     listener = Listener("127.0.0.1", 0, files.live(), max_connections=PLACES)
     with running(listener, expecting, files.client()) as server:
         assert [server.server._acceptor._quota._expects(host) for host in (fal, "127.0.0.4")] == [True, False]
+
+
+def test_the_first_connections_of_an_address_may_be_further_ahead() -> None:
+    """A connection that is widened takes more unread than one that is not, without a new handshake (fault 62)."""
+    taken = []
+    for is_wide in (False, True):
+        with socket.socket() as bound:
+            bound.bind(("127.0.0.1", 0))
+            narrow(bound, Listener("127.0.0.1", 0, None))
+            bound.listen()
+            with socket.create_connection(bound.getsockname()) as client, bound.accept()[0] as connection:
+                if is_wide:
+                    widen(connection)
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+                client.settimeout(0.2)
+                with contextlib.suppress(TimeoutError):
+                    for _ in range(100):
+                        client.sendall(b"x" * 1400)
+                taken.append(len(connection.recv(1 << 20)))
+    assert taken[0] <= 2 * NARROW < READ_AHEAD <= taken[1]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from app.server.memory import FEWEST, PER_CONNECTION, fit_memory
+from app.server.memory import CROWD, FEWEST, PER_CONNECTION, Crowd, fit_memory
 
 MIB = 1 << 20
 
@@ -62,3 +62,16 @@ def test_a_tiny_machine_keeps_the_fewest(tmp_path: Path) -> None:
 def test_an_unknown_memory_takes_nothing_away(tmp_path: Path) -> None:
     """No /proc, or one that cannot be read."""
     assert fit_memory(100_000, tmp_path) == 100_000
+
+
+def test_a_crowd_that_has_gone_is_told_once() -> None:
+    """Once three quarters of many connections have ended it is said, once; the next crowd is said again (fault 62)."""
+    crowd = Crowd()
+    seen = [crowd.has_gone(present) for present in (CROWD, 20, 9, 8, 8, 0, 125, 125, 32, 31, 3)]
+    assert seen == [False, False, False, True, False, False, False, False, False, True, False]
+
+
+def test_few_connections_are_no_crowd() -> None:
+    """The coming and going of deliveries never sets the search for free memory off."""
+    crowd = Crowd()
+    assert not any(crowd.has_gone(present) for present in (CROWD - 1, 0) * 10)

@@ -180,3 +180,31 @@ def test_a_pair_ends_with_the_first_of_its_chain(lineage: Lineage) -> None:
     lineage.give()
     pair = serving(lineage).served
     assert pair.ends == end < pair.leaf.not_valid_after_utc
+
+
+def test_another_way_up_is_served_once_the_first_has_expired(lineage: Lineage) -> None:
+    """Of two intermediates with one key the second is served when the first ends, without a change of the files."""
+    end, key = NOW + 3 * DAY, lineage.middle.key
+    first = issue("Test Intermediate", lineage.root, key=key, until=end)
+    second = issue("Test Intermediate", lineage.root, key=key, since=NOW + DAY, until=NOW + 900 * DAY)
+    lineage.paths.ca_bundle.write_bytes(first.pem + second.pem)
+    live = LiveContext(lineage.paths.cert, lineage.paths.key, lineage.paths.ca_bundle, "en")
+    live.load(NOW)
+    assert live.served.chain[1] == first.certificate
+    assert not live.refresh(end)
+    assert not live.refresh(end)
+    assert live.refresh(end + timedelta(seconds=1))
+    assert live.served.chain[1] == second.certificate
+
+
+def test_a_chain_without_another_way_is_looked_at_once(lineage: Lineage) -> None:
+    """Where the files hold no other way, an expired intermediate stays served, and the search is not repeated."""
+    end = NOW + 3 * DAY
+    lineage.middle = issue("Test Intermediate", lineage.root, until=end)
+    lineage.give()
+    live = serving(lineage)
+    served = live.served
+    for _ in range(3):
+        assert not live.refresh(end + DAY)
+    assert live.served is served
+    assert live._ways_tried is served

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from cryptography import x509
@@ -13,6 +14,7 @@ from app.doctor.tls.combined import taken_apart
 from app.doctor.tls.renewal import certbot_renews, is_there, lineage_of
 from app.doctor.tls.voice import say
 from app.tls.certificates import subject_of
+from app.tls.chain import anchor_of
 from app.tls.ways import is_root, issued_by
 
 FULL_CHAIN = "fullchain.pem"  # certbot's name for leaf and intermediates; its cert.pem is the leaf alone
@@ -29,7 +31,10 @@ def judge_order(case: Case) -> Iterator[Finding]:
 
     for certificate in dict.fromkeys(c for c in case.own if case.own.count(c) > 1):
         yield tell("chain.duplicate", file=paths.cert, subject=subject_of(certificate))
-    for certificate in _astray(case.own, chain):
+    for certificate in _astray(case.own, case):
+        if _leads_elsewhere(certificate, case):
+            yield _remark(case, certificate, paths.cert)
+            continue
         code = "chain.root_included" if is_root(certificate) else "chain.unrelated"
         yield tell(code, file=paths.cert, subject=subject_of(certificate))
     if not _in_order(case.own, chain):
@@ -37,16 +42,44 @@ def judge_order(case: Case) -> Iterator[Finding]:
     elif not set(chain) <= set(case.own) and not _in_order((*case.own, *case.bundle), chain):
         yield tell("chain.order", file=paths.ca_bundle)
     if paths.ca_bundle != paths.cert:
-        look = f"openssl storeutl -noout -text -certs {shlex.quote(str(paths.ca_bundle))}"
-        for certificate in _astray(case.bundle, chain):
-            if not is_root(certificate):  # authorities put it into the bundle; it is left out when serving
-                subject = subject_of(certificate)
-                yield say("chain.unrelated", language, command=look, file=paths.ca_bundle, subject=subject)
+        yield from _judge_bundle(case)
 
 
-def _astray(lying: Sequence[x509.Certificate], chain: Sequence[x509.Certificate]) -> list[x509.Certificate]:
+def _judge_bundle(case: Case) -> Iterator[Finding]:
+    paths = case.paths
+    look = f"openssl storeutl -noout -text -certs {shlex.quote(str(paths.ca_bundle))}"
+    for certificate in _astray(case.bundle, case):
+        if _leads_elsewhere(certificate, case):
+            yield _remark(case, certificate, paths.ca_bundle)
+        elif not is_root(certificate):  # authorities put it into the bundle; it is left out when serving
+            subject = subject_of(certificate)
+            yield say("chain.unrelated", case.language, command=look, file=paths.ca_bundle, subject=subject)
+
+
+def _leads_elsewhere(certificate: x509.Certificate, case: Case) -> bool:
+    """Whether it stands above our leaf on another way than the one taken, such as a cross-sign of a root."""
+    if is_root(certificate):
+        return False
+    known = dict.fromkeys([*case.pair.chain, *case.own, *case.bundle, *case.roots])
+    ours = {*case.pair.chain, anchor_of(case.pair.chain, case.roots)}
+    below = [one for one in known if one in ours or (one != certificate and not is_root(one))]
+    return any(one.issuer == certificate.subject and issued_by(one, certificate) for one in below) or any(
+        one is not None and one.subject == certificate.subject and one.public_key() == certificate.public_key()
+        for one in ours
+    )
+
+
+def _remark(case: Case, certificate: x509.Certificate, file: Path) -> Finding:
+    until = f"{certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
+    subject, issuer = subject_of(certificate), certificate.issuer.rfc4514_string()
+    return say("chain.other_way", case.language, file=file, subject=subject, issuer=issuer, until=until)
+
+
+def _astray(lying: Sequence[x509.Certificate], case: Case) -> list[x509.Certificate]:
     """Return those not of the chain, once each; without namesakes of the missing issuer, which judge_climb names."""
-    return [c for c in dict.fromkeys(lying) if c not in chain and (c.subject != chain[-1].issuer or is_root(c))]
+    chain = case.pair.chain
+    missing = chain[-1].issuer if anchor_of(chain, case.roots) is None else None
+    return [c for c in dict.fromkeys(lying) if c not in chain and (c.subject != missing or is_root(c))]
 
 
 def _in_order(lying: Sequence[x509.Certificate], chain: Sequence[x509.Certificate]) -> bool:

@@ -29,10 +29,11 @@ from app.tls.ways import is_root
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """The findings about the files, and the pair they hold; None when they cannot be served."""
+    """The findings about the files, and the pair they hold; None when they cannot be served. `at` is when it was."""
 
     findings: tuple[Finding, ...]
     pair: ServedPair | None
+    at: datetime | None = None
 
 
 def examine_files(
@@ -77,7 +78,7 @@ def examine_files(
             findings += _judge(case)
         except ODD as error:
             findings.append(_odd(error, paths, language))
-        return Examined(tuple(findings), pair)
+        return Examined(tuple(findings), pair, now)
 
 
 def _held(content: bytes, file: Path, paths: PairPaths, language: Language) -> tuple[x509.Certificate, ...]:

@@ -4,6 +4,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -39,10 +40,13 @@ class RepairRefused(AishaError):
         self.finding = finding
 
 
-def fix_chain(paths: PairPaths, issuers: Sequence[x509.Certificate], language: Language = "ru") -> Path | None:
+def fix_chain(
+    paths: PairPaths, issuers: Sequence[x509.Certificate], language: Language = "ru", now: datetime | None = None
+) -> Path | None:
     """Make the certificate's file a full chain: leaf, intermediates in order, no root, so that nginx gets them, too.
 
-    The intermediates are taken from the files and from `issuers`. Returns the backup; None when the file is so
+    The intermediates are taken from the files and from `issuers`; of several ways up, the one is written that verifies
+    at `now` (None: dates decide nothing). Returns the backup; None when the file is so
     already. Raises RepairRefused (certbot owns the file, it holds more than certificates, or nothing found signed the
     last certificate), CertificateBroken (the key does not belong to it), OSError (not writable).
     """
@@ -63,7 +67,7 @@ def fix_chain(paths: PairPaths, issuers: Sequence[x509.Certificate], language: L
             )
         )
     fetched = b"".join(issuer.public_bytes(Encoding.PEM) for issuer in issuers)
-    after = put_together(replace(content, cert=content.cert + b"\n" + fetched), paths, language)
+    after = put_together(replace(content, cert=content.cert + b"\n" + fetched), paths, language, now)
     if issuers and not any(_serves(issuer, after) for issuer in issuers):
         subject = subject_of(after.chain[-1])
         raise RepairRefused(say("repair.no_issuer", language, file=paths.cert, subject=subject, bundle=paths.ca_bundle))
@@ -118,8 +122,8 @@ def mend_chain(
                 url=url,
                 bundle=paths.ca_bundle,
             )
-        backup = fix_chain(paths, issuers, language)
-        pair = put_together(read_content(paths, language), paths, language)
+        backup = fix_chain(paths, issuers, language, seen.at)
+        pair = put_together(read_content(paths, language), paths, language, seen.at)
         if backup is not None:
             yield say("repair.chain", language, file=paths.cert, count=len(pair.chain), backup=backup)
         elif codes & CLIMB_CODES and issuers:

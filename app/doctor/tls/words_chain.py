@@ -27,6 +27,10 @@ CHAIN_WORDS: Catalogue = {
         msgid("Take it out of the file."),
         command=FIX_CHAIN,
     ),
+    "chain.other_way": Wording(
+        Level.OK,
+        msgid('{file}: "{subject}", signed by "{issuer}" (until {until}), is another way to a root; it is not sent'),
+    ),
     "chain.root_included": Wording(
         Level.WARN,
         msgid('{file}: the root "{subject}" need not be sent: the client has it, or it is of no help'),

@@ -1,0 +1,43 @@
+"""A client generated from the OpenAPI document meets no answer that it does not describe."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.docs.project import ROOT
+from tests.e2e.serving import serving, short_lived
+from tests.faults.rig import tell
+
+SEEDS = (1, 20261129, 4242)
+EXAMPLES = 60  # of each operation
+CHECKS = "status_code_conformance,content_type_conformance,response_schema_conformance,response_headers_conformance"
+TOKEN = "a-token-of-the-tests-0123456789-0123456789"
+PATIENCE = 240  # s
+FROM_PYPI = "schemathesis>=4.20,<5"
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_generated_client_meets_nothing_undocumented(tmp_path: Path, seed: int) -> None:
+    """Schemathesis, valid and invalid requests by the document: no status, type, header or code that is not in it."""
+    pair = short_lived(tmp_path)
+    with serving(tmp_path / "server", pair, API_DEBUG="true", API_TOKEN=TOKEN, IP_FILTER="report") as served:
+        found = shutil.which("st")
+        command = (
+            [found] if found else [sys.executable, "-m", "uv", "tool", "run", "--quiet", "--from", FROM_PYPI, "st"]
+        )
+        command.append("run")
+        command += [f"https://127.0.0.1:{served.port}/openapi.json", "--checks", CHECKS, "--seed", str(seed)]
+        command += ["--max-examples", str(EXAMPLES), "--phases", "examples,coverage,fuzzing", "--tls-verify", "false"]
+        command += ["--header", f"Authorization: Bearer {TOKEN}", "--continue-on-failure", "--no-color"]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / ".tools"), "UV_SYSTEM_CERTS": "true"}  # noqa: TID251  a tool of this machine
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
+    asked = re.search(r"(\d+) generated", done.stdout)
+    tell("schemathesis", seed=seed, requests=asked.group() if asked else "?")
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-1000:]
