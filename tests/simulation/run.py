@@ -36,13 +36,14 @@ class Report:
     looks: int
     starts: int
     seconds: float
+    counts: tuple[tuple[str, int], ...] = ()
     story: tuple[str, ...] = ()
     last: tuple[str, ...] = ()
 
 
 def run(plan: Plan, *, log_path: Path | None = None, template: Path | None = None) -> Report:
     """Run a plan; the report of a run that failed tells the story of the request that it failed at."""
-    began = time.perf_counter()
+    began = time.process_time()
     with _loop(plan) as loop, tempfile.TemporaryDirectory(dir=SHM if SHM.is_dir() else None) as folder:
         world = World(plan, Path(folder), loop, log_path, template)
         seams.install(world)
@@ -61,7 +62,8 @@ def run(plan: Plan, *, log_path: Path | None = None, template: Path | None = Non
             world.crashes,
             world.checker.looks,
             sum(server.starts for server in world.servers),
-            time.perf_counter() - began,
+            time.process_time() - began,
+            tuple(world.storage.counts.most_common()),
             tuple(story),
             tuple(world.ledger.last)[-40:] if world.violation is not None else (),
         )

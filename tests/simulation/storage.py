@@ -6,6 +6,7 @@ Every commit is told to `on_commit` with the rows that it touched, before anybod
 import asyncio
 import random
 import sqlite3
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -34,6 +35,7 @@ class Storage:
         self.notes: list[Touched] = []
         self.on_commit: Callable[[Any, list[Touched]], None] = lambda _life, _notes: None
         self.commits = 0
+        self.counts: Counter[str] = Counter()
 
     def watch(self, engine: Engine) -> None:
         """Let connections tell which rows they touch; what the kernel would keep is not simulated, so none is synced."""
@@ -55,6 +57,8 @@ class Storage:
     ) -> Any:
         """Take the place of `Database._run`."""
         life: Any = OWNER.get()
+        if threads is database._checkpoints:
+            return None  # nothing is synced here, so the log need not be moved
         is_write = threads is database._writers or threads is database._statements
         await asyncio.sleep(self._chance.expovariate(1 / USUAL))
         life.must_live()
@@ -73,6 +77,7 @@ class Storage:
         self, life: Any, database: Database, is_write: bool, function: Callable[..., Any], args: Any, kwargs: Any
     ) -> Any:
         self.notes.clear()
+        self.counts[_name(function)] += 1
         result = database._use(_line(database, is_write), function, args, kwargs)
         if is_write:
             self.commits += 1

@@ -35,6 +35,7 @@ from tests.simulation.storage import Storage
 from tests.simulation.telegram import OPERATOR_CHAT, TOKEN, Telegram
 from tests.simulation.troubles import Act
 from tests.simulation.watchman import Watchman
+from tests.simulation.virtual_loop import OWNER
 from tests.simulation.weather import Weather
 
 DAY = 86_400.0
@@ -137,6 +138,8 @@ class World:
             ("api.telegram.org/", "telegram", self.telegram.answer),
             ("ping.example/", "ping", self.fal.meta),
         ]
+        self.stirring.is_alarmed = lambda: not self.weather.is_fair()
+        self.stirring.times = self._times
         self.storage.on_commit = self._committed
         self.bot.on_write = self._bot_wrote
         self.telegram.on_seen = lambda meaning, chat: self.hold(self.checker.seen, meaning, chat)
@@ -165,13 +168,18 @@ class World:
             found = self.checker.rows(
                 "SELECT min(due) FROM (SELECT min(due_at) AS due FROM webhook_deliveries WHERE state = 'pending' "
                 "UNION ALL SELECT min(due_at) FROM webhook_notifications WHERE state = 'pending' "
-                "UNION ALL SELECT min(due_at) FROM webhook_jobs WHERE state = 'pending')"
+                "UNION ALL SELECT min(due_at) FROM webhook_jobs j WHERE state = 'pending' AND NOT EXISTS (SELECT 1 FROM "
+                "webhook_deliveries d WHERE d.request_id = j.request_id AND d.state = 'pending'))"
             )[0][0]
             due = math.inf
             if found is not None:
                 due = (datetime.fromisoformat(found).replace(tzinfo=UTC) - START).total_seconds()
             self._due = due
         return self._due - self.clock_offset
+
+    def _times(self) -> float:
+        """The second replica rests longer from what the first one does."""
+        return 4.0 if self.servers[0].is_up and str(OWNER.get()).startswith("b") else 1.0
 
     # What happens
 
