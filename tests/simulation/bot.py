@@ -75,7 +75,9 @@ class Bot:
 
     def _set_back(self, course: Course) -> None:
         course.is_meddled = True
-        statement = "UPDATE avatars SET status = 'training', training_progress = 0, updated_at = ? WHERE fal_request_id = ?"
+        statement = (
+            "UPDATE avatars SET status = 'training', training_progress = 0, updated_at = ? WHERE fal_request_id = ?"
+        )
         self.write(f"sets {course.number} to training", (statement, (self._now(), course.request_id)))
 
     async def meddle(self, course: Course, chance: random.Random) -> None:
@@ -91,7 +93,9 @@ class Bot:
             statement = "UPDATE avatars SET status = 'error', updated_at = ? WHERE fal_request_id = ?"
             self.write(f"sets {course.number} to error", (statement, (self._now(), course.request_id)))
         elif course.type == "style":
-            statement = "UPDATE avatars SET status = 'completed', finetune_id = ?, updated_at = ? WHERE fal_request_id = ?"
+            statement = (
+                "UPDATE avatars SET status = 'completed', finetune_id = ?, updated_at = ? WHERE fal_request_id = ?"
+            )
             values = (f"fallback-style-{course.number}", self._now(), course.request_id)
             self.write(f"invents an id for {course.number}", (statement, values))
         else:

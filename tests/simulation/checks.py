@@ -5,7 +5,6 @@ What is true, `Course` knows; what the database says is read here over a connect
 
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +26,8 @@ class Violation(Exception):
         self.request_id = request_id
         self.how = how
 
-
-@dataclass
-class Touches:
-    """How an avatar's row stood after the last write of the server's."""
-
-    status: str
-    artifact: str | None
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Violation, (self.promise, self.request_id, self.how)
 
 
 class Checker:
@@ -202,7 +196,8 @@ class Checker:
         if not course.has_row or course.is_begun_anew or course.is_cancelled or course.is_touched:
             return None
         messages = self.rows(
-            "SELECT kind, state, reason FROM webhook_notifications WHERE request_id = ? AND kind IN ('ready', 'failed')",
+            "SELECT kind, state, reason FROM webhook_notifications "
+            "WHERE request_id = ? AND kind IN ('ready', 'failed')",
             course.request_id,
         )
         if any(row["state"] != "pending" for row in messages):
@@ -215,7 +210,9 @@ class Checker:
         )  # fmt: skip
         if any(row["state"] == "dead" for row in deliveries):
             return None  # the operator's, who has an alert
-        jobs = self.rows("SELECT state, reason, outcome, stage FROM webhook_jobs WHERE request_id = ?", course.request_id)
+        jobs = self.rows(
+            "SELECT state, reason, outcome, stage FROM webhook_jobs WHERE request_id = ?", course.request_id
+        )
         if any(row["state"] == "dead" or row["outcome"] == "superseded" for row in jobs):
             return None
         if course.is_meddled and any(row["state"] == "done" for row in deliveries):

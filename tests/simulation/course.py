@@ -26,6 +26,7 @@ ENDS: dict[str, float] = {
     "error then success": 0.7, "two successes": 0.4, "success then error": 0.4,
 }  # fmt: skip
 FAILURES = ("refused", "infra", "text", "unserialised failure", "locked")
+WORDS = {"text": "No face was found", "locked": "User is locked. Reason: Exhausted balance."}
 KINDS = ("content_policy_violation", "face_detection_error", "image_too_small", "file_download_error", "odd_new_type")
 SHELVES: dict[str, float] = {"there": 95, "lags": 3, "never": 0.6, "empty": 0.4}
 NAMES = ("Айша", "Алия <b>", "Ваня & Co", "x", "Жанна\u202e", "", "👩‍🚀 Нур", "a" * 100)
@@ -154,43 +155,42 @@ def prepare(course: Course, chance: random.Random, unix: float) -> tuple[FalJob,
 
 def _end(course: Course, job: FalJob, chance: random.Random) -> None:
     request_id = course.request_id
-    other = bodies.portrait(request_id + "again")
+    if course.end in FAILURES:
+        _fail(course, job, chance)
     match course.end:
         case "unserialised":
             course.sayings = [Saying(0, bodies.unserialised_success(request_id))]
         case "no artifact":
             job.body = b'{"images": []}'
             course.sayings = [Saying(0, bodies.success(request_id, {"images": []}))]
-        case "refused":
-            kind = chance.choice(KINDS)
-            job.status_code, job.body = 422, bodies.dumps(bodies.complaint(kind))
-            course.sayings = [Saying(0, bodies.validation_failure(request_id, kind))]
-        case "infra":
-            job.status_code = 503
-            job.body = b'{"detail": "The runner went away.", "error_type": "runner_disconnected"}'
-            course.sayings = [Saying(0, bodies.infra_failure(request_id))]
-        case "text":
-            job.status_code, job.body = 422, b'{"detail": "No face was found"}'
-            course.sayings = [
-                Saying(0, bodies.body_for(request_id, status="ERROR", payload={"detail": "No face was found"}, error="422"))
-            ]
-        case "unserialised failure":
-            job.status_code, job.body = 422, b'{"detail": "Something"}'
-            course.sayings = [Saying(0, bodies.unserialised_failure(request_id))]
-        case "locked":
-            detail = "User is locked. Reason: Exhausted balance."
-            job.status_code, job.body = 422, bodies.dumps({"detail": detail})
-            course.sayings = [Saying(0, bodies.body_for(request_id, status="ERROR", payload={"detail": detail}, error="403"))]
         case "error then success":
             course.sayings.insert(0, Saying(0, bodies.infra_failure(request_id)))
             course.sayings[1].at = chance.choice((0, 30, 400))
         case "success then error":
             course.sayings.append(Saying(chance.choice((0, 30, 400)), bodies.infra_failure(request_id)))
         case "two successes":
+            other = bodies.portrait(request_id + "again")
             course.sayings.append(Saying(chance.choice((0, 30)), bodies.success(request_id, other)))
             course.artifacts.add(other["diffusers_lora_file"]["url"])
-    if course.end in FAILURES or "error" in course.end:
-        course.can_fail = True
+    course.can_fail = course.end in FAILURES or "error" in course.end
+
+
+def _fail(course: Course, job: FalJob, chance: random.Random) -> None:
+    """Settle how a training fails, by webhook and in the queue."""
+    request_id = course.request_id
+    status, answer = 422, {"detail": WORDS.get(course.end, "Something")}
+    body = bodies.body_for(request_id, status="ERROR", payload=answer, error="Invalid status code: 422")
+    match course.end:
+        case "refused":
+            kind = chance.choice(KINDS)
+            answer, body = bodies.complaint(kind), bodies.validation_failure(request_id, kind)
+        case "infra":
+            status, body = 503, bodies.infra_failure(request_id)
+            answer = {"detail": "The runner went away.", "error_type": "runner_disconnected"}
+        case "unserialised failure":
+            body = bodies.unserialised_failure(request_id)
+    job.status_code, job.body = status, bodies.dumps(answer)
+    course.sayings = [Saying(0, body)]
 
 
 def _shelve(course: Course, payload: dict[str, Any], chance: random.Random, ended: float) -> dict[str, Shelf]:

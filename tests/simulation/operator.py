@@ -70,10 +70,9 @@ class Operator:
         for _ in range(5):
             server = chance.choice(self._world.servers)
             with suppress(Refused, Broken, TimeoutError):
-                if server.life is not None:
-                    path = "/api/v1/jobs"
-                    status, _ = await server.life.ask("POST", path, headers, orjson.dumps(body), "10.0.0.7", 15.0)
-                    self._world.ledger.note("bot", f"registers {course.number}: {status}")
-                    if status < 300:
-                        return
+                asked = ("POST", "/api/v1/jobs", headers, orjson.dumps(body))
+                status, _ = await server.ask(*asked, address="10.0.0.7", patience=15.0)
+                self._world.ledger.note("bot", f"registers {course.number}: {status}")
+                if status < 300:
+                    return
             await asyncio.sleep(20)

@@ -1,4 +1,4 @@
-"""Where the simulation takes the place of the world: time, transactions, requests, the machine. Nothing else is replaced.
+"""Where the simulation takes the place of the world: time, transactions, requests, the machine; nothing else.
 
 `install` is called once in a process of its own, before `app` is imported anywhere else.
 """

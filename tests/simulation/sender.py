@@ -73,10 +73,8 @@ class Sender:
         await asyncio.sleep(self._chance.expovariate(1 / 0.05))
         name = "forgery" if course is None else str(course.number)
         try:
-            if server.life is None:
-                raise Refused
             sent = loop.time()
-            status, _ = await server.life.ask("POST", PATH, headers, body, address, patience)
+            status, _ = await server.ask("POST", PATH, headers, body, address=address, patience=patience)
         except (Refused, Broken, TimeoutError) as why:
             self._ledger.note("fal", f"posts {name} to {server.name}: {type(why).__name__}")
             if isinstance(why, TimeoutError) and course is not None:

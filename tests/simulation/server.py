@@ -108,11 +108,11 @@ class Life:
             self.is_up = False
             self.hooks.on_stop()
             end = asyncio.get_running_loop().time() + FAREWELL
-            while self.under_way and asyncio.get_running_loop().time() < end:
+            while self.under_way and asyncio.get_running_loop().time() < end:  # noqa: ASYNC110  a request ends without an event
                 await asyncio.sleep(0.1)
 
     async def ask(
-        self, method: str, path: str, headers: Mapping[str, str], body: bytes, address: str, patience: float
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes, *, address: str, patience: float
     ) -> tuple[int, bytes]:
         """Send a request to this process. Raises Refused, Broken, and TimeoutError after `patience` seconds."""
         if not self.is_up:
@@ -192,6 +192,12 @@ class Server:
     @property
     def is_up(self) -> bool:
         return self.life is not None and self.life.is_up
+
+    async def ask(self, *request: Any, **options: Any) -> tuple[int, bytes]:
+        """Send a request to the process that runs now. Raises as Life.ask."""
+        if self.life is None:
+            raise Refused
+        return await self.life.ask(*request, **options)
 
     async def supervise(self) -> None:
         """Run for ever."""

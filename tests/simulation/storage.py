@@ -8,6 +8,7 @@ import random
 import sqlite3
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Engine, event, exc
@@ -22,6 +23,13 @@ from tests.simulation.weather import Weather
 
 USUAL = 0.002  # s that a transaction takes, on average
 WATCHED = ("webhook_deliveries", "webhook_notifications", "webhook_jobs", "webhook_alerts", "avatars")
+# What the driver says at the end of a transaction, which is undone then; and its name.
+BREAKS: dict[str, tuple[str, str | None]] = {
+    "full": ("database or disk is full", None),
+    "read-only": ("attempt to write a readonly database", None),
+    "damaged": ("disk I/O error", "SQLITE_IOERR_FSYNC"),
+    "lost": ("the connection was lost", None),
+}
 Touched = tuple[str, int, str]  # table, rowid, what was done
 
 
@@ -38,7 +46,7 @@ class Storage:
         self.counts: Counter[str] = Counter()
 
     def watch(self, engine: Engine) -> None:
-        """Let connections tell which rows they touch; what the kernel would keep is not simulated, so none is synced."""
+        """Let connections tell which rows they touch; nothing is synced, for no kernel is simulated."""
 
         @event.listens_for(engine, "connect")
         def _on_connect(driver: Any, _record: object) -> None:
@@ -60,79 +68,77 @@ class Storage:
         if threads is database._checkpoints:
             return None  # nothing is synced here, so the log need not be moved
         is_write = threads is database._writers or threads is database._statements
+        work = Work(life, database, function, args, kwargs, is_write=is_write)
         await asyncio.sleep(self._chance.expovariate(1 / USUAL))
         life.must_live()
         mode = self._weather.of("database") if life.is_server else None
         if mode is not None:
             self._ledger.note(str(life), f"database {mode} {_name(function)}")
-            result = await self._troubled(mode, life, database, is_write, function, args, kwargs)
+            result = await self._troubled(mode, work)
         else:
-            result = self._transact(life, database, is_write, function, args, kwargs)
+            result = self._transact(work)
         if is_write and self._chance.random() < 0.3:  # the commit is done, and nobody knows yet
             await asyncio.sleep(self._chance.expovariate(1 / USUAL))
         life.must_live()
         return result
 
-    def _transact(
-        self, life: Any, database: Database, is_write: bool, function: Callable[..., Any], args: Any, kwargs: Any
-    ) -> Any:
+    def _transact(self, work: "Work") -> Any:
         self.notes.clear()
-        self.counts[_name(function)] += 1
-        result = database._use(_line(database, is_write), function, args, kwargs)
-        if is_write:
+        self.counts[_name(work.function)] += 1
+        result = work.database._use(_line(work.database, work.is_write), work.function, work.args, work.kwargs)
+        if work.is_write:
             self.commits += 1
             touched, self.notes = self.notes, []
             if touched:
-                self._ledger.note(str(life), f"commit {_name(function)} {len(touched)}")
-            self.on_commit(life, touched)
+                self._ledger.note(str(work.life), f"commit {_name(work.function)} {len(touched)}")
+            self.on_commit(work.life, touched)
         return result
 
-    async def _troubled(
-        self, mode: str, life: Any, database: Database, is_write: bool, function: Callable[..., Any], args: Any, kwargs: Any
-    ) -> Any:
-        def whole() -> Any:
-            return self._transact(life, database, is_write, function, args, kwargs)
-
-        def broken(text: str, name: str | None = None) -> None:
-            self.notes.clear()
-            database._use(_line(database, is_write), _breaking(function, text, name), args, kwargs)
-
+    async def _troubled(self, mode: str, work: "Work") -> Any:
         half = self._chance.random() < 0.5
         match mode:
             case "busy":
                 await asyncio.sleep(5.0)
                 raise DatabaseUnavailable("database is locked")
-            case "full" | "read-only" if not is_write:
-                return whole()
-            case "full":
-                broken("database or disk is full")
-            case "read-only":
-                broken("attempt to write a readonly database")
-            case "damaged" if is_write:
-                broken("disk I/O error", "SQLITE_IOERR_FSYNC")
-            case "conflict" if is_write and half:
+            case "conflict" if work.is_write and half:
                 raise DatabaseConflict("deadlock detected")
             case "lost" if half:
                 raise DatabaseUnavailable("the connection was lost")
-            case "lost":
-                broken("the connection was lost")
-            case "unknown":
+            case "unknown" | "hung":
+                await self._doubtful(mode, work, is_done=half)
+            case "deadly" if work.is_write:  # the process dies inside the commit: before it took effect, or after
                 if half:
-                    whole()
-                life.must_live()
-                raise DatabaseUnavailable("the connection was lost in the commit")
-            case "hung":
-                await asyncio.sleep(PATIENCE)
-                life.must_live()
-                if half:
-                    whole()
-                raise DatabaseUnavailable(f"no answer within {PATIENCE:.0f} s")
-            case "deadly" if is_write:  # the process dies inside the commit: before it took effect, or after
-                if half:
-                    whole()
-                life.die("in a commit, " + ("done" if half else "undone"))
-                life.must_live()
-        return whole()
+                    self._transact(work)
+                work.life.die("in a commit, " + ("done" if half else "undone"))
+                work.life.must_live()
+        if mode in BREAKS and (work.is_write or mode == "lost"):
+            self.notes.clear()
+            broken = _breaking(work.function, *BREAKS[mode])
+            work.database._use(_line(work.database, work.is_write), broken, work.args, work.kwargs)
+        return self._transact(work)
+
+    async def _doubtful(self, mode: str, work: "Work", *, is_done: bool) -> None:
+        """End a transaction so that nobody knows how."""
+        if mode == "hung":
+            await asyncio.sleep(PATIENCE)
+            work.life.must_live()
+        if is_done:
+            self._transact(work)
+        if mode == "hung":
+            raise DatabaseUnavailable(f"no answer within {PATIENCE:.0f} s")
+        raise DatabaseUnavailable("the connection was lost in the commit")
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A transaction: what is to be done, for whom, on which connection."""
+
+    life: Any
+    database: Database
+    function: Callable[..., Any]
+    args: Any
+    kwargs: Any
+    is_write: bool
 
 
 def _breaking(function: Callable[..., Any], text: str, name: str | None) -> Callable[..., Any]:
@@ -146,7 +152,7 @@ def _breaking(function: Callable[..., Any], text: str, name: str | None) -> Call
     return break_
 
 
-def _line(database: Any, is_write: bool) -> Line:
+def _line(database: Any, is_write: object) -> Line:
     """Keep a connection for writing and one for reading, as the threads would."""
     lines = database.__dict__.setdefault("simulated_lines", {})
     if is_write not in lines:

@@ -14,7 +14,7 @@ from app.domain.notification import Notification
 from app.twins.markup import MarkupRefused, visible_text
 
 OPERATOR_CHAT = -700
-TOKEN = "700:simulation"  # noqa: S105  nobody's
+TOKEN = "700:simulation"
 LIMIT = 4096
 
 Meaning = tuple[str, str, str]  # subject, request id, topic

@@ -37,6 +37,7 @@ WEIGHTS: dict[str, float] = {
 }  # fmt: skip
 LASTS = (20, 60, 60, 240, 600, 1800)  # s
 LONG = (3600, 7200)
+QUIET = 600.0  # s
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +50,9 @@ class Act:
 
 
 def draw(chance: random.Random, days: float, each_day: float, seed: object) -> list[Act]:
-    """Draw the troubles of a run; the first hour is quiet."""
+    """Draw the troubles of a run; the first and the last minutes are quiet."""
     count = round(days * each_day)
-    moments = sorted(chance.uniform(3600, max(days * 86400 - 3600, 3601)) for _ in range(count))
+    moments = sorted(chance.uniform(QUIET, max(days * 86400 - QUIET, QUIET + 1)) for _ in range(count))
     return [Act(at, one_of(chance, WEIGHTS), f"{seed}:act:{number}") for number, at in enumerate(moments)]
 
 
@@ -69,19 +70,9 @@ async def play(act: Act, world: Any) -> None:
             share = {"damaged": 0.02, "deadly": 0.05}.get(mode, chance.choice((1.0, 0.3)))
             await _lasting(world, act, [Trouble("database", mode, share)], min(lasts, 1800))
         case "a process dies" | "both processes die":
-            _tell(world, act)
-            for server in world.servers if act.kind.startswith("both") else [chance.choice(world.servers)]:
-                if server.life is not None:
-                    server.life.die("by SIGKILL")
-            world.crashes += 1
-            world.weather.disturb()
+            _kill(world, act, chance)
         case "a deploy":
-            _tell(world, act)
-            world.weather.disturb()
-            for server in world.servers:
-                server.stop(again=True)
-                await asyncio.sleep(chance.choice((0, 5, 30)))
-            world.weather.disturb()
+            await _deploy(world, act, chance)
         case "one replica rests" | "the server is away":
             await _resting(world, act, chance, lasts)
         case "the clock steps":
@@ -97,6 +88,24 @@ async def _lasting(world: Any, act: Act, troubles: list[Trouble], lasts: float) 
     await asyncio.sleep(lasts)
     world.weather.end(numbers)
     world.ledger.note("world", f"ends: {act.kind}")
+
+
+def _kill(world: Any, act: Act, chance: random.Random) -> None:
+    _tell(world, act)
+    for server in world.servers if act.kind.startswith("both") else [chance.choice(world.servers)]:
+        if server.life is not None:
+            server.life.die("by SIGKILL")
+    world.crashes += 1
+    world.weather.disturb()
+
+
+async def _deploy(world: Any, act: Act, chance: random.Random) -> None:
+    _tell(world, act)
+    world.weather.disturb()
+    for server in world.servers:
+        server.stop(again=True)
+        await asyncio.sleep(chance.choice((0, 5, 30)))
+    world.weather.disturb()
 
 
 async def _resting(world: Any, act: Act, chance: random.Random, lasts: float) -> None:

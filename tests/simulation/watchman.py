@@ -17,7 +17,7 @@ BOUND = 1800.0  # s of fair weather within which an owner has a word
 LOOKS = 300.0  # s of fair weather within which a spoilt row is right again (I11: two looks)
 TAKEN = 180.0  # s that a due row may wait in fair weather
 REST = 2 * 3600.0  # s that a row of fal's may rest at most
-AFTER = 3 * 3600.0  # s that a run goes on in fair weather after its last day
+AFTER = 1.5 * 3600.0  # s that a run goes on in fair weather after its last day
 MONITOR = 600.0  # s between two looks of somebody's monitor
 # Alerts that may be open at the end: about what an operator has to decide, or what ends by itself after a day.
 LASTING = frozenset({
@@ -78,7 +78,7 @@ class Watchman:
         for path in ("/health", "/livez", "/readyz", "/api/v1/health"):
             life, was_fair = server.life, world.weather.is_fair()
             try:
-                status, body = await life.ask("GET", path, {}, b"", "10.0.0.9", 30.0)
+                status, body = await life.ask("GET", path, {}, b"", address="10.0.0.9", patience=30.0)
             except (Refused, Broken, TimeoutError):
                 continue
             if path in ("/health", "/livez") and status != 200:
@@ -87,7 +87,7 @@ class Watchman:
                 world.fail(Violation("I9", "", f"{path} answered {status} in fair weather: {body[:300]!r}"))
 
     async def end(self) -> None:
-        """Let three fair hours pass, then hold everything to what must have become of it."""
+        """Let fair hours pass, then hold everything to what must have become of it."""
         world = self._world
         await asyncio.sleep(AFTER)
         world.hold(self.look)

@@ -3,7 +3,6 @@
 import asyncio
 import math
 import random
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -34,12 +33,12 @@ from tests.simulation.server import Server
 from tests.simulation.storage import Storage
 from tests.simulation.telegram import OPERATOR_CHAT, TOKEN, Telegram
 from tests.simulation.troubles import Act
-from tests.simulation.watchman import Watchman
 from tests.simulation.virtual_loop import OWNER
+from tests.simulation.watchman import Watchman
 from tests.simulation.weather import Weather
 
 DAY = 86_400.0
-API_TOKEN = "token-of-the-simulated-bot-0123456789"  # noqa: S105  nobody's
+API_TOKEN = "token-of-the-simulated-bot-0123456789"
 NIGHT = (0.15, 0.1, 0.1, 0.1, 0.15, 0.3, 0.6, 1, 1, 1, 1, 1.2, 1.2, 1, 1, 1.2, 1.4, 1.5, 1.5, 1.4, 1.2, 0.9, 0.6, 0.3)
 
 
@@ -168,8 +167,8 @@ class World:
             found = self.checker.rows(
                 "SELECT min(due) FROM (SELECT min(due_at) AS due FROM webhook_deliveries WHERE state = 'pending' "
                 "UNION ALL SELECT min(due_at) FROM webhook_notifications WHERE state = 'pending' "
-                "UNION ALL SELECT min(due_at) FROM webhook_jobs j WHERE state = 'pending' AND NOT EXISTS (SELECT 1 FROM "
-                "webhook_deliveries d WHERE d.request_id = j.request_id AND d.state = 'pending'))"
+                "UNION ALL SELECT min(due_at) FROM webhook_jobs j WHERE state = 'pending' AND NOT EXISTS "
+                "(SELECT 1 FROM webhook_deliveries d WHERE d.request_id = j.request_id AND d.state = 'pending'))"
             )[0][0]
             due = math.inf
             if found is not None:
@@ -242,7 +241,7 @@ class World:
     async def _all(self) -> None:
         for server in self.servers:
             self._begin(server.supervise())
-        for work in (*self._courses(), self.watchman.walk(), self.operator.work(), self._forget()):
+        for work in (*self._courses(), self.watchman.walk(), self.operator.work()):
             self._begin(work)
         for act in self.plan.acts:
             self._begin(self._play(act))
@@ -272,11 +271,6 @@ class World:
         await courses.until(act.at)
         if self.loop.time() < self.plan.days * DAY:
             await troubles.play(act, self)
-
-    async def _forget(self) -> None:
-        """Forget files and requests that nobody can ask for any more."""
-        while True:
-            await asyncio.sleep(DAY)
 
     def _courses(self) -> Iterator[Any]:
         owners: list[tuple[str, int]] = []
