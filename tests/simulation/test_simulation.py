@@ -1,4 +1,4 @@
-"""Simulated worlds, in a bounded form: `make simulate SEED= DAYS=` walks further. docs/simulation.md says what they are.
+"""Simulated worlds in a bounded form; `make simulate SEED= DAYS=` walks further (docs/simulation.md).
 
 `SIMULATION_SEED` names the first of the three new seeds; each run prints its seeds.
 """

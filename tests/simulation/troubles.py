@@ -67,8 +67,9 @@ async def play(act: Act, world: Any) -> None:
             await _lasting(world, act, [Trouble(part, mode, share) for part in parts], lasts)
         case kind if kind in INSIDE:
             mode = chance.choice(INSIDE[kind])
-            share = {"damaged": 0.02, "deadly": 0.05}.get(mode, chance.choice((1.0, 0.3)))
-            await _lasting(world, act, [Trouble("database", mode, share)], min(lasts, 1800))
+            share = {"damaged": 0.01, "deadly": 0.03}.get(mode, chance.choice((1.0, 0.3)))
+            most = 240 if mode in ("damaged", "deadly") else 1800
+            await _lasting(world, act, [Trouble("database", mode, share)], min(lasts, most))
         case "a process dies" | "both processes die":
             _kill(world, act, chance)
         case "a deploy":

@@ -7,6 +7,7 @@ import asyncio
 import heapq
 import itertools
 import random
+from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context, ContextVar, copy_context
 from typing import Any, Protocol, TypeVar
@@ -49,6 +50,11 @@ class SimulatedTask(asyncio.Task[Any]):
 
 class SimulatedLoop(asyncio.BaseEventLoop):
     """One run. `chance` decides the order of tasks that are ready at the same moment."""
+
+    _ready: deque[Any]  # of BaseEventLoop, which declares none of these
+    _scheduled: list[Any]
+    _stopping: bool
+    _timer_cancelled_count: int
 
     def __init__(self, chance: random.Random) -> None:
         super().__init__()
@@ -110,7 +116,9 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         for at, call in zip(places, calls, strict=True):
             ready[at] = call
 
-    def call_soon_threadsafe(self, callback: Callable[..., Any], *args: Any, context: Context | None = None) -> Any:
+    def call_soon_threadsafe(  # type: ignore[override]  # wider
+        self, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> Any:
         """There is one thread."""
         return self.call_soon(callback, *args, context=context)
 
