@@ -86,7 +86,7 @@ class Course:
 
 def draw(number: int, begins: float, chance: random.Random, owners: list[tuple[str, int]]) -> Course:
     """Draw a training."""
-    trainer: Trainer = one_of(chance, {"portrait": 68.0, "style": 24.0, "other": 8.0})  # type: ignore[assignment]  # its keys
+    trainer: Trainer = one_of(chance, {"portrait": 68.0, "style": 24.0, "other": 8.0})
     low, high = LASTS[trainer]
     works = chance.uniform(low, high) * (chance.choice((5, 9)) if chance.random() < 0.01 else 1)
     if owners and chance.random() < 0.1:

@@ -10,6 +10,7 @@ from app.db import chores, inbox, outbox, queue, retention
 from app.db.bulk_update import UpdateMany
 from app.domain import decision, send_policy, verdict
 from app.domain.invented import Invented
+from app.domain.notification import Topic
 from app.domain.send_outcome import Down, Sent, Uncertain
 from app.domain.training import Artifacts, Change, Plan, TrainingStatus
 from app.domain.verdict import Done
@@ -20,6 +21,7 @@ from app.flows.accept import Accept
 from app.flows.drift import Mend
 from app.flows.notify.claiming import Notify
 from app.flows.reconcile import Reconcile
+from tests.simulation.replaced import replace
 
 running: Any = import_module("app.bootstrap.running")
 Bug = Callable[[], None]
@@ -33,7 +35,7 @@ def forget_the_fence() -> None:
             write = UpdateMany(table, match=("id",), given=tuple(values), fixed={}, only=[])
             write(connection, [({"id": claim.id}, values)])
 
-    queue.finish = finish
+    replace(queue, "finish", finish)
 
 
 def answer_before_the_commit() -> None:
@@ -46,7 +48,7 @@ def answer_before_the_commit() -> None:
         await asyncio.sleep(0)
         return inbox.Receipt(0, new=True)
 
-    Accept.__call__ = accept  # type: ignore[method-assign,assignment]  # planted
+    replace(Accept, "__call__", accept)
 
 
 def mark_sent_before_sending() -> None:
@@ -57,7 +59,7 @@ def mark_sent_before_sending() -> None:
         outcome = await real(self, item)
         return Sent(1, 1) if isinstance(outcome, Down) else outcome
 
-    Notify._send = send  # type: ignore[method-assign]  # planted
+    replace(Notify, "_send", send)
 
 
 def leave_drift() -> None:
@@ -66,7 +68,7 @@ def leave_drift() -> None:
     async def rest(_self: Mend) -> int:
         return 0
 
-    Mend.__call__ = rest  # type: ignore[method-assign]  # planted
+    replace(Mend, "__call__", rest)
 
 
 def lease_shorter_than_its_flow() -> None:
@@ -76,12 +78,12 @@ def lease_shorter_than_its_flow() -> None:
     def claim(connection: Any, *, now: Any, lease_until: Any, limit: int, rate: float) -> Any:
         return real(connection, now=now, lease_until=now + timedelta(seconds=1), limit=limit, rate=rate)
 
-    outbox.claim = claim
+    replace(outbox, "claim", claim)
 
 
 def believe_the_bot() -> None:
     """An address that the bot invented counts as an artifact."""
-    Invented.real = lambda _self, artifacts: artifacts  # type: ignore[method-assign]  # planted
+    replace(Invented, "real", lambda _self, artifacts: artifacts)
 
 
 def doubt_is_not_counted() -> None:
@@ -91,7 +93,7 @@ def doubt_is_not_counted() -> None:
     def judge(outcome: Any, **facts: Any) -> Any:
         return real(Down("no answer") if isinstance(outcome, Uncertain) else outcome, **facts)
 
-    import_module("app.flows.notify.claiming").judge = judge  # type: ignore[attr-defined]  # imported by name
+    replace(import_module("app.flows.notify.claiming"), "judge", judge)
 
 
 def never_ask_fal() -> None:
@@ -100,12 +102,12 @@ def never_ask_fal() -> None:
     async def rest(_self: Reconcile) -> int:
         return 0
 
-    Reconcile.__call__ = rest  # type: ignore[method-assign]  # planted
+    replace(Reconcile, "__call__", rest)
 
 
 def drop_orphans() -> None:
     """A delivery that comes before the bot's commit is done with."""
-    planning.await_training = lambda *_: Done("unknown")  # type: ignore[attr-defined,assignment]  # imported by name
+    replace(planning, "await_training", lambda *_: Done("unknown"))
 
 
 def keep_the_old_keys() -> None:
@@ -114,7 +116,7 @@ def keep_the_old_keys() -> None:
     async def stay(_self: Keys, *_options: Any) -> bool:
         return False
 
-    Keys.refresh_after_failure = stay  # type: ignore[method-assign,assignment]  # planted
+    replace(Keys, "refresh_after_failure", stay)
 
 
 def take_success_back() -> None:
@@ -123,38 +125,39 @@ def take_success_back() -> None:
     def decide(facts: Any, outcome: Any, now: Any) -> Plan:
         if facts.training.status is TrainingStatus.COMPLETED:
             change = Change(TrainingStatus.ERROR, now, artifacts=Artifacts(), error=outcome.detail)
-            return Plan(Done("failed"), change, facts.message(decision.Topic.FAILED, outcome.cause))
+            return Plan(Done("failed"), change, facts.message(Topic.FAILED, outcome.cause))
         return real(facts, outcome, now)
 
     real = decision._decide_failed
-    decision._decide_failed = decide
+    replace(decision, "_decide_failed", decide)
 
 
 def owe_nothing() -> None:
     """The change is committed, the message is forgotten."""
-    outbox.put = lambda *_: None
+    replace(outbox, "put", lambda *_: None)
 
 
 def take_any_account() -> None:
     """Whatever fal signed is ours."""
-    Authenticator.takes_account = lambda _self, _user: True  # type: ignore[method-assign]  # planted
+    replace(Authenticator, "takes_account", lambda _self, _user: True)
 
 
 def rest_for_ever() -> None:
     """Pauses grow without a bound."""
-    verdict.BACKOFF_CAP = verdict.DOWN_CAP = timedelta(days=9)
-    send_policy.DOWN_PAUSE = timedelta(days=9)
+    replace(verdict, "BACKOFF_CAP", timedelta(days=9))
+    replace(verdict, "DOWN_CAP", timedelta(days=9))
+    replace(send_policy, "DOWN_PAUSE", timedelta(days=9))
 
 
 def forget_the_undecided() -> None:
     """Retention empties what still waits for an operator."""
-    retention._FORGETTABLE = ("done", "ignored", "dead")  # type: ignore[assignment]  # planted
-    running.timedelta = lambda **given: timedelta(**{**given, **({"days": 0.01} if "days" in given else {})})
+    replace(retention, "_FORGETTABLE", ("done", "ignored", "dead"))
+    replace(running, "timedelta", lambda **given: timedelta(**{**given, **({"days": 0.01} if "days" in given else {})}))
 
 
 def never_pull_back() -> None:
     """Rows that a wrong clock put off rest for as long as it was wrong."""
-    chores.pull_back = lambda *_: 0
+    replace(chores, "pull_back", lambda *_: 0)
 
 
 BUGS: dict[str, Bug] = {

@@ -16,6 +16,7 @@ from app.core.clock import SystemClock
 from app.db import engine, migrate
 from app.http_client.client import HttpClient, HttpReply
 from tests.simulation.quiet import QuietWorker
+from tests.simulation.replaced import replace
 from tests.simulation.virtual_loop import OWNER
 
 running: Any = import_module("app.bootstrap.running")  # the package has a function of this name
@@ -37,7 +38,7 @@ def _install_time(world: Any) -> None:
         owner: Any = OWNER.get()
         return world.now() if owner is None else owner.now()
 
-    SystemClock.now = now  # type: ignore[method-assign]  # the seam
+    replace(SystemClock, "now", now)
 
 
 def _install_storage(world: Any) -> None:
@@ -54,10 +55,10 @@ def _install_storage(world: Any) -> None:
         if owner is not None:
             owner.databases.append(self)
 
-    engine.tune_sqlite = tune
-    migrate.tune_sqlite = tune  # type: ignore[attr-defined]  # imported by name
-    engine.Database._run = run  # type: ignore[method-assign]  # the seam
-    engine.Database.__init__ = make  # type: ignore[method-assign]  # as above
+    replace(engine, "tune_sqlite", tune)
+    replace(migrate, "tune_sqlite", tune)
+    replace(engine.Database, "_run", run)
+    replace(engine.Database, "__init__", make)
 
 
 def _install_network(world: Any) -> None:
@@ -72,8 +73,8 @@ def _install_network(world: Any) -> None:
         world.telegram.expect(notification, message)
         return message
 
-    HttpClient._ask = ask  # type: ignore[method-assign]  # the seam
-    running.word = word
+    replace(HttpClient, "_ask", ask)
+    replace(running, "word", word)
 
 
 def _install_machine(world: Any) -> None:
@@ -81,7 +82,7 @@ def _install_machine(world: Any) -> None:
         owner: Any = OWNER.get()
         owner.die("because its disk failed")
 
-    running._leave = leave
-    main.Worker = QuietWorker  # type: ignore[misc]  # as Worker, but for turns that would find nothing
+    replace(running, "_leave", leave)
+    replace(main, "Worker", QuietWorker)  # but for turns that would find nothing
     QuietWorker.stirring = world.stirring
-    socket.gethostname = lambda: "machine-" + str(OWNER.get()).partition(".")[0]
+    replace(socket, "gethostname", lambda: "machine-" + str(OWNER.get()).partition(".")[0])

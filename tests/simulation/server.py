@@ -101,7 +101,7 @@ class Life:
         app = create_app(settings)
         self.asgi = enclose(app, settings)
         async with app.router.lifespan_context(app) as state:
-            self.hooks = state[HOOKS]
+            self.hooks = (state or {})[HOOKS]
             self.is_up = True
             self._ledger.note(self.name, "is up")
             await self.stopping.wait()
