@@ -127,7 +127,8 @@ async def _stepping(world: Any, act: Act, chance: random.Random, lasts: float) -
     numbers = world.weather.begin(Trouble("clock", "off"))
     world.clock_offset += step
     await asyncio.sleep(lasts)
-    world.clock_offset -= step
+    if not world.is_over:  # else the clock is right already
+        world.clock_offset -= step
     world.weather.end(numbers)
 
 

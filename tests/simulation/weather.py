@@ -46,7 +46,7 @@ class Weather:
             trouble = self._under_way.pop(number, None)
             if trouble is not None:
                 self._by_part[trouble.part].remove(trouble)
-        if not self._under_way:
+        if numbers and not self._under_way and self._fair_from is None:
             self._fair_from = self._time() + SETTLE
 
     def disturb(self) -> None:

@@ -77,6 +77,7 @@ class World:
     template: Path | None = None
     clock_offset: float = 0.0
     crashes: int = 0
+    is_over: bool = False  # what comes now is fair weather
     courses: dict[str, Course] = field(default_factory=dict)
     violation: Violation | None = None
 
@@ -247,6 +248,7 @@ class World:
             self._begin(self._play(act))
         await courses.until(self.plan.days * DAY)
         self.ledger.note("world", "fair weather to the end")
+        self.is_over = True
         self.weather.clear_up()
         self.clock_offset = 0.0
         for server in self.servers:
