@@ -32,6 +32,7 @@ class Weather:
     def begin(self, *troubles: Trouble) -> list[int]:
         """Let troubles begin; return what ends them."""
         self.disturb()
+        self._fair_from = None
         numbers = []
         for trouble in troubles:
             self._number += 1
