@@ -17,6 +17,7 @@ from app.bootstrap.background import in_background
 from app.bootstrap.machine import machine_facts
 from app.bootstrap.pinging import ping_of
 from app.bootstrap.services import HealthFacts, Ingest, Services, Work
+from app.bootstrap.submitting import make_sweep, submitting_later
 from app.bootstrap.trial import trial_kinds
 from app.core.clock import SystemClock
 from app.core.config import Settings
@@ -175,6 +176,7 @@ async def running(
             wake_apply=apply_wake.set,
             steps=steps,
             on_looked=progress.consider,
+            sweep=make_sweep(settings, database, bot_tables, client, clock),
         )
         register = Register(
             database,
@@ -211,7 +213,7 @@ async def running(
         )
         write_check = WriteCheck(database, clock)
         yield Services(
-            Ingest(clock, kinds, accept, register),
+            Ingest(clock, kinds, accept, register, submitting_later(settings, database, bot_tables, client, clock)),
             Work(
                 Poll(
                     database,

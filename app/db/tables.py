@@ -17,7 +17,7 @@ from sqlalchemy import (
 from app.db.engine import UtcDateTime
 
 VERSION_TABLE = "webhook_schema_version"
-HEAD = "0007"  # the newest migration; a test compares it with the files
+HEAD = "0008"  # the newest migration; a test compares it with the files
 
 metadata = MetaData()
 _Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only INTEGER keys
@@ -35,6 +35,7 @@ _GONE = text("outcome = 'gone'")
 _ABSENT = text("artifact = 'absent'")
 _IN_PROGRESS = text("progress_message_id IS NOT NULL AND progress_end IS NULL")
 _STOPPED = text("progress_end IN ('refused', 'slowed', 'not_editable')")  # whose chats get no progress any more
+_UNANSWERED = text("state = 'pending' AND request_id IS NULL")  # submissions; few
 _NAMED = text("finished_at IS NOT NULL AND avatar_name <> ''")
 
 
@@ -63,6 +64,7 @@ deliveries = Table(
     Column("headers", Text, nullable=False),
     Column("source", String(16), nullable=False),
     Column("kind", String(16), nullable=False, server_default="training"),
+    Column("nonce", String(32)),  # of the submission in whose webhook address it came
     Column("repeats", Integer, nullable=False, server_default="0"),
     Column("received_at", UtcDateTime, nullable=False),
     Column("stored_at", UtcDateTime, nullable=False),
@@ -144,10 +146,13 @@ jobs = Table(
     Column("progress_ends_at", UtcDateTime),  # the end that it leads to expect, or the moment it promises
     Column("progress_edits", Integer, nullable=False, server_default="0"),
     Column("progress_end", String(16)),  # why it is edited no more
+    Column("trigger_word", String(50)),  # of a submission, until the avatar's row has it
+    Column("photos_sha256", String(64)),  # of the photos' address, which itself is kept nowhere
     UniqueConstraint("request_id", name="webhook_jobs_request_id"),
     UniqueConstraint("idempotency_key", name="webhook_jobs_idempotency_key"),
     UniqueConstraint("nonce", name="webhook_jobs_nonce"),
     Index("webhook_jobs_due", "due_at", "id", postgresql_where=_PENDING, sqlite_where=_PENDING),
+    Index("webhook_jobs_unanswered", "due_at", postgresql_where=_UNANSWERED, sqlite_where=_UNANSWERED),
     Index("webhook_jobs_dead", "id", postgresql_where=_DEAD, sqlite_where=_DEAD),
     Index("webhook_jobs_finished", "finished_at", postgresql_where=_ENDED, sqlite_where=_ENDED),
     Index(

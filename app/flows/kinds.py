@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import partial
 from typing import Protocol
 
+from app.db import submissions
 from app.db.engine import Connection
 from app.db.trainings import BotTables, Found
 from app.domain.decision import decide
@@ -18,6 +19,14 @@ from app.fal.authenticate import Authenticator
 from app.fal.endpoints import TrainerEndpoints
 
 TRAINING_PATH = "/api/v1/avatar/status_update"  # the bot gives this path to fal from its own code
+
+
+class Join(Protocol):
+    """Joins submissions with what fal has told of them."""
+
+    def __call__(self, connection: Connection, told_of: Sequence[tuple[str, str]], *, now: datetime) -> None:
+        """Take pairs of nonce and request id; what is joined already, or is none of ours, stays as it is."""
+        ...
 
 
 class Subjects(Protocol):
@@ -49,6 +58,7 @@ class Kind:
     subjects: Subjects
     decide: Callable[[Training, Outcome, datetime, Known | None], Plan]
     endpoints: Callable[[Trainer | None], Sequence[str]]
+    join: Join | None = None  # submissions whose webhook's address a delivery came to
     raw_path: bytes = field(init=False)
 
     def __post_init__(self) -> None:
@@ -73,4 +83,5 @@ def training(
         subjects,
         partial(decide, invented=invented, tells_found=tells_found),
         endpoints.candidates,
+        partial(submissions.told, tables=subjects),
     )
