@@ -44,6 +44,11 @@ faults: setup ## kill, power cut, races, outages (needs strace; some need root)
 e2e: setup ## scanner, renewals, slow clients, nginx (needs pebble, certbot, nginx, PyPI)
 	@E2E=full $(BIN)/python -m pytest tests/e2e tests/readme -p no:randomly -s -rs
 
+simulate: export PYTHONHASHSEED := 0
+simulate: export TZ := UTC
+simulate: setup ## days of a whole server in virtual time: SEED=1 DAYS=2 [ARGS="--troubles 24 --smaller 12"]
+	@$(BIN)/python -m tests.simulation --seed $(or $(SEED),1) --days $(or $(DAYS),2) $(ARGS)
+
 lint: setup ## style, types, import contracts, dependencies
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -86,4 +91,4 @@ release-check: lint dist ## prove that what stands in dist/ may be released
 
 ci: lint test servers ## what CI runs
 
-.PHONY: help setup run demo test test-on servers faults e2e lint fmt bench words generated dist release-check ci
+.PHONY: help setup run demo test test-on servers faults e2e simulate lint fmt bench words generated dist release-check ci

@@ -28,8 +28,8 @@ _OPEN = [
 ]  # fmt: skip
 _ASKABLE = (JobState.PENDING, JobState.HISTORIC, JobState.DEAD)  # the last two by hand only
 _WAITING = exists().where(deliveries.c.request_id == jobs.c.request_id, deliveries.c.state == DeliveryState.PENDING)
-# Built once: a claim is compiled by its conditions.
-_ASKED = (jobs.c.request_id.is_not(None), jobs.c.kind.in_(sorted(JobKind)), ~_WAITING)
+# What may be asked about. Built once: a claim is compiled by its conditions.
+ASKED = (jobs.c.request_id.is_not(None), jobs.c.kind.in_(sorted(JobKind)), ~_WAITING)
 _NEW = InsertMany(
     jobs,
     given=(
@@ -102,14 +102,14 @@ def claim(
     `ids` claims these request ids instead, due or not, historic ones too.
     """
     if ids is None:
-        rows = queue.claim_due(connection, jobs, _OPEN, now=now, lease_until=lease_until, limit=limit, only=_ASKED)
+        rows = queue.claim_due(connection, jobs, _OPEN, now=now, lease_until=lease_until, limit=limit, only=ASKED)
     else:
         claimed = (
             update(jobs)
             .where(
                 jobs.c.request_id.in_(ids),
                 jobs.c.state.in_(_ASKABLE),
-                *_ASKED,
+                *ASKED,
             )
             .values(due_at=lease_until, attempt=jobs.c.attempt + 1)
             .returning(*_OPEN)

@@ -88,15 +88,27 @@ def _due(
     )
 
 
-def due_tables(connection: Connection, tables: Sequence[Table], now: datetime) -> list[bool]:
-    """Tell of each queue whether a row is due, in one query without a lock."""
-    return list(connection.execute(_look(tuple(tables)), {"now": now}).one())
+Conditions = tuple[ColumnElement[bool], ...]
+
+
+def due_tables(
+    connection: Connection, tables: Sequence[Table], now: datetime, only: Mapping[Table, Conditions] | None = None
+) -> list[bool]:
+    """Tell of each queue whether a row is due, in one query without a lock.
+
+    `only` are the conditions under which a queue's rows are claimed: what nobody may claim must wake nobody.
+    """
+    conditions = tuple((only or {}).get(table, ()) for table in tables)
+    return list(connection.execute(_look(tuple(tables), conditions), {"now": now}).one())
 
 
 @cache
-def _look(tables: tuple[Table, ...]) -> Select[*tuple[Any, ...]]:
+def _look(tables: tuple[Table, ...], only: tuple[Conditions, ...]) -> Select[*tuple[Any, ...]]:
     """Build the query once: it runs every second for ever, and building it costs more than running it."""
-    looks = [exists().where(table.c.state == "pending", table.c.due_at <= NOW).label(table.name) for table in tables]
+    looks = [
+        exists().where(table.c.state == "pending", table.c.due_at <= NOW, *conditions).label(table.name)
+        for table, conditions in zip(tables, only, strict=True)
+    ]
     return select(*looks)
 
 

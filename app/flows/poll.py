@@ -4,8 +4,12 @@ from collections.abc import Callable
 
 from app.db import queue
 from app.db.engine import Database
+from app.db.jobs import ASKED
 from app.db.tables import deliveries, jobs, notifications
 from app.flows.ports import Clock
+
+QUEUES = (deliveries, notifications, jobs)
+CLAIMED = {jobs: ASKED}  # else a job whose delivery waits would have `reconcile` woken in vain, every second
 
 
 class Poll:
@@ -29,7 +33,7 @@ class Poll:
 
     async def __call__(self) -> None:
         """Poll once. Raises DatabaseUnavailable."""
-        due = await self._database.read(queue.due_tables, (deliveries, notifications, jobs), self._clock.now())
+        due = await self._database.read(queue.due_tables, QUEUES, self._clock.now(), CLAIMED)
         for is_due, wake in zip(due, self._wakes, strict=True):
             if is_due:
                 wake()

@@ -11,6 +11,7 @@ from app.domain.notification import Owner, OwnerMessage, Topic
 from app.flows.poll import Poll
 from tests.fakes import START, FrozenClock
 from tests.flows.conftest import House
+from tests.job_facts import add_job
 
 pytestmark = pytest.mark.anyio
 
@@ -56,6 +57,24 @@ async def test_a_due_message_wakes_notify(database: Database, poll: Poll, woken:
     await owe(database)
     await poll()
     assert woken == ["notify"]
+
+
+async def test_a_job_whose_delivery_waits_wakes_nobody(
+    house: House, poll: Poll, clock: FrozenClock, woken: list[str]
+) -> None:
+    """It is not asked about before the delivery is applied: the simulation's seed 1 saw it due for minutes."""
+    add_job(house.database, "r1", kind="training")
+    await house.deliver("r1")  # no such training: postponed
+    await house.apply()
+    await poll()
+    assert woken == []
+
+
+async def test_a_due_job_wakes_reconcile(database: Database, poll: Poll, woken: list[str]) -> None:
+    """Only the queue that has work."""
+    add_job(database, "r1", kind="training")
+    await poll()
+    assert woken == ["reconcile"]
 
 
 async def test_what_is_claimed_is_due_again_after_its_lease(

@@ -1,0 +1,128 @@
+"""The bot, played: its rows, and what it does to them beside the server (docs/bot-database.md)."""
+
+import random
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.simulation import storage
+from tests.simulation.course import Course, until
+from tests.simulation.ledger import Ledger
+from tests.simulation.storage import Storage, Touched
+
+NEW_USER = "INSERT OR IGNORE INTO users (id, telegram_id, language_code, timezone, is_blocked) VALUES (?, ?, ?, ?, 0)"
+NEW_AVATAR = (
+    "INSERT INTO avatars (id, user_id, name, training_type, status, training_progress, avatar_data, fal_response_data, "
+    "created_at, updated_at) VALUES (?, ?, ?, ?, 'photos_uploading', 0, '{}', '{}', ?, ?)"
+)
+INVENTED = ("https://emergency-fallback.com/lora/{}.safetensors", "https://fallback-lora.com/{}.safetensors")
+LATE = {0.2: 80.0, 3.0: 8.0, 31.0: 4.0, 300.0: 3.0, 1200.0: 1.0}  # s after the submission: how often (%)
+
+
+class Bot:
+    """Writes by a connection of its own; every write of it is one transaction."""
+
+    def __init__(self, path: Path, held: Storage, ledger: Ledger, now: Callable[[], str]) -> None:
+        self._path = path
+        self._storage = held
+        self._ledger = ledger
+        self._now = now
+        self._driver: sqlite3.Connection | None = None
+        self.on_write: Callable[[list[Touched]], None] = lambda _: None
+
+    @property
+    def driver(self) -> sqlite3.Connection:
+        """The connection, opened when the tables are there."""
+        if self._driver is None:
+            self._driver = sqlite3.connect(self._path, timeout=30)
+            self._driver.execute("PRAGMA synchronous=OFF")
+            self._storage.introduce(self._driver)
+        return self._driver
+
+    def write(self, what: str, *statements: tuple[str, tuple[object, ...]]) -> int:
+        """Commit statements; return how many rows the last one touched."""
+        self._storage.notes.clear()
+        for statement, values in statements:
+            touched = self.driver.execute(statement, values).rowcount
+        self.driver.commit()
+        notes, self._storage.notes = self._storage.notes, []
+        self._ledger.note("bot", f"{what} {touched}")
+        self.on_write(notes)
+        return touched
+
+    async def begin(self, course: Course, chance: random.Random, late: float) -> None:
+        """Make the rows, then write fal's id down (perhaps late), then the status, in a commit of its own."""
+        now = self._now()
+        self.write(
+            f"makes avatar {course.number}",
+            (NEW_USER, (course.user_id, str(course.chat_id), course.language, "UTC+5")),
+            (NEW_AVATAR, (course.avatar_id, course.user_id, course.name, course.type, now, now)),
+        )
+        await until(course.begins + late)
+        statement = "UPDATE avatars SET fal_request_id = ?, status = 'training', updated_at = ? WHERE id = ?"
+        if chance.random() < 0.5:  # the revision that commits both at once
+            self.write(f"submits {course.number}", (statement, (course.request_id, self._now(), course.avatar_id)))
+            course.has_row = True
+            if chance.random() < 0.1:
+                await until(course.begins + late + chance.choice((0.5, 5, 400)))
+                self._set_back(course)
+            return
+        first = "UPDATE avatars SET fal_request_id = ?, updated_at = ? WHERE id = ?"
+        self.write(f"notes the id of {course.number}", (first, (course.request_id, self._now(), course.avatar_id)))
+        course.has_row = True
+        await until(course.begins + late + chance.choice((0.05, 0.05, 0.5, 20)))
+        self._set_back(course)
+
+    def _set_back(self, course: Course) -> None:
+        course.is_meddled = True
+        statement = (
+            "UPDATE avatars SET status = 'training', training_progress = 0, updated_at = ? WHERE fal_request_id = ?"
+        )
+        self.write(f"sets {course.number} to training", (statement, (self._now(), course.request_id)))
+
+    async def meddle(self, course: Course, chance: random.Random) -> None:
+        """Do one of the five mishaps, some time after the start."""
+        await until(course.begins + chance.choice((90, 150, course.waits + course.works + 5, 1800, 4000)))
+        if not course.has_row:
+            return
+        course.is_meddled = True
+        how = chance.choice(("late progress", "old receiver", "invented", "invented", "error"))
+        if how in ("late progress", "old receiver"):
+            self._set_back(course)
+        elif how == "error":
+            statement = "UPDATE avatars SET status = 'error', updated_at = ? WHERE fal_request_id = ?"
+            self.write(f"sets {course.number} to error", (statement, (self._now(), course.request_id)))
+        elif course.type == "style":
+            statement = (
+                "UPDATE avatars SET status = 'completed', finetune_id = ?, updated_at = ? WHERE fal_request_id = ?"
+            )
+            values = (f"fallback-style-{course.number}", self._now(), course.request_id)
+            self.write(f"invents an id for {course.number}", (statement, values))
+        else:
+            statement = (
+                "UPDATE avatars SET status = 'completed', diffusers_lora_file_url = ?, updated_at = ? "
+                "WHERE fal_request_id = ?"
+            )
+            values = (chance.choice(INVENTED).format(course.number), self._now(), course.request_id)
+            self.write(f"invents a file for {course.number}", (statement, values))
+
+    async def give_up(self, course: Course, chance: random.Random) -> None:
+        """Cancel a training, or begin anew with the same avatar: then nobody carries the request id any more."""
+        await until(course.begins + chance.uniform(20, 400))
+        if not course.has_row:
+            return
+        if chance.random() < 0.5:
+            statement = "UPDATE avatars SET status = 'cancelled' WHERE fal_request_id = ? AND status = 'training'"
+            course.is_cancelled = bool(self.write(f"cancels {course.number}", (statement, (course.request_id,))))
+        else:
+            course.is_begun_anew = True
+            statement = "UPDATE avatars SET status = 'draft', fal_request_id = NULL WHERE fal_request_id = ?"
+            self.write(f"begins anew with {course.number}", (statement, (course.request_id,)))
+
+
+def open_tables(path: Path, held: Storage) -> None:
+    """Install the triggers that tell of every row."""
+    driver = sqlite3.connect(path)
+    held.introduce(driver)
+    storage.install_triggers(driver)
+    driver.close()

@@ -1,0 +1,85 @@
+"""fal, played: its queue, its list of requests, its keys and addresses, its CDN, as docs/fal.md has them."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import orjson
+from starlette.datastructures import QueryParams
+from starlette.responses import Response
+from yarl import URL
+
+from app.twins import fal_queue, jwks
+from app.twins.fal_queue import FalJob
+from app.twins.signing import FalKey
+
+API_KEY = "fal-key-of-the-simulation"
+ADDRESSES = ("34.123.59.101", "34.135.41.243", "35.239.83.87")
+MADE = bytes(32)
+
+
+@dataclass
+class Shelf:
+    """A file of the CDN: from when on it is there (never: infinity), and whether it is empty."""
+
+    there_from: float
+    is_empty: bool = False
+
+
+@dataclass
+class Fal:
+    """What fal knows; `time` is in Unix seconds."""
+
+    time: Callable[[], float]
+    seed: object
+    jobs: dict[str, FalJob] = field(default_factory=dict)
+    shelves: dict[str, Shelf] = field(default_factory=dict)
+    keys: list[FalKey] = field(default_factory=list)
+    made_keys: int = 0
+
+    def __post_init__(self) -> None:
+        self.rotate()
+        self.rotate()
+
+    def rotate(self) -> None:
+        """Publish a new key in the place of the older of two; what is signed from now on is signed with it."""
+        self.made_keys += 1
+        seed = hashlib.sha256(f"{self.seed}:key:{self.made_keys}".encode()).digest()
+        self.keys = [*self.keys[-1:], FalKey(seed)]
+
+    def queue(self, method: str, url: URL, headers: Mapping[str, str], _body: bytes) -> Response:
+        """Answer for the queue."""
+        if headers.get("Authorization") != f"Key {API_KEY}":
+            return Response(b'{"detail": "invalid key credentials"}', 401)
+        app, _, rest = url.path.strip("/").partition("/requests/")
+        request_id, _, what = rest.partition("/")
+        now = self.time()
+        job = self.jobs.get(request_id)
+        if job is not None and not job.is_known(app, now):
+            job = None
+        address = f"https://queue.fal.run/{app}/requests/{request_id}"
+        if what == "status":
+            return fal_queue.status(job, request_id, address, now, logs=url.query.get("logs") == "1")
+        return fal_queue.result(job, request_id, address, now)
+
+    def platform(self, _method: str, url: URL, _headers: Mapping[str, str], _body: bytes) -> Response:
+        """Answer for the list of requests."""
+        wanted = url.query.get("request_id", "")
+        known = {wanted: self.jobs[wanted]} if wanted in self.jobs else {}
+        return fal_queue.listed(known, QueryParams(url.query_string), self.time())
+
+    def published_keys(self, *_request: object) -> Response:
+        """Answer with the key set."""
+        return Response(jwks.document(self.keys), 200)
+
+    def meta(self, *_request: object) -> Response:
+        """Answer with the addresses that deliveries come from."""
+        return Response(orjson.dumps({"webhook_ip_ranges": [f"{one}/32" for one in ADDRESSES]}), 200)
+
+    def cdn(self, method: str, url: URL, _headers: Mapping[str, str], _body: bytes) -> Response:
+        """Answer for a file."""
+        shelf = self.shelves.get(str(url))
+        if shelf is None or self.time() < shelf.there_from:
+            return Response(b"", 404)
+        length = 0 if shelf.is_empty else 89_745_224
+        return Response(b"" if method == "HEAD" else b"x"[: length or 0], 200, {"Content-Length": str(length)})

@@ -1,0 +1,113 @@
+"""The way to the outside: one exchange of a request for an answer, with what may happen to either."""
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import aiohttp
+from multidict import CIMultiDict
+from starlette.responses import Response
+from yarl import URL
+
+from app.http_client.failures import HttpFailed
+from tests.simulation.ledger import Ledger
+from tests.simulation.virtual_loop import OWNER
+from tests.simulation.weather import Weather
+
+USUAL = 0.04  # s that either way takes, on average
+EVER = 100_000.0  # s; whoever waits gives up long before
+
+
+class Reply(NamedTuple):
+    """An answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+Answer = Callable[[str, URL, Mapping[str, str], bytes], Response]
+
+
+class Network:
+    """Knows who answers where. `places` are (a beginning of the address without its scheme, the part, who answers)."""
+
+    def __init__(self, weather: Weather, chance: random.Random, ledger: Ledger, date: Callable[[], str]) -> None:
+        self._weather = weather
+        self._chance = chance
+        self._ledger = ledger
+        self._date = date
+        self.places: list[tuple[str, str, Answer]] = []
+        self.asked: dict[str, int] = {}
+
+    async def exchange(self, method: str, url: URL, headers: Mapping[str, str], body: Any) -> Reply:
+        """Ask whoever answers at this address. Raises what aiohttp would, or HttpFailed for what never left."""
+        owner: Any = OWNER.get()
+        owner.must_live()
+        part, answer = self._find(url)
+        mode = self._weather.of(part)
+        self.asked[part] = self.asked.get(part, 0) + 1
+        await asyncio.sleep(self._chance.expovariate(1 / USUAL))
+        owner.must_live()
+        match mode:
+            case "refused":
+                raise HttpFailed("ConnectError")
+            case "hung":
+                await asyncio.sleep(EVER)
+            case "slow":
+                await asyncio.sleep(self._chance.uniform(1, 9))
+                owner.must_live()
+            case "reset":
+                raise ConnectionResetError
+        if mode in (None, "slow", "answer lost", "answer late"):
+            given = answer(method, url, headers, body or b"")
+        else:
+            given = _trouble(mode or "")
+        self._ledger.note(str(owner), f"asks {method} {part} {_shown(url)} {given.status_code} {mode or ''}")
+        match mode:
+            case "answer lost":
+                raise aiohttp.ServerDisconnectedError
+            case "answer late":
+                await asyncio.sleep(EVER)
+        await asyncio.sleep(self._chance.expovariate(1 / USUAL))
+        owner.must_live()
+        answered: CIMultiDict[str] = CIMultiDict(given.headers)
+        answered["Date"] = self._date()
+        return Reply(given.status_code, answered, bytes(given.body))
+
+    def _find(self, url: URL) -> tuple[str, Answer]:
+        address = f"{url.host}{url.path}"
+        for beginning, part, answer in self.places:
+            if address.startswith(beginning):
+                return part, answer
+        raise HttpFailed("ConnectError")
+
+
+def _shown(url: URL) -> str:
+    """Show the end of an address; the token stands before it."""
+    return url.path.rsplit("/", 3)[-1] if "/bot" in url.path else url.path
+
+
+def _trouble(mode: str) -> Response:
+    match mode:
+        case "locked":
+            return Response(b'{"detail": "User is locked. Reason: Exhausted balance."}', 403)
+        case "key refused":
+            return Response(b'{"detail": "invalid key credentials"}', 401)
+        case "429":
+            return Response(b'{"error": {"type": "rate_limited", "message": "Too many requests"}}', 429)
+        case "telegram 429":
+            return Response(
+                b'{"ok": false, "error_code": 429, "description": "Too Many Requests: retry after 35", '
+                b'"parameters": {"retry_after": 35}}', 429,
+            )  # fmt: skip
+        case "telegram 401":
+            return Response(b'{"ok": false, "error_code": 401, "description": "Unauthorized"}', 401)
+        case "junk":
+            return Response(b'{"status": 7, "keys": "none"}', 200)
+        case "html":
+            return Response(b"<html>Bad Gateway</html>", 502)
+        case "500":
+            return Response(b'{"detail": "Internal Server Error"}', 500)
+    raise AssertionError(mode)

@@ -1,0 +1,136 @@
+"""What goes wrong, and what people do meanwhile: acts, each drawn from the seed, each with its moment."""
+
+import asyncio
+import random
+from dataclasses import dataclass
+from typing import Any
+
+from tests.simulation.chance import one_of
+from tests.simulation.weather import Trouble
+
+# Kinds of trouble, with how often each is drawn. Those of "outside" are (parts, modes).
+OUTSIDE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "fal is away": (("queue", "platform", "meta", "keys"), ("refused", "hung", "reset", "500", "html", "429", "slow")),
+    "fal's queue is odd": (("queue",), ("junk", "429", "500", "hung", "answer late", "answer lost")),
+    "fal's list is away": (("platform",), ("500", "hung", "junk")),
+    "no keys can be had": (("keys",), ("500", "hung", "junk", "refused")),
+    "the account is locked": (("queue",), ("locked",)),
+    "our key is refused": (("queue",), ("key refused",)),
+    "the CDN is away": (("cdn",), ("500", "hung", "refused", "html")),
+    "Telegram is away": (("telegram",), ("refused", "hung", "reset", "500", "html", "telegram 429")),
+    "Telegram's answers are lost": (("telegram",), ("answer lost", "answer late")),
+    "the token is refused": (("telegram",), ("telegram 401",)),
+    "webhooks are lost": (("webhooks",), ("lost",)),
+}
+INSIDE: dict[str, tuple[str, ...]] = {
+    "the database is troubled": ("busy", "lost", "unknown", "hung", "conflict"),
+    "the disk is full": ("full", "read-only"),
+    "the disk fails": ("damaged",),
+    "commits are deadly": ("deadly",),
+}
+WEIGHTS: dict[str, float] = {
+    "fal is away": 2, "fal's queue is odd": 2, "fal's list is away": 1, "no keys can be had": 1, "the CDN is away": 1,
+    "the account is locked": 1, "our key is refused": 0.5, "Telegram is away": 3, "Telegram's answers are lost": 2,
+    "the token is refused": 0.5, "webhooks are lost": 2, "the database is troubled": 3, "the disk is full": 1,
+    "the disk fails": 0.5, "commits are deadly": 3, "a process dies": 6, "both processes die": 2, "a deploy": 1.5,
+    "one replica rests": 1, "the server is away": 1, "the clock steps": 1.5, "fal has a new key": 1.5,
+}  # fmt: skip
+LASTS = (20, 60, 60, 240, 600, 1800)  # s
+LONG = (3600, 7200)
+QUIET = 600.0  # s
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Something that begins at a moment of the run; what it draws comes from its own seed."""
+
+    at: float
+    kind: str
+    seed: str
+
+
+def draw(chance: random.Random, days: float, each_day: float, seed: object) -> list[Act]:
+    """Draw the troubles of a run; the first and the last minutes are quiet."""
+    count = round(days * each_day)
+    moments = sorted(chance.uniform(QUIET, max(days * 86400 - QUIET, QUIET + 1)) for _ in range(count))
+    return [Act(at, one_of(chance, WEIGHTS), f"{seed}:act:{number}") for number, at in enumerate(moments)]
+
+
+async def play(act: Act, world: Any) -> None:
+    """Let a trouble happen, from its begin to its end."""
+    chance = random.Random(act.seed)
+    lasts = chance.choice(LASTS if chance.random() < 0.92 else LONG)
+    match act.kind:
+        case kind if kind in OUTSIDE:
+            parts, modes = OUTSIDE[kind]
+            mode, share = chance.choice(modes), chance.choice((1.0, 1.0, 0.5))
+            await _lasting(world, act, [Trouble(part, mode, share) for part in parts], lasts)
+        case kind if kind in INSIDE:
+            mode = chance.choice(INSIDE[kind])
+            share = {"damaged": 0.01, "deadly": 0.03}.get(mode, chance.choice((1.0, 0.3)))
+            most = 240 if mode in ("damaged", "deadly") else 1800
+            await _lasting(world, act, [Trouble("database", mode, share)], min(lasts, most))
+        case "a process dies" | "both processes die":
+            _kill(world, act, chance)
+        case "a deploy":
+            await _deploy(world, act, chance)
+        case "one replica rests" | "the server is away":
+            await _resting(world, act, chance, lasts)
+        case "the clock steps":
+            await _stepping(world, act, chance, lasts)
+        case "fal has a new key":
+            _tell(world, act)
+            world.fal.rotate()
+
+
+async def _lasting(world: Any, act: Act, troubles: list[Trouble], lasts: float) -> None:
+    _tell(world, act, f"{troubles[0].mode} {troubles[0].share} for {lasts} s")
+    numbers = world.weather.begin(*troubles)
+    await asyncio.sleep(lasts)
+    world.weather.end(numbers)
+    world.ledger.note("world", f"ends: {act.kind}")
+
+
+def _kill(world: Any, act: Act, chance: random.Random) -> None:
+    _tell(world, act)
+    for server in world.servers if act.kind.startswith("both") else [chance.choice(world.servers)]:
+        if server.life is not None:
+            server.life.die("by SIGKILL")
+    world.crashes += 1
+    world.weather.disturb()
+
+
+async def _deploy(world: Any, act: Act, chance: random.Random) -> None:
+    _tell(world, act)
+    world.weather.disturb()
+    for server in world.servers:
+        server.stop(again=True)
+        await asyncio.sleep(chance.choice((0, 5, 30)))
+    world.weather.disturb()
+
+
+async def _resting(world: Any, act: Act, chance: random.Random, lasts: float) -> None:
+    _tell(world, act, f"for {lasts} s")
+    resting = world.servers if act.kind == "the server is away" else [chance.choice(world.servers)]
+    numbers = world.weather.begin(Trouble("server", "away")) if resting is world.servers else []
+    for server in resting:
+        server.stop(again=False)
+    await asyncio.sleep(lasts)
+    for server in resting:
+        server.start()
+    world.weather.end(numbers)
+
+
+async def _stepping(world: Any, act: Act, chance: random.Random, lasts: float) -> None:
+    step = chance.choice((-3.0, 3.0, -200.0, 200.0, -301.0, 301.0, -3600.0, 3600.0))
+    _tell(world, act, f"by {step} s for {lasts} s")
+    numbers = world.weather.begin(Trouble("clock", "off"))
+    world.clock_offset += step
+    await asyncio.sleep(lasts)
+    if not world.is_over:  # else the clock is right already
+        world.clock_offset -= step
+    world.weather.end(numbers)
+
+
+def _tell(world: Any, act: Act, more: str = "") -> None:
+    world.ledger.note("world", f"begins: {act.kind} {more}")

@@ -1,0 +1,156 @@
+"""Looks every few minutes whether everything ends within its bound, and once more when all is over."""
+
+import asyncio
+import heapq
+from typing import Any
+
+from app.cli.why import lines
+from app.db import schema
+from app.db.engine import Database
+from app.flows.why import why
+from tests.simulation.checks import Violation
+from tests.simulation.course import Course
+from tests.simulation.server import Broken, Life, Refused, apart
+
+EVERY = 120.0  # s between two looks
+BOUND = 1800.0  # s of fair weather within which an owner has a word
+LOOKS = 300.0  # s of fair weather within which a spoilt row is right again (I11: two looks)
+TAKEN = 180.0  # s that a due row may wait in fair weather
+REST = 2 * 3600.0  # s that a row of fal's may rest at most
+AFTER = 1.5 * 3600.0  # s that a run goes on in fair weather after its last day
+MONITOR = 600.0  # s between two looks of somebody's monitor
+# Alerts that may be open at the end: about what an operator has to decide, or what ends by itself after a day.
+LASTING = frozenset({
+    "deliveries_buried", "notifications_buried", "orphans_waiting", "jobs_overdue", "results_gone", "artifact_absent",
+    "drift", "poller_seen", "failures_jumped", "foreign_deliveries",
+})  # fmt: skip
+UNKNOWN = frozenset({"wait.again", "wait.stage", "wait.server", "decide.other", "decide.job", "end.never_heard"})
+
+
+class Watchman:
+    """Holds the world to its bounds."""
+
+    def __init__(self, world: Any) -> None:
+        self._world = world
+        self._expected: list[tuple[float, int, Course]] = []
+        self.settled = 0
+        self.explained = 0
+
+    def expect(self, course: Course) -> None:
+        """Expect that the owner of a training that has ended has a word soon."""
+        heapq.heappush(self._expected, (self._world.weather.fair() + BOUND, course.number, course))
+
+    async def walk(self) -> None:
+        """Look for ever."""
+        number = 0
+        while True:
+            await asyncio.sleep(EVERY)
+            number += 1
+            self._world.hold(self.look)
+            if number % int(MONITOR / EVERY) == 0:
+                for server in self._world.servers:
+                    await self._monitor(server)
+
+    def look(self) -> None:
+        """Look once."""
+        world = self._world
+        if not world.weather.is_fair():
+            return
+        for violation in world.checker.overdue(world.spelled(-TAKEN)):
+            raise violation
+        for violation in world.checker.far(world.spelled(REST)):
+            raise violation
+        fair = world.weather.fair()
+        while self._expected and self._expected[0][0] <= fair:
+            _, _, course = heapq.heappop(self._expected)
+            if not course.has_row and not course.is_begun_anew:
+                self.expect(course)
+                continue
+            if (why_not := world.checker.settled(course)) is not None:
+                raise Violation("I10", course.request_id, why_not)
+            self.settled += 1
+
+    async def _monitor(self, server: Any) -> None:
+        """Ask as a load balancer and a monitor would."""
+        if not server.is_up:
+            return
+        world = self._world
+        for path in ("/health", "/livez", "/readyz", "/api/v1/health"):
+            life, was_fair = server.life, world.weather.is_fair()
+            try:
+                status, body = await life.ask("GET", path, {}, b"", address="10.0.0.9", patience=30.0)
+            except (Refused, Broken, TimeoutError):
+                continue
+            if path in ("/health", "/livez") and status != 200:
+                world.fail(Violation("I8", "", f"{path} answered {status}"))
+            elif status != 200 and was_fair and world.weather.is_fair():
+                world.fail(Violation("I9", "", f"{path} answered {status} in fair weather: {body[:300]!r}"))
+
+    async def end(self) -> None:
+        """Let fair hours pass, then hold everything to what must have become of it."""
+        world = self._world
+        await asyncio.sleep(AFTER)
+        world.hold(self.look)
+        world.hold(self._close)
+        await self._explain()
+
+    def _close(self) -> None:
+        world = self._world
+        for course in world.courses.values():
+            if course.ends + 3600 > world.loop.time():
+                continue
+            if (why_not := world.checker.settled(course)) is not None:
+                raise Violation("I10", course.request_id, why_not)
+            if (why_not := world.checker.spoilt(course)) is not None:
+                raise Violation("I11", course.request_id, why_not)
+        for row in world.checker.rows("SELECT name, detail FROM webhook_alerts WHERE resolved_at IS NULL"):
+            if row["name"].partition("@")[0] not in LASTING:
+                raise Violation("alerts", "", f"{row['name']} is still open: {row['detail']}")
+        self._bounded()
+        if world.telegram.refused_markup:
+            raise Violation("I3", "", f"Telegram refused markup: {world.telegram.refused_markup[0]}")
+        if world.loop.errors:
+            raise Violation("bug", "", f"nobody caught {world.loop.errors[0]}")
+
+    def _bounded(self) -> None:
+        """Hold the tables to a size that follows from the trainings."""
+        world = self._world
+        trainings, chats = len(world.courses), len({course.chat_id for course in world.courses.values()})
+        most = {
+            "webhook_deliveries": 4 * trainings + 10,
+            "webhook_notifications": 3 * trainings + 4000,
+            "webhook_jobs": trainings + 10,
+            "webhook_slots": 2 * chats + 10,
+            "webhook_chores": 40,
+            "webhook_alerts": 100,
+            "webhook_totals": 100,
+        }
+        for table, bound in most.items():
+            (count,) = world.checker.rows(f"SELECT count(*) FROM {table}")[0]
+            if count > bound:
+                raise Violation("bounds", "", f"{table} has {count} rows, more than {bound}")
+
+    async def _explain(self) -> None:
+        """Ask `why` about every request id: nothing may be unknown."""
+        world = self._world
+        if world.violation is not None:
+            return
+        for course in world.courses.values():
+            story = await tell(world, course.request_id)
+            last = story.waits_for or story.end
+            self.explained += 1
+            if last is None or last.code in UNKNOWN:
+                facts = None if last is None else f"{last.code} {dict(last.facts)}"
+                world.fail(Violation("why", course.request_id, f"nothing explains it: {facts}"))
+                return
+            list(lines(story, "en"))
+
+
+async def tell(world: Any, request_id: str) -> Any:
+    """Ask for the story of one request, as an operator would."""
+
+    async def ask(database: Database, life: Life) -> Any:
+        bot_tables = await schema.find_bot_tables(database)
+        return await why(database, bot_tables, life, request_id, has_token=True)
+
+    return await apart("why", world.settings, world.ledger, lambda: world.clock_offset, ask)

@@ -1,0 +1,309 @@
+"""A world: two processes of the server, one database, fal, Telegram, the bot, an operator, and a seed for all of it."""
+
+import asyncio
+import math
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from app.core.config import Settings
+from app.db.migrate import migrate
+from app.twins.signing import ACCOUNT
+from tests.fakes import START
+from tests.simulation import bot as bots
+from tests.simulation import course as courses
+from tests.simulation import troubles
+from tests.simulation.bot import Bot
+from tests.simulation.chance import one_of, stream
+from tests.simulation.checks import Checker, Violation
+from tests.simulation.course import Course
+from tests.simulation.fal import API_KEY, Fal
+from tests.simulation.ledger import Ledger
+from tests.simulation.network import Network
+from tests.simulation.operator import Operator
+from tests.simulation.quiet import Stirring
+from tests.simulation.sender import Sender
+from tests.simulation.server import Server
+from tests.simulation.storage import Storage
+from tests.simulation.telegram import OPERATOR_CHAT, TOKEN, Telegram
+from tests.simulation.troubles import Act
+from tests.simulation.virtual_loop import OWNER
+from tests.simulation.watchman import Watchman
+from tests.simulation.weather import Weather
+
+DAY = 86_400.0
+API_TOKEN = "token-of-the-simulated-bot-0123456789"
+NIGHT = (0.15, 0.1, 0.1, 0.1, 0.15, 0.3, 0.6, 1, 1, 1, 1, 1.2, 1.2, 1, 1, 1.2, 1.4, 1.5, 1.5, 1.4, 1.2, 0.9, 0.6, 0.3)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run consists of. A part of it is a run as well, which is how a failure is made smaller."""
+
+    seed: int
+    days: float
+    acts: tuple[Act, ...]
+    trainings: tuple[tuple[int, float], ...]  # number, begin
+
+    @classmethod
+    def of(cls, seed: int, days: float, trainings_a_day: float, troubles_a_day: float) -> "Plan":
+        """Draw a plan."""
+        chance = stream(seed, "plan")
+        hours = list(range(math.ceil(days * 24)))
+        drawn = chance.choices(hours, [NIGHT[hour % 24] for hour in hours], k=round(days * trainings_a_day))
+        begins = sorted((hour + chance.random()) * 3600 for hour in drawn)
+        return cls(
+            seed,
+            days,
+            tuple(troubles.draw(stream(seed, "acts"), days, troubles_a_day, seed)),
+            tuple(enumerate((begin for begin in begins if begin < days * DAY), start=1)),
+        )
+
+
+@dataclass
+class World:
+    """Everything there is in one run. `folder` is empty at its start."""
+
+    plan: Plan
+    folder: Path
+    loop: Any
+    log_path: Path | None = None
+    template: Path | None = None
+    clock_offset: float = 0.0
+    crashes: int = 0
+    is_over: bool = False  # what comes now is fair weather
+    courses: dict[str, Course] = field(default_factory=dict)
+    violation: Violation | None = None
+
+    def __post_init__(self) -> None:
+        self.seed = self.plan.seed
+        self.failed = asyncio.Event()
+        self.ledger = Ledger(self.loop.time, self.log_path)
+        self.ledger.on_log = self._hear
+        self.weather = Weather(self.loop.time, stream(self.seed, "weather"))
+        self.storage = Storage(self.weather, stream(self.seed, "storage"), self.ledger)
+        self.network = Network(self.weather, stream(self.seed, "network"), self.ledger, self._date)
+        self.fal = Fal(self.unix, self.seed)
+        self.telegram = Telegram()
+        self.path = self.folder / "aisha.db"
+        self.bot = Bot(self.path, self.storage, self.ledger, lambda: self.now().isoformat(sep=" ")[:26])
+        self.checker = Checker(self.path, self)
+        self.stirring = Stirring(self._next_due)
+        self._due: float | None = None
+        self.settings = self._settings()
+        self.servers = [self._server("a", 0.0), self._server("b", 0.4)]
+        self.sender = Sender(self.fal, self.servers, self.weather, stream(self.seed, "sender"), self.ledger)
+        self.operator = Operator(self)
+        self.watchman = Watchman(self)
+        self._connect()
+
+    def _settings(self) -> Settings:
+        chance = stream(self.seed, "settings")
+        return Settings(
+            database_url=SecretStr(f"sqlite:///{self.path}"),
+            data_dir=self.folder,
+            log_dir=self.folder,
+            ssl_enabled=False,
+            telegram_token=SecretStr(TOKEN),
+            operator_chat_id=OPERATOR_CHAT,
+            fal_user_id=ACCOUNT,
+            fal_api_key=SecretStr(API_KEY),
+            api_token=SecretStr(API_TOKEN),
+            alert_ping_url=SecretStr("https://ping.example/simulation"),
+            digest_hour=9,
+            progress=chance.choice(("late", "on")),
+            retention_days=chance.choice((1, 7)),
+            artifact_check=chance.choice(("require", "require", "note")),
+            tell_when_found_completed=chance.random() < 0.3,
+            default_language=chance.choice(("ru", "en", "kk")),
+        )
+
+    def _server(self, name: str, skew: float) -> Server:
+        chance = stream(self.seed, f"server {name}")
+        return Server(name, self.settings, self.ledger, chance, lambda: self.clock_offset + skew)
+
+    def _connect(self) -> None:
+        self.network.places = [
+            ("queue.fal.run/", "queue", self.fal.queue),
+            ("api.fal.ai/v1/meta", "meta", self.fal.meta),
+            ("api.fal.ai/", "platform", self.fal.platform),
+            ("rest.", "keys", self.fal.published_keys),
+            ("v3.fal.media/", "cdn", self.fal.cdn),
+            ("api.telegram.org/", "telegram", self.telegram.answer),
+            ("ping.example/", "ping", self.fal.meta),
+        ]
+        self.stirring.is_alarmed = lambda: not self.weather.is_fair()
+        self.stirring.times = self._times
+        self.storage.on_commit = self._committed
+        self.bot.on_write = self._bot_wrote
+        self.telegram.on_seen = lambda meaning, chat: self.hold(self.checker.seen, meaning, chat)
+        self.sender.on_answer = lambda *answer: self.hold(self.checker.answered, *answer)
+        self.sender.on_forged = lambda *answer: self.hold(self.checker.forged, *answer)
+
+    # Time
+
+    def unix(self) -> float:
+        """Seconds since 1970, as the world has them."""
+        return START.timestamp() + float(self.loop.time())
+
+    def now(self) -> datetime:
+        """The time as the world has it."""
+        return START + timedelta(seconds=self.loop.time())
+
+    def _date(self) -> str:
+        return format_datetime(datetime.fromtimestamp(int(self.unix()), UTC), usegmt=True)
+
+    def spelled(self, seconds: float) -> str:
+        """Spell the moment so many seconds from now as the server's columns do, by the server's clock."""
+        return f"{self.now() + timedelta(seconds=self.clock_offset + seconds):%Y-%m-%d %H:%M:%S.%f}"
+
+    def _next_due(self) -> float:
+        if self._due is None:
+            found = self.checker.rows(
+                "SELECT min(due) FROM (SELECT min(due_at) AS due FROM webhook_deliveries WHERE state = 'pending' "
+                "UNION ALL SELECT min(due_at) FROM webhook_notifications WHERE state = 'pending' "
+                "UNION ALL SELECT min(due_at) FROM webhook_jobs j WHERE state = 'pending' AND NOT EXISTS "
+                "(SELECT 1 FROM webhook_deliveries d WHERE d.request_id = j.request_id AND d.state = 'pending'))"
+            )[0][0]
+            due = math.inf
+            if found is not None:
+                due = (datetime.fromisoformat(found).replace(tzinfo=UTC) - START).total_seconds()
+            self._due = due
+        return self._due - self.clock_offset
+
+    def _times(self) -> float:
+        """The second replica rests longer from what the first one does."""
+        return 4.0 if self.servers[0].is_up and str(OWNER.get()).startswith("b") else 1.0
+
+    # What happens
+
+    def hold(self, check: Any, *args: Any, **options: Any) -> None:
+        """Make a check; the first violation ends the run."""
+        if self.violation is not None:
+            return
+        try:
+            check(*args, **options)
+        except Violation as violation:
+            self.fail(violation)
+
+    def fail(self, violation: Violation) -> None:
+        """End the run with a broken promise."""
+        if self.violation is None:
+            self.violation = violation
+            self.ledger.note("world", f"VIOLATION {violation} {violation.request_id}")
+            self.failed.set()
+
+    def _committed(self, _life: object, notes: list[Any]) -> None:
+        if notes:
+            self._due = None
+            self.stirring.stir()
+            self.hold(self.checker.look_at, notes, by_server=True)
+
+    def _bot_wrote(self, notes: list[Any]) -> None:
+        self._due = None
+        self.stirring.stir(bot=True)
+        self.hold(self.checker.look_at, notes, by_server=False)
+
+    def _hear(self, event: str, facts: dict[str, Any], error: object) -> None:
+        """Bugs that the server survives are bugs all the same."""
+        if event in BUGS and not isinstance(error, TimeoutError):
+            self.fail(Violation("bug", str(facts.get("request_id", "")), f"{event}: {error!r}"))
+
+    def may_be_gone(self, course: Course) -> bool:
+        """Tell whether fal has forgotten the result of a training."""
+        forgotten = self.fal.jobs[course.request_id].forgotten_at
+        return forgotten is not None and self.unix() + max(0.0, self.clock_offset) >= forgotten
+
+    # A run
+
+    async def run(self) -> None:
+        """Live through the plan and the hours after it."""
+        self._prepare()
+        everything = asyncio.ensure_future(self._all())
+        failed = asyncio.ensure_future(self.failed.wait())
+        await asyncio.wait({everything, failed}, return_when=asyncio.FIRST_COMPLETED)
+        if everything.done():
+            everything.result()
+        self.ledger.note("world", f"ends after {self.loop.time():.3f}")
+
+    def _prepare(self) -> None:
+        if self.template is not None:
+            self.path.write_bytes(self.template.read_bytes())
+        else:
+            migrate(f"sqlite:///{self.path}")
+        bots.open_tables(self.path, self.storage)
+
+    async def _all(self) -> None:
+        for server in self.servers:
+            self._begin(server.supervise())
+        for work in (*self._courses(), self.watchman.walk(), self.operator.work()):
+            self._begin(work)
+        for act in self.plan.acts:
+            self._begin(self._play(act))
+        await courses.until(self.plan.days * DAY)
+        self.ledger.note("world", "fair weather to the end")
+        self.is_over = True
+        self.weather.clear_up()
+        self.clock_offset = 0.0
+        for server in self.servers:
+            server.start()
+        await self.watchman.end()
+
+    def _begin(self, work: Any) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[Any]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.error = error
+            self.fail(Violation("simulation", "", f"{type(error).__name__}: {error}"))
+
+    _tasks: set[Any] = field(default_factory=set)
+    error: BaseException | None = None
+
+    async def _play(self, act: Act) -> None:
+        await courses.until(act.at)
+        if self.loop.time() < self.plan.days * DAY:
+            await troubles.play(act, self)
+
+    def _courses(self) -> Iterator[Any]:
+        owners: list[tuple[str, int]] = []
+        for number, begins in self.plan.trainings:
+            chance = random.Random(f"{self.seed}:course:{number}")
+            yield self._train(courses.draw(number, begins, chance, owners), chance)
+
+    async def _train(self, course: Course, chance: random.Random) -> None:
+        await courses.until(course.begins)
+        job, shelves = courses.prepare(course, chance, self.unix())
+        self.fal.jobs[course.request_id] = job
+        self.fal.shelves |= shelves
+        self.courses[course.request_id] = course
+        if course.mood is not None:
+            self.telegram.moods[course.chat_id] = course.mood
+        self._begin(self.bot.begin(course, chance, one_of(chance, bots.LATE)))
+        for number, saying in enumerate(course.sayings):
+            self._begin(self.sender.say(course, saying, random.Random(f"{self.seed}:say:{course.number}:{number}")))
+        if chance.random() < 0.05:
+            self._begin(self.bot.meddle(course, random.Random(f"{self.seed}:meddle:{course.number}")))
+        elif chance.random() < 0.015:
+            self._begin(self.bot.give_up(course, random.Random(f"{self.seed}:up:{course.number}")))
+        if chance.random() < (0.8 if course.trainer == "other" else 0.15):
+            self._begin(self.operator.register(course, random.Random(f"{self.seed}:register:{course.number}")))
+        if chance.random() < 0.03:
+            await self.sender.forge(course, chance)
+        await courses.until(course.ends + max(saying.at for saying in course.sayings))
+        self.watchman.expect(course)
+
+
+BUGS = frozenset({
+    "worker.step_failed", "delivery.bug", "delivery.apply_failed", "notification.failed", "task.died",
+    "job.look_failed", "artifact.look_failed", "artifact.looks_broke", "record.failed",
+})  # fmt: skip
