@@ -30,6 +30,7 @@ from app.core.exit_codes import Exit
 from app.core.logger import register_secrets, setup_logging
 from app.core.setting_loader import load_settings
 from app.core.setting_sources import environment
+from app.dashboard.opening import DashboardLane, DashboardParts
 from app.db.closed_file import closed_file
 from app.domain.errors import DatabaseBehind, DatabaseReadOnly, DatabaseUnavailable, StartRefused
 from app.domain.language import Language
@@ -98,12 +99,13 @@ def create_app(settings: Settings, tls: "LiveContext | None" = None, cdn: WayOut
                 app.state.webhook_parts = _webhook_parts(settings, services.ingest)
                 app.state.api = _api_parts(settings, services.ingest)
                 webhook: WebhookParts = app.state.webhook_parts
+                app.state.dashboard = pages = DashboardParts.of(settings, services, tls)
                 app.state.health = partial(_health_parts, settings, services.health, worker, ends, webhook.refused)
                 yield {
                     HOOKS: Hooks(
                         is_ready=lambda: health.is_ready(app.state.health()),
                         is_alive=services.ingest.accept.is_running,
-                        on_stop=services.work.notify.stop,
+                        on_stop=pages.also_leaving(services.work.notify.stop),
                         is_expected=services.work.addresses.allows,
                         is_settled=services.work.keys.is_settled,
                         refusals=webhook.lines.counted,
@@ -127,6 +129,7 @@ def create_app(settings: Settings, tls: "LiveContext | None" = None, cdn: WayOut
     app.add_middleware(CORSMiddleware, allow_origins=list(settings.cors_origins), allow_methods=["GET", "POST"])
     app.add_middleware(SecurityHeaders)
     app.add_middleware(HeadAsGet)
+    app.add_middleware(DashboardLane)
     return app
 
 

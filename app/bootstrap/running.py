@@ -264,6 +264,8 @@ async def running(
                 direct,
             ),
             HealthFacts(clock, write_check, Totals(database, clock), keys, addresses, steps, accept.is_running),
+            database,
+            bot_tables,
         )
 
 

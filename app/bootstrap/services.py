@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from app.db.engine import Database
+from app.db.trainings import BotTables
 from app.fal.addresses import Addresses
 from app.fal.keys import Keys
 from app.flows.accept import Accept
@@ -83,8 +85,10 @@ class HealthFacts:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """All services, grouped by who uses them: the webhook, the worker, the health pages."""
+    """All services, grouped by who uses them: the webhook, the worker, the health pages; the rest is the operator's."""
 
     ingest: Ingest
     work: Work
     health: HealthFacts
+    database: Database
+    bot_tables: BotTables

@@ -48,6 +48,7 @@ MODULES = {
     "healthcheck": "healthcheck",
     "install": "install",
     "doctor": "doctor",
+    "dashboard-link": "dashboard_link",
 }
 
 

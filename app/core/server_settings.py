@@ -44,6 +44,15 @@ class ServerSettings(BaseSettings):
     api_token: v.Token | None = setting(
         None, "токен бота для /api/v1/jobs", "the bot's token for /api/v1/jobs", a.OWN_TOKEN
     )
+    dashboard_token: v.Token | None = setting(
+        None,
+        "пароль страниц оператора /dashboard; без него — только по ссылке `aisha-webhook dashboard-link`",
+        "password of the operator's pages /dashboard; without it only by `aisha-webhook dashboard-link`",
+        a.OWN_TOKEN,
+    )
+    dashboard_read_only: Switch = setting(
+        False, "страницы оператора только для чтения", "operator's pages for reading only", a.BOOL
+    )
     allowed_hosts: v.HostPatterns = setting(
         (),
         "имена, на которые отвечаем",

@@ -17,7 +17,7 @@ from sqlalchemy import (
 from app.db.engine import UtcDateTime
 
 VERSION_TABLE = "webhook_schema_version"
-HEAD = "0007"  # the newest migration; a test compares it with the files
+HEAD = "0011"  # the newest migration; a test compares it with the files
 
 metadata = MetaData()
 _Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only INTEGER keys
@@ -214,4 +214,31 @@ alerts = Table(
     Column("told_at", UtcDateTime),
     Column("told_level", String(16)),
     Column("times", Integer, nullable=False, server_default="0"),
+)
+
+operator_sessions = Table(
+    "webhook_sessions",
+    metadata,
+    Column("id", String(64), primary_key=True),  # sha256 of what the cookie holds
+    Column("who", String(64), nullable=False),
+    Column("proof", String(64), nullable=False),  # of the token that it was opened with; '' for a link
+    Column("opened_at", UtcDateTime, nullable=False),
+    Column("ends_at", UtcDateTime, nullable=False),
+)
+
+login_links = Table(
+    "webhook_login_links",
+    metadata,
+    Column("id", String(64), primary_key=True),  # sha256 of what the link holds
+    Column("who", String(64), nullable=False),
+    Column("ends_at", UtcDateTime, nullable=False),
+)
+
+lockouts = Table(
+    "webhook_lockouts",
+    metadata,
+    Column("name", String(64), primary_key=True),  # the address, or its neighbourhood
+    Column("failures", Integer, nullable=False),
+    Column("locked_until", UtcDateTime),
+    Column("failed_at", UtcDateTime, nullable=False),
 )
