@@ -36,6 +36,18 @@ _ABSENT = text("artifact = 'absent'")
 _IN_PROGRESS = text("progress_message_id IS NOT NULL AND progress_end IS NULL")
 _STOPPED = text("progress_end IN ('refused', 'slowed', 'not_editable')")  # whose chats get no progress any more
 _NAMED = text("finished_at IS NOT NULL AND avatar_name <> ''")
+_LEFT = text("state <> 'pending'")  # spelt so in queries too: SQLite takes an index with a condition only then
+_REASONED = text("reason IS NOT NULL")
+_UNUSUAL = text("kind <> 'training'")
+_ABOUT = {name: text(f"{name}_id IS NOT NULL") for name in ("delivery", "notification", "job")}
+
+
+def _searched(table: str) -> list[Index]:
+    """Index what an operator looks for in a queue, without a cost for rows that just came in."""
+    return [
+        Index(f"{table}_state", "state", "id", postgresql_where=_LEFT, sqlite_where=_LEFT),
+        Index(f"{table}_reason", "reason", "id", postgresql_where=_REASONED, sqlite_where=_REASONED),
+    ]
 
 
 def _queue_columns() -> list[Column[object]]:
@@ -75,6 +87,8 @@ deliveries = Table(
     Index("webhook_deliveries_waiting", "reason", postgresql_where=_WAITING, sqlite_where=_WAITING),
     Index("webhook_deliveries_tried", "received_at", postgresql_where=_TRIED, sqlite_where=_TRIED),
     Index("webhook_deliveries_repeated", "last_received_at", postgresql_where=_REPEATED, sqlite_where=_REPEATED),
+    *_searched("webhook_deliveries"),
+    Index("webhook_deliveries_kind", "kind", "id", postgresql_where=_UNUSUAL, sqlite_where=_UNUSUAL),
 )
 
 notifications = Table(
@@ -101,6 +115,11 @@ notifications = Table(
     Index("webhook_notifications_due", "due_at", "id", postgresql_where=_PENDING, sqlite_where=_PENDING),
     Index("webhook_notifications_kept", "finished_at", postgresql_where=_NAMED, sqlite_where=_NAMED),
     Index("webhook_notifications_dead", "id", postgresql_where=_DEAD, sqlite_where=_DEAD),
+    *_searched("webhook_notifications"),
+    Index("webhook_notifications_kind", "kind", "id"),
+    Index("webhook_notifications_owner", "owner_id", "id"),
+    Index("webhook_notifications_chat", "chat_id", "id"),
+    Index("webhook_notifications_request", "request_id"),
 )
 
 jobs = Table(
@@ -172,6 +191,29 @@ jobs = Table(
     Index("webhook_jobs_progress_end", "progress_chat_id", postgresql_where=_STOPPED, sqlite_where=_STOPPED),
     Index("webhook_jobs_gone", "finished_at", postgresql_where=_GONE, sqlite_where=_GONE),
     Index("webhook_jobs_absent", "finished_at", postgresql_where=_ABSENT, sqlite_where=_ABSENT),
+    *_searched("webhook_jobs"),
+    Index("webhook_jobs_subject", "subject", "id"),
+    Index("webhook_jobs_kind", "kind", "id", postgresql_where=_UNUSUAL, sqlite_where=_UNUSUAL),
+)
+
+events = Table(
+    "webhook_events",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("delivery_id", BigInteger),
+    Column("notification_id", BigInteger),
+    Column("job_id", BigInteger),
+    Column("kind", String(16), nullable=False),
+    Column("attempt", Integer),
+    Column("reason", String(64)),
+    Column("who", String(64)),  # an operator; null: the server itself
+    Column("why", Text),  # an operator's words, or how many rows of a filter
+    *(
+        Index(f"webhook_events_{name}", f"{name}_id", postgresql_where=given, sqlite_where=given)
+        for name, given in _ABOUT.items()
+    ),
+    Index("webhook_events_kind", "kind", "at", "reason"),
 )
 
 totals = Table(

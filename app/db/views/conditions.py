@@ -1,0 +1,185 @@
+"""A search → conditions that indexes serve, on both databases."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Column, ColumnElement, Select, Table, and_, func, literal_column, or_, select, text
+from sqlalchemy.engine import Connection
+
+from app.db.tables import deliveries, jobs, notifications
+from app.domain.search import Search
+
+SLACK = timedelta(minutes=10)  # by which clocks of replicas may differ, and one may be put back
+MOST_REQUESTS = 1_000  # request ids of one owner, chat or avatar that are looked at
+PROBED = 2_000
+CAME: dict[str, Column[Any]] = {  # ids ascend with these moments, but for SLACK
+    deliveries.name: deliveries.c.received_at,
+    notifications.name: notifications.c.applied_at,
+    jobs.name: jobs.c.first_seen_at,
+}
+_USUAL = {deliveries.name: "training", jobs.name: "training"}
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """What rows of a table must meet. `is_sorted`: an index gives them in the order of their ids."""
+
+    table: Table
+    terms: tuple[ColumnElement[bool], ...]
+    is_sorted: bool = True
+    is_nothing: bool = False
+
+    def newest(self, *columns: ColumnElement[Any], older_than: int | None = None) -> Select[Any]:
+        """Select these rows, newest first."""
+        statement = select(*columns).where(*self.terms)
+        if older_than is not None:
+            statement = statement.where(self.table.c.id < older_than)
+        return statement.order_by(self.key().desc())
+
+    def oldest(self, *columns: ColumnElement[Any], newer_than: int) -> Select[Any]:
+        """Select these rows from one on, oldest first."""
+        return select(*columns).where(*self.terms, self.table.c.id > newer_than).order_by(self.key())
+
+    def key(self) -> ColumnElement[Any]:
+        """Give what orders the rows. SQLite, which keeps no statistics, must not walk the whole table for it."""
+        return self.table.c.id if self.is_sorted else self.table.c.id + 0
+
+
+def where(connection: Connection, table: Table, search: Search) -> Where:
+    """Translate all of a search but `contains`."""
+    terms: list[ColumnElement[bool]] = []
+    is_sorted = True
+    columns = table.c
+    requests = _requests(connection, table, search)
+    if requests is not None:
+        if not requests:
+            return Where(table, (), is_nothing=True)
+        terms.append(_is_about(table, requests))
+        is_sorted = False
+    if search.request is not None:
+        terms.append(_is_named(table, search.request))
+        is_sorted = False
+    if table is notifications:
+        terms += [
+            columns[name] == value
+            for name, value in (("avatar_id", search.avatar), ("owner_id", search.owner), ("chat_id", search.chat))
+            if value is not None
+        ]
+        is_sorted = is_sorted and search.avatar is None
+    terms += _kind(table, search)
+    if search.stage is not None:
+        terms.append(columns.stage == search.stage)
+    terms += _state_and_reason(connection, table, search, is_free=is_sorted)
+    is_sorted = is_sorted and (search.state != "pending" or bool(search.chat or search.owner))
+    if search.after is not None:
+        terms.append(columns.id >= first_id(connection, table, search.after - SLACK))
+        terms.append(CAME[table.name] >= search.after)
+    if search.before is not None:
+        terms.append(columns.id < first_id(connection, table, search.before + SLACK))
+        terms.append(CAME[table.name] < search.before)
+    return Where(table, tuple(terms), is_sorted=is_sorted)
+
+
+def _kind(table: Table, search: Search) -> list[ColumnElement[bool]]:
+    if search.kind is None:
+        return []
+    usual = _USUAL.get(table.name)
+    spelled = [] if usual in (None, search.kind) else [text(f"{table.name}.kind <> '{usual}'")]
+    return [*spelled, table.c.kind == search.kind]  # type: ignore[list-item]  # text is a condition as well
+
+
+def _state_and_reason(
+    connection: Connection, table: Table, search: Search, *, is_free: bool
+) -> list[ColumnElement[bool]]:
+    """Spell states out, as their indexes do. `is_free`: nothing else says yet by which index to go."""
+    state = _in_state(table, search.state) if search.state is not None else []
+    reason = _for_reason(table, search.reason) if search.reason is not None else []
+    if not (state and reason and is_free) or connection.dialect.name != "sqlite" or search.state == "pending":
+        return state + reason
+    if _probe(connection, table, state) <= _probe(connection, table, reason):
+        return [*state, _unindexed(table, "reason") == search.reason]
+    return [_unindexed(table, "state") == search.state, *reason]
+
+
+def _in_state(table: Table, state: str) -> list[ColumnElement[bool]]:
+    if state == "pending":
+        return [_spelled(f"{table.name}.state = 'pending'")]
+    return [_spelled(f"{table.name}.state <> 'pending'"), table.c.state == state]
+
+
+def _for_reason(table: Table, reason: str) -> list[ColumnElement[bool]]:
+    return [_spelled(f"{table.name}.reason IS NOT NULL"), table.c.reason == reason]
+
+
+def _spelled(condition: str) -> ColumnElement[bool]:
+    return literal_column(condition)
+
+
+def _unindexed(table: Table, name: str) -> ColumnElement[Any]:
+    return literal_column(f"+{table.name}.{name}")
+
+
+def _probe(connection: Connection, table: Table, terms: Sequence[ColumnElement[bool]]) -> int:
+    found = select(table.c.id).where(*terms).limit(PROBED).subquery()
+    return connection.execute(select(func.count()).select_from(found)).scalar_one()
+
+
+def _is_named(table: Table, key: str) -> ColumnElement[bool]:
+    """Match fal's request id, the header's or the body's, or our id."""
+    matches: list[ColumnElement[bool]] = [table.c.request_id == key]
+    if table is deliveries:
+        matches.append(_read_as([key]))
+    if key.isascii() and key.isdigit() and len(key) < 19:  # noqa: PLR2004  what a BIGINT holds
+        matches.append(table.c.id == int(key))
+    return or_(*matches)
+
+
+def _is_about(table: Table, requests: Sequence[str]) -> ColumnElement[bool]:
+    matches = table.c.request_id.in_(requests)
+    return or_(matches, _read_as(requests)) if table is deliveries else matches
+
+
+def _read_as(requests: Sequence[str]) -> ColumnElement[bool]:
+    return and_(_spelled("webhook_deliveries.fal_request_id IS NOT NULL"), deliveries.c.fal_request_id.in_(requests))
+
+
+def _requests(connection: Connection, table: Table, search: Search) -> list[str] | None:
+    """Name the request ids of an avatar, an owner and a chat; None where none of them is asked for."""
+    if table is notifications:
+        return None
+    told, found = notifications.c, []
+    if search.avatar is not None:
+        of_jobs = select(jobs.c.request_id).where(jobs.c.subject == search.avatar, jobs.c.request_id.is_not(None))
+        of_told = select(told.request_id).where(told.avatar_id == search.avatar)
+        found.append(_first(connection, of_jobs) | _first(connection, of_told))
+    if search.owner is not None:
+        found.append(_first(connection, select(told.request_id).where(told.owner_id == search.owner)))
+    if search.chat is not None:
+        found.append(_first(connection, select(told.request_id).where(told.chat_id == search.chat)))
+    return sorted(set.intersection(*found)) if found else None
+
+
+def _first(connection: Connection, statement: Select[Any]) -> set[str]:
+    return set(connection.execute(statement.limit(MOST_REQUESTS)).scalars())
+
+
+def first_id(connection: Connection, table: Table, moment: datetime, column: ColumnElement[Any] | None = None) -> int:
+    """Find the first row that came at `moment` or later: a walk of 20 steps, for no index on the moment is needed."""
+    came = CAME[table.name] if column is None else column
+    # Two looks: SQLite takes the index for one of them at a time.
+    ends = select(select(func.min(table.c.id)).scalar_subquery(), select(func.max(table.c.id)).scalar_subquery())
+    lowest, highest = connection.execute(ends).one()
+    if lowest is None:
+        return 0
+    low, high = int(lowest), int(highest) + 1
+    while low < high:
+        middle = (low + high) // 2
+        next_row = select(table.c.id, came).where(table.c.id >= middle).order_by(table.c.id).limit(1)
+        found = connection.execute(next_row).one()
+        if found[1] < moment:
+            low = int(found[0]) + 1
+        else:
+            high = middle
+    return low
