@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from app import __version__
+from app.core.text import one_line
 from app.dashboard.guard import cookie
 from app.dashboard.opening import DashboardParts
 from app.dashboard.words import LANGUAGES, say
@@ -81,9 +82,17 @@ def _templates() -> Environment:
         auto_reload=False,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_visible,
     )
     made.filters.update(moment=moment, iso=iso, span=span, shown=shown)
     return made
+
+
+def _visible(value: Any) -> Any:
+    """Write characters that show nothing, or turn the text around them, as escapes; line feeds stay."""
+    if type(value) is not str or value.isprintable():
+        return value
+    return "\n".join(map(one_line, value.split("\n")))
 
 
 def moment(at: datetime | None) -> str:

@@ -31,7 +31,9 @@ class Site:
     database: Database
 
     async def login(self, **form: str) -> httpx2.Response:
-        answer = await self.http.post("/dashboard/login", data=form or {"token": TOKEN, "name": "Aizhan"}, headers=FROM_US)
+        answer = await self.http.post(
+            "/dashboard/login", data=form or {"token": TOKEN, "name": "Aizhan"}, headers=FROM_US
+        )
         if answer.status_code == 303:
             self.http.headers["Cookie"] = answer.headers["set-cookie"].partition(";")[0]
         return answer
@@ -75,7 +77,9 @@ def open_site(sqlite_url: str, tmp_path: Path) -> Any:
             await stack.enter_async_context(app.router.lifespan_context(app))
             no_jar = CookieJar(DefaultCookiePolicy(allowed_domains=[]))  # the tests say which cookie is sent
             transport = httpx2.ASGITransport(enclose(app, settings), client=(address, 50_000))
-            http = await stack.enter_async_context(httpx2.AsyncClient(transport=transport, base_url=HOST, cookies=no_jar))
+            http = await stack.enter_async_context(
+                httpx2.AsyncClient(transport=transport, base_url=HOST, cookies=no_jar)
+            )
             database = open_database(sqlite_url)
             stack.push_async_callback(database.close)
             yield Site(http, app, database)

@@ -11,6 +11,8 @@ from app.dashboard.opening import ROOT, DashboardParts
 from app.dashboard.rendering import render, span, view_of
 from app.db import alerts, operator_queries
 from app.db.operator_queries import Queue
+from app.db.views import figures
+from app.db.views.figures import Balance
 from app.domain.alert import REMEDY, Alert, Condition
 from app.telegram.catalogs import Catalogs
 
@@ -36,7 +38,7 @@ LINKS = {
 async def now_page(request: Request) -> Response:
     """Show the balance, what waits, what is set aside, and the alerts."""
     parts: DashboardParts = request.app.state.parts
-    read = parts.database.read
+    read, now = parts.database.read, parts.clock.now()
     totals = await parts.totals()
     opened = await read(alerts.open_now)
     dead = {
@@ -46,28 +48,30 @@ async def now_page(request: Request) -> Response:
     words = Catalogs("ru").of(view_of(request).language)
     shown = [_shown(alert, words.gettext) for alert in opened]
     verdict = "act" if shown or any(dead.values()) else "well"
-    balance = _balance(totals, parts.clock.now())
+    balance = _balance(await read(figures.balance, now), totals, now)
     return render(request, "now.html", "page.now", page="", verdict=verdict, balance=balance, alerts=shown, dead=dead)
 
 
-def _balance(totals: dict[str, Any], now: datetime) -> list[tuple[str, object, str]]:
+def _balance(found: Balance, totals: dict[str, Any], now: datetime) -> list[tuple[str, object, str]]:
     """List name, figure and the page that shows the rows, '' where there is none."""
-    deliveries, notifications = totals["deliveries"], totals["notifications"]
-    oldest, last = totals["oldest_pending"], totals["last_delivery"]
+    oldest, last = found.oldest_waiting, totals["last_delivery"]
+    day, dead = " after:24h", found.unresolved
     return [
-        ("received", sum(deliveries.values()), "deliveries"),
-        ("applied", deliveries["done"], "deliveries?q=state:done"),
-        ("told", notifications["sent"], "messages?q=state:sent"),
-        ("waiting", deliveries["pending"], "deliveries?q=state:pending"),
+        ("submitted", found.submitted, f"jobs?q={day[1:]}"),
+        ("received", found.received, f"deliveries?q={day[1:]}"),
+        ("applied", found.applied, f"deliveries?q=state:done{day}"),
+        ("told", found.told, f"messages?q=state:sent{day}"),
+        ("recovered", found.recovered, ""),
+        ("mended", found.mended, "jobs"),
+        ("waiting", totals["deliveries"]["pending"], "deliveries?q=state:pending"),
         ("oldest", span(None if oldest is None else now - oldest), "deliveries?q=state:pending"),
-        ("untold", notifications["pending"], "messages?q=state:pending"),
-        ("dead", deliveries["dead"], "deliveries?q=state:dead"),
-        ("dead_messages", notifications["dead"], "messages?q=state:dead"),
+        ("untold", totals["notifications"]["pending"], "messages?q=state:pending"),
         ("orphans", totals["orphans"], "deliveries?q=reason:orphan"),
+        ("dead", dead["deliveries"], "deliveries?q=state:dead"),
+        ("dead_messages", dead["notifications"], "messages?q=state:dead"),
+        ("dead_jobs", dead["jobs"], "jobs?q=state:dead"),
         ("open_jobs", sum(totals["open_jobs"].values()), "jobs?q=state:pending"),
-        ("overdue", totals["overdue_trainings"], "jobs?q=state:pending"),
-        ("drifted", totals["drifted"], "jobs"),
-        ("duplicates", totals["duplicates"], ""),
+        ("overdue", dead["overdue"], "jobs?q=state:pending"),
         ("last", span(None if last is None else now - last), "deliveries"),
     ]
 
