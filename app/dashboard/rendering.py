@@ -20,7 +20,7 @@ VIEW_COOKIE = "__Host-aisha-view"
 THEMES = ("auto", "light", "dark")
 KEYS = ("on", "off")
 MINUTE, HOUR, DAY = 60, 3600, 86400
-PAGES = ("", "deliveries", "messages", "jobs", "errors", "charts", "certificate", "doctor")
+PAGES = ("", "deliveries", "messages", "jobs", "errors", "charts", "certificate", "doctor", "history")
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,19 +17,19 @@ OWNER = "3f0c9c50-0000-4000-8000-000000000002"
 ENDPOINT = "fal-ai/flux-lora-portrait-trainer"
 
 
-def a_day(connection: Connection, now: datetime) -> None:
-    """Write deliveries of each state with their jobs, messages and history, and two alerts."""
+def a_day(connection: Connection, now: datetime, odd: str = HOSTILE) -> None:
+    """Write deliveries of each state with their jobs, messages and history, and two alerts; `odd` is a stranger's."""
     for number in range(60):
-        _trained(connection, number + 1, now - timedelta(minutes=90 * (60 - number) / 60, seconds=7))
-    _dead(connection, 61, now - timedelta(minutes=5), "conflict", HOSTILE)
-    _dead(connection, 62, now - timedelta(minutes=4), "not_json", "")
-    _dead(connection, 63, now - timedelta(hours=3), HOSTILE[:40], HOSTILE)
+        _trained(connection, number + 1, now - timedelta(minutes=90 * (60 - number) / 60, seconds=7), odd)
+    _dead(connection, 61, now - timedelta(minutes=5), "conflict", odd, odd)
+    _dead(connection, 62, now - timedelta(minutes=4), "not_json", "", odd)
+    _dead(connection, 63, now - timedelta(hours=3), "result_unreadable" if odd != HOSTILE else HOSTILE[:40], odd, odd)
     _job(connection, 64, now - timedelta(minutes=25), state="pending", stage="at_work", percent=63, looked_at=now)
     _job(connection, 65, now - timedelta(hours=9), state="pending", stage="queued", position=4, looked_at=now)
     alert = {"machine": "", "opened_at": now, "changed_at": now, "seen_at": now, "times": 1}
     named = {"name": "deliveries_buried", "level": "critical", "detail": "2 × conflict"}
     connection.execute(insert(alerts).values(**named, **alert))
-    hostile = {"name": "clock_skew", "level": "warn", "detail": HOSTILE}
+    hostile = {"name": "clock_skew", "level": "warn", "detail": odd}
     connection.execute(insert(alerts).values(**hostile, **alert))
     amounts = {"deliveries.done": 60, "deliveries.dead": 3, "notifications.sent": 59, "notifications.dead": 1}
     totals.add(connection, amounts)
@@ -53,7 +53,9 @@ def _delivery(connection: Connection, number: int, at: datetime, **changes: Any)
                 "body_sha256": sha256(body).hexdigest(),
                 "fal_request_id": request_of(number),
                 "body": body,
-                "headers": json.dumps({"x-fal-webhook-request-id": request_of(number), "x-odd": HOSTILE}),
+                "headers": json.dumps(
+                    {"x-fal-webhook-request-id": request_of(number), "x-odd": changes.pop("odd", "")}
+                ),
                 "source": "webhook",
                 "received_at": at,
                 "stored_at": at + timedelta(milliseconds=4),
@@ -96,7 +98,7 @@ def _message(connection: Connection, number: int, at: datetime, **changes: Any) 
                 "avatar_id": AVATAR,
                 "request_id": request_of(number),
                 "kind": "ready",
-                "avatar_name": "Айгуль" if number % 7 else HOSTILE,
+                "avatar_name": "Айгуль",
                 "owner_id": OWNER,
                 "chat_id": 5_000_000 + number,
                 "language": "ru",
@@ -115,20 +117,20 @@ def _event(connection: Connection, at: datetime, kind: str, **values: Any) -> No
     connection.execute(insert(events).values(at=at, kind=kind, **values))
 
 
-def _trained(connection: Connection, number: int, at: datetime) -> None:
-    _delivery(connection, number, at)
+def _trained(connection: Connection, number: int, at: datetime, odd: str) -> None:
+    _delivery(connection, number, at, odd=odd)
     _job(connection, number, at, outcome="completed", finished_at=at, delivery_id=number, stage="finished")
     is_dead = number == 60
     state = {"state": "dead", "reason": "rejected", "message_id": None} if is_dead else {}
-    _message(connection, number, at, **state)
+    _message(connection, number, at, **state, **({} if number % 7 else {"avatar_name": odd}))
     _event(connection, at + timedelta(seconds=1), "applied", delivery_id=number, attempt=1, reason="completed")
     kind, reason = ("buried", "rejected") if is_dead else ("told", None)
     _event(connection, at + timedelta(seconds=2), kind, notification_id=number, attempt=1, reason=reason)
 
 
-def _dead(connection: Connection, number: int, at: datetime, reason: str, detail: str) -> None:
-    body = json.dumps({"request_id": request_of(number), "error": HOSTILE}, ensure_ascii=False).encode()
-    _delivery(connection, number, at, state="dead", reason=reason, detail=detail, body=body)
+def _dead(connection: Connection, number: int, at: datetime, reason: str, detail: str, odd: str) -> None:
+    body = json.dumps({"request_id": request_of(number), "error": odd}, ensure_ascii=False).encode()
+    _delivery(connection, number, at, state="dead", reason=reason, detail=detail, body=body, odd=odd)
     _event(connection, at + timedelta(seconds=1), "postponed", delivery_id=number, attempt=1, reason=reason)
     _event(connection, at + timedelta(seconds=9), "buried", delivery_id=number, attempt=2, reason=reason)
 

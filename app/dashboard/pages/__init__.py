@@ -1,5 +1,5 @@
-"""One module per page, each with its `router`."""
+"""One module per page, each with its `router`; `act` stands before the rows, whose paths would hold its own."""
 
-from app.dashboard.pages import certificate, doctor, figures, files, live, now, preferences, rows
+from app.dashboard.pages import act, certificate, doctor, figures, files, live, now, preferences, rows
 
-PAGES = (files, preferences, live, now, rows, figures, certificate, doctor)
+PAGES = (files, preferences, live, now, act, rows, figures, certificate, doctor)
