@@ -191,6 +191,13 @@ def lock(
     return _claimed(queue.lock_due(connection, deliveries, _CLAIMED, now=now, limit=limit, only=_of(kinds)))
 
 
+def take(connection: Connection, ids: Sequence[int], kinds: frozenset[JobKind]) -> list[ClaimedDelivery]:
+    """Take the pending ones among these deliveries until the transaction ends, due or not, as `lock` does."""
+    columns = deliveries.c
+    wanted = select(*_CLAIMED).where(columns.id.in_(ids), columns.state == DeliveryState.PENDING, *_of(kinds))
+    return _claimed(connection.execute(wanted.order_by(columns.due_at, columns.id).with_for_update()).all())
+
+
 @cache
 def _of(kinds: frozenset[JobKind]) -> tuple[ColumnElement[bool], ...]:
     return (deliveries.c.kind.in_(sorted(kinds)),)

@@ -102,7 +102,11 @@ def redrive(
         queue,
         ids,
         or_(table.c.state.in_(_REDRIVABLE), and_(table.c.state == "done", table.c.id.in_(drifted))),
-        {
+        _is_whole(queue),
+        table.c.reason.is_distinct_from(OVERTAKEN),
+        not_(and_(table.c.reason.is_not_distinct_from(SENDING), table.c.due_at > now)),
+        or_(table.c.reason.is_(None), table.c.reason.not_in(list(Hold))),
+        values={
             "state": "pending",
             # Keep the mark of a send that died: the next send may be a second copy and must count as uncertain.
             "reason": case((table.c.reason == SENDING, SENDING), else_="redriven"),
@@ -111,11 +115,7 @@ def redrive(
             "failures": 0,
             "finished_at": None,
         },
-        Event(now, EventKind.REDRIVEN.value, who=act.who, why=act.why),
-        _is_whole(queue),
-        table.c.reason.is_distinct_from(OVERTAKEN),
-        not_(and_(table.c.reason.is_not_distinct_from(SENDING), table.c.due_at > now)),
-        or_(table.c.reason.is_(None), table.c.reason.not_in(list(Hold))),
+        line=Event(now, EventKind.REDRIVEN.value, who=act.who, why=act.why),
     )
 
 
@@ -127,7 +127,7 @@ def ignore(
     # A message's note would hide that it was emptied; a delivery without a body cannot but be ignored.
     whole = [_is_whole(queue)] if queue is Queue.NOTIFICATIONS else []
     line = Event(now, EventKind.IGNORED.value, who=act.who, why=act.why)
-    return _change(connection, queue, ids, _TABLES[queue].c.state.in_(_IGNORABLE), values, line, *whole)
+    return _change(connection, queue, ids, _TABLES[queue].c.state.in_(_IGNORABLE), *whole, values=values, line=line)
 
 
 def _is_whole(queue: Queue) -> ColumnElement[bool]:
@@ -141,9 +141,9 @@ def _change(
     queue: Queue,
     ids: Sequence[int],
     in_state: ColumnElement[bool],
+    *only: ColumnElement[bool],
     values: dict[str, Any],
     line: Event,
-    *only: ColumnElement[bool],
 ) -> list[int]:
     if queue not in CHANGEABLE:
         raise ValueError("jobs are neither redriven nor ignored")

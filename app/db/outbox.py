@@ -70,7 +70,7 @@ _KNOWN = (
 
 
 # What a claim finds is marked as under way, or closed. One statement, so that no claim costs a second look.
-_MARKS = {
+MARKS = {
     "uncertain": case((_DIED, notifications.c.uncertain + 1), else_=notifications.c.uncertain),
     "state": case(
         (_OVERTAKEN, NotificationState.IGNORED),
@@ -194,7 +194,7 @@ def claim(
         now=now,
         lease_until=lease_until,
         limit=min(limit, room),
-        marks=_MARKS,
+        marks=MARKS,
         only=_KNOWN,
     )
     _count(connection, [(row.kind, row.state) for row in rows])
