@@ -1,7 +1,6 @@
 """The history: lines that are written in the commit of what they tell about, and never changed."""
 
 from collections.abc import Sequence
-from dataclasses import astuple, fields
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -14,7 +13,7 @@ from app.db.bulk_update import spell_moment
 from app.db.tables import events
 from app.domain.history import Event
 
-_GIVEN = tuple(field.name for field in fields(Event))
+_GIVEN = Event._fields
 _INSERT = f"INSERT INTO webhook_events ({', '.join(_GIVEN)}) VALUES ({', '.join('?' * len(_GIVEN))})"  # noqa: S608  constants only  # nosec B608
 
 
@@ -24,9 +23,9 @@ def note(connection: Connection, lines: Sequence[Event]) -> None:
         return
     if connection.dialect.name == "sqlite":
         driver: Any = connection.connection.driver_connection
-        driver.executemany(_INSERT, [(spell_moment(line.at), str(line.kind), *astuple(line)[2:]) for line in lines])
+        driver.executemany(_INSERT, [(spell_moment(line.at), *line[1:]) for line in lines])
         return
-    rows = [dict(zip(_GIVEN, astuple(line), strict=True)) for line in lines]
+    rows = [line._asdict() for line in lines]
     connection.execute(_at_once(), {"rows": orjson.dumps(rows).decode()})
 
 

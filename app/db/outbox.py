@@ -8,12 +8,13 @@ from typing import Any
 from sqlalchemy import Row, and_, bindparam, case, exists, or_, update
 from sqlalchemy.engine import Connection
 
-from app.db import pacing, queue, totals, wake
+from app.db import events, pacing, queue, totals, wake
 from app.db.bulk_update import InsertMany
 from app.db.owed import Owed, owed_row
 from app.db.tables import notifications
 from app.domain.alert import Condition
 from app.domain.delivery import Claim, ClaimedDelivery
+from app.domain.history import Event, EventKind, is_worth_keeping
 from app.domain.notification import (
     Cause,
     ClaimedNotification,
@@ -25,7 +26,7 @@ from app.domain.notification import (
 )
 from app.domain.promise import Hold, hold_of
 from app.domain.trainer import Trainer
-from app.domain.verdict import Verdict
+from app.domain.verdict import Bury, Retry, Verdict
 
 HORIZON = timedelta(seconds=2)  # how far ahead slots are handed out
 SENDING = "sending"
@@ -69,7 +70,7 @@ _KNOWN = (
 
 
 # What a claim finds is marked as under way, or closed. One statement, so that no claim costs a second look.
-_MARKS = {
+MARKS = {
     "uncertain": case((_DIED, notifications.c.uncertain + 1), else_=notifications.c.uncertain),
     "state": case(
         (_OVERTAKEN, NotificationState.IGNORED),
@@ -166,8 +167,12 @@ def _overtake(connection: Connection, items: Sequence[OwnerMessage], now: dateti
                 notifications.c.reason.is_distinct_from(SENDING),
             )
             .values(state=NotificationState.IGNORED, reason="overtaken", finished_at=now)
+            .returning(notifications.c.id)
         )
-        _count(connection, [(Topic.FAILED, NotificationState.IGNORED)] * overtaken.rowcount)
+        closed = overtaken.scalars().all()
+        _count(connection, [(Topic.FAILED, NotificationState.IGNORED)] * len(closed))
+        kind = EventKind.OVERTAKEN.value
+        events.note(connection, [Event(now, kind, notification_id=row_id, reason="overtaken") for row_id in closed])
 
 
 def claim(
@@ -189,10 +194,11 @@ def claim(
         now=now,
         lease_until=lease_until,
         limit=min(limit, room),
-        marks=_MARKS,
+        marks=MARKS,
         only=_KNOWN,
     )
     _count(connection, [(row.kind, row.state) for row in rows])
+    events.note(connection, [_closed(row, now) for row in rows if row.state != NotificationState.PENDING])
     buried = [_claimed(row, now, is_buried=True) for row in rows if row.state == NotificationState.DEAD]
     rows = [row for row in rows if row.state == NotificationState.PENDING]
     if not rows:
@@ -250,6 +256,35 @@ def finish(connection: Connection, told: Sequence[Told]) -> None:
     queue.finish(connection, notifications, rows)
     topics = [item.claimed.notification.topic for item in told]
     _count(connection, [(topic, values["state"]) for topic, (_, values) in zip(topics, rows, strict=True)])
+    lines = [_line(item) for item in told if totals.is_counted(item.claimed.notification.topic)]
+    events.note(connection, [line for line in lines if line is not None])
+
+
+_HISTORY = {
+    NotificationState.SENT: EventKind.TOLD,
+    NotificationState.UNSENT: EventKind.UNSENT,
+    NotificationState.DEAD: EventKind.BURIED,
+    NotificationState.IGNORED: EventKind.OVERTAKEN,
+}
+
+
+def _line(item: Told) -> Event | None:
+    """Say what became of a message; None of one that merely waits for its turn, or fails on."""
+    claim, verdict = item.claimed.claim, item.verdict
+    kind = EventKind.POSTPONED
+    if not isinstance(verdict, Retry):
+        kind = EventKind.BURIED if isinstance(verdict, Bury) else _HISTORY[item.state]
+    elif not (verdict.failed and is_worth_keeping(item.claimed.failures + 1)):
+        return None
+    at, reason = item.finished_at, verdict.why
+    return Event(at, kind.value, notification_id=claim.id, attempt=claim.attempt, reason=reason)
+
+
+def _closed(row: Row[*tuple[Any, ...]], now: datetime) -> Event:
+    """Say why a claim closed a message instead."""
+    is_overtaken = row.state == NotificationState.IGNORED
+    kind, reason = (EventKind.OVERTAKEN, "overtaken") if is_overtaken else (EventKind.BURIED, "outcome_unknown")
+    return Event(now, kind.value, notification_id=row.id, attempt=row.attempt, reason=reason)
 
 
 def _count(connection: Connection, states: Sequence[tuple[str, str]]) -> None:

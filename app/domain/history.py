@@ -1,8 +1,8 @@
 """What happens to rows, as their history keeps it: one line for each step, written in the commit that makes it."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class EventKind(StrEnum):
@@ -27,8 +27,7 @@ class EventKind(StrEnum):
 ACTS = (EventKind.REDRIVEN, EventKind.IGNORED)  # an operator's
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One line of the history. `who` is an operator, None the server itself; `why` their words."""
 
     at: datetime

@@ -8,7 +8,7 @@ import structlog
 
 from app.db import addressing, drift, operator_queries
 from app.db.engine import Connection, Database
-from app.db.operator_queries import Queue
+from app.db.operator_queries import Act, Queue
 from app.db.trainings import BotTables
 from app.domain.decision import NOTHING_INVENTED
 from app.domain.invented import Invented
@@ -32,29 +32,41 @@ async def operate(
     *,
     ids: Sequence[int],
     who: str,
+    why: str | None = None,
     invented: Invented = NOTHING_INVENTED,
 ) -> list[int]:
-    """Redrive or ignore rows of a queue; return the ids that were changed.
+    """Redrive or ignore rows of a queue; return the ids that were changed. `why` is kept in the history.
 
     Redriving makes a buried, ignored or unsent row due at once with a clean count of failures; a pending one is
     only made due at once. A finished one stays finished, but for a delivery whose avatar has drifted since (`invented`
     as `decide` takes it). A message whose owner still has no chat id stays as it is.
     """
     now = clock.now()
-    note = f"{operation} by {who} at {now.isoformat(timespec='seconds')}"
-
-    def change(connection: Connection) -> list[int]:
-        match operation, queue:
-            case Operation.IGNORE, _:
-                return operator_queries.ignore(connection, queue, ids, note=note, now=now)
-            case Operation.REDRIVE, Queue.NOTIFICATIONS:
-                return operator_queries.redrive(connection, queue, _addressed(connection, ids), note=note, now=now)
-        drifted = _drifted(connection, ids, invented, now)
-        return operator_queries.redrive(connection, queue, ids, note=note, now=now, drifted=drifted)
-
-    changed = await database.write(change)
+    changed = await database.write(change_rows, queue, operation, ids, act=Act(who, why), invented=invented, now=now)
     log.info("operator.changed", queue=queue, operation=operation, ids=changed, who=who)
     return changed
+
+
+def change_rows(
+    connection: Connection,
+    queue: Queue,
+    operation: Operation,
+    ids: Sequence[int],
+    *,
+    act: Act,
+    invented: Invented,
+    now: datetime,
+) -> list[int]:
+    """Redrive or ignore rows within a transaction, as `operate` does; return the ids that were changed."""
+    note = f"{operation} by {act.who} at {now.isoformat(timespec='seconds')}"
+    match operation, queue:
+        case Operation.IGNORE, _:
+            return operator_queries.ignore(connection, queue, ids, note=note, now=now, act=act)
+        case Operation.REDRIVE, Queue.NOTIFICATIONS:
+            addressed = _addressed(connection, ids)
+            return operator_queries.redrive(connection, queue, addressed, note=note, now=now, act=act)
+    drifted = _drifted(connection, ids, invented, now)
+    return operator_queries.redrive(connection, queue, ids, note=note, now=now, drifted=drifted, act=act)
 
 
 def _drifted(connection: Connection, ids: Sequence[int], invented: Invented, now: datetime) -> list[int]:

@@ -11,12 +11,13 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from app.db import inbox, jobs, pacing
+from app.db import events, inbox, jobs, pacing
 from app.db.engine import Connection, Database
 from app.db.jobs import Looked
 from app.db.trainings import BotTables
 from app.domain.delivery import Delivery, Source
 from app.domain.errors import ClaimLost
+from app.domain.history import Event, EventKind
 from app.domain.job import JobKind, JobOutcome, JobState
 from app.domain.look import End, OpenJob, Pace, Trouble, Unsaid, Wait, after_status
 from app.flows.ask import JobLook, ask_about
@@ -183,6 +184,10 @@ class Reconcile:
         if entering:
             found = [_delivery(finding.looked.job, self._scrub(body), now) for finding, body in entering]
             receipts = inbox.put(connection, [(delivery, now) for delivery in found])
+            jobs_of = [finding.looked.job.claim.id for finding, _ in entering]
+            new = [(receipt.id, job_id) for receipt, job_id in zip(receipts, jobs_of, strict=True) if receipt.new]
+            kind = EventKind.RECOVERED.value
+            events.note(connection, [Event(now, kind, row_id, job_id=job_id) for row_id, job_id in new])
             known = [receipt.id for receipt in receipts if not receipt.new]
             closed = inbox.not_pending(connection, known) if known else frozenset()
             ended = {
