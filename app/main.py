@@ -30,7 +30,8 @@ from app.core.exit_codes import Exit
 from app.core.logger import register_secrets, setup_logging
 from app.core.setting_loader import load_settings
 from app.core.setting_sources import environment
-from app.dashboard.opening import DashboardLane, DashboardParts
+from app.dashboard.opening import DashboardLane
+from app.dashboard.parts import DashboardParts
 from app.db.closed_file import closed_file
 from app.domain.errors import DatabaseBehind, DatabaseReadOnly, DatabaseUnavailable, StartRefused
 from app.domain.language import Language

@@ -10,7 +10,7 @@ from functools import partial
 import structlog
 
 from app import __version__
-from app.dashboard.opening import DashboardParts
+from app.dashboard.parts import DashboardParts
 from app.db import rehearsing
 from app.db.operator_queries import Queue
 from app.db.rehearsing import RowStand

@@ -10,8 +10,8 @@ from starlette.types import ASGIApp
 
 from app.dashboard import login
 from app.dashboard.guard import SessionGuard
-from app.dashboard.opening import DashboardParts
 from app.dashboard.pages import PAGES
+from app.dashboard.parts import DashboardParts
 from app.dashboard.rendering import render
 from app.domain.errors import DatabaseUnavailable
 from app.routers.head import HeadAsGet

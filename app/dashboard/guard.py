@@ -12,7 +12,7 @@ from starlette.datastructures import Headers
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.dashboard.opening import ROOT, DashboardParts
+from app.dashboard.parts import ROOT, DashboardParts
 from app.db import operator_access
 from app.domain.errors import DatabaseUnavailable
 from app.routers.problems import problem

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.bootstrap.asking import trainer_endpoints
-from app.dashboard.opening import ROOT, DashboardParts
+from app.dashboard.parts import ROOT, DashboardParts
 from app.dashboard.rendering import render, view_of
 from app.dashboard.words import say
 from app.db.operator_queries import CHANGEABLE, Queue

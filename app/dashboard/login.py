@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 
 from app.dashboard.forms import read_form
 from app.dashboard.guard import COOKIE, LOGIN, Operator, cookie, digest, proofs
-from app.dashboard.opening import ROOT, DashboardParts
+from app.dashboard.parts import ROOT, DashboardParts
 from app.dashboard.rendering import render
 from app.db import operator_access
 from app.db.engine import Connection

@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, Response
 from app import __version__
 from app.core.text import one_line
 from app.dashboard.guard import cookie
-from app.dashboard.opening import DashboardParts
+from app.dashboard.parts import DashboardParts
 from app.dashboard.words import LANGUAGES, say
 
 VIEW_COOKIE = "__Host-aisha-view"

@@ -21,9 +21,16 @@ def a_day(connection: Connection, now: datetime, odd: str = HOSTILE) -> None:
     """Write deliveries of each state with their jobs, messages and history, and two alerts; `odd` is a stranger's."""
     for number in range(60):
         _trained(connection, number + 1, now - timedelta(minutes=90 * (60 - number) / 60, seconds=7), odd)
-    _dead(connection, 61, now - timedelta(minutes=5), "conflict", odd, odd)
-    _dead(connection, 62, now - timedelta(minutes=4), "not_json", "", odd)
-    _dead(connection, 63, now - timedelta(hours=3), "result_unreadable" if odd != HOSTILE else HOSTILE[:40], odd, odd)
+    _dead(connection, 61, now - timedelta(minutes=5), "conflict", odd, detail=odd)
+    _dead(connection, 62, now - timedelta(minutes=4), "not_json", odd, detail="")
+    _dead(
+        connection,
+        63,
+        now - timedelta(hours=3),
+        "result_unreadable" if odd != HOSTILE else HOSTILE[:40],
+        odd,
+        detail=odd,
+    )
     _job(connection, 64, now - timedelta(minutes=25), state="pending", stage="at_work", percent=63, looked_at=now)
     _job(connection, 65, now - timedelta(hours=9), state="pending", stage="queued", position=4, looked_at=now)
     alert = {"machine": "", "opened_at": now, "changed_at": now, "seen_at": now, "times": 1}
@@ -128,7 +135,7 @@ def _trained(connection: Connection, number: int, at: datetime, odd: str) -> Non
     _event(connection, at + timedelta(seconds=2), kind, notification_id=number, attempt=1, reason=reason)
 
 
-def _dead(connection: Connection, number: int, at: datetime, reason: str, detail: str, odd: str) -> None:
+def _dead(connection: Connection, number: int, at: datetime, reason: str, odd: str, *, detail: str) -> None:
     body = json.dumps({"request_id": request_of(number), "error": odd}, ensure_ascii=False).encode()
     _delivery(connection, number, at, state="dead", reason=reason, detail=detail, body=body, odd=odd)
     _event(connection, at + timedelta(seconds=1), "postponed", delivery_id=number, attempt=1, reason=reason)

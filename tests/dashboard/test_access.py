@@ -43,7 +43,7 @@ async def test_loopback_has_to_log_in_as_well(open_site: Any) -> None:
 
 
 async def test_the_cookie_is_as_closed_as_cookies_can_be(site: Site) -> None:
-    """The session's cookie goes to this host alone, over TLS alone, to no script and with no request of another site."""
+    """The session's cookie goes to this host over TLS, to no script, and with no request of another site."""
     answer = await site.login()
     assert (answer.status_code, answer.headers["location"]) == (303, "/dashboard")
     name, _, rest = answer.headers["set-cookie"].partition("=")

@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from app.dashboard.opening import DashboardParts
+from app.dashboard.guard import proofs
 from app.dashboard.pages import live
 from app.dashboard.pages.live import Pulse
+from app.dashboard.parts import DashboardParts
 from app.db import operator_access
 from app.db.engine import Connection
 from tests.dashboard.conftest import Site
@@ -26,8 +27,7 @@ async def parts(inside: Site, monkeypatch: pytest.MonkeyPatch) -> DashboardParts
 @pytest.fixture
 async def session(inside: Site, parts: DashboardParts) -> str:
     def newest(connection: Connection) -> list[str]:
-        proofs = ("", *live.proofs(parts))
-        return operator_access.open_sessions(connection, proofs, parts.clock.now())
+        return operator_access.open_sessions(connection, proofs(parts), parts.clock.now())
 
     (one,) = await parts.database.read(newest)
     return one

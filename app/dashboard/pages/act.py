@@ -10,7 +10,7 @@ from app.dashboard.acting import Acts, RunningAct, make_rehearse, rows_meant
 from app.dashboard.forms import read_form
 from app.dashboard.guard import Operator
 from app.dashboard.listing import DELIVERIES, MESSAGES, Listing
-from app.dashboard.opening import ROOT, DashboardParts
+from app.dashboard.parts import ROOT, DashboardParts
 from app.dashboard.rendering import render, view_of
 from app.dashboard.words import say
 from app.db.operator_queries import Act

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from app.dashboard.opening import ROOT, DashboardParts
+from app.dashboard.parts import ROOT, DashboardParts
 from app.dashboard.rendering import render
 
 if TYPE_CHECKING:  # without TLS nothing of X.509 is loaded

@@ -10,7 +10,7 @@ import structlog
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from app.dashboard.opening import ROOT, DashboardParts
+from app.dashboard.parts import ROOT, DashboardParts
 from app.dashboard.rendering import render
 
 log = structlog.get_logger(__name__)

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from app.dashboard.opening import ROOT, DashboardParts
+from app.dashboard.parts import ROOT, DashboardParts
 from app.dashboard.rendering import render, view_of
 from app.dashboard.svg import draw
 from app.dashboard.words import say

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from app.dashboard.opening import ROOT
+from app.dashboard.parts import ROOT
 
 router = APIRouter()
 FOLDER = Path(__file__).parents[1] / "static"

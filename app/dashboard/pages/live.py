@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from app.dashboard.guard import LIVE, Operator, proofs
-from app.dashboard.opening import DashboardParts
+from app.dashboard.parts import DashboardParts
 from app.db import live_mark, operator_access
 from app.domain.errors import DatabaseUnavailable
 

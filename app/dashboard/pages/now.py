@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.core.text import one_line
-from app.dashboard.opening import ROOT, DashboardParts
+from app.dashboard.parts import ROOT, DashboardParts
 from app.dashboard.rendering import render, span, view_of
 from app.db import alerts, operator_queries
 from app.db.operator_queries import Queue

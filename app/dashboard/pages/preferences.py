@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
 from app.dashboard.forms import read_form
-from app.dashboard.opening import ROOT
+from app.dashboard.parts import ROOT
 from app.dashboard.rendering import KEYS, THEMES, VIEW_COOKIE, View, view_of
 from app.dashboard.words import LANGUAGES
 

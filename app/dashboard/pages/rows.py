@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from app.dashboard.curl import as_curl
 from app.dashboard.listing import DELIVERIES, JOBS, MESSAGES, list_page
-from app.dashboard.opening import ROOT, DashboardParts
+from app.dashboard.parts import ROOT, DashboardParts
 from app.dashboard.rendering import render
 from app.db.views.one import one_delivery, one_job, one_message
 from app.domain.search import QUEUES, suggest

@@ -127,7 +127,7 @@ def open_tab(browser: Any) -> Iterator[OpenTab]:
         context.add_init_script(WATCH)
         page = context.new_page()
         tab = Tab(page, context.new_cdp_session(page), f"https://localhost:{served.port}")
-        page.on("dialog", lambda dialog: (tab.complaints.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        page.on("dialog", lambda dialog: tab.complaints.append(f"dialog: {dialog.message}"))
         page.on("pageerror", lambda error: tab.complaints.append(f"error: {error}"))
         page.on(
             "console",

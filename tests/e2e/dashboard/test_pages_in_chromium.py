@@ -48,6 +48,8 @@ LOOKS = """
   return window.__looks.length;
 })()
 """
+FOCUS = "(() => {{ {one}.scrollIntoView({{block: 'center'}}); {one}.focus(); return true; }})()"
+MIDDLE = "(() => {{ const b = {one}.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; }})()"
 
 
 def view(tab: Tab, theme: str, language: str) -> None:
@@ -81,16 +83,12 @@ def test_contrast_holds_under_pointer_and_focus(served: Served, open_tab: OpenTa
     view(tab, theme, "en")
     tab.go(f"/dashboard{path}")
     tab.page.evaluate("document.querySelector('details.menu').open = true")
-    tab.page.add_style_tag  # noqa: B018  the policy forbids it: transitions are waited for instead
     for number in range(tab.run(LOOKS)):
         one = f"window.__looks[{number}]"
-        box = tab.run(f"(() => {{ {one}.scrollIntoView({{block: 'center'}}); {one}.focus(); return true; }})()")
-        assert box
+        assert tab.run(FOCUS.format(one=one))
         tab.page.wait_for_timeout(250)
         assert tab.axe(["color-contrast"], one) == []
-        where: Any = tab.run(
-            f"(() => {{ const b = {one}.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; }})()"
-        )
+        where: Any = tab.run(MIDDLE.format(one=one))
         tab.page.mouse.move(*where)
         tab.page.wait_for_timeout(250)
         assert tab.axe(["color-contrast"], one) == []
