@@ -124,7 +124,8 @@ def alerts() -> Iterator[str]:
 def messages() -> Iterator[str]:
     """Every text of the messages to owners and the operator, by language."""
     for path in project_files():
-        if path.parts[0] == "app" and path.suffix == ".po":
+        # What the operator's pages say is no interface.
+        if path.parts[0] == "app" and path.suffix == ".po" and path.name != "dashboard.po":
             with (ROOT / path).open("rb") as source:
                 catalogue = read_po(source, abort_invalid=True)
             yield from (f"{path.parts[-3]} {one.id}: {one.string}" for one in catalogue if one.id)
