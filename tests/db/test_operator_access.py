@@ -6,7 +6,7 @@ import pytest
 
 from app.db import operator_access as access
 from app.db.engine import Connection, Database
-from tests.factories import START
+from tests.fakes import START
 
 pytestmark = pytest.mark.anyio
 LATER = START + timedelta(hours=12)

@@ -123,7 +123,7 @@ def test_keys_lead_through_the_pages(served: Served, open_tab: OpenTab) -> None:
     page.keyboard.press("/")
     assert tab.run("document.activeElement.id") == "q"
     page.keyboard.type("state:de")
-    page.wait_for_function("document.querySelector('#suggestions option[value=\"state:dead\"]')")
+    page.wait_for_selector('#suggestions option[value="state:dead"]', state="attached")
     page.keyboard.type("ad")
     with page.expect_navigation():
         page.keyboard.press("Enter")

@@ -4,6 +4,8 @@ import http.client
 import ssl
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -17,17 +19,20 @@ STREAMS = 20
 STOP_WITHIN = 10.0  # s
 
 
-def connect(port: int) -> http.client.HTTPSConnection:
+@contextmanager
+def connected(port: int) -> Iterator[http.client.HTTPSConnection]:
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return http.client.HTTPSConnection("localhost", port, context=context, timeout=15)
+    connection = http.client.HTTPSConnection("localhost", port, context=context, timeout=15)
+    yield connection
+    connection.close()
 
 
 def login(port: int) -> str:
-    connection = connect(port)
     form = {"Content-Type": "application/x-www-form-urlencoded", "Sec-Fetch-Site": "same-origin"}
-    connection.request("POST", "/dashboard/login", urlencode({"token": TOKEN}), form)
-    cookie = connection.getresponse().getheader("Set-Cookie")
+    with connected(port) as connection:
+        connection.request("POST", "/dashboard/login", urlencode({"token": TOKEN}), form)
+        cookie = connection.getresponse().getheader("Set-Cookie")
     assert cookie is not None
     return cookie.partition(";")[0]
 
@@ -37,14 +42,14 @@ def test_twenty_streams_do_not_hold_up_the_stop(tmp_path: Path, record_property:
     ended: list[bool] = []
 
     def watch(port: int, cookie: str, opened: threading.Barrier) -> None:
-        connection = connect(port)
-        connection.request("GET", "/dashboard/live", headers={"Cookie": cookie})
-        answer = connection.getresponse()
-        assert answer.getheader("Content-Type", "").startswith("text/event-stream")
-        answer.readline()
-        opened.wait(20)
-        answer.read()
-        ended.append(True)
+        with connected(port) as connection:
+            connection.request("GET", "/dashboard/live", headers={"Cookie": cookie})
+            answer = connection.getresponse()
+            assert answer.getheader("Content-Type", "").startswith("text/event-stream")
+            answer.readline()
+            opened.wait(20)
+            answer.read()
+            ended.append(True)
 
     with seeded(tmp_path) as served:
         cookie = login(served.port)
@@ -71,8 +76,9 @@ def test_twenty_streams_do_not_hold_up_the_stop(tmp_path: Path, record_property:
 def test_raw_paths_lead_nowhere(tmp_path: Path, path: str) -> None:
     """A path that no client would tidy up is answered 404 and reads no file (fault 46)."""
     with seeded(tmp_path) as served:
-        connection = connect(served.port)
-        connection.request("GET", path, headers={"Cookie": login(served.port)})
-        answer = connection.getresponse()
-        assert answer.status == 404
-        assert b"root:" not in answer.read()
+        cookie = login(served.port)
+        with connected(served.port) as connection:
+            connection.request("GET", path, headers={"Cookie": cookie})
+            answer = connection.getresponse()
+            assert answer.status == 404
+            assert b"root:" not in answer.read()
