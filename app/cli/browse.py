@@ -84,10 +84,10 @@ def follow(queue: Queue, words: Sequence[str], *, lines: int, as_json: bool) -> 
         raise typer.BadParameter("tail takes no contains:")
 
     async def run(database: Database) -> None:
-        newest = await database.read(pages.page, queue, search, limit=max(lines, 1))
+        newest = await database.read(pages.page, queue, search, limit=max(lines, OVERLAP))
         last = newest.rows[0]["id"] if newest.rows else 0
         seen = {row["id"] for row in newest.rows}
-        for row in reversed(newest.rows[:lines]):
+        for row in newest.rows[:lines][::-1]:
             _print_line(row, as_json=as_json)
         while True:
             await asyncio.sleep(EVERY)

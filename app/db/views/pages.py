@@ -19,6 +19,7 @@ from app.db.views.time_limit import time_limit
 from app.domain.search import QUEUES, Search
 
 PATIENCE = 0.5  # s
+SCANNED = 0.35  # s after which no further bodies are looked at
 MOST_COUNTED = 10_000  # above it a count says "10,000+"
 SEARCHED_BODIES = 200_000  # newest rows in whose bodies `contains` looks
 CHUNK = 10_000
@@ -165,7 +166,7 @@ def _containing(
     before: int | None,
     limit: int,
 ) -> Page:
-    scan = _Scan(connection, wanted, time.monotonic() + PATIENCE * 0.7)
+    scan = _Scan(connection, wanted, time.monotonic() + SCANNED)
     is_whole = scan.walk(shown, needle, before=before, limit=limit)
     rows = scan.rows
     return Page(rows[:limit], _last(rows, limit), _first(rows, before), scan.searched, is_whole)
