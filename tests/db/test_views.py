@@ -277,7 +277,7 @@ async def test_charts_have_a_figure_for_every_step(database: Database) -> None:
     assert [len((await database.read(charts.charts, NOW, name)).moments) for name in ("6h", "24h", "7d")] == [
         36,
         24,
-        168,
+        56,
     ]
 
 

@@ -1,6 +1,7 @@
 """A search in words: read, spelled, refused with a better word."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -24,7 +25,8 @@ def searches(draw: st.DrawFn, queue: str) -> Search:
         else kinds.get(name, WORD)
         for name in words.qualifiers
     }
-    return Search(**draw(st.fixed_dictionaries({}, optional=named)))
+    chosen: dict[str, Any] = draw(st.fixed_dictionaries({}, optional=named))
+    return Search(**chosen)
 
 
 @pytest.mark.parametrize("queue", QUEUES)

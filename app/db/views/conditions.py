@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Select, Table, and_, func, literal_column, or_, select, text
+from sqlalchemy import Column, ColumnElement, Select, Table, and_, func, literal_column, or_, select
 from sqlalchemy.engine import Connection
 
 from app.db.tables import deliveries, jobs, notifications
@@ -47,60 +47,59 @@ class Where:
         return self.table.c.id if self.is_sorted else self.table.c.id + 0
 
 
-def where(connection: Connection, table: Table, search: Search) -> Where:
-    """Translate all of a search but `contains`."""
+def where(connection: Connection, table: Table, search: Search, *, is_exact: bool = True) -> Where:
+    """Translate all of a search but `contains`.
+
+    Without `is_exact` times are taken by ids alone: some rows at their edges may be missed, and no row is read for it.
+    """
     terms: list[ColumnElement[bool]] = []
-    is_sorted = True
+    is_sorted = is_free = True
     columns = table.c
     requests = _requests(connection, table, search)
     if requests is not None:
         if not requests:
             return Where(table, (), is_nothing=True)
         terms.append(_is_about(table, requests))
-        is_sorted = False
+        is_sorted = is_free = False
     if search.request is not None:
         terms.append(_is_named(table, search.request))
-        is_sorted = False
+        is_sorted = is_free = False
     if table is notifications:
-        terms += [
-            columns[name] == value
-            for name, value in (("avatar_id", search.avatar), ("owner_id", search.owner), ("chat_id", search.chat))
-            if value is not None
-        ]
+        whose = (("avatar_id", search.avatar), ("owner_id", search.owner), ("chat_id", search.chat))
+        terms += [columns[name] == value for name, value in whose if value is not None]
+        is_free = is_free and all(value is None for _, value in whose)
         is_sorted = is_sorted and search.avatar is None
-    terms += _kind(table, search)
     if search.stage is not None:
         terms.append(columns.stage == search.stage)
-    terms += _state_and_reason(connection, table, search, is_free=is_sorted)
-    is_sorted = is_sorted and (search.state != "pending" or bool(search.chat or search.owner))
+    terms += _few_words(connection, table, search, is_free=is_free)
+    is_sorted = is_sorted and not (is_free and search.state == "pending")
+    slack = SLACK if is_exact else timedelta(0)
     if search.after is not None:
-        terms.append(columns.id >= first_id(connection, table, search.after - SLACK))
-        terms.append(CAME[table.name] >= search.after)
+        terms.append(columns.id >= first_id(connection, table, search.after - slack))
+        terms += [CAME[table.name] >= search.after] if is_exact else []
     if search.before is not None:
-        terms.append(columns.id < first_id(connection, table, search.before + SLACK))
-        terms.append(CAME[table.name] < search.before)
+        terms.append(columns.id < first_id(connection, table, search.before + slack))
+        terms += [CAME[table.name] < search.before] if is_exact else []
     return Where(table, tuple(terms), is_sorted=is_sorted)
 
 
-def _kind(table: Table, search: Search) -> list[ColumnElement[bool]]:
-    if search.kind is None:
-        return []
-    usual = _USUAL.get(table.name)
-    spelled = [] if usual in (None, search.kind) else [text(f"{table.name}.kind <> '{usual}'")]
-    return [*spelled, table.c.kind == search.kind]  # type: ignore[list-item]  # text is a condition as well
+def _few_words(connection: Connection, table: Table, search: Search, *, is_free: bool) -> list[ColumnElement[bool]]:
+    """Say which state, reason and kind; of these SQLite goes by the rarest, for it keeps no statistics.
 
-
-def _state_and_reason(
-    connection: Connection, table: Table, search: Search, *, is_free: bool
-) -> list[ColumnElement[bool]]:
-    """Spell states out, as their indexes do. `is_free`: nothing else says yet by which index to go."""
-    state = _in_state(table, search.state) if search.state is not None else []
-    reason = _for_reason(table, search.reason) if search.reason is not None else []
-    if not (state and reason and is_free) or connection.dialect.name != "sqlite" or search.state == "pending":
-        return state + reason
-    if _probe(connection, table, state) <= _probe(connection, table, reason):
-        return [*state, _unindexed(table, "reason") == search.reason]
-    return [_unindexed(table, "state") == search.state, *reason]
+    Not `is_free`: by none of them, for something else names a few rows.
+    """
+    found = {
+        "state": _in_state(table, search.state) if search.state is not None else [],
+        "reason": _for_reason(table, search.reason) if search.reason is not None else [],
+        "kind": _of_kind(table, search.kind) if search.kind is not None else [],
+    }
+    found = {name: terms for name, terms in found.items() if terms}
+    if connection.dialect.name != "sqlite" or (is_free and len(found) < 2):  # noqa: PLR2004  one alone is taken anyway
+        return [term for terms in found.values() for term in terms]
+    rarest = min(found, key=lambda name: _probe(connection, table, found[name]), default=None) if is_free else None
+    given = {"state": search.state, "reason": search.reason, "kind": search.kind}
+    others = [literal_column(f"+{table.name}.{name}") == given[name] for name in found if name != rarest]
+    return [*(found[rarest] if rarest is not None else []), *others]
 
 
 def _in_state(table: Table, state: str) -> list[ColumnElement[bool]]:
@@ -113,12 +112,14 @@ def _for_reason(table: Table, reason: str) -> list[ColumnElement[bool]]:
     return [_spelled(f"{table.name}.reason IS NOT NULL"), table.c.reason == reason]
 
 
+def _of_kind(table: Table, kind: str) -> list[ColumnElement[bool]]:
+    usual = _USUAL.get(table.name)
+    spelled = [] if usual in (None, kind) else [_spelled(f"{table.name}.kind <> '{usual}'")]
+    return [*spelled, table.c.kind == kind]
+
+
 def _spelled(condition: str) -> ColumnElement[bool]:
     return literal_column(condition)
-
-
-def _unindexed(table: Table, name: str) -> ColumnElement[Any]:
-    return literal_column(f"+{table.name}.{name}")
 
 
 def _probe(connection: Connection, table: Table, terms: Sequence[ColumnElement[bool]]) -> int:

@@ -161,7 +161,7 @@ def audit(
     columns = events.c
     found: list[dict[str, Any]] = []
     for kind in ACTS:
-        acts = select(events).where(columns.kind == kind.value).order_by(columns.at.desc(), columns.id.desc())
+        acts = select(events).where(columns.kind == kind.value).order_by((columns.id + 0).desc())
         if before is not None:
             acts = acts.where(columns.id < before)
         if who is not None:

@@ -198,9 +198,9 @@ def _add_told(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def count(connection: Connection, queue: Queue, search: Search) -> Amount:
-    """Count the rows of a search (`contains` aside), up to MOST_COUNTED."""
+    """Count the rows of a search (`contains` aside, and times by ids alone), up to MOST_COUNTED."""
     with time_limit(connection, PATIENCE):
-        return _count(connection, where(connection, TABLES[queue], search))
+        return _count(connection, where(connection, TABLES[queue], search, is_exact=False))
 
 
 def _count(connection: Connection, wanted: Where) -> Amount:
@@ -219,14 +219,14 @@ def facets(connection: Connection, queue: Queue, search: Search) -> Facets:
         states = _by_state(connection, queue, search)
         if search.without("contains", "reason").is_empty():
             return Facets(states, _by_reason(connection, table))
-        wanted = where(connection, table, search.without("contains", "reason"))
+        wanted = where(connection, table, search.without("contains", "reason"), is_exact=False)
         return Facets(states, _among_newest(connection, wanted), of=MOST_COUNTED)
 
 
 def _by_state(connection: Connection, queue: Queue, search: Search) -> dict[str, Amount]:
     table, rest = TABLES[queue], search.without("contains")
     return {
-        str(state): _count(connection, where(connection, table, replace(rest, state=str(state))))
+        str(state): _count(connection, where(connection, table, replace(rest, state=str(state)), is_exact=False))
         for state in QUEUES[queue].words["state"]
     }
 
