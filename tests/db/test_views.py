@@ -268,7 +268,7 @@ async def test_charts_have_a_figure_for_every_step(database: Database) -> None:
     with database.engine.begin() as transaction:
         for minutes, reason in ((1, "completed"), (1, "failed"), (30, "completed")):
             events.note(transaction, [Event(NOW - timedelta(minutes=minutes), "applied", 1, reason=reason)])
-        events.note(transaction, [Event(NOW - timedelta(minutes=30), "told", notification_id=1)])
+        events.note(transaction, [Event(NOW - timedelta(minutes=30), "told", notification_id=1, reason="sent")])
     await tell(database, "r1", received_at=NOW - timedelta(seconds=9), applied_at=NOW, finished_at=NOW)
     series = await database.read(charts.charts, NOW, "1h")
     assert (len(series.moments), sum(series.applied), sum(series.told)) == (60, 3, 1)

@@ -5,13 +5,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import func, literal_column, select
+from sqlalchemy import String, column, func, literal_column, select, values
 from sqlalchemy.engine import Connection
 
+from app.db.engine import UtcDateTime
 from app.db.tables import events, notifications
-from app.db.views.conditions import first_id
 from app.db.views.figures import PATIENCE
 from app.db.views.time_limit import time_limit
+from app.db.views.walks import distinct, first_since
 from app.domain.history import EventKind
 
 STEPS = {  # (the whole time, one step of it)
@@ -88,26 +89,21 @@ def _counted(
 ) -> Iterator[tuple[datetime, str, str, int]]:
     """Count lines by step, kind and reason: each is a range of the index, and no row is read."""
     columns = events.c
-    for kind in _KINDS:
-        for reason in _reasons(connection, kind):
-            counts = [
-                select(func.count())
-                .where(columns.kind == kind, columns.reason == reason, columns.at >= moment, columns.at < moment + step)
-                .scalar_subquery()
-                for moment in moments
-            ]
-            for moment, rows in zip(moments, connection.execute(select(*counts)).one(), strict=True):
-                yield moment, kind, reason, rows
-
-
-def _reasons(connection: Connection, kind: str) -> Iterator[str]:
-    """Walk the index from one reason to the next."""
-    columns = events.c
-    of_kind = select(func.min(columns.reason)).where(columns.kind == kind)
-    reason = connection.execute(of_kind).scalar_one()
-    while reason is not None:
-        yield reason
-        reason = connection.execute(of_kind.where(columns.reason > reason)).scalar_one()
+    asked = [(kind, one) for kind in _KINDS for one in distinct(connection, columns.reason, columns.kind == kind)]
+    if not asked:
+        return
+    made = values(
+        column("begin", UtcDateTime), column("until", UtcDateTime), column("kind", String), column("reason", String)
+    )
+    ranges = made.data([(at, at + step, kind, reason) for kind, reason in asked for at in moments]).cte("ranges")
+    counted = select(func.count()).where(
+        columns.kind == ranges.c.kind,
+        columns.reason == ranges.c.reason,
+        columns.at >= ranges.c.begin,
+        columns.at < ranges.c.until,
+    )
+    found = select(ranges.c.begin, ranges.c.kind, ranges.c.reason, counted.correlate(ranges).scalar_subquery())
+    yield from (tuple(row) for row in connection.execute(found))
 
 
 def _floor(moment: datetime, step: timedelta) -> datetime:
@@ -117,7 +113,7 @@ def _floor(moment: datetime, step: timedelta) -> datetime:
 
 def _waits(connection: Connection, begin: datetime, step: timedelta) -> tuple[dict[str, Wait], dict[datetime, float]]:
     told = notifications.c
-    first = first_id(connection, notifications, begin)
+    first = first_since(connection, notifications, notifications.c.applied_at, begin)
     statement = (
         select(told.trainer, told.received_at, told.applied_at, told.finished_at, told.kind)
         .where(literal_column("webhook_notifications.state <> 'pending'"), told.state == "sent", told.id >= first)
