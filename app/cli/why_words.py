@@ -54,6 +54,18 @@ HAPPENED: Mapping[str, Bilingual] = {
     "delivery.dead": ("доставка {id} отложена: {reason}", "delivery {id} was set aside: {reason}"),
     "delivery.ignored": ("доставка {id} закрыта без применения", "delivery {id} was closed without being applied"),
     "delivery.ended": ("доставка {id}: {state}, {reason}", "delivery {id}: {state}, {reason}"),
+    "event.postponed": (
+        "доставка {delivery}, сообщение {message}: отложено ({reason}), попытка {attempt}",
+        "delivery {delivery}, message {message}: postponed ({reason}), attempt {attempt}",
+    ),
+    "event.redriven": (
+        "доставка {delivery}, сообщение {message}: {who} велел попробовать снова: {why}",
+        "delivery {delivery}, message {message}: {who} had it tried again: {why}",
+    ),
+    "event.ignored": (
+        "доставка {delivery}, сообщение {message}: {who} велел оставить как есть: {why}",
+        "delivery {delivery}, message {message}: {who} had it left as it is: {why}",
+    ),
     "delivery.emptied": ("тело доставки уже удалено по сроку хранения", "retention has emptied the delivery's body"),
     "message.owed.ready": ("владельцу причитается «готов», сообщение {id}", 'the owner is owed "ready", message {id}'),
     "message.owed.failed": (

@@ -213,7 +213,7 @@ events = Table(
         Index(f"webhook_events_{name}", f"{name}_id", postgresql_where=given, sqlite_where=given)
         for name, given in _ABOUT.items()
     ),
-    Index("webhook_events_kind", "kind", "at", "reason"),
+    Index("webhook_events_kind", "kind", "reason", "at"),
 )
 
 totals = Table(

@@ -45,7 +45,7 @@ def upgrade() -> None:
     )
     for name in ABOUT:
         op.create_index(f"webhook_events_{name}", "webhook_events", [f"{name}_id"], **_where(f"{name}_id IS NOT NULL"))
-    op.create_index("webhook_events_kind", "webhook_events", ["kind", "at", "reason"])
+    op.create_index("webhook_events_kind", "webhook_events", ["kind", "reason", "at"])
     for table, name, columns, condition in INDEXES:
         op.create_index(f"{table}_{name}", table, columns, **_where(condition))
 

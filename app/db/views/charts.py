@@ -1,29 +1,29 @@
 """Series for charts, in equal steps of time, oldest first."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-from sqlalchemy import ColumnElement, func, literal_column, select
+from sqlalchemy import String, column, func, literal_column, select, values
 from sqlalchemy.engine import Connection
 
+from app.db.engine import UtcDateTime
 from app.db.tables import events, notifications
-from app.db.views.conditions import first_id
 from app.db.views.figures import PATIENCE
 from app.db.views.time_limit import time_limit
+from app.db.views.walks import distinct, first_since
 from app.domain.history import EventKind
 
-# Of SQLite's spelling of a moment, so many characters are one step; for PostgreSQL the length of a step.
-STEPS = {
-    "1h": (timedelta(hours=1), timedelta(minutes=1), 16),
-    "6h": (timedelta(hours=6), timedelta(minutes=10), 15),
-    "24h": (timedelta(hours=24), timedelta(minutes=60), 13),
-    "7d": (timedelta(days=7), timedelta(hours=1), 13),
+STEPS = {  # (the whole time, one step of it)
+    "1h": (timedelta(hours=1), timedelta(minutes=1)),
+    "6h": (timedelta(hours=6), timedelta(minutes=10)),
+    "24h": (timedelta(hours=24), timedelta(hours=1)),
+    "7d": (timedelta(days=7), timedelta(hours=3)),
 }
 MOST_WAITS = 2_000  # newest messages of the time that waits are taken from
 _SUCCESS, _FAILURE = ("completed",), ("failed",)
+_KINDS = tuple(kind.value for kind in (EventKind.APPLIED, EventKind.TOLD, EventKind.BURIED, EventKind.POSTPONED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +55,16 @@ class Charts:
 
 def charts(connection: Connection, now: datetime, period: str = "24h") -> Charts:
     """Read the series of one of STEPS' periods."""
-    span, step, kept = STEPS[period]
+    span, step = STEPS[period]
     begin = _floor(now - span, step)
     moments = [begin + step * number for number in range(1, int(span / step) + 1)]
     with time_limit(connection, PATIENCE):
-        counted = _counted(connection, moments[0], step, kept)
+        counted = list(_counted(connection, moments, step))
         waits, oldest = _waits(connection, moments[0], step)
     by_step: dict[datetime, dict[str, int]] = {moment: defaultdict(int) for moment in moments}
     for moment, kind, reason, rows in counted:
-        if moment in by_step:
-            by_step[moment][kind] += rows
-            by_step[moment][f"{kind} {reason}"] += rows
+        by_step[moment][kind] += rows
+        by_step[moment][f"{kind} {reason}"] += rows
     series = [by_step[moment] for moment in moments]
     return Charts(
         step,
@@ -86,33 +85,25 @@ def _share(counted: dict[str, int]) -> float | None:
 
 
 def _counted(
-    connection: Connection, begin: datetime, step: timedelta, kept: int
-) -> list[tuple[datetime, str, str | None, int]]:
+    connection: Connection, moments: Sequence[datetime], step: timedelta
+) -> Iterator[tuple[datetime, str, str, int]]:
+    """Count lines by step, kind and reason: each is a range of the index, and no row is read."""
     columns = events.c
-    is_sqlite = connection.dialect.name == "sqlite"
-    moment: ColumnElement[Any] = (
-        func.substr(literal_column("webhook_events.at"), 1, kept)
-        if is_sqlite
-        else func.date_bin(step, columns.at, literal_column("TIMESTAMPTZ '2000-01-01 00:00:00+00'"))
+    asked = [(kind, one) for kind in _KINDS for one in distinct(connection, columns.reason, columns.kind == kind)]
+    if not asked:
+        return
+    made = values(
+        column("begin", UtcDateTime), column("until", UtcDateTime), column("kind", String), column("reason", String)
     )
-    found: list[tuple[datetime, str, str | None, int]] = []
-    for kind in (EventKind.APPLIED, EventKind.TOLD, EventKind.BURIED, EventKind.POSTPONED):
-        statement = (
-            select(moment, columns.reason, func.count())
-            .where(columns.kind == kind.value, columns.at >= begin)
-            .group_by(moment, columns.reason)
-        )
-        for at, reason, rows in connection.execute(statement):
-            found.append((_moment(at), kind.value, reason, rows))
-    return found
-
-
-def _moment(spelled: str | datetime) -> datetime:
-    """Read the beginning of a step: SQLite gives its first characters."""
-    if isinstance(spelled, datetime):
-        return spelled.astimezone(UTC)
-    full = spelled + "0000-00-00 00:00:00"[len(spelled) :]
-    return datetime.fromisoformat(full).replace(tzinfo=UTC)
+    ranges = made.data([(at, at + step, kind, reason) for kind, reason in asked for at in moments]).cte("ranges")
+    counted = select(func.count()).where(
+        columns.kind == ranges.c.kind,
+        columns.reason == ranges.c.reason,
+        columns.at >= ranges.c.begin,
+        columns.at < ranges.c.until,
+    )
+    found = select(ranges.c.begin, ranges.c.kind, ranges.c.reason, counted.correlate(ranges).scalar_subquery())
+    yield from (tuple(row) for row in connection.execute(found))
 
 
 def _floor(moment: datetime, step: timedelta) -> datetime:
@@ -122,7 +113,7 @@ def _floor(moment: datetime, step: timedelta) -> datetime:
 
 def _waits(connection: Connection, begin: datetime, step: timedelta) -> tuple[dict[str, Wait], dict[datetime, float]]:
     told = notifications.c
-    first = first_id(connection, notifications, begin)
+    first = first_since(connection, notifications, notifications.c.applied_at, begin)
     statement = (
         select(told.trainer, told.received_at, told.applied_at, told.finished_at, told.kind)
         .where(literal_column("webhook_notifications.state <> 'pending'"), told.state == "sent", told.id >= first)

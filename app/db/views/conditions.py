@@ -2,18 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Select, Table, and_, func, literal_column, or_, select, text
+from sqlalchemy import Column, ColumnElement, Select, Table, and_, func, literal_column, or_, select
 from sqlalchemy.engine import Connection
 
 from app.db.tables import deliveries, jobs, notifications
+from app.db.views.walks import first_since
 from app.domain.search import Search
 
 SLACK = timedelta(minutes=10)  # by which clocks of replicas may differ, and one may be put back
 MOST_REQUESTS = 1_000  # request ids of one owner, chat or avatar that are looked at
-PROBED = 2_000
+PROBED = 5_000
 CAME: dict[str, Column[Any]] = {  # ids ascend with these moments, but for SLACK
     deliveries.name: deliveries.c.received_at,
     notifications.name: notifications.c.applied_at,
@@ -47,60 +48,63 @@ class Where:
         return self.table.c.id if self.is_sorted else self.table.c.id + 0
 
 
-def where(connection: Connection, table: Table, search: Search) -> Where:
-    """Translate all of a search but `contains`."""
+def where(
+    connection: Connection, table: Table, search: Search, *, is_exact: bool = True, ids: "Ids | None" = None
+) -> Where:
+    """Translate all of a search but `contains`.
+
+    Without `is_exact` times are taken by ids alone: some rows at their edges may be missed, and no row is read for it.
+    `ids` are the bounds of the time, where they are known already.
+    """
     terms: list[ColumnElement[bool]] = []
-    is_sorted = True
+    is_sorted = is_free = True
     columns = table.c
     requests = _requests(connection, table, search)
     if requests is not None:
         if not requests:
             return Where(table, (), is_nothing=True)
         terms.append(_is_about(table, requests))
-        is_sorted = False
+        is_sorted = is_free = False
     if search.request is not None:
         terms.append(_is_named(table, search.request))
-        is_sorted = False
+        is_sorted = is_free = False
     if table is notifications:
-        terms += [
-            columns[name] == value
-            for name, value in (("avatar_id", search.avatar), ("owner_id", search.owner), ("chat_id", search.chat))
-            if value is not None
-        ]
+        whose = (("avatar_id", search.avatar), ("owner_id", search.owner), ("chat_id", search.chat))
+        terms += [columns[name] == value for name, value in whose if value is not None]
+        is_free = is_free and all(value is None for _, value in whose)
         is_sorted = is_sorted and search.avatar is None
-    terms += _kind(table, search)
     if search.stage is not None:
         terms.append(columns.stage == search.stage)
-    terms += _state_and_reason(connection, table, search, is_free=is_sorted)
-    is_sorted = is_sorted and (search.state != "pending" or bool(search.chat or search.owner))
-    if search.after is not None:
-        terms.append(columns.id >= first_id(connection, table, search.after - SLACK))
-        terms.append(CAME[table.name] >= search.after)
-    if search.before is not None:
-        terms.append(columns.id < first_id(connection, table, search.before + SLACK))
-        terms.append(CAME[table.name] < search.before)
+    terms += _few_words(connection, table, search, is_free=is_free)
+    is_sorted = is_sorted and not (is_free and search.state == "pending")
+    ids = ids_within(connection, table, search, is_exact=is_exact) if ids is None else ids
+    if ids.low is not None:
+        terms.append(columns.id >= ids.low)
+    if ids.high is not None:
+        terms.append(columns.id < ids.high)
+    if is_exact:
+        terms += [CAME[table.name] >= search.after] if search.after is not None else []
+        terms += [CAME[table.name] < search.before] if search.before is not None else []
     return Where(table, tuple(terms), is_sorted=is_sorted)
 
 
-def _kind(table: Table, search: Search) -> list[ColumnElement[bool]]:
-    if search.kind is None:
-        return []
-    usual = _USUAL.get(table.name)
-    spelled = [] if usual in (None, search.kind) else [text(f"{table.name}.kind <> '{usual}'")]
-    return [*spelled, table.c.kind == search.kind]  # type: ignore[list-item]  # text is a condition as well
+def _few_words(connection: Connection, table: Table, search: Search, *, is_free: bool) -> list[ColumnElement[bool]]:
+    """Say which state, reason and kind; of these SQLite goes by the rarest, for it keeps no statistics.
 
-
-def _state_and_reason(
-    connection: Connection, table: Table, search: Search, *, is_free: bool
-) -> list[ColumnElement[bool]]:
-    """Spell states out, as their indexes do. `is_free`: nothing else says yet by which index to go."""
-    state = _in_state(table, search.state) if search.state is not None else []
-    reason = _for_reason(table, search.reason) if search.reason is not None else []
-    if not (state and reason and is_free) or connection.dialect.name != "sqlite" or search.state == "pending":
-        return state + reason
-    if _probe(connection, table, state) <= _probe(connection, table, reason):
-        return [*state, _unindexed(table, "reason") == search.reason]
-    return [_unindexed(table, "state") == search.state, *reason]
+    Not `is_free`: by none of them, for something else names a few rows.
+    """
+    found = {
+        "reason": _for_reason(table, search.reason) if search.reason is not None else [],
+        "kind": _of_kind(table, search.kind) if search.kind is not None else [],
+        "state": _in_state(table, search.state) if search.state is not None else [],  # last: most rows have one of two
+    }
+    found = {name: terms for name, terms in found.items() if terms}
+    if connection.dialect.name != "sqlite" or (is_free and len(found) < 2):  # noqa: PLR2004  one alone is taken anyway
+        return [term for terms in found.values() for term in terms]
+    rarest = min(found, key=lambda name: _probe(connection, table, found[name]), default=None) if is_free else None
+    given = {"state": search.state, "reason": search.reason, "kind": search.kind}
+    others = [literal_column(f"+{table.name}.{name}") == given[name] for name in found if name != rarest]
+    return [*(found[rarest] if rarest is not None else []), *others]
 
 
 def _in_state(table: Table, state: str) -> list[ColumnElement[bool]]:
@@ -113,12 +117,14 @@ def _for_reason(table: Table, reason: str) -> list[ColumnElement[bool]]:
     return [_spelled(f"{table.name}.reason IS NOT NULL"), table.c.reason == reason]
 
 
+def _of_kind(table: Table, kind: str) -> list[ColumnElement[bool]]:
+    usual = _USUAL.get(table.name)
+    spelled = [] if usual in (None, kind) else [_spelled(f"{table.name}.kind <> '{usual}'")]
+    return [*spelled, table.c.kind == kind]
+
+
 def _spelled(condition: str) -> ColumnElement[bool]:
     return literal_column(condition)
-
-
-def _unindexed(table: Table, name: str) -> ColumnElement[Any]:
-    return literal_column(f"+{table.name}.{name}")
 
 
 def _probe(connection: Connection, table: Table, terms: Sequence[ColumnElement[bool]]) -> int:
@@ -165,21 +171,18 @@ def _first(connection: Connection, statement: Select[Any]) -> set[str]:
     return set(connection.execute(statement.limit(MOST_REQUESTS)).scalars())
 
 
-def first_id(connection: Connection, table: Table, moment: datetime, column: ColumnElement[Any] | None = None) -> int:
-    """Find the first row that came at `moment` or later: a walk of 20 steps, for no index on the moment is needed."""
-    came = CAME[table.name] if column is None else column
-    # Two looks: SQLite takes the index for one of them at a time.
-    ends = select(select(func.min(table.c.id)).scalar_subquery(), select(func.max(table.c.id)).scalar_subquery())
-    lowest, highest = connection.execute(ends).one()
-    if lowest is None:
-        return 0
-    low, high = int(lowest), int(highest) + 1
-    while low < high:
-        middle = (low + high) // 2
-        next_row = select(table.c.id, came).where(table.c.id >= middle).order_by(table.c.id).limit(1)
-        found = connection.execute(next_row).one()
-        if found[1] < moment:
-            low = int(found[0]) + 1
-        else:
-            high = middle
-    return low
+@dataclass(frozen=True, slots=True)
+class Ids:
+    """Between which ids the rows of a search's time lie: from `low`, below `high`; None: no bound."""
+
+    low: int | None = None
+    high: int | None = None
+
+
+def ids_within(connection: Connection, table: Table, search: Search, *, is_exact: bool = True) -> Ids:
+    """Look up the bounds of a search's time; wider by SLACK where each row's own time is looked at as well."""
+    slack, came = SLACK if is_exact else timedelta(0), CAME[table.name]
+    return Ids(
+        None if search.after is None else first_since(connection, table, came, search.after - slack),
+        None if search.before is None else first_since(connection, table, came, search.before + slack),
+    )

@@ -10,8 +10,9 @@ from sqlalchemy.engine import Connection
 from app.db import job_facts
 from app.db.tables import deliveries, events, jobs, notifications
 from app.db.views import totals
-from app.db.views.conditions import first_id
+from app.db.views.conditions import CAME
 from app.db.views.time_limit import time_limit
+from app.db.views.walks import first_since
 from app.domain.history import ACTS, EventKind
 
 PERIODS = {"1h": timedelta(hours=1), "6h": timedelta(hours=6), "24h": timedelta(hours=24), "7d": timedelta(days=7)}
@@ -138,7 +139,7 @@ def balance(connection: Connection, now: datetime, span: timedelta = PERIODS["24
 
 def _by_state(connection: Connection, table: Table, since: datetime) -> dict[str, int]:
     """Count by the index on states: the rows themselves hold bodies."""
-    first = first_id(connection, table, since)
+    first = first_since(connection, table, CAME[table.name], since)
     amounts = {}
     for state in STATES[table.name]:
         spelled: Any = literal_column(
@@ -161,7 +162,7 @@ def audit(
     columns = events.c
     found: list[dict[str, Any]] = []
     for kind in ACTS:
-        acts = select(events).where(columns.kind == kind.value).order_by(columns.at.desc(), columns.id.desc())
+        acts = select(events).where(columns.kind == kind.value).order_by((columns.id + 0).desc())
         if before is not None:
             acts = acts.where(columns.id < before)
         if who is not None:

@@ -14,11 +14,14 @@ from sqlalchemy.engine import Connection
 
 from app.db.operator_queries import Queue
 from app.db.tables import deliveries, jobs, notifications
-from app.db.views.conditions import Where, where
+from app.db.views.conditions import Ids, Where, ids_within, where
 from app.db.views.time_limit import time_limit
+from app.db.views.walks import distinct
+from app.domain.errors import SearchTooWide
 from app.domain.search import QUEUES, Search
 
 PATIENCE = 0.5  # s
+SCANNED = 0.35  # s after which no further bodies are looked at
 MOST_COUNTED = 10_000  # above it a count says "10,000+"
 SEARCHED_BODIES = 200_000  # newest rows in whose bodies `contains` looks
 CHUNK = 10_000
@@ -81,14 +84,17 @@ def page(
     its owner's message), None where nobody was told yet.
     """
     table = TABLES[queue]
+    shown = [column for column in table.c if column.name not in _UNSHOWN]
+    if search.contains is not None:
+        found = _containing(connection, search, shown, before=before, limit=limit)
+        with time_limit(connection, PATIENCE):
+            _add_told(connection, found.rows)
+        return found
     with time_limit(connection, PATIENCE):
         wanted = where(connection, table, search)
         if wanted.is_nothing:
             return Page([])
-        shown = [column for column in table.c if column.name not in _UNSHOWN]
-        if search.contains is not None and table is deliveries:
-            found = _containing(connection, wanted, shown, search.contains, before=before, limit=limit)
-        elif after is not None:
+        if after is not None:
             found = _newer(connection, wanted, shown, after, limit)
         else:
             statement = wanted.newest(*shown, older_than=before).limit(limit + 1)
@@ -157,16 +163,19 @@ def _holds(connection: Connection, needle: str) -> ColumnElement[bool]:
 
 
 def _containing(
-    connection: Connection,
-    wanted: Where,
-    shown: Sequence[ColumnElement[Any]],
-    needle: str,
-    *,
-    before: int | None,
-    limit: int,
+    connection: Connection, search: Search, shown: Sequence[ColumnElement[Any]], *, before: int | None, limit: int
 ) -> Page:
-    scan = _Scan(connection, wanted, time.monotonic() + PATIENCE * 0.7)
-    is_whole = scan.walk(shown, needle, before=before, limit=limit)
+    with time_limit(connection, PATIENCE):
+        wanted = where(connection, deliveries, search)
+    if wanted.is_nothing:
+        return Page([], searched=0)
+    scan, is_whole = _Scan(connection, wanted, time.monotonic() + SCANNED), False
+    try:
+        with time_limit(connection, PATIENCE):
+            is_whole = scan.walk(shown, search.contains or "", before=before, limit=limit)
+    except SearchTooWide:
+        if not scan.searched:
+            raise
     rows = scan.rows
     return Page(rows[:limit], _last(rows, limit), _first(rows, before), scan.searched, is_whole)
 
@@ -197,9 +206,9 @@ def _add_told(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def count(connection: Connection, queue: Queue, search: Search) -> Amount:
-    """Count the rows of a search (`contains` aside), up to MOST_COUNTED."""
+    """Count the rows of a search (`contains` aside, and times by ids alone), up to MOST_COUNTED."""
     with time_limit(connection, PATIENCE):
-        return _count(connection, where(connection, TABLES[queue], search))
+        return _count(connection, where(connection, TABLES[queue], search, is_exact=False))
 
 
 def _count(connection: Connection, wanted: Where) -> Amount:
@@ -215,30 +224,27 @@ def facets(connection: Connection, queue: Queue, search: Search) -> Facets:
     """Count a search (`contains` aside) by state and by reason."""
     table = TABLES[queue]
     with time_limit(connection, PATIENCE):
-        states = _by_state(connection, queue, search)
+        ids = ids_within(connection, table, search, is_exact=False)
+        states = _by_state(connection, queue, search, ids)
         if search.without("contains", "reason").is_empty():
             return Facets(states, _by_reason(connection, table))
-        wanted = where(connection, table, search.without("contains", "reason"))
+        wanted = where(connection, table, search.without("contains", "reason"), is_exact=False, ids=ids)
         return Facets(states, _among_newest(connection, wanted), of=MOST_COUNTED)
 
 
-def _by_state(connection: Connection, queue: Queue, search: Search) -> dict[str, Amount]:
+def _by_state(connection: Connection, queue: Queue, search: Search, ids: Ids) -> dict[str, Amount]:
     table, rest = TABLES[queue], search.without("contains")
     return {
-        str(state): _count(connection, where(connection, table, replace(rest, state=str(state))))
+        str(state): _count(
+            connection, where(connection, table, replace(rest, state=str(state)), is_exact=False, ids=ids)
+        )
         for state in QUEUES[queue].words["state"]
     }
 
 
 def _by_reason(connection: Connection, table: Table) -> dict[str, Amount]:
-    """Walk the index from one reason to the next; each is counted by itself."""
-    amounts: dict[str, Amount] = {}
-    reason = connection.execute(select(func.min(table.c.reason)).where(table.c.reason.is_not(None))).scalar_one()
-    while reason is not None:
-        amounts[reason] = _count(connection, where(connection, table, Search(reason=reason)))
-        later = select(func.min(table.c.reason)).where(table.c.reason.is_not(None), table.c.reason > reason)
-        reason = connection.execute(later).scalar_one()
-    return _largest(amounts)
+    reasons = distinct(connection, table.c.reason, table.c.reason.is_not(None))
+    return _largest({one: _count(connection, where(connection, table, Search(reason=one))) for one in reasons})
 
 
 def _among_newest(connection: Connection, wanted: Where) -> dict[str, Amount]:
