@@ -12,8 +12,9 @@ from app.dashboard import login
 from app.dashboard.guard import SessionGuard
 from app.dashboard.pages import PAGES
 from app.dashboard.parts import DashboardParts
-from app.dashboard.rendering import render
-from app.domain.errors import DatabaseUnavailable
+from app.dashboard.rendering import render, view_of
+from app.dashboard.words import say
+from app.domain.errors import DatabaseUnavailable, SearchRefused
 from app.routers.head import HeadAsGet
 from app.routers.problems import problem
 
@@ -22,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 def create_dashboard(parts: DashboardParts) -> ASGIApp:
     """Assemble the pages; nothing of them runs by itself."""
-    handlers: Any = {HTTPException: _refuse, DatabaseUnavailable: _unavailable}
+    handlers: Any = {HTTPException: _refuse, DatabaseUnavailable: _unavailable, SearchRefused: _too_much}
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False, exception_handlers=handlers)
     app.state.parts = parts
     app.include_router(login.router)
@@ -39,6 +40,11 @@ async def _unavailable(request: Request, error: DatabaseUnavailable) -> Response
     answer = _answer(request, 503, error.code, "the database does not answer")
     answer.headers["Retry-After"] = str(error.retry_after)
     return answer
+
+
+async def _too_much(request: Request, error: SearchRefused) -> Response:
+    detail = say(view_of(request).language, f"search.{error.sentence}", **error.facts)
+    return _answer(request, 503, "refused", detail)
 
 
 def _answer(request: Request, status: int, code: str, detail: str) -> Response:

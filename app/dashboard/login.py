@@ -36,17 +36,18 @@ async def login(request: Request) -> Response:
     form, now = await read_form(request), parts.clock.now()
     address = request.client.host if request.client else None
     name = Ledger[int]().name(address)[:64]
-    if "link" in form:
-        who = await parts.database.write(operator_access.spend_link, digest(form["link"]), now)
-        proof = ""
+    read, write = parts.database.read, parts.database.write
+    link = digest(form["link"]) if "link" in form else None
+    until = await read(operator_access.locked_until, name, now)
+    if link is not None and await read(operator_access.is_link, link, now):
+        who, proof = await write(operator_access.spend_link, link, now), ""
+    elif until is not None:
+        wait = max(1, int((until - now).total_seconds()))
+        return _page(request, status=429, wrong="login.locked", wait=wait)
     else:
-        until = await parts.database.read(operator_access.locked_until, name, now)
-        if until is not None:
-            wait = max(1, int((until - now).total_seconds()))
-            return _page(request, status=429, wrong="login.locked", wait=wait)
         who, proof = _by_token(parts, form), proofs(parts)[-1]
     if who is None:
-        failures = await parts.database.write(operator_access.add_failure, name, now)
+        failures = await write(operator_access.add_failure, name, now)
         log.warning("dashboard.login_refused", address=address, failures=failures)
         wrong = "login.link_wrong" if "link" in form else "login.token_wrong"
         return _page(request, status=401, wrong=wrong)

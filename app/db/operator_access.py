@@ -46,6 +46,12 @@ def add_link(connection: Connection, link_id: str, who: str, ends_at: datetime) 
     connection.execute(insert(login_links).values(id=link_id, who=who, ends_at=ends_at))
 
 
+def is_link(connection: Connection, link_id: str, now: datetime) -> bool:
+    """Tell whether a link would open a session; whoever guesses costs no write."""
+    known = select(login_links.c.id).where(login_links.c.id == link_id, login_links.c.ends_at > now)
+    return connection.execute(known).first() is not None
+
+
 def spend_link(connection: Connection, link_id: str, now: datetime) -> str | None:
     """Take a link for good; return who made it, None where it is unknown, spent or too old."""
     spent = (

@@ -36,7 +36,7 @@ def a_day(connection: Connection, now: datetime, odd: str = HOSTILE) -> None:
     alert = {"machine": "", "opened_at": now, "changed_at": now, "seen_at": now, "times": 1}
     named = {"name": "deliveries_buried", "level": "critical", "detail": "2 × conflict"}
     connection.execute(insert(alerts).values(**named, **alert))
-    hostile = {"name": "clock_skew", "level": "warn", "detail": odd}
+    hostile = {"name": "clock_skew", "level": "warn", "detail": odd if odd == HOSTILE else "412"}
     connection.execute(insert(alerts).values(**hostile, **alert))
     amounts = {"deliveries.done": 60, "deliveries.dead": 3, "notifications.sent": 59, "notifications.dead": 1}
     totals.add(connection, amounts)
