@@ -55,8 +55,8 @@ HAPPENED: Mapping[str, Bilingual] = {
     "delivery.ignored": ("доставка {id} закрыта без применения", "delivery {id} was closed without being applied"),
     "delivery.ended": ("доставка {id}: {state}, {reason}", "delivery {id}: {state}, {reason}"),
     "event.postponed": (
-        "доставка {delivery}, сообщение {message}: отложено ({reason}), попытка {attempt}",
-        "delivery {delivery}, message {message}: postponed ({reason}), attempt {attempt}",
+        "доставка {delivery}, сообщение {message}: отложено ({why}), попытка {attempt}",
+        "delivery {delivery}, message {message}: postponed ({why}), attempt {attempt}",
     ),
     "event.redriven": (
         "доставка {delivery}, сообщение {message}: {who} велел попробовать снова: {why}",

@@ -26,9 +26,7 @@ def _of_event(event: Event) -> Iterator[Sentence]:
     if event.kind in ACTS:
         yield Sentence(f"event.{event.kind}", event.at, {**of, "who": event.who or "?", "why": event.why or "-"})
     elif event.kind == EventKind.POSTPONED:
-        yield Sentence(
-            "event.postponed", event.at, {**of, "reason": event.reason or "-", "attempt": event.attempt or 0}
-        )
+        yield Sentence("event.postponed", event.at, {**of, "why": event.reason or "-", "attempt": event.attempt or 0})
 
 
 def _of_job(job: StoryJob) -> Iterator[Sentence]:

@@ -63,14 +63,13 @@ class BulkAct:
         """Act; return the ids that were changed. Raises DatabaseUnavailable, and may then be run again."""
         while self.done < self.total and not self.is_cancelled:
             batch = self._rows[self.done : self.done + BATCH]
-            self.changed += await self._database.write(self._change, batch)
+            changed = await self._database.write(self._change, batch)
+            self.changed += changed
             self.done += len(batch)
             self._wake()
+            log.info("operator.changed", queue=self._queue, operation=self._operation, ids=changed, who=self._act.who)
             on_progress()
             await asyncio.sleep(0)  # whoever cancels gets a turn
-        log.info(
-            "operator.changed", queue=self._queue, operation=self._operation, rows=len(self.changed), who=self._act.who
-        )
         return self.changed
 
     def _change(self, connection: Connection, batch: Sequence[RowStand]) -> list[int]:

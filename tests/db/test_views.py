@@ -273,7 +273,7 @@ async def test_charts_have_a_figure_for_every_step(database: Database) -> None:
     series = await database.read(charts.charts, NOW, "1h")
     assert (len(series.moments), sum(series.applied), sum(series.told)) == (60, 3, 1)
     assert [share for share in series.success if share is not None] == [1.0, 0.5]
-    assert series.waits["portrait"] == charts.Wait(9.0, 9.0, 1)
+    assert series.waits["portrait"] == charts.OwnerWait(9.0, 9.0, 1)
     assert [len((await database.read(charts.charts, NOW, name)).moments) for name in ("6h", "24h", "7d")] == [
         36,
         24,

@@ -55,14 +55,15 @@ async def _spoil(bot: Bot, avatars: list[str], random: Random) -> None:
 
 
 def _body(name: str, random: Random) -> bytes:
-    return random.choice([
-        lambda: ok_body(name),
-        lambda: ok_body(name, lora=OTHER_LORA),
-        lambda: error_body(name, f"cause {random.randint(0, 9)}"),
-        lambda: empty_ok_body(name),
-        lambda: ok_body(f"{name}-other"),
-        lambda: b"{not json %d" % random.randint(0, 99),
-    ])()  # fmt: skip
+    bodies = (
+        ok_body(name),
+        ok_body(name, lora=OTHER_LORA),
+        error_body(name, f"cause {random.randint(0, 9)}"),
+        empty_ok_body(name),
+        ok_body(f"{name}-other"),
+        b"{not json %d" % random.randint(0, 99),
+    )
+    return random.choice(bodies)
 
 
 def all_rows(database: Database) -> dict[str, list[tuple[Any, ...]]]:

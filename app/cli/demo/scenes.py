@@ -29,7 +29,7 @@ class Meanwhile(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
+class DemoAct:
     """What one avatar goes through; an owner who came before has the same avatar.
 
     `sends` has one POST per entry: "signed", "again", "replay" or a forgery, and the status and the code of its answer.
@@ -55,7 +55,7 @@ class Scene:
     name: str
     title: Bilingual
     proves: Bilingual
-    acts: Sequence[Act] = ()
+    acts: Sequence[DemoAct] = ()
     show_body: bool = False
 
 
@@ -82,7 +82,7 @@ SCENES: Sequence[Scene] = (
             "Подпись fal проверена, доставка на диске, лишь потом ответ 200; затем аватар и сообщение владельцу.",
             "fal's signature is verified and the delivery on disk before the 200; then come avatar and message.",
         ),
-        [Act(AISHA, READY)],
+        [DemoAct(AISHA, READY)],
         show_body=True,
     ),
     Scene(
@@ -93,7 +93,7 @@ SCENES: Sequence[Scene] = (
             "fal reports a 422 with reasons: the owner is told what to do; the link to their photos (input) is hidden.",
         ),
         [
-            Act(
+            DemoAct(
                 ("Тимур", "Timur"),
                 {
                     "avatar": "training → error, 0 %",
@@ -117,7 +117,7 @@ SCENES: Sequence[Scene] = (
             "The delivery of step 1 comes twice more: the same answer, no change of the avatar, no second message.",
         ),
         [
-            Act(
+            DemoAct(
                 AISHA,
                 {**READY, "avatar": "completed, 100 %", "repeats": [2]},
                 sends={"again": (200, None), "replay": (200, None)},
@@ -132,7 +132,7 @@ SCENES: Sequence[Scene] = (
             "The bot has not written the request id yet: the delivery waits, and the server looks every three seconds.",
         ),
         [
-            Act(
+            DemoAct(
                 ("Дана", "Dana"),
                 READY,
                 known=False,
@@ -152,7 +152,7 @@ SCENES: Sequence[Scene] = (
             "fal says OK, but left the result out of the webhook: the server fetches it from fal's queue.",
         ),
         [
-            Act(
+            DemoAct(
                 ("Алия", "Aliya"),
                 {**READY, "queue": ["result: 200"]},
                 bodies.unserialised_success,
@@ -169,7 +169,7 @@ SCENES: Sequence[Scene] = (
             "Its webhook is lost: the server asks fal itself and fetches the result; the owner is told once.",
         ),
         [
-            Act(
+            DemoAct(
                 ("Бота", "Bota"),
                 {**READY, "queue": ["status: 200", "result: 200"]},
                 sends={},
@@ -185,7 +185,7 @@ SCENES: Sequence[Scene] = (
             "The bot's poller sets a finished avatar back to training: that is mended, and nobody is told twice.",
         ),
         [
-            Act(
+            DemoAct(
                 ("Сауле", "Saule"),
                 {**READY, "avatar": "completed, 100 %"},
                 meanwhile=Meanwhile(
@@ -205,7 +205,7 @@ SCENES: Sequence[Scene] = (
             "fal says OK, but the LoRA is not on the CDN: nothing is completed and nobody told until it is there.",
         ),
         [
-            Act(
+            DemoAct(
                 ("Ержан", "Yerzhan"),
                 READY,
                 meanwhile=Meanwhile(
@@ -224,7 +224,7 @@ SCENES: Sequence[Scene] = (
             "Another trainer gives no file but a finetune_id; an avatar's name with < and & reaches the owner whole.",
         ),
         [
-            Act(
+            DemoAct(
                 ("Лето <3 & море", "Summer <3 & sea"),
                 {**READY, "lora_url": None, "finetune_id": FINETUNE_ID, "whole": True},
                 lambda request_id: bodies.success(request_id, {"finetune_id": FINETUNE_ID}),
@@ -241,7 +241,7 @@ SCENES: Sequence[Scene] = (
             "Five forgeries are refused; fal signed one itself, but its ids differ: buried, for the operator to see.",
         ),
         [
-            Act(
+            DemoAct(
                 ("Руслан", "Ruslan"),
                 {**UNTOLD, "avatar": "training, 0 %", "delivery": ["dead, id_mismatch"]},
                 sends={
@@ -263,8 +263,8 @@ SCENES: Sequence[Scene] = (
             "After a 429 the message goes out a second later; when the bot is blocked it is kept, the avatar is ready.",
         ),
         [
-            Act(("Мадина", "Madina"), {**READY, "telegram": [429, 200]}, fault=rate_limited(1)),
-            Act(
+            DemoAct(("Мадина", "Madina"), {**READY, "telegram": [429, 200]}, fault=rate_limited(1)),
+            DemoAct(
                 ("Санжар", "Sanzhar"),
                 {
                     **READY,

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import String, column, func, literal_column, select, values
+from sqlalchemy import String, column, func, literal_column, select, true, values
 from sqlalchemy.engine import Connection
 
 from app.db.engine import UtcDateTime
@@ -27,7 +27,7 @@ _KINDS = tuple(kind.value for kind in (EventKind.APPLIED, EventKind.TOLD, EventK
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
+class OwnerWait:
     """How long owners waited, from our receipt of fal's word to Telegram's receipt of ours, in s."""
 
     p50: float
@@ -49,7 +49,7 @@ class Charts:
     told: list[int]
     troubles: list[int]
     success: list[float | None]
-    waits: dict[str, Wait] = field(default_factory=dict)
+    waits: dict[str, OwnerWait] = field(default_factory=dict)
     oldest: list[float | None] = field(default_factory=list)
 
 
@@ -92,17 +92,21 @@ def _counted(
     asked = [(kind, one) for kind in _KINDS for one in distinct(connection, columns.reason, columns.kind == kind)]
     if not asked:
         return
-    made = values(
-        column("begin", UtcDateTime), column("until", UtcDateTime), column("kind", String), column("reason", String)
+    times = values(column("begin", UtcDateTime), column("until", UtcDateTime)).data([(at, at + step) for at in moments])
+    lines = values(column("kind", String), column("reason", String)).data(asked)
+    steps, named = times.cte("steps"), lines.cte("named")
+    counted = (
+        select(func.count())
+        .where(
+            columns.kind == named.c.kind,
+            columns.reason == named.c.reason,
+            columns.at >= steps.c.begin,
+            columns.at < steps.c.until,
+        )
+        .correlate(steps, named)
+        .scalar_subquery()
     )
-    ranges = made.data([(at, at + step, kind, reason) for kind, reason in asked for at in moments]).cte("ranges")
-    counted = select(func.count()).where(
-        columns.kind == ranges.c.kind,
-        columns.reason == ranges.c.reason,
-        columns.at >= ranges.c.begin,
-        columns.at < ranges.c.until,
-    )
-    found = select(ranges.c.begin, ranges.c.kind, ranges.c.reason, counted.correlate(ranges).scalar_subquery())
+    found = select(steps.c.begin, named.c.kind, named.c.reason, counted).join_from(steps, named, true())
     yield from (tuple(row) for row in connection.execute(found))
 
 
@@ -111,7 +115,9 @@ def _floor(moment: datetime, step: timedelta) -> datetime:
     return epoch + (moment.astimezone(UTC) - epoch) // step * step
 
 
-def _waits(connection: Connection, begin: datetime, step: timedelta) -> tuple[dict[str, Wait], dict[datetime, float]]:
+def _waits(
+    connection: Connection, begin: datetime, step: timedelta
+) -> tuple[dict[str, OwnerWait], dict[datetime, float]]:
     told = notifications.c
     first = first_since(connection, notifications, notifications.c.applied_at, begin)
     statement = (
@@ -132,8 +138,8 @@ def _waits(connection: Connection, begin: datetime, step: timedelta) -> tuple[di
     return waits, oldest
 
 
-def _wait(times: Sequence[float]) -> Wait:
-    return Wait(_quantile(times, 0.5), _quantile(times, 0.95), len(times))
+def _wait(times: Sequence[float]) -> OwnerWait:
+    return OwnerWait(_quantile(times, 0.5), _quantile(times, 0.95), len(times))
 
 
 def _quantile(ordered: Sequence[float], share: float) -> float:

@@ -89,9 +89,10 @@ def where(
 
 
 def _few_words(connection: Connection, table: Table, search: Search, *, is_free: bool) -> list[ColumnElement[bool]]:
-    """Say which state, reason and kind; of these SQLite goes by the rarest, for it keeps no statistics.
+    """Say which state, reason and kind; the rarest of them is found by its index, the others are spelt so that none is.
 
-    Not `is_free`: by none of them, for something else names a few rows.
+    SQLite keeps no statistics, and PostgreSQL does not know which of them go together. Not `is_free`: by none of them,
+    for something else names a few rows.
     """
     found = {
         "reason": _for_reason(table, search.reason) if search.reason is not None else [],
@@ -99,11 +100,11 @@ def _few_words(connection: Connection, table: Table, search: Search, *, is_free:
         "state": _in_state(table, search.state) if search.state is not None else [],  # last: most rows have one of two
     }
     found = {name: terms for name, terms in found.items() if terms}
-    if connection.dialect.name != "sqlite" or (is_free and len(found) < 2):  # noqa: PLR2004  one alone is taken anyway
+    if is_free and len(found) < 2:  # noqa: PLR2004  one alone is taken anyway
         return [term for terms in found.values() for term in terms]
     rarest = min(found, key=lambda name: _probe(connection, table, found[name]), default=None) if is_free else None
     given = {"state": search.state, "reason": search.reason, "kind": search.kind}
-    others = [literal_column(f"+{table.name}.{name}") == given[name] for name in found if name != rarest]
+    others = [literal_column(f"({table.name}.{name} || '')") == given[name] for name in found if name != rarest]
     return [*(found[rarest] if rarest is not None else []), *others]
 
 
