@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from app.bootstrap.submitting import Submitting
 from app.fal.addresses import Addresses
 from app.fal.keys import Keys
 from app.flows.accept import Accept
@@ -38,6 +39,7 @@ class Ingest:
     kinds: tuple[Kind, ...]
     accept: Accept
     register: Register
+    submitting: Callable[[], Submitting]  # made when it is first asked for
 
 
 @dataclass(frozen=True, slots=True)
