@@ -37,7 +37,7 @@ from app.domain.errors import DatabaseBehind, DatabaseReadOnly, DatabaseUnavaila
 from app.domain.language import Language
 from app.domain.quotas import MemoryQuota, SignatureQuota
 from app.fal.cdn import WayOut
-from app.routers import api, health
+from app.routers import api, health, trainings
 from app.routers.api import ApiParts
 from app.routers.docs import serve_docs
 from app.routers.fal_webhook import PATH, WebhookLane, WebhookParts
@@ -125,6 +125,7 @@ def create_app(settings: Settings, tls: "LiveContext | None" = None, cdn: WayOut
     )
     app.include_router(health.router)
     app.include_router(api.router)
+    app.include_router(trainings.router)
     if settings.api_debug:
         serve_docs(app)
     app.add_middleware(CORSMiddleware, allow_origins=list(settings.cors_origins), allow_methods=["GET", "POST"])
@@ -159,6 +160,7 @@ def _api_parts(settings: Settings, ingest: Ingest) -> ApiParts:
         SignatureQuota(time.monotonic),
         frozenset(kind.name for kind in ingest.kinds if kind.endpoints(None)),
         ingest.register,
+        ingest.submitting,
     )
 
 

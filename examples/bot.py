@@ -1,4 +1,4 @@
-"""A bot beside aisha-webhook: submits a training to fal, tells the server, answers the buttons of its messages.
+"""A bot beside aisha-webhook: submits trainings and images to fal, tells the server, answers its messages' buttons.
 
 Needs `pip install aiogram`, the tables of bot_tables.sql, and in the environment TELEGRAM_TOKEN, FAL_API_KEY, API_TOKEN
 (the server's), FAL_WEBHOOK_URL (as the server prints it) and DATABASE, the path of the SQLite file.
@@ -15,10 +15,11 @@ from aiogram.filters import Command, CommandObject
 from aiogram.types import CallbackQuery, Message
 from aiohttp import ClientSession
 
-TRAINER = "fal-ai/flux-lora-portrait-trainer"
+TRAINER, PAINTER = "fal-ai/flux-lora-portrait-trainer", "fal-ai/flux-lora"
 QUEUE = os.environ.get("FAL_QUEUE_URL", "https://queue.fal.run")
 WEBHOOK = os.environ["FAL_WEBHOOK_URL"]
 SERVER = "{0.scheme}://{0.netloc}".format(urlsplit(WEBHOOK))
+IMAGES = f"{SERVER}/api/v1/generation/status_update"
 FAL, OURS = f"Key {os.environ['FAL_API_KEY']}", f"Bearer {os.environ['API_TOKEN']}"
 database = sqlite3.connect(os.environ.get("DATABASE", "data/aisha.db"), timeout=10, isolation_level=None)
 dispatcher = Dispatcher()
@@ -59,11 +60,18 @@ async def gallery(query: CallbackQuery) -> None:
 
 @dispatcher.callback_query(F.data.startswith("avatar_generate:"))
 async def generate(query: CallbackQuery) -> None:
-    """The button "Make a picture": the server has put the artifact into the row."""
-    row = "SELECT diffusers_lora_file_url, finetune_id FROM avatars WHERE id = ? AND status = 'completed'"
-    found = database.execute(row, [query.data.partition(":")[2]]).fetchone()
+    """The button "Make a picture": fal makes it, and the server sends it here when it is there."""
+    avatar = query.data.partition(":")[2]
+    row = "SELECT diffusers_lora_file_url FROM avatars WHERE id = ? AND status = 'completed'"
+    found = database.execute(row, [avatar]).fetchone()
     await query.answer()
-    await query.message.answer(f"Would generate with {found[0] or found[1]}" if found else "It is not ready.")
+    if not found or not found[0]:
+        await query.message.answer("It is not ready.")
+        return
+    asked = {"prompt": f"TOK_{avatar[:8]} in a garden", "num_images": 2, "loras": [{"path": found[0]}]}
+    sent = await post(f"{QUEUE}/{PAINTER}?fal_webhook={quote(IMAGES, safe='')}", FAL, asked)
+    job = {"request_id": sent["request_id"], "kind": "generation", "endpoint": PAINTER, "chat_id": query.from_user.id}
+    await post(f"{SERVER}/api/v1/jobs", OURS, job)
 
 
 @dispatcher.callback_query(F.data == "create_avatar")

@@ -205,3 +205,73 @@ def training(status: TrainingStatus | None = TrainingStatus.TRAINING, **changes:
         "owner": Owner("o1", 42, "ru"),
     }
     return Training(**{**values, **changes})
+
+
+def generations_table(status: str = "varchar(20)", key: str = "uuid") -> str:
+    """The bot's table of image generations."""
+    return f"""
+CREATE TABLE image_generations (
+  id {key} PRIMARY KEY, user_id {key}, avatar_id {key}, generation_type varchar(50), source_model varchar(100),
+  original_prompt varchar(1000), final_prompt varchar(5000), num_images int, status {status}, result_urls json,
+  error_message varchar(1000), created_at timestamp, completed_at timestamp
+)
+"""
+
+
+@dataclass
+class BotOfImages:
+    """What the bot does about images: a table where it has one, a person, a row."""
+
+    database: Database
+
+    def make_table(self, status: str = "varchar(20)") -> None:
+        key = "varchar(36)" if self.database.is_sqlite else "uuid"
+        with self.database.engine.begin() as transaction:
+            transaction.exec_driver_sql(generations_table(status, key))
+
+    def drop_table(self) -> None:
+        """Leave a shared database as it was."""
+        with self.database.engine.begin() as transaction:
+            transaction.exec_driver_sql("DROP TABLE IF EXISTS image_generations")
+
+    def meet(self, chat_id: int, language: str = "ru") -> str:
+        """Make a user who talks to the bot in this chat; return their id."""
+        user = str(uuid.uuid4())
+        self._run(
+            "INSERT INTO users (id, telegram_id, language_code, is_blocked) VALUES (?, ?, ?, ?)",
+            self._id(user),
+            str(chat_id),
+            language,
+            False,
+        )
+        return user
+
+    def ask(self, prompt: str, status: str = "processing") -> str:
+        """Make a row of image_generations; return its id."""
+        row = str(uuid.uuid4())
+        self._run(
+            "INSERT INTO image_generations (id, original_prompt, status) VALUES (?, ?, ?)",
+            self._id(row),
+            prompt,
+            status,
+        )
+        return row
+
+    def row(self, row_id: str) -> dict[str, Any]:
+        """Read a row; `word` is its status as text, `urls` its results."""
+        with self.database.engine.connect() as connection:
+            found = connection.execute(
+                text("SELECT *, CAST(status AS varchar(20)) AS word FROM image_generations WHERE id = :id"),
+                {"id": self._id(row_id)},
+            )
+            row = dict(found.mappings().one())
+        urls = row["result_urls"]
+        return {**row, "urls": json.loads(urls) if isinstance(urls, str) else urls}
+
+    def _run(self, statement: str, *values: object) -> None:
+        statement = statement if self.database.is_sqlite else statement.replace("?", "%s")
+        with self.database.engine.begin() as transaction:
+            transaction.exec_driver_sql(statement, values)
+
+    def _id(self, value: str) -> object:
+        return value if self.database.is_sqlite else uuid.UUID(value)

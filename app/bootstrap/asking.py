@@ -1,7 +1,7 @@
 """What asks fal about jobs: for the server, and for a command beside it."""
 
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -65,6 +65,7 @@ def make_asking(
     wake_apply: Callable[[], None],
     steps: Watched = UNWATCHED,
     on_looked: Callable[[Sequence[Looked]], None] = lambda _: None,
+    sweep: Callable[[], Awaitable[int]] | None = None,
 ) -> Asking:
     """Assemble what asks fal; the wakes are called when there is work for another."""
     every = timedelta(seconds=settings.reconcile_every)
@@ -92,6 +93,7 @@ def make_asking(
         steps=steps,
         scrub=make_scrub(settings),
         on_looked=on_looked,
+        sweep=sweep,
     )
     return Asking(database, intake, reconcile)
 

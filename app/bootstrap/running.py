@@ -15,14 +15,17 @@ import structlog
 from app.bootstrap.asking import make_asking, make_fal_queue, make_scrub, trainer_endpoints
 from app.bootstrap.background import in_background
 from app.bootstrap.machine import machine_facts
+from app.bootstrap.messenger import open_messenger
 from app.bootstrap.pinging import ping_of
 from app.bootstrap.services import HealthFacts, Ingest, Services, Work
+from app.bootstrap.submitting import make_sweep, submitting_later
 from app.bootstrap.trial import trial_kinds
 from app.core.clock import SystemClock
 from app.core.config import Settings
 from app.core.exit_codes import Exit
 from app.db import schema
 from app.db.engine import open_database
+from app.db.generations import Generations
 from app.db.group_commit import GroupCommit
 from app.db.poller_traces import count_invented_at_work
 from app.db.reasons import reason_of
@@ -44,14 +47,13 @@ from app.flows.artifacts import ArtifactLooks
 from app.flows.daily_digest import DailyDigest
 from app.flows.direct import DirectAlerts
 from app.flows.drift import Mend
-from app.flows.kinds import training
+from app.flows.kinds import generation, training
 from app.flows.look_again import LookAgain
 from app.flows.notify.claiming import Notify
 from app.flows.notify.recording import write_records
 from app.flows.ping import Ping
 from app.flows.planning import RetryLimits
 from app.flows.poll import Poll
-from app.flows.ports import Messenger
 from app.flows.progress import Progress
 from app.flows.promises import Promises
 from app.flows.prune import Prune
@@ -63,9 +65,7 @@ from app.flows.totals import Totals
 from app.flows.watch import OperatorChat, Watch
 from app.flows.write_check import WriteCheck
 from app.telegram.catalogs import Catalogs
-from app.telegram.client import TelegramClient
 from app.telegram.progress_wording import word_progress
-from app.telegram.sender import TelegramMessenger, TokenlessMessenger
 from app.telegram.wording import word
 
 if TYPE_CHECKING:  # without TLS nothing of X.509 is loaded
@@ -89,6 +89,7 @@ async def running(
         database = open_database(settings.database_url.get_secret_value(), on_damage=_leave)
         stack.push_async_callback(database.close)
         bot_tables = await schema.find_bot_tables(database)
+        generations = await database.read(Generations.find, settings.operator_chat_id)
         client = make_client()
         stack.push_async_callback(client.aclose)
         keys = Keys(settings.fal_jwks_urls, settings.data_dir / "fal-keys.json", client, clock.now)
@@ -103,7 +104,7 @@ async def running(
         await keys.load()
         await addresses.load()
         catalogs = Catalogs(settings.default_language)
-        messenger = await _messenger(settings, stack)
+        messenger = await open_messenger(settings, stack, cdn)
 
         apply_wake, notify_wake, reconcile_wake = asyncio.Event(), asyncio.Event(), asyncio.Event()
         accept = Accept(database, clock, apply_wake.set, make_scrub(settings))
@@ -121,6 +122,7 @@ async def running(
                 invented=invented,
                 tells_found=settings.tell_when_found_completed,
             ),
+            generation(authenticator, generations, tells_found=settings.tell_when_found_completed),
             *trial_kinds(settings, clock),
         )
         lease = timedelta(seconds=settings.lease_seconds)
@@ -175,12 +177,14 @@ async def running(
             wake_apply=apply_wake.set,
             steps=steps,
             on_looked=progress.consider,
+            sweep=make_sweep(settings, database, bot_tables, client, clock),
         )
         register = Register(
             database,
             clock,
             is_ours=partial(same_origin, base_url=settings.fal_queue_url),
             after=timedelta(seconds=settings.reconcile_after),
+            knows_chat=generations.knows,
         )
         if not database.is_sqlite:
             topics = {WakeTopic.INBOX: apply_wake.set, WakeTopic.OUTBOX: notify_wake.set}
@@ -211,7 +215,7 @@ async def running(
         )
         write_check = WriteCheck(database, clock)
         yield Services(
-            Ingest(clock, kinds, accept, register),
+            Ingest(clock, kinds, accept, register, submitting_later(settings, database, bot_tables, client, clock)),
             Work(
                 Poll(
                     database,
@@ -287,10 +291,3 @@ def _leave() -> None:
     """Exit at once: after a failed write only a fresh start reads what is on the disk. fal and systemd retry."""
     log.critical("database.damaged", exit_code=int(Exit.TRY_AGAIN))
     os._exit(Exit.TRY_AGAIN)
-
-
-async def _messenger(settings: Settings, stack: AsyncExitStack) -> Messenger:
-    if settings.telegram_token is None:
-        return TokenlessMessenger()
-    token = settings.telegram_token.get_secret_value()
-    return TelegramMessenger(await stack.enter_async_context(TelegramClient(token, settings.telegram_api_url)))

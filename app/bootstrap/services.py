@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from app.bootstrap.submitting import Submitting
 from app.db.engine import Database
 from app.db.trainings import BotTables
 from app.fal.addresses import Addresses
@@ -40,6 +41,7 @@ class Ingest:
     kinds: tuple[Kind, ...]
     accept: Accept
     register: Register
+    submitting: Callable[[], Submitting]  # made when it is first asked for
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,14 @@ HAPPENED: Mapping[str, Bilingual] = {
     "delivery.arrived": ("пришёл вебхук fal, доставка {id}", "fal's webhook arrived, delivery {id}"),
     "delivery.fetched": ("результат взят у fal, доставка {id}", "the result was fetched from fal, delivery {id}"),
     "delivery.repeated": ("доставка {id} повторена; раз: {times}", "delivery {id} was repeated; times: {times}"),
+    "delivery.images.completed": (
+        "доставка {id} применена: изображения готовы",
+        "delivery {id} was applied: the images are ready",
+    ),
+    "delivery.images.failed": (
+        "доставка {id} применена: изображения не получились",
+        "delivery {id} was applied: the images failed",
+    ),
     "delivery.completed": ("доставка {id} применена: аватар готов", "delivery {id} was applied: the avatar is ready"),
     "delivery.failed": (
         "доставка {id} применена: обучение не удалось",
@@ -134,6 +142,7 @@ WAITS: Mapping[str, Bilingual] = {
     ),
     "wait.again": ("повторим сами ({reason})", "it is tried again by itself ({reason})"),
     "wait.slot": ("очередь на отправку в пределах Telegram", "its turn to be sent within Telegram's limits"),
+    "wait.upload": ("место среди загрузок изображений", "room among the uploads of images"),
     "wait.alert": (
         "сначала о сбое узнаёте вы: ждём, пока тревога уйдёт в ваш чат",
         "you hear of the trouble first: it waits until the alert has reached your chat",

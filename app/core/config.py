@@ -63,6 +63,15 @@ class Settings(ServerSettings):
     trainer_style: v.Endpoint = setting(
         "fal-ai/flux-lora-fast-training", "где учатся стили", "where styles are trained", a.ENDPOINT
     )
+    training_max_usd: Annotated[float, Field(ge=0, le=10_000)] = setting(
+        10,
+        "сколько может стоить одно обучение, долларов",
+        "what one training may cost, US dollars",
+        number(0, 10_000, 10),
+    )
+    fal_storage_url: v.BaseUrl = setting(
+        "https://rest.fal.ai", "хранилище fal для фотографий", "fal's storage, for photos", a.BASE
+    )
     invented_artifacts: v.Marks = setting(
         INVENTED_ARTIFACTS,
         "узлы и начала finetune id, которые бот выдумывает: это не артефакты",

@@ -25,6 +25,7 @@ _CLAIMED = [
     deliveries.c[name]
     for name in (
         "id", "attempt", "failures", "request_id", "body", "received_at", "stored_at", "kind", "source", "reason",
+        "nonce",
     )
 ]  # fmt: skip
 Identity = tuple[str, str]  # (request_id, body_sha256)
@@ -42,7 +43,8 @@ class Receipt:
 _Row = tuple[Delivery, datetime, int]  # stored_at; how often it is repeated within the group
 _Found = tuple[int, bool, str, str]  # the row's id, whether it is new, its identity
 _COLUMNS = (
-    "due_at, request_id, body_sha256, body, headers, source, kind, repeats, received_at, stored_at, last_received_at"
+    "due_at, request_id, body_sha256, body, headers, source, kind, nonce, repeats, received_at, stored_at, "
+    "last_received_at"
 )
 _COUNT_UP = (
     "ON CONFLICT (request_id, body_sha256) DO UPDATE SET "
@@ -50,7 +52,7 @@ _COUNT_UP = (
     "RETURNING id, repeats, request_id, body_sha256"
 )
 # Spelt for the drivers: building them by SQLAlchemy costs ten times the insert.
-_VALUES = f"INSERT INTO webhook_deliveries (state, {_COLUMNS}) VALUES ('pending', {', '.join('?' * 11)})"  # noqa: S608  constants only  # nosec B608
+_VALUES = f"INSERT INTO webhook_deliveries (state, {_COLUMNS}) VALUES ('pending', {', '.join('?' * 12)})"  # noqa: S608  constants only  # nosec B608
 _INSERT = f"{_VALUES} ON CONFLICT DO NOTHING"
 _UPSERT = f"{_VALUES} {_COUNT_UP}"
 _PENDING_TOTAL = totals.named(deliveries, DeliveryState.PENDING)
@@ -58,13 +60,13 @@ _COUNTS = f"given.kind <> '{totals.UNCOUNTED}'"
 # One statement with the announcement and the totals in it, so that it needs no transaction around it.
 _AT_ONCE = f"""
 WITH given AS (
-  SELECT * FROM unnest(%s::text[], %s::text[], %s::bytea[], %s::text[], %s::text[], %s::text[], %s::int[],
-    %s::timestamptz[], %s::timestamptz[])
-    AS given(request_id, body_sha256, body, headers, source, kind, repeats, received_at, stored_at)
+  SELECT * FROM unnest(%s::text[], %s::text[], %s::bytea[], %s::text[], %s::text[], %s::text[], %s::text[],
+    %s::int[], %s::timestamptz[], %s::timestamptz[])
+    AS given(request_id, body_sha256, body, headers, source, kind, nonce, repeats, received_at, stored_at)
 ), stored AS (
   INSERT INTO webhook_deliveries (state, {_COLUMNS})
-  SELECT 'pending', stored_at, request_id, body_sha256, body, headers, source, kind, repeats, received_at, stored_at,
-    received_at
+  SELECT 'pending', stored_at, request_id, body_sha256, body, headers, source, kind, nonce, repeats, received_at,
+    stored_at, received_at
   FROM given {_COUNT_UP}
 ), seen AS (
   SELECT count(*) FILTER (WHERE stored.repeats = given.repeats) AS fresh,
@@ -148,6 +150,7 @@ def _put_in_postgresql(connection: Connection, rows: Sequence[_Row]) -> list[_Fo
         [orjson.dumps(one.headers).decode() for one in deliveries_],
         [one.source.value for one in deliveries_],
         [one.kind.value for one in deliveries_],
+        [one.nonce for one in deliveries_],
         list(repeats),
         [one.received_at for one in deliveries_],
         list(moments),
@@ -168,6 +171,7 @@ def _sqlite_values(row: _Row) -> tuple[object, ...]:
         orjson.dumps(delivery.headers).decode(),
         delivery.source.value,
         delivery.kind.value,
+        delivery.nonce,
         repeats,
         received,
         stored,
@@ -227,9 +231,9 @@ def keep(
 def _claimed(rows: Sequence[Row[*tuple[Any, ...]]]) -> list[ClaimedDelivery]:
     return [
         ClaimedDelivery(
-            Claim(row_id, attempt), failures, request_id, body, received, stored, JobKind(kind), _source(source), reason
+            Claim(row_id, attempt), failures, request_id, body, received, stored, JobKind(kind), _source(source), *more
         )
-        for row_id, attempt, failures, request_id, body, received, stored, kind, source, reason in rows
+        for row_id, attempt, failures, request_id, body, received, stored, kind, source, *more in rows
     ]
 
 

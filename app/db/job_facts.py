@@ -3,10 +3,11 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, ScalarSelect, Select, Table, and_, bindparam, func, or_, select, text
+from sqlalchemy import ColumnElement, ScalarSelect, Select, Table, and_, bindparam, exists, func, or_, select, text
 from sqlalchemy.engine import Connection
 
 from app.db.engine import UtcDateTime
+from app.db.submissions import UNKNOWN
 from app.db.tables import deliveries, jobs, notifications
 from app.domain.job import Stage
 from app.domain.job_alarms import AT_WORK_LATE, LATELY, OFTEN, UNHEARD, JobFacts
@@ -26,7 +27,7 @@ def count(connection: Connection, now: datetime) -> JobFacts:
         by_stage[stage or UNSEEN] = rows
         overdue += late
         waiting = [one + other for one, other in zip(waiting, troubled, strict=True)]
-    dead, gone, absent, drifted, often, promised, *results = connection.execute(_ENDED, moments).one()
+    dead, unpaid, gone, absent, drifted, often, promised, *results = connection.execute(_ENDED, moments).one()
     locked, refused, keyless = (one + other for one, other in zip(waiting, results, strict=True))
     return JobFacts(
         by_stage=by_stage,
@@ -36,7 +37,7 @@ def count(connection: Connection, now: datetime) -> JobFacts:
         absent=absent,
         drifted=drifted,
         often_drifted=often,
-        locked=locked + promised,
+        locked=locked + promised + unpaid,
         refused=refused,
         keyless=keyless,
         keyless_results=results[-1],
@@ -58,6 +59,14 @@ _OVERDUE = or_(
     and_(_COLUMNS.stage.is_distinct_from(Stage.QUEUED.value), _COLUMNS.at_work_since < _moment("at_work")),
     func.coalesce(_COLUMNS.said_at, _COLUMNS.first_seen_at) < _moment("unheard"),
 )
+_LATER = jobs.alias()
+# A submission that fal refused was told to whoever submitted it; a locked account is the operator's, too.
+_SAID = or_(_COLUMNS.request_id.is_not(None), _COLUMNS.reason == UNKNOWN)
+_STILL_LOCKED = and_(
+    _COLUMNS.request_id.is_(None),
+    _COLUMNS.reason == Trouble.ACCOUNT_LOCKED.value,
+    ~exists().where(_LATER.c.said_at > _COLUMNS.finished_at),
+)
 _OPEN: Select[Any] = (
     select(
         _COLUMNS.stage,
@@ -69,7 +78,8 @@ _OPEN: Select[Any] = (
     .group_by(_COLUMNS.stage)
 )
 _ENDED = select(
-    _of(jobs, "state = 'dead'", _COLUMNS.finished_at > _moment("lately")),
+    _of(jobs, "state = 'dead'", _COLUMNS.finished_at > _moment("lately"), _SAID),
+    _of(jobs, "state = 'dead'", _COLUMNS.finished_at > _moment("lately"), _STILL_LOCKED),
     _of(jobs, "outcome = 'gone'", _COLUMNS.finished_at > _moment("lately")),
     _of(jobs, "artifact = 'absent'", _COLUMNS.finished_at > _moment("lately")),
     _of(jobs, "drifted_at IS NOT NULL", _COLUMNS.drifted_at > _moment("lately")),

@@ -42,7 +42,7 @@ _TABLES: dict[Queue, Table] = {
 }
 OVERTAKEN = "overtaken"  # the reason of a failure whose owner is told of the success instead
 _HIDDEN = {"nonce"}  # whoever has it can name our webhook's address for this job
-_NOT_LISTED = {"body", "headers", "detail", "digest", *_HIDDEN}
+_NOT_LISTED = {"body", "headers", "detail", "digest", "photos_sha256", *_HIDDEN}
 _REDRIVABLE = ("pending", "dead", "ignored", "unsent")
 _IGNORABLE = ("pending", "dead", "unsent")
 

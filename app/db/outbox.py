@@ -10,11 +10,13 @@ from sqlalchemy.engine import Connection
 
 from app.db import events, pacing, queue, totals, wake
 from app.db.bulk_update import InsertMany
+from app.db.message_lines import closed, line_of
 from app.db.owed import Owed, owed_row
 from app.db.tables import notifications
 from app.domain.alert import Condition
 from app.domain.delivery import Claim, ClaimedDelivery
-from app.domain.history import Event, EventKind, is_worth_keeping
+from app.domain.history import Event, EventKind
+from app.domain.images import OwedImages, read_images
 from app.domain.notification import (
     Cause,
     ClaimedNotification,
@@ -26,7 +28,7 @@ from app.domain.notification import (
 )
 from app.domain.promise import Hold, hold_of
 from app.domain.trainer import Trainer
-from app.domain.verdict import Bury, Retry, Verdict
+from app.domain.verdict import Verdict
 
 HORIZON = timedelta(seconds=2)  # how far ahead slots are handed out
 SENDING = "sending"
@@ -44,6 +46,7 @@ _OVERTAKING = {
     Topic.FAILED: (Topic.READY,),
     Topic.ACCOUNT_BACK: (Topic.READY, Topic.CORRECTION),
     Topic.TROUBLE_OURS: (Topic.READY, Topic.FAILED),
+    Topic.IMAGES_FAILED: (Topic.IMAGES,),
 }
 _OVERTAKEN = or_(
     *(
@@ -85,7 +88,8 @@ _CLAIMED = [
     notifications.c[name]
     for name in (
         "id", "attempt", "failures", "uncertain", "state", "avatar_id", "avatar_name", "request_id", "kind", "cause",
-        "owner_id", "chat_id", "language", "timezone", "trainer", "received_at", "stored_at", "applied_at",
+        "owner_id", "chat_id", "language", "timezone", "trainer", "received_at", "stored_at", "applied_at", "images",
+        "images_shown",
     )
 ]  # fmt: skip
 _ONCE = InsertMany(
@@ -93,7 +97,7 @@ _ONCE = InsertMany(
     given=(
         "state", "reason", "due_at", "finished_at", "delivery_id", "avatar_id", "request_id", "kind", "cause",
         "avatar_name", "owner_id", "chat_id", "language", "timezone", "trainer", "received_at", "stored_at",
-        "applied_at",
+        "applied_at", "images",
     ),
     unique=("avatar_id", "request_id", "kind"),
 )  # fmt: skip
@@ -103,7 +107,7 @@ _ONCE = InsertMany(
 class Told:
     """A claimed notification's end (or its next try), with what Telegram said.
 
-    `state` stands for Done; `uncertain` counts sends of unknown outcome so far.
+    `state` stands for Done; `uncertain` counts sends of unknown outcome so far, `images_shown` the images in the chat.
     """
 
     claimed: ClaimedNotification
@@ -112,6 +116,7 @@ class Told:
     message_id: int | None
     uncertain: int
     finished_at: datetime
+    images_shown: int = 0
 
 
 def put(connection: Connection, items: Sequence[tuple[OwnerMessage, ClaimedDelivery]], now: datetime) -> None:
@@ -198,7 +203,7 @@ def claim(
         only=_KNOWN,
     )
     _count(connection, [(row.kind, row.state) for row in rows])
-    events.note(connection, [_closed(row, now) for row in rows if row.state != NotificationState.PENDING])
+    events.note(connection, [closed(row, now) for row in rows if row.state != NotificationState.PENDING])
     buried = [_claimed(row, now, is_buried=True) for row in rows if row.state == NotificationState.DEAD]
     rows = [row for row in rows if row.state == NotificationState.PENDING]
     if not rows:
@@ -224,6 +229,7 @@ def _claimed(row: Row[*tuple[Any, ...]], send_at: datetime, *, is_buried: bool =
         owner=Owner(row.owner_id, row.chat_id, row.language, row.timezone or ""),
         cause=row.cause,
         trainer=row.trainer,
+        images=_images(row),
     )
     return ClaimedNotification(
         Claim(row.id, row.attempt),
@@ -238,6 +244,12 @@ def _claimed(row: Row[*tuple[Any, ...]], send_at: datetime, *, is_buried: bool =
     )
 
 
+def _images(row: Row[*tuple[Any, ...]]) -> OwedImages | None:
+    if row.images is None:
+        return None
+    return read_images(row.images, row.images_shown, is_in_doubt=row.uncertain > 0)
+
+
 def finish(connection: Connection, told: Sequence[Told]) -> None:
     """Write what became of claimed notifications. Raises ClaimLost as `queue.finish` does."""
     rows: list[tuple[Claim, dict[str, Any]]] = [
@@ -246,6 +258,7 @@ def finish(connection: Connection, told: Sequence[Told]) -> None:
             {
                 "message_id": item.message_id,
                 "uncertain": item.uncertain,
+                "images_shown": item.images_shown,
                 **queue.verdict_columns(
                     item.verdict, done=item.state, failures=item.claimed.failures, now=item.finished_at
                 ),
@@ -256,35 +269,9 @@ def finish(connection: Connection, told: Sequence[Told]) -> None:
     queue.finish(connection, notifications, rows)
     topics = [item.claimed.notification.topic for item in told]
     _count(connection, [(topic, values["state"]) for topic, (_, values) in zip(topics, rows, strict=True)])
-    lines = [_line(item) for item in told if totals.is_counted(item.claimed.notification.topic)]
+    counted = [item for item in told if totals.is_counted(item.claimed.notification.topic)]
+    lines = [line_of(item.claimed, item.verdict, item.state, item.finished_at) for item in counted]
     events.note(connection, [line for line in lines if line is not None])
-
-
-_HISTORY = {
-    NotificationState.SENT: EventKind.TOLD,
-    NotificationState.UNSENT: EventKind.UNSENT,
-    NotificationState.DEAD: EventKind.BURIED,
-    NotificationState.IGNORED: EventKind.OVERTAKEN,
-}
-
-
-def _line(item: Told) -> Event | None:
-    """Say what became of a message; None of one that merely waits for its turn, or fails on."""
-    claim, verdict = item.claimed.claim, item.verdict
-    kind = EventKind.POSTPONED
-    if not isinstance(verdict, Retry):
-        kind = EventKind.BURIED if isinstance(verdict, Bury) else _HISTORY[item.state]
-    elif not (verdict.failed and is_worth_keeping(item.claimed.failures + 1)):
-        return None
-    at, reason = item.finished_at, verdict.why
-    return Event(at, kind.value, notification_id=claim.id, attempt=claim.attempt, reason=reason)
-
-
-def _closed(row: Row[*tuple[Any, ...]], now: datetime) -> Event:
-    """Say why a claim closed a message instead."""
-    is_overtaken = row.state == NotificationState.IGNORED
-    kind, reason = (EventKind.OVERTAKEN, "overtaken") if is_overtaken else (EventKind.BURIED, "outcome_unknown")
-    return Event(now, kind.value, notification_id=row.id, attempt=row.attempt, reason=reason)
 
 
 def _count(connection: Connection, states: Sequence[tuple[str, str]]) -> None:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from app.domain.digest import spell_digest
+from app.domain.images import spell_images
 from app.domain.notification import AlertMessage, DigestMessage, Notification, NotificationState, OwnerMessage
 from app.domain.promise import HELD_FOR, hold_of
 
@@ -21,6 +22,7 @@ class Owed:
 
 def owed_row(owed: Owed, now: datetime) -> dict[str, Any]:
     notification = owed.notification
+    images = notification.images if isinstance(notification, OwnerMessage) else None
     has_address = notification.owner.chat_id is not None
     match notification:
         case OwnerMessage(name=name, cause=cause, trainer=trainer):
@@ -45,6 +47,7 @@ def owed_row(owed: Owed, now: datetime) -> dict[str, Any]:
         "language": notification.owner.language,
         "timezone": notification.owner.timezone or None,
         "trainer": trainer,
+        "images": None if images is None else spell_images(images),
         "received_at": owed.received_at,
         "stored_at": owed.stored_at,
         "applied_at": now,

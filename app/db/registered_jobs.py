@@ -23,6 +23,8 @@ class Registered:
     response_url: str | None
     subject: str | None
     steps: int | None
+    chat_id: int | None = None
+    language: str | None = None
 
 
 def register(connection: Connection, job: Registered, *, now: datetime, due_at: datetime) -> str | None:
@@ -46,6 +48,9 @@ def register(connection: Connection, job: Registered, *, now: datetime, due_at: 
             "status_url": job.status_url,
             "response_url": job.response_url,
             "steps": job.steps,
+            "chat_id": job.chat_id,
+            "language": job.language,
+            "kind": job.kind,
             "subject": func.coalesce(jobs.c.subject, job.subject),
         }
         connection.execute(update(jobs).where(mine).values(**given))

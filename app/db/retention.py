@@ -1,4 +1,4 @@
-"""Retention: empties bodies and names of finished rows; the rows stay, so that a late repeat is still a repeat.
+"""Retention: empties bodies, names and images of finished rows; the rows stay: a late repeat is still a repeat.
 
 Of the history the lines themselves go.
 """
@@ -39,20 +39,23 @@ def prune(connection: Connection, before: datetime, limit: int) -> int:
         .where(deliveries.c.id.in_(old_deliveries.scalar_subquery()), deliveries.c.state.in_(_FORGETTABLE))
         .values(body=None, headers="{}", detail=None)
     )
-    old_notifications = (
-        select(notifications.c.id)
-        .where(
-            notifications.c.finished_at < before,
-            notifications.c.finished_at.is_not(None),
-            notifications.c.avatar_name != "",
-            notifications.c.state.in_(_TOLD),
+    forgotten = 0
+    for personal in (notifications.c.avatar_name != "", notifications.c.images.is_not(None)):  # each has its index
+        old_notifications = (
+            select(notifications.c.id)
+            .where(
+                notifications.c.finished_at < before,
+                notifications.c.finished_at.is_not(None),
+                personal,
+                notifications.c.state.in_(_TOLD),
+            )
+            .limit(limit)
         )
-        .limit(limit)
-    )
-    forgotten = connection.execute(
-        update(notifications)
-        .where(notifications.c.id.in_(old_notifications.scalar_subquery()), notifications.c.state.in_(_TOLD))
-        .values(avatar_name="", detail=EMPTIED)
-    )
+        emptied_now = connection.execute(
+            update(notifications)
+            .where(notifications.c.id.in_(old_notifications.scalar_subquery()), notifications.c.state.in_(_TOLD))
+            .values(avatar_name="", images=None, detail=EMPTIED)
+        )
+        forgotten += int(emptied_now.rowcount)
     connection.execute(delete(slots).where(slots.c.next_at < before, slots.c.bucket != BOT))
-    return int(emptied.rowcount) + int(forgotten.rowcount) + events.prune(connection, before, limit)
+    return int(emptied.rowcount) + forgotten + events.prune(connection, before, limit)

@@ -35,7 +35,9 @@ _GONE = text("outcome = 'gone'")
 _ABSENT = text("artifact = 'absent'")
 _IN_PROGRESS = text("progress_message_id IS NOT NULL AND progress_end IS NULL")
 _STOPPED = text("progress_end IN ('refused', 'slowed', 'not_editable')")  # whose chats get no progress any more
+_UNANSWERED = text("state = 'pending' AND request_id IS NULL")  # submissions; few
 _NAMED = text("finished_at IS NOT NULL AND avatar_name <> ''")
+_PICTURED = text("finished_at IS NOT NULL AND images IS NOT NULL")
 _LEFT = text("state <> 'pending'")  # spelt so in queries too: SQLite takes an index with a condition only then
 _REASONED = text("reason IS NOT NULL")
 _UNUSUAL = text("kind <> 'training'")
@@ -75,6 +77,7 @@ deliveries = Table(
     Column("headers", Text, nullable=False),
     Column("source", String(16), nullable=False),
     Column("kind", String(16), nullable=False, server_default="training"),
+    Column("nonce", String(32)),  # of the submission in whose webhook address it came
     Column("repeats", Integer, nullable=False, server_default="0"),
     Column("received_at", UtcDateTime, nullable=False),
     Column("stored_at", UtcDateTime, nullable=False),
@@ -108,12 +111,15 @@ notifications = Table(
     Column("trainer", String(16)),  # the avatar's type
     Column("uncertain", Integer, nullable=False, server_default="0"),
     Column("message_id", BigInteger),
+    Column("images", Text),  # JSON: app/domain/images.py
+    Column("images_shown", Integer, nullable=False, server_default="0"),  # of them stand in the chat
     Column("received_at", UtcDateTime, nullable=False),
     Column("stored_at", UtcDateTime, nullable=False),
     Column("applied_at", UtcDateTime, nullable=False),
     UniqueConstraint("avatar_id", "request_id", "kind", name="webhook_notifications_identity"),
     Index("webhook_notifications_due", "due_at", "id", postgresql_where=_PENDING, sqlite_where=_PENDING),
     Index("webhook_notifications_kept", "finished_at", postgresql_where=_NAMED, sqlite_where=_NAMED),
+    Index("webhook_notifications_pictured", "finished_at", postgresql_where=_PICTURED, sqlite_where=_PICTURED),
     Index("webhook_notifications_dead", "id", postgresql_where=_DEAD, sqlite_where=_DEAD),
     *_searched("webhook_notifications"),
     Index("webhook_notifications_kind", "kind", "id"),
@@ -163,10 +169,13 @@ jobs = Table(
     Column("progress_ends_at", UtcDateTime),  # the end that it leads to expect, or the moment it promises
     Column("progress_edits", Integer, nullable=False, server_default="0"),
     Column("progress_end", String(16)),  # why it is edited no more
+    Column("trigger_word", String(50)),  # of a submission, until the avatar's row has it
+    Column("photos_sha256", String(64)),  # of the photos' address, which itself is kept nowhere
     UniqueConstraint("request_id", name="webhook_jobs_request_id"),
     UniqueConstraint("idempotency_key", name="webhook_jobs_idempotency_key"),
     UniqueConstraint("nonce", name="webhook_jobs_nonce"),
     Index("webhook_jobs_due", "due_at", "id", postgresql_where=_PENDING, sqlite_where=_PENDING),
+    Index("webhook_jobs_unanswered", "due_at", postgresql_where=_UNANSWERED, sqlite_where=_UNANSWERED),
     Index("webhook_jobs_dead", "id", postgresql_where=_DEAD, sqlite_where=_DEAD),
     Index("webhook_jobs_finished", "finished_at", postgresql_where=_ENDED, sqlite_where=_ENDED),
     Index(

@@ -66,6 +66,7 @@ READ = (
 )  # fmt: skip
 ERROR_HOLDER = "avatar_data"  # where the bot reads errors; not every revision has it
 ZONE = "timezone"  # of users; not needed
+TRIGGERS = ("trigger_word", "trigger_phrase")  # written where a training is begun here; not needed
 
 
 def missing_columns(connection: Connection) -> list[str]:
@@ -149,9 +150,12 @@ class BotTables:
         tables = {}
         for name, needed in NEEDED.items():
             found = {column["name"]: column["type"] for column in inspector.get_columns(name)}
-            extra = ERROR_HOLDER if name == "avatars" else ZONE
-            is_there = extra in found and (extra != ZONE or _may_read(connection, name, extra))
-            wanted = (*needed, extra) if is_there else needed
+            extras = [
+                extra
+                for extra in ((ERROR_HOLDER, *TRIGGERS) if name == "avatars" else (ZONE,))
+                if extra in found and (extra == ERROR_HOLDER or may_read(connection, name, extra))
+            ]
+            wanted = (*needed, *extras)
             tables[name] = Table(name, MetaData(), *(Column(column, found[column]) for column in wanted))
         return cls(tables["users"], tables["avatars"])
 
@@ -267,7 +271,7 @@ class BotTables:
         return old, new
 
 
-def _may_read(connection: Connection, table: str, column: str) -> bool:
+def may_read(connection: Connection, table: str, column: str) -> bool:
     """Tell whether our role may read a column that we can do without."""
     if connection.dialect.name == "sqlite":
         return True

@@ -39,6 +39,7 @@ class Delivery(NamedTuple):
     received_at: datetime
     source: Source = Source.WEBHOOK
     kind: JobKind = JobKind.TRAINING
+    nonce: str | None = None  # of the submission whose webhook address this is
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ class ClaimedDelivery:
     kind: JobKind = JobKind.TRAINING
     source: Source = Source.WEBHOOK
     reason: str | None = None  # why it is due; None where it is due for the first time
+    nonce: str | None = None
 
 
 def milliseconds(start: datetime, end: datetime) -> float:

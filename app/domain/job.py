@@ -7,6 +7,7 @@ class JobKind(StrEnum):
     """What a job makes. Each kind has a webhook path, keys, a reading, a subject and a decision of its own."""
 
     TRAINING = "training"
+    GENERATION = "generation"
     TEST = "test"  # what `aisha-webhook try` sends: about nothing of the bot's, in no total and no alert
 
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 from app.domain.alert import Alert, AlertLevel, Condition
 from app.domain.delivery import Claim
 from app.domain.digest import Digest, read_digest
+from app.domain.images import OwedImages
 from app.domain.trainer import Trainer
 
 OPERATOR = "00000000-0000-0000-0000-000000000000"  # the owner_id of messages to the operator; no user has this id
@@ -21,6 +22,8 @@ class Topic(StrEnum):
     CORRECTION = "correction"  # the last message said the opposite of what is true now
     TROUBLE_OURS = "trouble_ours"  # a result waits for the operator, who knows; it is still to come
     ACCOUNT_BACK = "account_back"  # what a failure with Cause.OUR_ACCOUNT promised: it works again
+    IMAGES = "images"  # of a generation
+    IMAGES_FAILED = "images_failed"
     TEST = "test"  # the rest goes to the operator: of `aisha-webhook try`
     ALERT = "alert"
     RESOLVED = "resolved"
@@ -75,7 +78,8 @@ class OwnerMessage:
 
     `subject` is the id of the bot's row that the job is about, `name` what the owner calls it. `cause` is set for
     `Topic.FAILED`, and for a correction that tells of a failure. `overtakes`: a failure of the same job may still wait
-    to be told, and must not be any more. `trainer` is the avatar's type, None where it is not known.
+    to be told, and must not be any more. `trainer` is the avatar's type, None where it is not known. `images` are set
+    for `Topic.IMAGES`, whose `name` is what the owner asked for.
     """
 
     subject: str
@@ -86,6 +90,7 @@ class OwnerMessage:
     cause: Cause | None = None
     overtakes: bool = False
     trainer: Trainer | None = None
+    images: OwedImages | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +168,11 @@ class ClaimedNotification:
     send_at: datetime  # the slot that pacing gave it
     is_buried: bool = False  # the claim buried it: too many processes died while they sent it
 
+    @property
+    def images(self) -> OwedImages | None:
+        """The images that it shows; None where it is about none."""
+        return self.notification.images if isinstance(self.notification, OwnerMessage) else None
+
 
 def alert_message(alert: Alert, topic: Topic, *, chat_id: int, language: str) -> AlertMessage:
     """Make the message about an alert as it stands."""
@@ -180,6 +190,7 @@ def read_notification(
     owner: Owner,
     cause: str | None,
     trainer: str | None = None,
+    images: OwedImages | None = None,
 ) -> Notification:
     """Read a notification back from what was stored of it. Raises ValueError for words that there are not."""
     if topic is Topic.DIGEST:
@@ -187,7 +198,14 @@ def read_notification(
     if topic not in (Topic.ALERT, Topic.RESOLVED):
         kind = None if trainer is None else Trainer(trainer)
         return OwnerMessage(
-            subject, name, request_id, topic, owner, None if cause is None else Cause(cause), trainer=kind
+            subject,
+            name,
+            request_id,
+            topic,
+            owner,
+            None if cause is None else Cause(cause),
+            trainer=kind,
+            images=images,
         )
     opening, _, level = subject.rpartition(".")
     _, _, machine = request_id.partition("@")

@@ -8,17 +8,25 @@ LONGEST_WAIT = timedelta(days=1)  # Telegram asks for minutes; a longer wait is 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tried:
-    """What every outcome holds: `misparsed` is why Telegram could not read our HTML, where it then got plain text."""
+    """What every outcome holds: `misparsed` is why Telegram could not read our HTML, where it then got plain text.
+
+    `refused` is why it did not take images as they were first offered.
+    """
 
     misparsed: str | None = None
+    refused: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Sent(Tried):
-    """The message stands in the chat. `chat_id` differs from the one asked for when the group migrated."""
+    """The message stands in the chat. `chat_id` differs from the one asked for when the group migrated.
+
+    `images` is how many images it shows; links to images are none.
+    """
 
     message_id: int
     chat_id: int
+    images: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +59,13 @@ class SlowDown(Tried):
 
 
 @dataclass(frozen=True, slots=True)
+class NotYet(Tried):
+    """Nothing was sent for want of room on our side: try again after `seconds`."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Uncertain(Tried):
     """The request left and no answer came: the message may have been delivered."""
 
@@ -78,4 +93,6 @@ class NoToken(Tried):
     text: str
 
 
-SendOutcome = Sent | Unreachable | Rejected | NotEditable | SlowDown | Uncertain | Down | TokenRefused | NoToken
+SendOutcome = (
+    Sent | Unreachable | Rejected | NotEditable | SlowDown | NotYet | Uncertain | Down | TokenRefused | NoToken
+)

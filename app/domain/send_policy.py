@@ -8,6 +8,7 @@ from app.domain.send_outcome import (
     Down,
     NotEditable,
     NoToken,
+    NotYet,
     Rejected,
     SendOutcome,
     Sent,
@@ -31,14 +32,16 @@ REPLICA_SKEW = timedelta(
 class Judgement:
     """The verdict, the final state that stands for Done, and what else must be remembered.
 
-    `blocked` is the new truth about the owner (None: nothing learnt). `pause_until` closes the chat, or the whole
-    bot when `pause_bot`; `pause_asked` says that it was Telegram who named its end.
+    `images` is how many images this try showed. `blocked` is the new truth about the owner (None: nothing learnt).
+    `pause_until` closes the chat, or the whole bot when `pause_bot`; `pause_asked` says that it was Telegram who named
+    its end.
     """
 
     verdict: Verdict
     state: NotificationState = NotificationState.SENT
     message_id: int | None = None
     uncertain: int = 0
+    images: int = 0
     blocked: bool | None = None
     pause_until: datetime | None = None
     pause_bot: bool = False
@@ -54,14 +57,17 @@ def judge(
     now: datetime,
     jitter: float,
     silences: int = 1,
+    images_left: int = 0,
 ) -> Judgement:
     """Turn what Telegram said into what becomes of the notification.
 
     `silences` is how often in a row Telegram has been tried in vain, this time included: the rests grow with it.
+    `images_left` is how many images were still to be shown before this try: each album is a try of its own.
     """
     match outcome:
-        case Sent(message_id):
-            return Judgement(Done("sent"), message_id=message_id, uncertain=uncertain, blocked=False)
+        case Sent(message_id, _, images):
+            sent = _after_sent(images, images_left, now)
+            return Judgement(sent, message_id=message_id, uncertain=uncertain, images=images, blocked=False)
         case NoToken():
             return Judgement(Done("no_token"), NotificationState.UNSENT, uncertain=uncertain)
         case Unreachable(why, blocked):
@@ -73,15 +79,17 @@ def judge(
             until = now + timedelta(seconds=seconds)
             rest = Retry(until, "slow_down", failed=False)
             return Judgement(rest, uncertain=uncertain, pause_until=until, pause_asked=True)
+        case NotYet(seconds):
+            return Judgement(Retry(now + timedelta(seconds=seconds), "uploads_busy", failed=False), uncertain=uncertain)
         case TokenRefused():
             until = now + TOKEN_PAUSE
             rest = Retry(until, "token_refused", failed=False)
             return Judgement(rest, uncertain=uncertain, pause_until=until, pause_bot=True)
         case Uncertain(why):
             silence = now + min(backoff(silences - 1, jitter), DOUBT_PAUSE)
-            verdict: Verdict = Retry(now + backoff(failures, jitter), "outcome_unknown")
-            if uncertain + 1 >= UNCERTAIN_LIMIT:
-                verdict = Bury("outcome_unknown", why)
+            is_last = uncertain + 1 >= UNCERTAIN_LIMIT
+            again_at = now + backoff(failures, jitter)
+            verdict = Bury("outcome_unknown", why) if is_last else Retry(again_at, "outcome_unknown")
             # Telegram may be down for all: pause the bot, for each further try would count towards UNCERTAIN_LIMIT.
             return Judgement(verdict, uncertain=uncertain + 1, pause_until=silence, pause_bot=True)
         case Down(why):
@@ -89,3 +97,8 @@ def judge(
             # Pause the whole bot: no other message need fail to learn that Telegram is down, and the order is kept.
             silence = now + min(backoff(max(failures, silences - 1), jitter), DOWN_PAUSE)
             return Judgement(again, uncertain=uncertain, pause_until=silence, pause_bot=True)
+
+
+def _after_sent(images: int, images_left: int, now: datetime) -> Verdict:
+    """Go on at once with the next album; a text is the whole message."""
+    return Retry(now, "more_images", failed=False) if 0 < images < images_left else Done("sent")

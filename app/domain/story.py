@@ -36,6 +36,12 @@ class StoryJob:
     artifact: str | None
     drifts: int
     drifted_at: datetime | None
+    kind: str = "training"
+
+    @property
+    def is_of_images(self) -> bool:
+        """Tell whether it makes images, and so changes no avatar."""
+        return self.kind == "generation"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ def happened(facts: StoryFacts) -> Iterator[Sentence]:
     if facts.job is not None:
         yield from _of_job(facts.job)
     for delivery in facts.deliveries:
-        yield from _of_delivery(delivery)
+        yield from _of_delivery(delivery, is_of_images=facts.job is not None and facts.job.is_of_images)
     for message in facts.messages:
         yield from _of_message(message)
     for event in facts.events:
@@ -48,7 +48,7 @@ def _of_job(job: StoryJob) -> Iterator[Sentence]:
         yield Sentence("job.given_up", job.finished_at, {"reason": job.reason or job.state})
 
 
-def _of_delivery(delivery: StoryDelivery) -> Iterator[Sentence]:
+def _of_delivery(delivery: StoryDelivery, *, is_of_images: bool) -> Iterator[Sentence]:
     row = {"id": delivery.id}
     source = "fetched" if delivery.source == "reconcile" else "arrived"
     yield Sentence(f"delivery.{source}", delivery.received_at, row)
@@ -58,6 +58,8 @@ def _of_delivery(delivery: StoryDelivery) -> Iterator[Sentence]:
         return
     reason = {**row, "reason": delivery.reason or delivery.state}
     match delivery.state, delivery.reason:
+        case "done", ("completed" | "failed") if is_of_images:
+            yield Sentence(f"delivery.images.{delivery.reason}", delivery.finished_at, row)
         case "done", ("completed" | "failed" | "already_completed" | "already_final"):
             yield Sentence(f"delivery.{delivery.reason}", delivery.finished_at, row)
         case (("done" | "dead" | "ignored"), _):
@@ -88,7 +90,8 @@ def as_it_stands(facts: StoryFacts) -> Iterator[Sentence]:
     for subject in facts.subjects:
         code = "subject.stands" if subject.is_carrier else "subject.another"
         yield Sentence(code, None, {"avatar": subject.id, "status": subject.status})
-    if not facts.subjects and (facts.job or facts.deliveries or facts.messages):
+    is_of_images = facts.job is not None and facts.job.is_of_images
+    if not facts.subjects and not is_of_images and (facts.job or facts.deliveries or facts.messages):
         yield Sentence("subject.none")
     if facts.job is not None and facts.job.state == "pending":
         yield from _progress(facts.job)

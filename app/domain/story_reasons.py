@@ -88,6 +88,8 @@ PENDING_MESSAGE: Reasons = {
     "paced": _SLOT,
     "stopped": _SLOT,
     "redriven": _SLOT,
+    "more_images": _SLOT,
+    "uploads_busy": StoryWait("wait.upload", WHY),
     "sending": StoryWait("wait.sending", WHY),
     "slow_down": StoryWait("wait.slow_down", WHY),
     "token_refused": StoryWait("wait.token", SETTINGS),

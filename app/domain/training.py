@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from app.domain.artifact import ArtifactState
+from app.domain.images import Image
 from app.domain.job import JobOutcome, JobState
 from app.domain.notification import Cause, Owner, OwnerMessage
 from app.domain.trainer import Trainer
@@ -71,9 +72,10 @@ class Artifacts:
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """fal says OK. Without artifacts it is not a success yet: the result must be fetched."""
+    """fal says OK. Without artifacts of a training, or images of a generation, the result must be fetched first."""
 
     artifacts: Artifacts
+    images: tuple[Image, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,11 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """One avatar row. `status` is None where the row holds a word we do not know; `spelling` is the row's own word."""
+    """What a job is about: an avatar row, or what another kind has in its place.
+
+    `status` is None where the row holds a word we do not know; `spelling` is the row's own word, empty without a row.
+    `endpoint` is where the job was submitted, if that is on record.
+    """
 
     avatar_id: str
     request_id: str
@@ -110,6 +116,7 @@ class Training:
     artifacts: Artifacts
     owner: Owner
     avatar_data: str | None = None  # JSON text, the bot's but for the error in it; None: no such column, or null
+    endpoint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +130,16 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What becomes of the avatar row. `artifacts` are all that it holds then; None: they stay as they are."""
+    """What becomes of the row.
+
+    `artifacts` are all that it holds then; None: they stay as they are. `images` are the URLs of a generation.
+    """
 
     status: TrainingStatus
     at: datetime
     artifacts: Artifacts | None = None
     error: str | None = None
+    images: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

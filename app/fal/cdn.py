@@ -1,10 +1,11 @@
-"""fal's CDN, as far as this server looks at it: whether the file is there that a training is said to have left.
+"""fal's CDN: whether the file is there that a training is said to have left; and images that must be fetched.
 
 Source: docs/fal.md. The answer is read from status and length; of the file itself at most the first bytes.
 """
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Protocol
 
@@ -21,6 +22,7 @@ GONE = (404, 410)
 READ_SECONDS = 60.0  # of one wait; a look ends earlier
 EMPTY_RANGE = 416  # not even byte 0 is there
 NO_CONTENT = 204
+FETCH_SECONDS = 10.0  # of one image
 
 
 class WayOut(Protocol):
@@ -68,6 +70,19 @@ class FalCdn:
         except HttpFailed as failed:
             return ArtifactLook(Sight.UNREACHABLE, "timeout" if failed.is_late else "unreachable")
 
+    async def fetch(self, url: str, limit: int) -> bytes | None:
+        """Fetch one file of at most `limit` bytes; None where it is not there, too large, or at no place for it."""
+        if refusal_of(url, self._hosts) is not None:
+            return None
+        try:
+            async with asyncio.timeout(FETCH_SECONDS):
+                reply = await self._way.ask(
+                    "GET", read_url(url), limit=limit, headers=HEADERS, on_head=partial(_is_wanted, limit)
+                )
+        except (TimeoutError, AddressRefused, HttpFailed):
+            return None
+        return reply.body if reply.body and len(reply.body) <= limit else None
+
     async def _head(self, url: Address) -> ArtifactLook | None:
         """Ask with HEAD; None where that leaves the question open."""
         reply = await self._way.ask("HEAD", url, limit=0, headers=HEADERS)
@@ -95,6 +110,12 @@ def way_out(lookup: Lookup | None = None) -> HttpClient:
         read_seconds=READ_SECONDS,
         lookup=Resolver().addresses if lookup is None else lookup,
     )
+
+
+def _is_wanted(limit: int, status: int, headers: Headers) -> bool:
+    stated = headers.get("Content-Length", "")
+    is_too_large = stated.isascii() and stated.isdigit() and int(stated) > limit
+    return status == HTTPStatus.OK and not is_too_large
 
 
 def _is_success(status: int) -> bool:

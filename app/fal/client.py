@@ -13,7 +13,7 @@ import orjson
 
 from app.domain.errors import AishaError
 from app.domain.network import is_loopback
-from app.http_client.client import Headers, HttpClient, read_url
+from app.http_client.client import Headers, HttpClient, HttpReply, read_url
 from app.http_client.failures import HttpFailed
 
 HEADERS = {"User-Agent": "aisha-webhook", "Accept": "application/json", "Accept-Encoding": "identity"}
@@ -35,14 +35,26 @@ class FetchFailed(AishaError):
         self.why = why
 
 
-def make_client(*, connect_seconds: float = 5.0) -> Client:
+class WriteFailed(AishaError):
+    """What was to be written to fal got no answer. `why` as in FetchFailed; where not `has_left` fal surely has not it.
+
+    A time that ran out counts as left: nobody can tell.
+    """
+
+    def __init__(self, why: str, *, has_left: bool) -> None:
+        super().__init__(why)
+        self.why = why
+        self.has_left = has_left
+
+
+def make_client(*, connect_seconds: float = 5.0, read_seconds: float = READ_SECONDS) -> Client:
     """Build the one client for fal: no redirects, ten connections, no inflating.
 
     Proxies and trust anchors of the environment (HTTPS_PROXY, SSL_CERT_FILE) count: a host that may only leave
     through a proxy would otherwise never get a key and answer 503 for ever, and TLS is checked end to end through it.
     Loopback never goes through a proxy: there is nothing but a test twin. Plain HTTP is spoken with nobody else.
     """
-    return HttpClient(HEADERS, connections=CONNECTIONS, connect_seconds=connect_seconds, read_seconds=READ_SECONDS)
+    return HttpClient(HEADERS, connections=CONNECTIONS, connect_seconds=connect_seconds, read_seconds=read_seconds)
 
 
 async def get_capped(
@@ -83,6 +95,26 @@ async def get_capped(
     if len(reply.body) > limit_bytes:
         raise FetchFailed("too_large")
     return reply.status, reply.body
+
+
+async def send_once(
+    client: Client, method: str, url: str, body: bytes, headers: Mapping[str, str], *, limit: int, seconds: float
+) -> HttpReply:
+    """Write to fal: one request, sent once whatever happens; `seconds` bound the whole exchange.
+
+    Raises WriteFailed. An answer is given back whatever it says, cut after `limit` bytes and as it was encoded.
+    """
+    if not _is_permitted(url):
+        raise WriteFailed("insecure_url", has_left=False)
+    if not all(value.isascii() and value.isprintable() for value in headers.values()):
+        raise WriteFailed("unreachable", has_left=False)  # a key that no header can hold
+    try:
+        async with asyncio.timeout(seconds):
+            return await client.ask(method, read_url(url), limit=limit, headers=headers, body=body)
+    except TimeoutError:
+        raise WriteFailed("timeout", has_left=True) from None
+    except HttpFailed as failed:
+        raise WriteFailed("timeout" if failed.is_late else "unreachable", has_left=failed.has_left) from None
 
 
 def host_of(url: str) -> str | None:

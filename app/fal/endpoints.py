@@ -69,6 +69,13 @@ def cancel_url(base_url: str, endpoint: str, request_id: str) -> str | None:
     return None if url is None else f"{url}/cancel"
 
 
+def submit_url(base_url: str, endpoint: str, webhook: str) -> str | None:
+    """Spell where a request is submitted (POST), with its sub-path; None where the endpoint cannot be fal's."""
+    if not is_endpoint(endpoint):
+        return None
+    return f"{base_url.rstrip('/')}/{endpoint}?fal_webhook={quote(webhook, safe='')}"
+
+
 def list_url(base_url: str, endpoint: str, request_id: str, since: datetime) -> str | None:
     """Spell where fal's list of requests tells of one, with what it gave; None where endpoint or id cannot be fal's.
 

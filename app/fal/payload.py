@@ -46,10 +46,15 @@ def read(body: bytes) -> Reading:
     Raises PayloadUnreadable: `not_json`, `not_an_object`, `no_request_id`, `unknown_status`. Unknown fields are
     tolerated; of a repeated field the last counts. OK without a usable artifact is `Completed` with empty artifacts.
     """
+    return understand(parse_object(body))
+
+
+def parse_object(body: bytes) -> dict[str, Any]:
+    """Parse a body as `parse` does. Raises PayloadUnreadable, `not_an_object` for any other JSON."""
     document = parse(body)
     if not isinstance(document, dict):
         raise PayloadUnreadable("not_an_object", "the body is JSON, but not an object")
-    return understand(document)
+    return document
 
 
 def parse(body: bytes) -> Any:
@@ -142,7 +147,11 @@ def _identifier(value: object) -> str | None:
 
 
 def _url(payload: dict[str, Any], name: str) -> str | None:
-    file = payload.get(name)
+    return file_url(payload.get(name))
+
+
+def file_url(file: object) -> str | None:
+    """Return the https URL of one of fal's files, or None where there is none that can be used."""
     if not isinstance(file, dict):
         return None
     stated = file.get("url")

@@ -49,8 +49,8 @@ def read_status(answered: FalAnswer | Unsaid) -> StatusSaid:
     """Understand an answer of the status endpoint. COMPLETED says nothing of success, with an error or without."""
     if isinstance(answered, Unsaid):
         return answered
-    document = _document(answered)
-    if (refusal := _refusal(answered.status, document)) is not None:
+    document = document_of(answered)
+    if (refusal := refusal_of(answered.status, document)) is not None:
         return refusal
     if answered.status in _GONE:
         return _unknown(answered.status, document)
@@ -67,7 +67,7 @@ def read_status(answered: FalAnswer | Unsaid) -> StatusSaid:
 
 def read_logs(answered: FalAnswer | Unsaid) -> list[str]:
     """Take the lines out of a status answer with logs; none where there are none, or none can be had."""
-    logs = None if isinstance(answered, Unsaid) else _document(answered).get("logs")
+    logs = None if isinstance(answered, Unsaid) else document_of(answered).get("logs")
     if not isinstance(logs, list):
         return []
     lines = [entry.get("message") for entry in logs if isinstance(entry, dict)]
@@ -82,10 +82,10 @@ def read_result(request_id: str, answered: FalAnswer | Unsaid) -> ResultSaid:
     """
     if isinstance(answered, Unsaid):
         return answered
-    status, document = answered.status, _document(answered)
+    status, document = answered.status, document_of(answered)
     if _is_unfinished(status, document):
         return AtWork()
-    if (refusal := _refusal(status, document)) is not None:
+    if (refusal := refusal_of(status, document)) is not None:
         return refusal
     if _is_success(status):
         return _success(request_id, status, document)
@@ -99,8 +99,8 @@ def read_listed(request_id: str, answered: FalAnswer | Unsaid) -> ResultSaid:
     """Understand an answer of fal's list of requests about one of them, with what it gave."""
     if isinstance(answered, Unsaid):
         return answered
-    status, document = answered.status, _document(answered)
-    if (refusal := _refusal(status, document)) is not None:
+    status, document = answered.status, document_of(answered)
+    if (refusal := refusal_of(status, document)) is not None:
         return refusal
     items = document.get("items")
     if not _is_success(status) or not isinstance(items, list):
@@ -173,12 +173,12 @@ def _is_unfinished(status: int, document: Mapping[str, Any]) -> bool:
     return _is_success(status) and document.get("status") in ("IN_QUEUE", "IN_PROGRESS")
 
 
-def _refusal(status: int, document: Mapping[str, Any]) -> Unsaid | None:
+def refusal_of(status: int, document: Mapping[str, Any]) -> Unsaid | None:
     """Say whose trouble it is that fal said nothing, where it is plain: a key's, an account's, a limit's."""
     trouble = _REFUSED.get(status)
     if status == HTTPStatus.FORBIDDEN and _LOCKED.search(_sentence(document)):
         trouble = Trouble.ACCOUNT_LOCKED
-    return None if trouble is None else Unsaid(trouble, _told(status, document))
+    return None if trouble is None else Unsaid(trouble, told_by(status, document))
 
 
 def _unknown(status: int, document: Mapping[str, Any]) -> Unknown | Unsaid:
@@ -188,10 +188,11 @@ def _unknown(status: int, document: Mapping[str, Any]) -> Unknown | Unsaid:
 
 def _unsaid(status: int, document: Mapping[str, Any]) -> Unsaid:
     trouble = Trouble.FAL_DOWN if status >= HTTPStatus.INTERNAL_SERVER_ERROR else Trouble.FAL_ODD
-    return Unsaid(trouble, _told(status, document))
+    return Unsaid(trouble, told_by(status, document))
 
 
-def _told(status: int, document: Mapping[str, Any]) -> str:
+def told_by(status: int, document: Mapping[str, Any]) -> str:
+    """Word an answer for the operator: no key, no more than a sentence."""
     words = _sentence(document)
     if not words:
         return f"fal answered {status}"
@@ -212,7 +213,7 @@ def _error_type(headers: Mapping[str, str], document: Mapping[str, Any]) -> dict
     return {"error_type": kind} if "error_type" not in document and _ERROR_TYPE.fullmatch(kind) else {}
 
 
-def _document(answered: FalAnswer) -> dict[str, Any]:
+def document_of(answered: FalAnswer) -> dict[str, Any]:
     """Parse a body; what is no JSON object says nothing and is empty."""
     try:
         document = parse(answered.body)

@@ -44,7 +44,7 @@ def ended_jobs(
                 request_id=request_id,
                 kind=item.claimed.kind,
                 subject=None if training is None else training.avatar_id,
-                endpoint=kinds[item.claimed.kind].endpoints(None if training is None else training.trainer)[0],
+                endpoint=kinds[item.claimed.kind].endpoints(training)[0],
                 state=JobState.DONE if isinstance(plan.verdict, Done) else JobState.DEAD,
                 reason=plan.verdict.why,
                 delivery_id=item.claimed.claim.id,

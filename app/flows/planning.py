@@ -55,7 +55,7 @@ class Planner:
 
     def endpoints(self, item: Item, training: Training) -> Sequence[str]:
         """List where the job of a delivery may have been submitted, the likeliest first."""
-        return self._kinds[item.claimed.kind].endpoints(training.trainer)
+        return self._kinds[item.claimed.kind].endpoints(training)
 
     def read_result(self, item: Item, said: ResultSaid) -> Item:
         """Put what fal's result says in the place of the reading. Raises ResultUnavailable."""
@@ -99,6 +99,7 @@ class Planner:
         """
         unproven: list[tuple[Item, Training]] = []
         plans: list[tuple[Item, Plan]] = []
+        self._join(connection, items, now)
         found = {name: _lock(connection, kind, items) for name, kind in self._kinds.items()}
         ids = sorted({request_id for one in found.values() for request_id in one.trainings})
         known = jobs.known(connection, ids) if ids else {}
@@ -119,6 +120,17 @@ class Planner:
         self._execute(connection, plans, found, now, is_locked=is_locked)
         jobs.end(connection, ended_jobs(plans, found, known, self._kinds), now)
         return plans, unproven
+
+    def _join(self, connection: Connection, items: Sequence[Item], now: datetime) -> None:
+        """Give submissions whose answer was lost the request id that fal's webhook names."""
+        for name, kind in self._kinds.items():
+            told_of = [
+                (item.claimed.nonce, item.reading.request_id)
+                for item in items
+                if item.claimed.nonce is not None and item.reading is not None and item.claimed.kind is name
+            ]
+            if told_of and kind.join is not None:
+                kind.join(connection, told_of, now=now)
 
     def _plan(self, item: Item, found: Found, known: Mapping[str, Known], now: datetime) -> Plan:
         if item.verdict is not None:

@@ -1,5 +1,6 @@
-"""The four ports, which tests replace: time, fal's queue and CDN, Telegram. The database is never faked."""
+"""The ports, which tests replace: time, fal's queue and CDN, Telegram. The database is never faked."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Protocol
 
@@ -7,6 +8,8 @@ from app.domain.artifact import ArtifactLook
 from app.domain.look import Unsaid
 from app.domain.message import Message
 from app.domain.send_outcome import SendOutcome
+from app.domain.submission import ListedRequest, Price
+from app.domain.submit_outcome import CancelOutcome, SubmitOutcome
 from app.fal.payload import FalAnswer
 
 
@@ -38,6 +41,26 @@ class FalQueue(Protocol):
 
     async def listed(self, endpoint: str, request_id: str) -> FalAnswer | Unsaid:
         """Ask for the entry of a request in fal's list."""
+        ...
+
+
+class FalDesk(Protocol):
+    """Where trainings are submitted to fal. Raises nothing that fal or the net causes, and sends nothing twice."""
+
+    async def submit(self, endpoint: str, arguments: Mapping[str, object], webhook: str) -> SubmitOutcome:
+        """Submit once; `webhook` is our address for the result."""
+        ...
+
+    async def cancel(self, endpoint: str, request_id: str, url: str | None) -> CancelOutcome:
+        """Ask once to cancel a request."""
+        ...
+
+    async def price(self, endpoint: str) -> Price | None:
+        """Ask what one unit costs; None where that cannot be learnt now."""
+        ...
+
+    async def recent(self, endpoint: str, since: datetime) -> list[ListedRequest] | Unsaid:
+        """List what fal took at an endpoint since a moment."""
         ...
 
 

@@ -5,7 +5,7 @@ A look changes no subject itself: what it finds is one more delivery, applied as
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -41,7 +41,7 @@ SUPERSEDED = End(JobState.DONE, "superseded", JobOutcome.SUPERSEDED)
 class Reconcile:
     """Asks fal about due jobs. `known_endpoints` are tried where a guess is wrong. `every` is RECONCILE_EVERY.
 
-    `on_looked` hears what was found once it is on record.
+    `on_looked` hears what was found once it is on record. `sweep` looks for submissions without an answer first.
     """
 
     def __init__(
@@ -60,7 +60,9 @@ class Reconcile:
         steps: Watched = UNWATCHED,
         scrub: Callable[[bytes], bytes] = lambda body: body,
         on_looked: Callable[[Sequence[Looked]], None] = lambda _: None,
+        sweep: Callable[[], Awaitable[int]] | None = None,
     ) -> None:
+        self._sweep = sweep
         self._scrub = scrub
         self._steps = steps
         self._database = database
@@ -83,6 +85,8 @@ class Reconcile:
         After a turn in which fal said nothing of any job the next one comes after a rest and asks about one alone:
         what it finds out holds for all.
         """
+        if self._sweep is not None:
+            await self._sweep()
         now = self._clock.now()
         if self._rests_until is not None and now < self._rests_until <= now + REST:
             return 0

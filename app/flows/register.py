@@ -28,20 +28,37 @@ class Registration:
     response_url: str | None = None
     subject_id: str | None = None
     steps: int | None = None
+    chat_id: int | None = None
+    language: str | None = None
 
     def digest(self) -> str:
         """Identify the registration: the same again is no other one."""
-        return hashlib.sha256(orjson.dumps(asdict(self), option=orjson.OPT_SORT_KEYS)).hexdigest()
+        said = asdict(self)
+        if self.kind is JobKind.TRAINING:  # says nothing of where it is told
+            del said["chat_id"], said["language"]
+        return hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 class Register:
-    """Puts jobs on record. `is_ours` tells whether fal's key may go to a URL; `after` is RECONCILE_AFTER."""
+    """Puts jobs on record. `is_ours` tells whether fal's key may go to a URL; `after` is RECONCILE_AFTER.
 
-    def __init__(self, database: Database, clock: Clock, *, is_ours: Callable[[str], bool], after: timedelta) -> None:
+    `knows_chat` tells whether somebody may be told in a chat; it is asked for kinds whose owner the bot names.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        *,
+        is_ours: Callable[[str], bool],
+        after: timedelta,
+        knows_chat: Callable[[Connection, int], bool],
+    ) -> None:
         self._database = database
         self._clock = clock
         self._is_ours = is_ours
         self._after = after
+        self._knows_chat = knows_chat
 
     async def __call__(self, wanted: Registration) -> bool:
         """Put one job on record; tell whether it is new. Raises JobRefused, DatabaseUnavailable.
@@ -60,6 +77,8 @@ class Register:
         return stands is None
 
     def _register(self, connection: Connection, wanted: Registration, digest: str) -> str | None:
+        if wanted.chat_id is not None and not self._knows_chat(connection, wanted.chat_id):
+            raise JobRefused(400, "chat_unknown", "chat_id is neither a users.telegram_id nor OPERATOR_CHAT_ID")
         now = self._clock.now()
         return register(
             connection,
@@ -72,6 +91,8 @@ class Register:
                 wanted.response_url,
                 wanted.subject_id,
                 wanted.steps,
+                wanted.chat_id,
+                wanted.language,
             ),
             now=now,
             due_at=now + self._after,

@@ -23,7 +23,7 @@ class Tell:
         self._clock = clock
 
     async def __call__(self, notification: Notification) -> SendOutcome:
-        """Word and send; log what was not sent for want of a token, and HTML of ours that Telegram could not read."""
+        """Word and send; log what was not sent for want of a token, and what Telegram did not take as it was."""
         chat_id = notification.owner.chat_id
         if chat_id is None:
             return Unreachable("the owner's stored id is not a chat id", blocked=False)
@@ -46,5 +46,12 @@ class Tell:
                 request_id=notification.request_id,
                 kind=notification.topic.value,
                 why=outcome.misparsed,
+            )
+        if outcome.refused is not None:
+            log.warning(
+                "notification.images_refused",
+                request_id=notification.request_id,
+                why=outcome.refused,
+                sent=type(outcome).__name__,
             )
         return outcome

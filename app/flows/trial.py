@@ -8,7 +8,6 @@ from app.db.engine import Connection
 from app.db.trainings import Found
 from app.domain.job import JobKind
 from app.domain.notification import OPERATOR, Owner, OwnerMessage, Topic
-from app.domain.trainer import Trainer
 from app.domain.training import Artifacts, Change, Known, Outcome, Plan, Training, TrainingStatus
 from app.domain.verdict import Done
 from app.fal import payload
@@ -63,6 +62,6 @@ def _subject(request_id: str) -> Training:
     return Training(request_id, request_id, "", None, TrainingStatus.TRAINING, "training", Artifacts(), owner)
 
 
-def _nowhere(trainer: Trainer | None) -> Sequence[str]:  # noqa: ARG001  as the other kinds' endpoints
+def _nowhere(about: Training | None) -> Sequence[str]:  # noqa: ARG001  as the other kinds' endpoints
     """Name no endpoint: fal never works on one."""
     return ()

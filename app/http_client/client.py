@@ -21,6 +21,7 @@ from app.http_client.public import Lookup, PublicNames, public_socket, refuse_pr
 from app.http_client.trust import trust
 
 KEPT_SECONDS = 5.0  # a connection that nobody uses is closed after this long
+REPEATED = frozenset({"PUT", "DELETE"})  # aiohttp would send them again where the connection breaks
 MOST_ORIGINS = 64  # whose proxies are remembered
 
 Address = URL
@@ -81,8 +82,8 @@ class HttpClient:
         self._read_seconds = read_seconds
         self._lookup = lookup
         self._turns = asyncio.Semaphore(connections)
-        self._sessions: dict[URL | None, aiohttp.ClientSession] = {}
-        self._ways: dict[tuple[str, str | None, int | None], _Way] = {}
+        self._sessions: dict[tuple[URL | None, bool], aiohttp.ClientSession] = {}
+        self._ways: dict[tuple[str, str | None, int | None, bool], _Way] = {}
 
     async def __aenter__(self) -> Self:
         """Connect to nothing yet."""
@@ -133,7 +134,7 @@ class HttpClient:
             raise HttpFailed("PoolTimeout") from None
 
     async def _ask(self, method: str, url: URL, limit: int, on_head: OnHead | None, **sent: Any) -> HttpReply:
-        session, begin = self._way_to(url)
+        session, begin = self._way_to(url, is_once=method in REPEATED)
         request = session.request(method, url, allow_redirects=False, **sent)
         # Here `begin` differs from the waits of the session: it spans them all until the answer begins.
         async with nullcontext() if begin is None else asyncio.timeout(begin):
@@ -148,28 +149,32 @@ class HttpClient:
                     break
             return HttpReply(response.status, response.headers, bytes(read))
 
-    def _way_to(self, url: URL) -> _Way:
-        origin = (url.scheme, url.raw_host, url.port)
+    def _way_to(self, url: URL, *, is_once: bool) -> _Way:
+        origin = (url.scheme, url.raw_host, url.port, is_once)
         way = self._ways.get(origin)
         if way is None:
             if len(self._ways) >= MOST_ORIGINS:
                 self._ways.clear()
-            way = self._ways[origin] = self._find_way(url)
+            way = self._ways[origin] = self._find_way(url, is_once)
         return way
 
-    def _find_way(self, url: URL) -> _Way:
+    def _find_way(self, url: URL, is_once: bool) -> _Way:
         try:
             proxy = proxy_of(url)
         except ValueError:
             raise HttpFailed("ProxyError") from None
         if self._lookup is not None and proxy is None and read_address(url.host) is not None:
             refuse_private(url.host or "")
-        if proxy not in self._sessions:
+        if (proxy, is_once) not in self._sessions:
             try:
-                self._sessions[proxy] = self._open(proxy)
+                session = self._sessions[proxy, is_once] = self._open(proxy)
             except OSError:  # no root certificates where the environment says they are
                 raise HttpFailed("ConnectError") from None
-        return _Way(self._sessions[proxy], None if proxy is None else self._connect_seconds + self._read_seconds)
+            if is_once:
+                session._retry_connection = False  # noqa: SLF001  aiohttp has no other switch
+        return _Way(
+            self._sessions[proxy, is_once], None if proxy is None else self._connect_seconds + self._read_seconds
+        )
 
     def _open(self, proxy: URL | None) -> aiohttp.ClientSession:
         options: dict[str, Any] = {"limit": 0, "ssl": trust()}  # how many at once, the turns decide

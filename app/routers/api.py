@@ -12,6 +12,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from starlette.responses import JSONResponse, Response
 
+from app.bootstrap.submitting import Submitting
 from app.domain.errors import DatabaseUnavailable, JobRefused
 from app.domain.job import JobKind
 from app.domain.quotas import FULL_AGAIN, SignatureQuota
@@ -39,6 +40,7 @@ class ApiParts:
     failures: SignatureQuota
     kinds: frozenset[JobKind]
     register: Callable[[Registration], Awaitable[bool]]
+    submitting: Callable[[], Submitting]
 
 
 class JobBody(BaseModel):
@@ -53,22 +55,22 @@ class JobBody(BaseModel):
     response_url: Url | None = None
     subject_id: Annotated[str, StringConstraints(min_length=1, max_length=36, pattern=r"^[!-~]+$")] | None = None
     chat_id: int | None = None
-    language: Text | None = None
+    language: Annotated[str, StringConstraints(max_length=16, pattern=r"^[A-Za-z0-9_-]+$")] | None = None
     steps: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
 
 
 @router.post("/jobs")
 async def register_job(request: Request) -> Response:
     """Put on record a job that the bot submitted itself: 201, or 200 for the same again."""
-    parts = _parts(request)
+    parts = api_parts(request)
     try:
         admit(request, parts)
         body = await read(request, JobBody)
         is_new = await parts.register(_registration(body, parts.kinds))
     except JobRefused as refused:
-        return _refusal(refused)
+        return refusal(refused)
     except DatabaseUnavailable as error:
-        return problem(503, error.code, "the database does not answer", {"Retry-After": str(error.retry_after)})
+        return no_database(error)
     return JSONResponse({"request_id": body.request_id, "status": "registered"}, 201 if is_new else 200)
 
 
@@ -77,7 +79,10 @@ def _registration(body: JobBody, kinds: frozenset[JobKind]) -> Registration:
         raise JobRefused(400, "kind_unknown", "kind must be one of: " + ", ".join(sorted(kinds)))
     if _DOTS.search(body.endpoint):
         raise JobRefused(400, "malformed", "endpoint: a path without dot segments")
-    if body.chat_id is not None or body.language is not None:
+    if body.kind == JobKind.GENERATION:
+        if body.chat_id is None:
+            raise JobRefused(400, "chat_missing", "chat_id: a generation's owner is told where the bot says")
+    elif body.chat_id is not None or body.language is not None:
         raise JobRefused(400, "owner_from_row", "chat_id and language of a training come from the avatar's row")
     return Registration(
         body.request_id,
@@ -87,6 +92,8 @@ def _registration(body: JobBody, kinds: frozenset[JobKind]) -> Registration:
         body.response_url,
         body.subject_id,
         body.steps,
+        body.chat_id,
+        body.language,
     )
 
 
@@ -122,7 +129,13 @@ async def read(request: Request, form: type[Body]) -> Body:
         raise JobRefused(400, "malformed", f"{field}: {first['msg']}") from None
 
 
-def _refusal(refused: JobRefused) -> Response:
+def no_database(error: DatabaseUnavailable) -> Response:
+    """Answer while the database is away."""
+    return problem(503, error.code, "the database does not answer", {"Retry-After": str(error.retry_after)})
+
+
+def refusal(refused: JobRefused) -> Response:
+    """Answer with what a request was refused for."""
     headers: dict[str, str] = {}
     if refused.status == HTTPStatus.UNAUTHORIZED:
         headers = BEARER
@@ -131,6 +144,7 @@ def _refusal(refused: JobRefused) -> Response:
     return problem(refused.status, refused.code, refused.detail, headers)
 
 
-def _parts(request: Request) -> ApiParts:
+def api_parts(request: Request) -> ApiParts:
+    """Find what a request works with."""
     parts: ApiParts = request.app.state.api
     return parts

@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from app.flows.kinds import GENERATION_PATH
 from app.routers.fal_webhook import PATH
 
 ASSETS = Path(__file__).resolve().parents[1] / "static" / "swagger-ui"
@@ -74,12 +75,18 @@ def allowing(html: bytes) -> str:
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
-    """Describe the API in OpenAPI 3.1; the webhook is described here because it is no FastAPI route."""
+    """Describe the API in OpenAPI 3.1; the webhooks are described here because they are no FastAPI routes."""
     document = get_openapi(title=app.title, version=app.version, routes=app.routes)
-    document["paths"][PATH] = {
+    document["paths"][PATH] = _webhook("fal's webhook", "fal_webhook")
+    document["paths"][GENERATION_PATH] = _webhook("fal's webhook for images", "fal_webhook_generation")
+    return document
+
+
+def _webhook(summary: str, name: str) -> dict[str, Any]:
+    return {
         "post": {
-            "summary": "fal's webhook",
-            "operationId": "fal_webhook",
+            "summary": summary,
+            "operationId": name,
             "parameters": [
                 {"name": name, "in": "header", "required": True, "schema": {"type": "string"}}
                 for name in SIGNED_HEADERS
@@ -88,4 +95,3 @@ def describe(app: FastAPI) -> dict[str, Any]:
             "responses": {status: {"description": text} for status, text in ANSWERS.items()},
         }
     }
-    return document

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.core.text import quiet_json
 from app.domain.delivery import Delivery
 from app.domain.errors import DeliveryRefused, Unavailable
+from app.domain.nonce import nonce_of
 from app.domain.quotas import FULL_AGAIN, LineQuota, MemoryQuota
 from app.fal.signature import SignedHeaders
 from app.flows.accept import Accept
@@ -151,7 +152,13 @@ class WebhookLane:
             body_sha256 = hashlib.sha256(body).hexdigest()
             await kind.authenticator.prove(signed, body_sha256, address)
             delivery = Delivery(
-                signed.request_id, body, body_sha256, _kept_headers(signed), received_at, kind=kind.name
+                signed.request_id,
+                body,
+                body_sha256,
+                _kept_headers(signed),
+                received_at,
+                kind=kind.name,
+                nonce=nonce_of(scope["query_string"]),
             )
             receipt = await parts.accept(delivery)
         if not receipt.new:

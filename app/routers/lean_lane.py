@@ -14,6 +14,7 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.domain.delivery import Delivery
+from app.domain.nonce import nonce_of
 from app.fal.authenticate import IpFilter
 from app.fal.signature import CLOCK_TOLERANCE, REQUEST_ID, SIGNATURE, TIMESTAMP, USER_ID, is_signed_by
 from app.flows.kinds import Kind
@@ -72,7 +73,7 @@ class LeanLane:
         message = await receive()
         delivery = None
         if message["type"] == "http.request" and not message.get("more_body"):
-            delivery = _proven(parts, kind, headers, message.get("body", b""))
+            delivery = _proven(parts, kind, headers, message.get("body", b""), nonce_of(scope["query_string"]))
         is_expected = kind.authenticator.addresses.allows(address)
         if delivery is None or parts.memory.take(address, len(delivery.body), is_expected=is_expected):
             await self._full(scope, _again(message, receive), send)
@@ -103,7 +104,9 @@ class LeanLane:
         )
 
 
-def _proven(parts: WebhookParts, kind: Kind, headers: dict[bytes, bytes], body: bytes) -> Delivery | None:
+def _proven(
+    parts: WebhookParts, kind: Kind, headers: dict[bytes, bytes], body: bytes, nonce: str | None
+) -> Delivery | None:
     """Return the delivery if fal's first key signed it for our account, now; None where the full way must judge."""
     authenticator = kind.authenticator
     try:
@@ -135,7 +138,7 @@ def _proven(parts: WebhookParts, kind: Kind, headers: dict[bytes, bytes], body: 
         "x-fal-webhook-timestamp": timestamp.decode(),
         "x-fal-webhook-signature": signature.decode().lower(),
     }
-    return Delivery(name, body, body_sha256, kept, received_at, kind=kind.name)
+    return Delivery(name, body, body_sha256, kept, received_at, kind=kind.name, nonce=nonce)
 
 
 def _again(first: Message, receive: Receive) -> Receive:

@@ -60,8 +60,8 @@ class TelegramClient:
         self, chat_id: int, text: str, *, html: bool = False, keyboard: Keyboard = (), silent: bool = False
     ) -> Answer:
         """Send a text, read as the Bot API's HTML or as it stands, with or without a sound; no preview of its links."""
-        quiet: Fields = {"disable_notification": True} if silent else {}
-        return await self._call("sendMessage", {"chat_id": chat_id} | _text(text, keyboard, html=html) | quiet)
+        fields = {"chat_id": chat_id} | _text(text, keyboard, html=html) | _quiet(silent=silent)
+        return await self._call("sendMessage", fields)
 
     async def edit_message_text(
         self, chat_id: int, message_id: int, text: str, *, html: bool = False, keyboard: Keyboard = ()
@@ -71,22 +71,37 @@ class TelegramClient:
         return await self._call("editMessageText", fields)
 
     async def send_photo(
-        self, chat_id: int, photo: str | bytes, *, caption: str = "", html: bool = False, keyboard: Keyboard = ()
+        self,
+        chat_id: int,
+        photo: str | bytes,
+        *,
+        caption: str = "",
+        html: bool = False,
+        keyboard: Keyboard = (),
+        silent: bool = False,
     ) -> Answer:
         """Send one image: a URL that Telegram fetches (5 MB at most), or the bytes themselves (10 MB at most)."""
         files: dict[str, bytes] = {}
         fields = {"chat_id": chat_id, "photo": _photo(photo, files)}
-        fields |= _caption(caption, html=html) | _buttons(keyboard)
+        fields |= _caption(caption, html=html) | _buttons(keyboard) | _quiet(silent=silent)
         return await self._call("sendPhoto", fields, files)
 
     async def send_media_group(
-        self, chat_id: int, photos: Sequence[str | bytes], *, caption: str = "", html: bool = False
+        self,
+        chat_id: int,
+        photos: Sequence[str | bytes],
+        *,
+        caption: str = "",
+        html: bool = False,
+        silent: bool = False,
     ) -> Answer:
         """Send two to ten images as one album, under one caption. An album has no buttons."""
         files: dict[str, bytes] = {}
         media = [{"type": "photo", "media": _photo(photo, files)} for photo in photos]
         media[0] |= _caption(caption, html=html)
-        return await self._call("sendMediaGroup", {"chat_id": chat_id, "media": media}, files, read_album)
+        return await self._call(
+            "sendMediaGroup", {"chat_id": chat_id, "media": media} | _quiet(silent=silent), files, read_album
+        )
 
     async def get_me(self) -> Answer:
         """Ask who our bot is."""
@@ -142,6 +157,10 @@ def _text(text: str, keyboard: Keyboard, *, html: bool) -> Fields:
 
 def _caption(caption: str, *, html: bool) -> Fields:
     return {"caption": caption} | _markup(html=html) if caption else {}
+
+
+def _quiet(*, silent: bool) -> Fields:
+    return {"disable_notification": True} if silent else {}
 
 
 def _markup(*, html: bool) -> Fields:

@@ -6,18 +6,21 @@ from datetime import UTC, datetime, timedelta
 
 from app.domain.alert import Alert, AlertLevel, Condition
 from app.domain.digest import Digest, FailedTraining
+from app.domain.images import OwedImages
 from app.domain.message import Message
 from app.domain.notification import Cause, DigestMessage, Owner, OwnerMessage, Topic, alert_message
 from app.domain.owner_zone import BOTS_DEFAULT
 from app.domain.progress import ProgressLine, ProgressMessage, ProgressState
 from app.domain.trainer import Trainer
 from app.telegram.catalogs import Catalogs
+from app.telegram.images_wording import IMAGES_CAUSES
 from app.telegram.progress_wording import word_progress
 from app.telegram.wording import word
 
 PROGRESS = "progress"
 _MOMENT = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
 _AVATAR = "0b5e3b9c-1c1f-4d9c-9d2b-6f0e2b0f6d11"
+_PROMPT = "Портрет в саду на закате"  # what an owner asked for
 _REQUEST = "5b0b1ae2-7f57-4f5b-8d7e-1f0a4b0c9e55"
 
 
@@ -54,11 +57,33 @@ def owners_samples(catalogs: Catalogs, language: str, name: str, support_url: st
     yield say(Topic.TROUBLE_OURS, "")
     yield say(Topic.CORRECTION, Topic.READY, trainer=Trainer.PORTRAIT)
     yield say(Topic.CORRECTION, Topic.FAILED, Cause.UNKNOWN)
+    yield from _images_samples(catalogs, owner, support_url)
     for line in ProgressLine:
         percent = 47 if line is ProgressLine.AT_WORK else None
         until = _MOMENT + timedelta(minutes=20) if line is ProgressLine.LATE else None
         said = ProgressMessage(name, owner, ProgressState(line, percent=percent, until=until))
         yield Sample(PROGRESS, line, word_progress(said, catalogs))
+
+
+def _images_samples(catalogs: Catalogs, owner: Owner, support_url: str | None) -> Iterator[Sample]:
+    """Make the captions of images, the links that stand for them, and each failure that has words of its own."""
+
+    def say(topic: Topic, cause: Cause | None = None, images: OwedImages | None = None) -> Message:
+        message = OwnerMessage(_AVATAR, _PROMPT, _REQUEST, topic, owner, cause, images=images)
+        return word(message, catalogs, support_url)
+
+    urls = tuple(f"https://v3.fal.media/files/{number}.jpg" for number in range(12))
+    for variant, owed in (
+        ("one", OwedImages(urls[:1])),
+        ("album", OwedImages(urls[:4], withheld=1)),
+        ("more", OwedImages(urls, shown=10)),
+    ):
+        message = say(Topic.IMAGES, images=owed)
+        if message.photos is not None:
+            yield Sample(Topic.IMAGES, variant, Message(message.photos.html, message.photos.plain))
+    yield Sample(Topic.IMAGES, "links", say(Topic.IMAGES, images=OwedImages(urls[:4], is_in_doubt=True)))
+    for cause in dict.fromkeys(IMAGES_CAUSES.values()):
+        yield Sample(Topic.IMAGES_FAILED, cause, say(Topic.IMAGES_FAILED, cause))
 
 
 def operators_samples(catalogs: Catalogs, language: str, machine: str) -> Iterator[Sample]:

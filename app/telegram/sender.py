@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from app.domain.message import Message
-from app.domain.send_outcome import Down, NoToken, SendOutcome, SlowDown, TokenRefused, Uncertain
+from app.domain.send_outcome import Down, NoToken, Rejected, SendOutcome, SlowDown, TokenRefused, Uncertain
 from app.telegram.answers import Answer, Migrated, Misparsed, NoAddress, outcome_of, read_edit
 from app.telegram.client import TelegramClient
+from app.telegram.photos import PhotoSender
 
 
 class TelegramMessenger:
@@ -14,18 +16,25 @@ class TelegramMessenger:
 
     After a send of unknown outcome Telegram is asked something harmless before the next one, so that an outage without
     a word costs no message one of its two tries.
-    `deadline` (seconds) bounds a whole send with its repeats.
+    `deadline` (seconds) bounds a whole send with its repeats. Without `photos` images go as the links of their message.
     """
 
-    def __init__(self, client: TelegramClient, deadline: float = 20.0) -> None:
+    def __init__(self, client: TelegramClient, deadline: float = 20.0, photos: PhotoSender | None = None) -> None:
         self._client = client
         self._deadline = deadline
+        self._photos = photos
         self._in_doubt = False
 
     async def send(self, chat_id: int, message: Message) -> SendOutcome:
         """Send one message. Raises nothing that Telegram causes."""
         if self._in_doubt and (trouble := await self._ask(chat_id)) is not None:
             return trouble
+        refused = None
+        if message.photos is not None and self._photos is not None:
+            shown = await self._photos.send(chat_id, message.photos, is_silent=message.is_silent)
+            if not isinstance(shown, Rejected):
+                return self._note(shown)
+            refused = f"{shown.refused}; {shown.why}"
         until = self._until()
 
         async def post(text: str, *, html: bool) -> Answer:
@@ -39,7 +48,7 @@ class TelegramMessenger:
             chat_id = answer.chat_id
             answer = await post(message.html, html=True)
         answer, misparsed = await _in_plain(answer, message, post)
-        return self._note(outcome_of(answer, chat_id, misparsed))
+        return self._note(replace(outcome_of(answer, chat_id, misparsed), refused=refused))
 
     async def edit(self, chat_id: int, message_id: int, message: Message) -> SendOutcome:
         """Put `message` in the place of one that was sent. Raises nothing that Telegram causes.

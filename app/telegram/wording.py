@@ -14,6 +14,7 @@ from app.domain.trainer import Trainer
 from app.telegram.alert_wording import word_alert, word_test
 from app.telegram.catalogs import Catalogs
 from app.telegram.digest_wording import word_digest
+from app.telegram.images_wording import word_generation
 from app.telegram.names import LEFT_TO_RIGHT, isolated, shown_name
 
 CALLBACK_LIMIT = 64  # bytes of callback_data (Bot API, InlineKeyboardButton)
@@ -62,6 +63,8 @@ def word(notification: Notification, catalogs: Catalogs, support_url: str | None
         return word_digest(notification, catalogs.of(notification.owner.language))
     if notification.topic is Topic.TEST:
         return word_test(catalogs.of(notification.owner.language).gettext)
+    if notification.topic in (Topic.IMAGES, Topic.IMAGES_FAILED):
+        return word_generation(notification, catalogs.of(notification.owner.language), support_url)
     name = shown_name(notification.name)
     creates = notification.trainer is not Trainer.STYLE and _fits(notification.subject)
     frame = result_frame(

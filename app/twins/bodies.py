@@ -3,9 +3,12 @@
 import hashlib
 import json
 import uuid
+from collections.abc import Collection
 from typing import Any, Final
 
 UNSERIALISED: Final = "Response payload is not JSON serializable. Either return a JSON object."
+IMAGE_BYTES: Final = 200_000  # about what a JPEG of one megapixel takes
+IMAGE_NAMES: Final = (".jpg", ".jpeg", ".png", ".webp")
 LORA_BYTES: Final = 89_745_224  # size of a real portrait LoRA (docs/fal.md).
 
 Payload = dict[str, Any]
@@ -42,6 +45,18 @@ def portrait(seed: str) -> Payload:
     return {
         "diffusers_lora_file": _file(seed, "pytorch_lora_weights.safetensors", LORA_BYTES),
         "config_file": _file(seed, "config.json", 1031, "application/json"),
+    }
+
+
+def images(seed: str, count: int = 1, flagged: Collection[int] = ()) -> Payload:
+    """Return the output of an image model such as fal-ai/flux-lora; `flagged` are the indexes of unsafe images."""
+    files = [_file(f"{seed}.{number}", f"{number}.jpg", IMAGE_BYTES, "image/jpeg") for number in range(count)]
+    return {
+        "images": [{**file, "width": 1024, "height": 1024} for file in files],
+        "has_nsfw_concepts": [number in flagged for number in range(count)],
+        "prompt": "TOK_0b5e3b9c in a garden, golden hour",
+        "seed": 17454220438242315174,
+        "timings": {"inference": 1.39},
     }
 
 

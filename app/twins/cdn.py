@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from app.twins.bodies import LORA_BYTES
+from app.twins.bodies import IMAGE_BYTES, IMAGE_NAMES, LORA_BYTES
 from app.twins.faults import Fault, Instead, Twin
 
 PIECE: Final = 65_536  # bytes
@@ -30,7 +30,7 @@ class CdnOddity(StrEnum):
 
 
 class CdnTwin(Twin):
-    """A local CDN below /files/. Every file is there, LORA_BYTES long, until told otherwise.
+    """A local CDN below /files/. Every file is there, as long as a LoRA or an image is, until told otherwise.
 
     To be changed at any time, by path: `lengths` in bytes, `faults`, `oddities`; `fault` meets all the other files.
     """
@@ -53,7 +53,8 @@ class CdnTwin(Twin):
 
     def _right(self, request: Request) -> Response:
         path = request.url.path
-        length, oddity = self.lengths.get(path, LORA_BYTES), self.oddities.get(path)
+        usual = IMAGE_BYTES if path.endswith(IMAGE_NAMES) else LORA_BYTES
+        length, oddity = self.lengths.get(path, usual), self.oddities.get(path)
         headers = {"content-length": str(length), "content-type": "application/octet-stream", "accept-ranges": "bytes"}
         if request.method == "HEAD":
             if oddity in (CdnOddity.HEAD_REFUSED, CdnOddity.RANGE_IGNORED):

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Final
 
 from starlette.requests import Request
@@ -11,8 +11,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.twins import bodies, fal_queue, jwks
+from app.twins.fal_desk import FalDeskTwin
 from app.twins.fal_queue import FalJob
-from app.twins.faults import Fault, Hang, Instead, Slow, Twin, json_response
+from app.twins.faults import Fault, Hang, Instead, Slow, json_response
 from app.twins.signing import FalKey
 
 _SENDERS: Final = """
@@ -33,7 +34,7 @@ JWKS_FAULTS: Final[dict[str, Fault | None]] = {
 JWKS_MODES: Final = (*JWKS_FAULTS, *jwks.POISONS)
 
 
-class FalTwin(Twin):
+class FalTwin(FalDeskTwin):
     """A local fal. `keys` sign and are published (two fresh ones by default, as fal keeps two).
 
     `api_key`, when given, is what the queue demands in `Authorization: Key …`. A `clock` of its own shows a skew.
@@ -66,6 +67,7 @@ class FalTwin(Twin):
             Route("/{app:path}/requests/{request_id}/status", self._queue),
             Route("/{app:path}/requests/{request_id}/cancel", self._queue, methods=["PUT"]),
             Route("/{app:path}/requests/{request_id}", self._queue),
+            *self.open_desk(),
         ]
         super().__init__(routes, clock, sleep)
 
@@ -95,6 +97,10 @@ class FalTwin(Twin):
     def succeed(self, request_id: str) -> None:
         """Let the queue hold a finished request with a portrait's output."""
         self.jobs[request_id] = FalJob(body=bodies.dumps(bodies.portrait(request_id)))
+
+    def generate(self, request_id: str, count: int = 1, flagged: Collection[int] = ()) -> None:
+        """Let the queue hold a finished request with images, some of them flagged by their index."""
+        self.jobs[request_id] = FalJob(body=bodies.dumps(bodies.images(request_id, count, flagged)))
 
     async def _jwks(self, request: Request) -> Response:
         moved = request.url.path == MOVED_JWKS
@@ -138,7 +144,7 @@ class FalTwin(Twin):
         def right() -> Response:
             now = self._clock()
             known = job if job is not None and job.is_known(base, now) else None
-            if (refusal := self._refusal(request, is_open=question == "status" and known is None)) is not None:
+            if (refusal := self.refusal(request, is_open=question == "status" and known is None)) is not None:
                 return json_response(refusal[0], bodies.dumps({"detail": refusal[1]}))
             if base != fal_queue.app_of(base):  # the queue drops a model's sub-path; asking with it is a first mistake
                 return json_response(405, b'{"detail": "Method Not Allowed"}')
@@ -157,13 +163,13 @@ class FalTwin(Twin):
         call = self._note("listed", path=request.url.path, request_id=request.query_params.get("request_id"))
 
         def right() -> Response:
-            if (refusal := self._refusal(request, is_open=False)) is not None:
+            if (refusal := self.refusal(request, is_open=False)) is not None:
                 return fal_queue.refused(refusal[0], "authorization_error", refusal[1])
             return fal_queue.listed(self.jobs, request.query_params, self._clock())
 
         return await self._answer(call, self.list_fault, right)
 
-    def _refusal(self, request: Request, *, is_open: bool) -> tuple[int, str] | None:
+    def refusal(self, request: Request, *, is_open: bool) -> tuple[int, str] | None:
         """Say what is wrong with the caller. `is_open`: for a question that is answered without a key."""
         given = request.headers.get("authorization")
         if self._api_key is not None and given != f"Key {self._api_key}" and not (is_open and given is None):

@@ -1,7 +1,7 @@
 """What fal knows of requests, as its queue and its list of requests tell it (docs/fal.md)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
@@ -47,6 +47,7 @@ class FalJob:
     is_listed: bool = True
     keeps_output: bool = True  # in the list; fal need not
     logs: tuple[str, ...] = ()  # lines of the trainer
+    given: Mapping[str, Any] = field(default_factory=dict)  # the arguments
 
     def at(self, now: float) -> State:
         """Tell where the job stands."""
@@ -157,7 +158,10 @@ def _item(request_id: str, job: FalJob, endpoint: str, now: float, *, payloads: 
         "duration": None if ended is None else ended - sent,
     }
     if payloads:
-        item |= {"json_input": {}, "json_output": orjson.loads(job.body) if is_over and job.keeps_output else None}
+        item |= {
+            "json_input": dict(job.given),
+            "json_output": orjson.loads(job.body) if is_over and job.keeps_output else None,
+        }
     return item
 
 

@@ -18,12 +18,13 @@ from app.twins.serving import serve
 
 @dataclass(frozen=True, slots=True)
 class Instead:
-    """Give this answer instead of the right one."""
+    """Give this answer instead of the right one. `effective`: what was asked for is done all the same."""
 
     status: int
     body: bytes = b""
     content_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
+    effective: bool = False
 
     def response(self) -> Response:
         """Return the answer."""
@@ -101,6 +102,8 @@ class Twin:
         """Return what `fault` makes of the right answer; `right` has its effect only where the fault lets it."""
         match fault:
             case Instead():
+                if fault.effective:
+                    right()
                 response = fault.response()
             case Hang(effective):
                 if effective:

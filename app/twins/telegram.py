@@ -1,4 +1,4 @@
-"""The Telegram twin: getMe and sendMessage of the Bot API, with its refusals."""
+"""The Telegram twin: getMe, sendMessage, sendPhoto, sendMediaGroup of the Bot API and edits, with their refusals."""
 
 import asyncio
 import time
@@ -13,11 +13,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.twins.faults import Fault, Twin, json_response
+from app.twins.faults import Fault, Instead, Twin, json_response
 from app.twins.markup import MarkupRefused, visible_text
 from app.twins.telegram_faults import CHAT_NOT_FOUND, NOT_FOUND, UNAUTHORIZED, refusal
+from app.twins.telegram_photos import captioned, photos_of, read_form
 
 TEXT_LIMIT: Final = 4096  # characters, after entities are parsed
+CAPTION_LIMIT: Final = 1024  # the same
+SENDS: Final = {"sendmessage", "sendphoto", "sendmediagroup"}
 CALLBACK_LIMIT: Final = 64  # bytes
 BOT: Final = {"id": 1, "is_bot": True, "first_name": "Aisha", "username": "aisha_twin_bot"}
 
@@ -26,7 +29,8 @@ BOT: Final = {"id": 1, "is_bot": True, "first_name": "Aisha", "username": "aisha
 class TelegramMessage:
     """A message that reached a chat. `text` is as sent, `shown` without markup; `at` in Unix seconds.
 
-    `is_silent`: it came without a sound. `edits` counts how often it was put in another's place.
+    `is_silent`: it came without a sound. `edits` counts how often it was put in another's place. An album is one
+    message here; `photos` names its images: URLs, or `upload:` and the number of bytes.
     """
 
     message_id: int
@@ -37,6 +41,7 @@ class TelegramMessage:
     at: float
     is_silent: bool = False
     edits: int = 0
+    photos: tuple[str, ...] = ()
 
     @property
     def buttons(self) -> list[str]:
@@ -48,7 +53,8 @@ class TelegramMessage:
 class TelegramTwin(Twin):
     """A local Bot API. Any token is right unless `tokens` names the right ones.
 
-    `messages` and `calls` are the log. Faults are programmed with `fail`: for one chat or for all, once or for ever.
+    `messages` and `calls` are the log. `is_refused` tells of a URL, or of `upload:…`, that it is not taken. Faults are
+    programmed with `fail`: for one chat or for all, once or for ever.
     """
 
     def __init__(
@@ -62,6 +68,8 @@ class TelegramTwin(Twin):
         super().__init__([Route("/bot{token}/{method}", self._api, methods=["GET", "POST"])], clock, sleep)
         self.tokens = tokens
         self.messages: list[TelegramMessage] = []
+        self.is_refused: Callable[[str], bool] = lambda _: False
+        self._last_id = 0
         self._once: defaultdict[int | None, deque[Fault]] = defaultdict(deque)
         self._standing: dict[int | None, Fault] = {}
         self._arrived = asyncio.Event()  # one per message
@@ -105,14 +113,13 @@ class TelegramTwin(Twin):
             right = UNAUTHORIZED.response
         elif method.lower() == "getme":
             fault, right = self._standing.get(None), lambda: _ok(BOT)
-        elif method.lower() not in ("sendmessage", "editmessagetext"):
+        elif method.lower() not in (*SENDS, "editmessagetext"):
             right = NOT_FOUND.response
         elif (chat_id := _number(fields.get("chat_id"))) is None:
             right = CHAT_NOT_FOUND.response
         else:
             call.chat_id = chat_id
-            take = self._take if method.lower() == "sendmessage" else self._edit
-            fault, right = self._next_fault(chat_id), lambda: take(chat_id, fields)
+            fault, right = self._next_fault(chat_id), lambda: self._do(method.lower(), chat_id, fields)
         return await self._answer(call, fault, right)
 
     def _next_fault(self, chat_id: int) -> Fault | None:
@@ -121,13 +128,24 @@ class TelegramTwin(Twin):
                 return queue.popleft()
         return self._standing.get(chat_id) or self._standing.get(None)
 
-    def _take(self, chat_id: int, fields: dict[str, Any]) -> Response:
-        message = self._read(len(self.messages) + 1, chat_id, fields)
+    def _do(self, method: str, chat_id: int, fields: dict[str, Any]) -> Response:
+        if method == "editmessagetext":
+            return self._edit(chat_id, fields)
+        photos: tuple[str, ...] = ()
+        if method != "sendmessage":
+            found = photos_of(method, fields, self.is_refused)
+            if isinstance(found, Instead):
+                return found.response()
+            photos, fields = found, captioned(method, fields)
+        message = self._read(self._last_id + 1, chat_id, fields, photos)
         if isinstance(message, Response):
             return message
+        self._last_id += max(1, len(photos))
         self.messages.append(message)
         self._arrived.set()
         self._arrived = asyncio.Event()
+        if method == "sendmediagroup":
+            return _ok([{"message_id": message.message_id + number} for number in range(len(photos))])
         return self._shown(message)
 
     def _edit(self, chat_id: int, fields: dict[str, Any]) -> Response:
@@ -144,17 +162,20 @@ class TelegramTwin(Twin):
         self.messages[found[0]] = replace(message, at=before.at, is_silent=before.is_silent, edits=before.edits + 1)
         return self._shown(message)
 
-    def _read(self, message_id: int, chat_id: int, fields: dict[str, Any]) -> TelegramMessage | Response:
+    def _read(
+        self, message_id: int, chat_id: int, fields: dict[str, Any], photos: tuple[str, ...] = ()
+    ) -> TelegramMessage | Response:
         """Read what is to be shown, or refuse it as the Bot API does."""
         text = str(fields.get("text", ""))
         try:
             shown = (visible_text(text) if str(fields.get("parse_mode", "")).lower() == "html" else text).strip()
         except MarkupRefused as error:
             return refusal(400, f"Bad Request: can't parse entities: {error}").response()
-        if not shown:
+        if not shown and not photos:
             return refusal(400, "Bad Request: message text is empty").response()
-        if len(shown) > TEXT_LIMIT:
-            return refusal(400, "Bad Request: message is too long").response()
+        if len(shown) > (CAPTION_LIMIT if photos else TEXT_LIMIT):
+            what = "message caption" if photos else "message"
+            return refusal(400, f"Bad Request: {what} is too long").response()
         reply_markup = fields.get("reply_markup")
         try:
             if isinstance(reply_markup, str):
@@ -165,7 +186,7 @@ class TelegramTwin(Twin):
         if not fits:
             return refusal(400, "Bad Request: BUTTON_DATA_INVALID").response()
         is_silent = str(fields.get("disable_notification")).lower() == "true"
-        return TelegramMessage(message_id, chat_id, text, shown, reply_markup, self._clock(), is_silent)
+        return TelegramMessage(message_id, chat_id, text, shown, reply_markup, self._clock(), is_silent, photos=photos)
 
     @staticmethod
     def _shown(message: TelegramMessage) -> Response:
@@ -188,6 +209,8 @@ async def _fields(request: Request) -> dict[str, Any]:
         except orjson.JSONDecodeError:
             return {}
         return fields if isinstance(fields, dict) else {}
+    if request.headers.get("content-type", "").startswith("multipart/"):
+        return read_form(request.headers["content-type"], body)
     return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
 
 
@@ -208,5 +231,5 @@ def _buttons_fit(reply_markup: dict[str, Any]) -> bool:
     return all(0 < length <= CALLBACK_LIMIT for length in lengths)
 
 
-def _ok(result: dict[str, Any]) -> Response:
+def _ok(result: Any) -> Response:
     return json_response(200, orjson.dumps({"ok": True, "result": result}))

@@ -8,7 +8,7 @@ from alembic import op
 from app.db.engine import UtcDateTime
 
 revision = "0010"
-down_revision = "0007"
+down_revision = "0009"
 
 QUEUES = ("webhook_deliveries", "webhook_notifications", "webhook_jobs")
 LEFT, REASONED, UNUSUAL = "state <> 'pending'", "reason IS NOT NULL", "kind <> 'training'"
@@ -31,7 +31,7 @@ def _where(condition: str | None) -> dict[str, Any]:
 
 
 def upgrade() -> None:
-    """Add a table and indexes; nothing that version 0007 reads or writes changes."""
+    """Add a table and indexes; nothing that version 0009 reads or writes changes."""
     op.create_table(
         "webhook_events",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),

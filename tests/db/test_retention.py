@@ -13,6 +13,7 @@ from app.db import inbox, outbox, pacing, retention
 from app.db.engine import Database, open_database
 from app.db.tables import deliveries, notifications, slots
 from app.domain.delivery import Claim, ClaimedDelivery
+from app.domain.images import OwedImages, spell_images
 from app.domain.notification import Owner, OwnerMessage, Topic
 from tests.factories import delivery, ok_body
 from tests.fakes import START
@@ -109,6 +110,18 @@ async def test_names_of_the_told_are_forgotten(database: Database) -> None:
     await owe(database, r1="sent", r2="unsent", r3="ignored", r4="dead", r5="pending")
     assert await prune(database) == 3
     assert [row.avatar_name for row in await rows(database, notifications)] == ["", "", "", "Айша", "Айша"]
+
+
+async def test_images_of_the_told_are_forgotten(database: Database) -> None:
+    """The addresses of a person's images go with their name, and where there is no name; those still owed stay."""
+    images = OwedImages(("https://v3.fal.media/a.jpg",))
+    await owe(database, told="sent", waits="pending")
+    with database.engine.begin() as transaction:
+        transaction.execute(update(notifications).values(images=spell_images(images), avatar_name=""))
+    assert await prune(database) == 1
+    kept = {row.request_id: row.images for row in await rows(database, notifications)}
+    assert kept == {"told": None, "waits": spell_images(images)}
+    assert await prune(database) == 0
 
 
 async def test_a_forgotten_message_is_not_owed_again(database: Database) -> None:

@@ -34,6 +34,7 @@ NOTIFYING = {
     "app/db/owed.py",
     "app/flows/notify/claiming.py",
 }
+OF_JOBS = {"app/db/submissions.py"}
 BOTH = {"app/db/operator_queries.py", "app/db/copy_database.py"}
 LEVELS = {"debug", "info", "warning", "error", "critical", "exception"}
 
@@ -66,7 +67,7 @@ def reasons_in_the_code() -> tuple[set[str], set[str]]:
     deliveries: set[str] = set()
     notifications: set[str] = {hold.value for hold in Hold}
     for path, reasons in (*_given_to_calls(), *_put_into_columns()):
-        if path.as_posix() not in NOTIFYING:
+        if path.as_posix() not in NOTIFYING | OF_JOBS:
             deliveries |= reasons
         if path.as_posix() in NOTIFYING | BOTH:
             notifications |= reasons
@@ -152,6 +153,8 @@ def reasons_of_jobs() -> set[str]:
             reasons |= set(constants(call.args[1]))
         if name == "Wait" and path.as_posix() == "app/flows/ask.py":
             reasons |= set(constants(call.args[1]))
+    for path, found in _put_into_columns():
+        reasons |= found if path.as_posix() in OF_JOBS else set()
     return reasons
 
 

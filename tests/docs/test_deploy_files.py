@@ -182,7 +182,7 @@ def test_nginx_s_limits_are_ours() -> None:
 
 def test_nginx_answers_before_fal_gives_up() -> None:
     """The last try may begin as late as `proxy_next_upstream_timeout`, and still ends within fal's 15 s."""
-    _, _, location = page(SITE).partition("location = /api/v1/avatar/status_update {")
+    _, _, location = page(SITE).partition("location ~ ^/api/v1/(avatar|generation)/status_update$ {")
     values = {
         name: seconds(directive(f"proxy_{name}_timeout", location.partition("}")[0])[0])
         for name in ("next_upstream", "connect", "read")

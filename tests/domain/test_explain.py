@@ -249,6 +249,13 @@ def test_superseded() -> None:
     assert codes(*parts)[-1] == "subject.another"
 
 
+def test_images_are_no_avatar_s() -> None:
+    """A generation ends in words about images, and nothing is said of an avatar that carries its id."""
+    told_of = codes(ended_job(kind="generation"), received(state="done", reason="completed"), message(topic="images"))
+    assert "delivery.images.completed" in told_of
+    assert "subject.none" not in told_of
+
+
 def test_gone_and_told() -> None:
     """fal had no result any more, and the owner knows."""
     parts = (ended_job(outcome="gone"), received(reason="failed"), message(topic="failed"), subject("error"))

@@ -129,3 +129,35 @@ async def test_odd_bodies_are_refused_in_order(serve: Serve) -> None:
         for body, headers, status in sent:
             answer = await served.http.post("/api/v1/jobs", content=body, headers=headers)
             assert answer.status_code == status, body[:5]
+
+
+GENERATION = {"request_id": "g1", "kind": "generation", "endpoint": "fal-ai/flux-lora", "chat_id": 99}
+
+
+async def test_a_generation_names_its_chat(serve: Serve) -> None:
+    """Without a chat, or with one that the bot does not know, nobody could be told: 400, and nothing is on record."""
+    async with serve(api_token=TOKEN, operator_chat_id=99) as served:
+        without = {name: value for name, value in GENERATION.items() if name != "chat_id"}
+        for body, code in ((without, "chat_missing"), ({**GENERATION, "chat_id": 5}, "chat_unknown")):
+            answer = await post(served, body)
+            assert (answer.status_code, answer.json()["code"]) == (400, code)
+        assert (await post(served, GENERATION)).status_code == 201
+
+
+async def test_a_generation_is_registered_with_chat_and_language(serve: Serve) -> None:
+    """Both are kept; another chat for the same request id is another job."""
+    async with serve(api_token=TOKEN, operator_chat_id=99) as served:
+        body = {**GENERATION, "language": "kk", "subject_id": "0b5e3b9c"}
+        answers = [await post(served, body), await post(served, body), await post(served, {**body, "language": "en"})]
+        assert [answer.status_code for answer in answers] == [201, 200, 409]
+        kept = await row(served)
+        names = ("kind", "chat_id", "language", "subject")
+        assert [kept[name] for name in names] == ["generation", 99, "kk", "0b5e3b9c"]
+
+
+@pytest.mark.parametrize("change", [{"language": "k" * 17}, {"language": "к"}, {"chat_id": "99"}, {"chat_id": True}])
+async def test_a_malformed_generation_is_refused(serve: Serve, change: dict[str, Any]) -> None:
+    """A language is an IETF tag of at most 16 characters, a chat a number."""
+    async with serve(api_token=TOKEN, operator_chat_id=99) as served:
+        answer = await post(served, {**GENERATION, **change})
+        assert (answer.status_code, answer.json()["code"]) == (400, "malformed")

@@ -12,6 +12,7 @@ from app.domain.progress import ProgressLine
 from app.domain.trainer import Trainer
 from app.telegram.alert_wording import REASONS
 from app.telegram.catalogs import CATALOG, LOCALES, Catalogs, choose_language, load_catalogs
+from app.telegram.images_wording import IMAGES_CAUSES
 
 LANGUAGES = ("en", "kk", "ru")
 DIGEST: dict[str, set[str]] = {
@@ -30,7 +31,17 @@ LINES = {
     "trouble_ours.text",
     *(f"progress.{line}" for line in ProgressLine if line not in (ProgressLine.TROUBLE_OURS, ProgressLine.AT_WORK)),
 }
+IMAGES: dict[str, set[str]] = {
+    "images.title": set(),
+    "images.title.one": set(),
+    "images.more": {"shown", "total"},
+    "images.withheld": {"n"},
+    "images.links": set(),
+    "images_failed.title": set(),
+    **{f"images_failed.{cause}": set() for cause in IMAGES_CAUSES.values()},
+}
 MSGIDS = {
+    *IMAGES,
     "label",
     "label.unnamed",
     *TITLES,
@@ -65,6 +76,8 @@ def expected_placeholders(msgid: str) -> set[str]:
         return {"name"}
     if msgid in COUNTED:
         return {"label", "n"}
+    if msgid in IMAGES:
+        return IMAGES[msgid]
     if msgid in TITLES | LINES:
         return {"label", "time"} if msgid == "progress.late" else {"label"}
     if msgid.startswith("digest."):

@@ -15,7 +15,7 @@ from app.domain.notification import ClaimedNotification, Notification, Notificat
 from app.domain.send_outcome import SendOutcome, Uncertain
 from app.domain.send_policy import Judgement, judge
 from app.domain.verdict import Bury, Retry, last_words, retry_or_bury
-from app.flows.notify.recording import Record, Recorder, report
+from app.flows.notify.recording import Record, Recorder, report, shown_of
 from app.flows.notify.rests import Rests
 from app.flows.ports import Clock
 from app.flows.steps import UNWATCHED, Watched
@@ -78,7 +78,7 @@ class Notify:
         for item in claimed:
             if item.is_buried:
                 buried = Bury("outcome_unknown")
-                report(Told(item, buried, NotificationState.DEAD, None, item.uncertain, now))
+                report(Told(item, buried, NotificationState.DEAD, None, item.uncertain, now, shown_of(item)))
                 continue
             task = asyncio.create_task(self._tell(item, lease_until))
             self._under_way[task] = lease_until
@@ -168,6 +168,7 @@ class Notify:
             now=now,
             jitter=self._chance(),
             silences=max(1, self._rests.hear(outcome, now)),
+            images_left=0 if item.images is None else len(item.images.left),
         )
         return self._rests.note(judgement, item.notification.owner.chat_id, now)
 

@@ -88,7 +88,13 @@ class Recorder:
         knows what to write when it claims the row again; another one counts a send of unknown outcome.
         """
         told = Told(
-            item, judgement.verdict, judgement.state, judgement.message_id, judgement.uncertain, self._clock.now()
+            item,
+            judgement.verdict,
+            judgement.state,
+            judgement.message_id,
+            judgement.uncertain,
+            self._clock.now(),
+            shown_of(item) + judgement.images,
         )
         has_failed = False
         while True:
@@ -116,6 +122,11 @@ class Recorder:
         report(told)
 
 
+def shown_of(item: ClaimedNotification) -> int:
+    """Count the images of a message that stood in the chat before this try."""
+    return 0 if item.images is None else item.images.shown
+
+
 def report(told: Told) -> None:
     """Log what became of a message. A delivery's last line stands here, where its owner was told."""
     item = told.claimed
@@ -138,6 +149,8 @@ def report(told: Told) -> None:
                 applied_ms=milliseconds(item.received_at, item.applied_at),
                 told_ms=milliseconds(item.received_at, told.finished_at),
             )
+        case Retry(at, "more_images"):
+            log.info("notification.images_shown", **ids, images=told.images_shown)
         case Retry(at):
             next_at = max(at, told.finished_at).isoformat()
             log.warning("notification.postponed", **ids, attempt=item.claim.attempt, next_at=next_at)
