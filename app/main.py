@@ -32,6 +32,8 @@ from app.core.exit_codes import Exit
 from app.core.logger import register_secrets, setup_logging
 from app.core.setting_loader import load_settings
 from app.core.setting_sources import environment
+from app.dashboard.opening import DashboardLane
+from app.dashboard.parts import DashboardParts
 from app.db.closed_file import closed_file
 from app.domain.errors import DatabaseBehind, DatabaseReadOnly, DatabaseUnavailable, StartRefused
 from app.domain.language import msgid
@@ -96,6 +98,7 @@ def create_app(settings: Settings, tls: "LiveContext | None" = None, cdn: WayOut
                 app.state.webhook_parts = _webhook_parts(settings, services.ingest)
                 app.state.api = _api_parts(settings, services.ingest)
                 webhook: WebhookParts = app.state.webhook_parts
+                app.state.dashboard = pages = DashboardParts.of(settings, services, tls)
                 app.state.metrics = MetricsParts.of(
                     token=None if settings.metrics_token is None else settings.metrics_token.get_secret_value(),
                     facts=services.metrics,
@@ -111,7 +114,7 @@ def create_app(settings: Settings, tls: "LiveContext | None" = None, cdn: WayOut
                     HOOKS: Hooks(
                         is_ready=lambda: health.is_ready(app.state.health()),
                         is_alive=services.ingest.accept.is_running,
-                        on_stop=services.work.notify.stop,
+                        on_stop=pages.also_leaving(services.work.notify.stop),
                         is_expected=services.work.addresses.allows,
                         is_settled=services.work.keys.is_settled,
                         refusals=webhook.lines.counted,
@@ -138,6 +141,7 @@ def create_app(settings: Settings, tls: "LiveContext | None" = None, cdn: WayOut
     app.add_middleware(CORSMiddleware, allow_origins=list(settings.cors_origins), allow_methods=["GET", "POST"])
     app.add_middleware(SecurityHeaders)
     app.add_middleware(HeadAsGet)
+    app.add_middleware(DashboardLane)
     return app
 
 

@@ -276,6 +276,8 @@ async def running(
             ),
             HealthFacts(clock, write_check, Totals(database, clock), keys, addresses, steps, accept.is_running),
             MetricsFacts(measures, lambda: database.read(figures.read, clock.now())),
+            database,
+            bot_tables,
         )
 
 

@@ -5,7 +5,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from app.bootstrap.submitting import Submitting
+from app.db.engine import Database
 from app.db.figures import Figures
+from app.db.trainings import BotTables
 from app.domain.measures import Measures
 from app.fal.addresses import Addresses
 from app.fal.keys import Keys
@@ -95,9 +97,11 @@ class MetricsFacts:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """All services, grouped by who uses them: the webhook, the worker, the health pages, the metrics."""
+    """All services, grouped by who uses them: the webhook, the worker, health pages, metrics; the rest is the pages'."""
 
     ingest: Ingest
     work: Work
     health: HealthFacts
     metrics: MetricsFacts
+    database: Database
+    bot_tables: BotTables

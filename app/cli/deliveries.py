@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from app.cli import operate
+from app.cli import browse, operate
+from app.cli.bulk import Digest, Filter, RehearseOnly, Why, change
 from app.db.operator_queries import Queue
 from app.domain.delivery import DeliveryState
 from app.flows.operate import Operation
@@ -13,18 +14,30 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="What fal del
 
 COLUMNS = ("id", "request_id", "state", "reason", "attempt", "repeats", "received_at", "finished_at")
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Keys = Annotated[list[str], typer.Argument(help="Our ids or fal's request ids.")]
+Keys = Annotated[list[str] | None, typer.Argument(help="Our ids or fal's request ids.")]
 
 
 @app.command("list")
 def list_(
+    search: Annotated[list[str] | None, browse.search_argument(Queue.DELIVERIES)] = None,
     *,
     state: Annotated[DeliveryState | None, typer.Option(help="Only this state.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,
     json: Json = False,
 ) -> None:
     """List deliveries, newest first."""
-    operate.show_list(Queue.DELIVERIES, COLUMNS, state=state, limit=limit, as_json=json)
+    browse.show(Queue.DELIVERIES, COLUMNS, search, state=state, limit=limit, as_json=json)
+
+
+@app.command()
+def tail(
+    search: Annotated[list[str] | None, browse.search_argument(Queue.DELIVERIES)] = None,
+    *,
+    lines: browse.Lines = 10,
+    json: Json = False,
+) -> None:
+    """Follow deliveries as they come, a line each; Ctrl-C ends it. `--json`: a JSON document in each line."""
+    browse.follow(Queue.DELIVERIES, search or [], lines=lines, as_json=json)
 
 
 @app.command()
@@ -34,12 +47,30 @@ def show(key: Annotated[str, typer.Argument(help="Our id or fal's request id.")]
 
 
 @app.command()
-def redrive(keys: Keys) -> None:
+def redrive(
+    keys: Keys = None,
+    *,
+    filter_: Filter = None,
+    rehearse: RehearseOnly = False,
+    why: Why = None,
+    digest: Digest = None,
+    json: Json = False,
+) -> None:
     """Try again now; what is done already stays done."""
-    operate.change(Queue.DELIVERIES, Operation.REDRIVE, keys)
+    operation = Operation.REDRIVE
+    change(Queue.DELIVERIES, operation, keys, words=filter_, rehearse=rehearse, why=why, digest=digest, as_json=json)
 
 
 @app.command()
-def ignore(keys: Keys) -> None:
+def ignore(
+    keys: Keys = None,
+    *,
+    filter_: Filter = None,
+    rehearse: RehearseOnly = False,
+    why: Why = None,
+    digest: Digest = None,
+    json: Json = False,
+) -> None:
     """Close without applying."""
-    operate.change(Queue.DELIVERIES, Operation.IGNORE, keys)
+    operation = Operation.IGNORE
+    change(Queue.DELIVERIES, operation, keys, words=filter_, rehearse=rehearse, why=why, digest=digest, as_json=json)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli import operate
+from app.cli import browse, operate
 from app.cli.deliveries import Json
 from app.db.operator_queries import Queue
 from app.domain.job import JobState
@@ -16,13 +16,14 @@ COLUMNS = ("request_id", "state", "stage", "outcome", "reason", "first_seen_at",
 
 @app.command("list")
 def list_(
+    search: Annotated[list[str] | None, browse.search_argument(Queue.JOBS)] = None,
     *,
     state: Annotated[JobState | None, typer.Option(help="Only this state.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,
     json: Json = False,
 ) -> None:
     """List jobs, newest first."""
-    operate.show_list(Queue.JOBS, COLUMNS, state=state, limit=limit, as_json=json)
+    browse.show(Queue.JOBS, COLUMNS, search, state=state, limit=limit, as_json=json)
 
 
 @app.command()

@@ -48,6 +48,7 @@ MODULES = {
     "healthcheck": "healthcheck",
     "install": "install",
     "doctor": "doctor",
+    "dashboard-link": "dashboard_link",
 }
 
 
@@ -81,7 +82,7 @@ app = typer.Typer(
     name="aisha-webhook",
     cls=LazyGroup,
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     help="Aisha's fal.ai webhook server.",
 )

@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from app.cli import operate
+from app.cli import browse, operate
+from app.cli.bulk import Digest, Filter, RehearseOnly, Why, change
 from app.cli.deliveries import Json, Keys
 from app.db.operator_queries import Queue
 from app.domain.notification import NotificationState
@@ -17,13 +18,14 @@ COLUMNS = ("id", "request_id", "kind", "chat_id", "state", "reason", "attempt", 
 
 @app.command("list")
 def list_(
+    search: Annotated[list[str] | None, browse.search_argument(Queue.NOTIFICATIONS)] = None,
     *,
     state: Annotated[NotificationState | None, typer.Option(help="Only this state.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,
     json: Json = False,
 ) -> None:
     """List notifications, newest first."""
-    operate.show_list(Queue.NOTIFICATIONS, COLUMNS, state=state, limit=limit, as_json=json)
+    browse.show(Queue.NOTIFICATIONS, COLUMNS, search, state=state, limit=limit, as_json=json)
 
 
 @app.command()
@@ -33,12 +35,30 @@ def show(key: Annotated[str, typer.Argument(help="Our id or fal's request id.")]
 
 
 @app.command()
-def redrive(keys: Keys) -> None:
+def redrive(
+    keys: Keys = None,
+    *,
+    filter_: Filter = None,
+    rehearse: RehearseOnly = False,
+    why: Why = None,
+    digest: Digest = None,
+    json: Json = False,
+) -> None:
     """Send again now what was not sent; what was sent stays sent."""
-    operate.change(Queue.NOTIFICATIONS, Operation.REDRIVE, keys)
+    operation = Operation.REDRIVE
+    change(Queue.NOTIFICATIONS, operation, keys, words=filter_, rehearse=rehearse, why=why, digest=digest, as_json=json)
 
 
 @app.command()
-def ignore(keys: Keys) -> None:
+def ignore(
+    keys: Keys = None,
+    *,
+    filter_: Filter = None,
+    rehearse: RehearseOnly = False,
+    why: Why = None,
+    digest: Digest = None,
+    json: Json = False,
+) -> None:
     """Close without sending."""
-    operate.change(Queue.NOTIFICATIONS, Operation.IGNORE, keys)
+    operation = Operation.IGNORE
+    change(Queue.NOTIFICATIONS, operation, keys, words=filter_, rehearse=rehearse, why=why, digest=digest, as_json=json)

@@ -45,10 +45,10 @@ def show_list(queue: Queue, columns: Sequence[str], *, state: str | None, limit:
         print_json(rows)
     else:
         print_table(rows, columns, say(NONE_IN_STATE if state else NONE, queue=queue, state=state))
-        _explain({row["reason"] for row in rows})
+        explain_reasons({row["reason"] for row in rows})
 
 
-def _explain(reasons: set[str | None]) -> None:
+def explain_reasons(reasons: set[str | None]) -> None:
     """Say below a list what its reasons mean; not into a pipe, where a line is a row."""
     known = sorted(reason for reason in reasons if reason in REASONS)
     if not known or not sys.stdout.isatty():
@@ -69,7 +69,7 @@ def show_one(queue: Queue, key: str, *, as_json: bool) -> None:
         print_fields(row)
 
 
-def change(queue: Queue, operation: Operation, keys: Sequence[str]) -> None:
+def change(queue: Queue, operation: Operation, keys: Sequence[str], *, why: str | None = None) -> None:
     """Redrive or ignore the rows of these keys; exit 1 when nothing could be changed.
 
     What is ignored is redriven only when it is named by our id: a request id may name several rows, and what was closed
@@ -85,7 +85,7 @@ def change(queue: Queue, operation: Operation, keys: Sequence[str]) -> None:
     async def run(database: Database) -> list[int]:
         invented = Invented.of(load_settings().invented_artifacts)
         who = getpass.getuser()
-        return await operate(database, SystemClock(), queue, operation, ids=meant, who=who, invented=invented)
+        return await operate(database, SystemClock(), queue, operation, ids=meant, who=who, why=why, invented=invented)
 
     changed = with_database(run)
     for row_id, row in rows.items():

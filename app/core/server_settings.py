@@ -38,6 +38,11 @@ class ServerSettings(BaseModel):
     metrics_token: v.Token | None = setting(
         None, msgid("Prometheus' token for /metrics; without it only this machine may ask")
     )
+    dashboard_token: v.Token | None = setting(
+        None,
+        msgid("password of the operator's pages /dashboard; without it only by `aisha-webhook dashboard-link`"),
+    )
+    dashboard_read_only: Switch = setting(False, msgid("operator's pages for reading only"), a.BOOL)
     allowed_hosts: v.HostPatterns = setting(
         (),
         msgid("host names we answer to"),

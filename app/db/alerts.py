@@ -101,6 +101,13 @@ def tell(connection: Connection, news: Sequence[Notification], now: datetime) ->
     return outbox.owe(connection, [Owed(item, NO_DELIVERY, now, now) for item in news], now)
 
 
+def open_now(connection: Connection) -> list[Alert]:
+    """List alerts that are not over, the worst first."""
+    worst_first = case((alerts.c.level == AlertLevel.CRITICAL, 0), else_=1)
+    still_open = select(alerts).where(alerts.c.resolved_at.is_(None)).order_by(worst_first, alerts.c.opened_at)
+    return [_alert(row) for row in connection.execute(still_open).mappings()]
+
+
 def has_critical(connection: Connection) -> bool:
     """Tell whether a critical alert is open on any machine."""
     statement = select(alerts.c.name).where(alerts.c.level == AlertLevel.CRITICAL, alerts.c.resolved_at.is_(None))

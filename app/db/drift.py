@@ -7,13 +7,14 @@ from typing import Any
 from sqlalchemy import Row, Select, and_, func, or_, select, update
 from sqlalchemy.engine import Connection
 
-from app.db import inbox, totals, wake
+from app.db import events, inbox, totals, wake
 from app.db.bot_conditions import is_invented, stands_at
 from app.db.bot_values import read_status, read_trainer
 from app.db.tables import deliveries, jobs
 from app.db.trainings import BotTables
 from app.domain.delivery import Delivery, DeliveryState
 from app.domain.drift import DriftedJob, find_drift
+from app.domain.history import Event, EventKind
 from app.domain.invented import Invented
 from app.domain.job import JobKind, JobOutcome, JobState
 from app.domain.training import Artifacts, TrainingStatus
@@ -143,6 +144,8 @@ def mend(
         return []
     counted = update(jobs).where(jobs.c.id.in_([job.id for job in mended]))
     connection.execute(counted.values(drifts=jobs.c.drifts + 1, drifted_at=now))
+    kind = EventKind.DRIFTED.value
+    events.note(connection, [Event(now, kind, job.delivery_id, job_id=job.id, reason=job.found) for job in mended])
     wake.announce(connection, wake.WakeTopic.INBOX)
     return mended
 

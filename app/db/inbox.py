@@ -13,12 +13,13 @@ from sqlalchemy import Row, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql.elements import ColumnElement
 
-from app.db import queue, totals, wake
+from app.db import events, queue, totals, wake
 from app.db.bulk_update import spell_moment
 from app.db.tables import deliveries
 from app.domain.delivery import Claim, ClaimedDelivery, Delivery, DeliveryState, Source
+from app.domain.history import Event, EventKind, is_worth_keeping
 from app.domain.job import JobKind
-from app.domain.verdict import Verdict
+from app.domain.verdict import Bury, Done, Retry, Verdict
 
 _CLAIMED = [
     deliveries.c[name]
@@ -194,12 +195,21 @@ def lock(
     return _claimed(queue.lock_due(connection, deliveries, _CLAIMED, now=now, limit=limit, only=_of(kinds)))
 
 
+def take(connection: Connection, ids: Sequence[int], kinds: frozenset[JobKind]) -> list[ClaimedDelivery]:
+    """Take the pending ones among these deliveries until the transaction ends, due or not, as `lock` does."""
+    columns = deliveries.c
+    wanted = select(*_CLAIMED).where(columns.id.in_(ids), columns.state == DeliveryState.PENDING, *_of(kinds))
+    return _claimed(connection.execute(wanted.order_by(columns.due_at, columns.id).with_for_update()).all())
+
+
 @cache
 def _of(kinds: frozenset[JobKind]) -> tuple[ColumnElement[bool], ...]:
     return (deliveries.c.kind.in_(sorted(kinds)),)
 
 
-def keep(connection: Connection, locked: Sequence[ClaimedDelivery], lease_until: datetime) -> list[ClaimedDelivery]:
+def keep(
+    connection: Connection, locked: Sequence[ClaimedDelivery], lease_until: datetime, now: datetime
+) -> list[ClaimedDelivery]:
     """Claim deliveries that `lock` took, for longer than the transaction."""
     if not locked:
         return []
@@ -208,7 +218,14 @@ def keep(connection: Connection, locked: Sequence[ClaimedDelivery], lease_until:
     connection.execute(
         update(deliveries).where(columns.id.in_(ids)).values(due_at=lease_until, attempt=columns.attempt + 1)
     )
-    return [replace(one, claim=Claim(one.claim.id, one.claim.attempt + 1)) for one in locked]
+    kept = [replace(one, claim=Claim(one.claim.id, one.claim.attempt + 1)) for one in locked]
+    lines = [
+        Event(now, EventKind.CLAIMED.value, one.claim.id, attempt=one.claim.attempt)
+        for one in kept
+        if totals.is_counted(one.kind)
+    ]
+    events.note(connection, lines)
+    return kept
 
 
 def _claimed(rows: Sequence[Row[*tuple[Any, ...]]]) -> list[ClaimedDelivery]:
@@ -244,6 +261,23 @@ def finish(connection: Connection, finished: Sequence[Finished], now: datetime, 
         if totals.is_counted(item.claimed.kind)
     ]
     totals.add(connection, totals.moved(deliveries, moves))
+    lines = [_line(item, now, is_locked) for item in finished if totals.is_counted(item.claimed.kind)]
+    events.note(connection, [line for line in lines if line is not None])
+
+
+def _line(item: Finished, now: datetime, is_locked: bool) -> Event | None:
+    """Say what became of a delivery; None of what has been said before: it waits on, or fails on."""
+    claimed, verdict = item.claimed, item.verdict
+    match verdict:
+        case Done():
+            kind = EventKind.APPLIED
+        case Bury():
+            kind = EventKind.BURIED
+        case Retry(_, why, failed):
+            if why == claimed.reason and not (failed and is_worth_keeping(claimed.failures + 1)):
+                return None
+            kind = EventKind.POSTPONED
+    return Event(now, kind.value, claimed.claim.id, attempt=claimed.claim.attempt + is_locked, reason=verdict.why)
 
 
 def not_pending(connection: Connection, ids: Sequence[int]) -> frozenset[int]:

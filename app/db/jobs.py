@@ -8,11 +8,12 @@ from typing import Any
 from sqlalchemy import Row, exists, func, select, update
 from sqlalchemy.engine import Connection
 
-from app.db import queue
+from app.db import events, queue
 from app.db.bulk_update import InsertMany
 from app.db.progress import read_shown
 from app.db.tables import deliveries, jobs
 from app.domain.delivery import Claim, DeliveryState
+from app.domain.history import Event, EventKind, is_worth_keeping
 from app.domain.job import EndpointSource, JobKind, JobOutcome, JobState, Stage
 from app.domain.look import End, OpenJob, Wait
 from app.domain.training import Artifacts, Known
@@ -156,6 +157,22 @@ def record(connection: Connection, looked: Sequence[Looked], now: datetime) -> N
     """Write what looks found. Raises ClaimLost when a job was claimed anew or ended meanwhile."""
     rows = [(one.job.claim, _columns(one, now)) for one in looked]
     queue.finish(connection, jobs, rows, states=_ASKABLE)
+    events.note(connection, [line for line in (_line(one, now) for one in looked) if line is not None])
+
+
+def _line(looked: Looked, now: datetime) -> Event | None:
+    """Say what a look found; None of one that found nothing new."""
+    job, step = looked.job, looked.step
+    match step:
+        case End():
+            kind, reason = EventKind.ENDED, step.reason
+        case Wait(stage=Stage() as stage) if stage is not job.stage:
+            kind, reason = EventKind.STAGE, stage.value
+        case Wait() if not step.said and (step.reason != job.reason or is_worth_keeping(job.failures + 1)):
+            kind, reason = EventKind.ASKED, str(step.reason)
+        case _:
+            return None
+    return Event(now, kind.value, job_id=job.claim.id, attempt=job.claim.attempt, reason=reason)
 
 
 def _columns(looked: Looked, now: datetime) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What an operator may see and change: list and find rows of the queues, redrive them, ignore them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -8,10 +9,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Table, and_, case, not_, or_, select, update
 from sqlalchemy.engine import Connection, RowMapping
 
-from app.db import totals
+from app.db import events, totals
 from app.db.outbox import SENDING
 from app.db.retention import EMPTIED
 from app.db.tables import deliveries, jobs, notifications
+from app.domain.history import Event, EventKind
 from app.domain.promise import Hold
 
 
@@ -23,6 +25,16 @@ class Queue(StrEnum):
     JOBS = "jobs"
 
 
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Who changes rows by hand, and why, as the history keeps it; `via` is what they used: cli, api or dashboard."""
+
+    who: str | None = None
+    why: str | None = None
+    via: str = "cli"
+
+
+BY_NOBODY = Act()
 CHANGEABLE = (Queue.DELIVERIES, Queue.NOTIFICATIONS)
 _TABLES: dict[Queue, Table] = {
     Queue.DELIVERIES: deliveries,
@@ -71,7 +83,14 @@ def _plain(row: RowMapping) -> dict[str, Any]:
 
 
 def redrive(
-    connection: Connection, queue: Queue, ids: Sequence[int], *, note: str, now: datetime, drifted: Sequence[int] = ()
+    connection: Connection,
+    queue: Queue,
+    ids: Sequence[int],
+    *,
+    note: str,
+    now: datetime,
+    drifted: Sequence[int] = (),
+    act: Act = BY_NOBODY,
 ) -> list[int]:
     """Make rows due at once, with a clean count of failures; of done deliveries those that are `drifted`.
 
@@ -84,7 +103,11 @@ def redrive(
         queue,
         ids,
         or_(table.c.state.in_(_REDRIVABLE), and_(table.c.state == "done", table.c.id.in_(drifted))),
-        {
+        _is_whole(queue),
+        table.c.reason.is_distinct_from(OVERTAKEN),
+        not_(and_(table.c.reason.is_not_distinct_from(SENDING), table.c.due_at > now)),
+        or_(table.c.reason.is_(None), table.c.reason.not_in(list(Hold))),
+        values={
             "state": "pending",
             # Keep the mark of a send that died: the next send may be a second copy and must count as uncertain.
             "reason": case((table.c.reason == SENDING, SENDING), else_="redriven"),
@@ -93,19 +116,19 @@ def redrive(
             "failures": 0,
             "finished_at": None,
         },
-        _is_whole(queue),
-        table.c.reason.is_distinct_from(OVERTAKEN),
-        not_(and_(table.c.reason.is_not_distinct_from(SENDING), table.c.due_at > now)),
-        or_(table.c.reason.is_(None), table.c.reason.not_in(list(Hold))),
+        line=Event(now, EventKind.REDRIVEN.value, who=act.who, why=act.why),
     )
 
 
-def ignore(connection: Connection, queue: Queue, ids: Sequence[int], *, note: str, now: datetime) -> list[int]:
+def ignore(
+    connection: Connection, queue: Queue, ids: Sequence[int], *, note: str, now: datetime, act: Act = BY_NOBODY
+) -> list[int]:
     """Close rows for good."""
     values = {"state": "ignored", "detail": note, "finished_at": now}
     # A message's note would hide that it was emptied; a delivery without a body cannot but be ignored.
     whole = [_is_whole(queue)] if queue is Queue.NOTIFICATIONS else []
-    return _change(connection, queue, ids, _TABLES[queue].c.state.in_(_IGNORABLE), values, *whole)
+    line = Event(now, EventKind.IGNORED.value, who=act.who, why=act.why)
+    return _change(connection, queue, ids, _TABLES[queue].c.state.in_(_IGNORABLE), *whole, values=values, line=line)
 
 
 def _is_whole(queue: Queue) -> ColumnElement[bool]:
@@ -119,14 +142,15 @@ def _change(
     queue: Queue,
     ids: Sequence[int],
     in_state: ColumnElement[bool],
-    values: dict[str, Any],
     *only: ColumnElement[bool],
+    values: dict[str, Any],
+    line: Event,
 ) -> list[int]:
     if queue not in CHANGEABLE:
         raise ValueError("jobs are neither redriven nor ignored")
     table = _TABLES[queue]
     wanted = (
-        select(table.c.id, table.c.state, table.c.kind)
+        select(table.c.id, table.c.state, table.c.kind, table.c.attempt, table.c.reason)
         .where(table.c.id.in_(ids), in_state, *only)
         .order_by(table.c.id)
         .with_for_update()
@@ -139,4 +163,7 @@ def _change(
         connection.execute(change)
         moves = [(row.state, values["state"]) for row in found if totals.is_counted(row.kind)]
         totals.add(connection, totals.moved(table, moves))
+        of = "delivery_id" if queue is Queue.DELIVERIES else "notification_id"
+        lines = [line._replace(attempt=row.attempt + 1, reason=row.reason, **{of: row.id}) for row in found]
+        events.note(connection, lines)
     return changed

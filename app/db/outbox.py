@@ -8,12 +8,14 @@ from typing import Any
 from sqlalchemy import Row, and_, bindparam, case, exists, or_, update
 from sqlalchemy.engine import Connection
 
-from app.db import pacing, queue, totals, wake
+from app.db import events, pacing, queue, totals, wake
 from app.db.bulk_update import InsertMany
+from app.db.message_lines import closed, line_of
 from app.db.owed import Owed, owed_row
 from app.db.tables import notifications
 from app.domain.alert import Condition
 from app.domain.delivery import Claim, ClaimedDelivery
+from app.domain.history import Event, EventKind
 from app.domain.images import OwedImages, read_images
 from app.domain.notification import (
     Cause,
@@ -71,7 +73,7 @@ _KNOWN = (
 
 
 # What a claim finds is marked as under way, or closed. One statement, so that no claim costs a second look.
-_MARKS = {
+MARKS = {
     "uncertain": case((_DIED, notifications.c.uncertain + 1), else_=notifications.c.uncertain),
     "state": case(
         (_OVERTAKEN, NotificationState.IGNORED),
@@ -170,8 +172,12 @@ def _overtake(connection: Connection, items: Sequence[OwnerMessage], now: dateti
                 notifications.c.reason.is_distinct_from(SENDING),
             )
             .values(state=NotificationState.IGNORED, reason="overtaken", finished_at=now)
+            .returning(notifications.c.id)
         )
-        _count(connection, [(Topic.FAILED, NotificationState.IGNORED)] * overtaken.rowcount)
+        closed = overtaken.scalars().all()
+        _count(connection, [(Topic.FAILED, NotificationState.IGNORED)] * len(closed))
+        kind = EventKind.OVERTAKEN.value
+        events.note(connection, [Event(now, kind, notification_id=row_id, reason="overtaken") for row_id in closed])
 
 
 def claim(
@@ -193,10 +199,11 @@ def claim(
         now=now,
         lease_until=lease_until,
         limit=min(limit, room),
-        marks=_MARKS,
+        marks=MARKS,
         only=_KNOWN,
     )
     _count(connection, [(row.kind, row.state) for row in rows])
+    events.note(connection, [closed(row, now) for row in rows if row.state != NotificationState.PENDING])
     buried = [_claimed(row, now, is_buried=True) for row in rows if row.state == NotificationState.DEAD]
     rows = [row for row in rows if row.state == NotificationState.PENDING]
     if not rows:
@@ -262,6 +269,9 @@ def finish(connection: Connection, told: Sequence[Told]) -> None:
     queue.finish(connection, notifications, rows)
     topics = [item.claimed.notification.topic for item in told]
     _count(connection, [(topic, values["state"]) for topic, (_, values) in zip(topics, rows, strict=True)])
+    counted = [item for item in told if totals.is_counted(item.claimed.notification.topic)]
+    lines = [line_of(item.claimed, item.verdict, item.state, item.finished_at) for item in counted]
+    events.note(connection, [line for line in lines if line is not None])
 
 
 def _count(connection: Connection, states: Sequence[tuple[str, str]]) -> None:

@@ -1,10 +1,14 @@
-"""Retention: empties bodies, names and images of finished rows; the rows stay: a late repeat is still a repeat."""
+"""Retention: empties bodies, names and images of finished rows; the rows stay: a late repeat is still a repeat.
+
+Of the history the lines themselves go.
+"""
 
 from datetime import datetime
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.engine import Connection
 
+from app.db import events
 from app.db.pacing import BOT
 from app.db.tables import deliveries, notifications, slots
 
@@ -14,7 +18,9 @@ EMPTIED = "retention has emptied this row"  # an empty name alone does not say s
 
 
 def prune(connection: Connection, before: datetime, limit: int) -> int:
-    """Empty up to `limit` rows of each queue that ended before `before`; return how many were emptied.
+    """Empty up to `limit` rows of each queue that ended before `before`, and forget as many lines of the history.
+
+    Returns how many rows that were.
 
     What was redriven between the look for old rows and the lock on them is not old any more, and stays whole.
     """
@@ -52,4 +58,4 @@ def prune(connection: Connection, before: datetime, limit: int) -> int:
         )
         forgotten += int(emptied_now.rowcount)
     connection.execute(delete(slots).where(slots.c.next_at < before, slots.c.bucket != BOT))
-    return int(emptied.rowcount) + forgotten
+    return int(emptied.rowcount) + forgotten + events.prune(connection, before, limit)

@@ -9,9 +9,10 @@ from sqlalchemy import RowMapping, String, Table, Uuid, cast, or_, select, text
 from sqlalchemy.engine import Connection
 
 from app.db.retention import EMPTIED
-from app.db.tables import deliveries, jobs, notifications
+from app.db.tables import deliveries, events, jobs, notifications
 from app.db.trainings import BotTables
 from app.domain.delivery import TRACEPARENT
+from app.domain.history import Event
 from app.domain.story import StoryDelivery, StoryFacts, StoryJob, StoryMessage, StorySubject
 
 _JOB = tuple(StoryJob.__dataclass_fields__)
@@ -44,7 +45,18 @@ def read_story(connection: Connection, bot_tables: BotTables, request_id: str, *
         ),
         subjects=tuple(subjects),
         has_token=has_token,
+        events=_events(connection, [row["id"] for row in found], [row["id"] for row in told]),
     )
+
+
+def _events(connection: Connection, delivery_ids: Sequence[int], message_ids: Sequence[int]) -> tuple[Event, ...]:
+    """Read the history of these rows, oldest first."""
+    shown = [events.c[name] for name in Event._fields]
+    lines = set()
+    for name, ids in (("delivery_id", delivery_ids), ("notification_id", message_ids)):
+        about = select(events.c.id, *shown).where(text(f"{name} IS NOT NULL"), events.c[name].in_(ids))
+        lines |= set(map(tuple, connection.execute(about))) if ids else set()
+    return tuple(Event(*line[1:]) for line in sorted(lines))
 
 
 def _picked(row: RowMapping, names: Sequence[str]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from sqlalchemy import (
 from app.db.engine import UtcDateTime
 
 VERSION_TABLE = "webhook_schema_version"
-HEAD = "0009"  # the newest migration; a test compares it with the files
+HEAD = "0011"  # the newest migration; a test compares it with the files
 
 metadata = MetaData()
 _Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only INTEGER keys
@@ -38,6 +38,18 @@ _STOPPED = text("progress_end IN ('refused', 'slowed', 'not_editable')")  # whos
 _UNANSWERED = text("state = 'pending' AND request_id IS NULL")  # submissions; few
 _NAMED = text("finished_at IS NOT NULL AND avatar_name <> ''")
 _PICTURED = text("finished_at IS NOT NULL AND images IS NOT NULL")
+_LEFT = text("state <> 'pending'")  # spelt so in queries too: SQLite takes an index with a condition only then
+_REASONED = text("reason IS NOT NULL")
+_UNUSUAL = text("kind <> 'training'")
+_ABOUT = {name: text(f"{name}_id IS NOT NULL") for name in ("delivery", "notification", "job")}
+
+
+def _searched(table: str) -> list[Index]:
+    """Index what an operator looks for in a queue, without a cost for rows that just came in."""
+    return [
+        Index(f"{table}_state", "state", "id", postgresql_where=_LEFT, sqlite_where=_LEFT),
+        Index(f"{table}_reason", "reason", "id", postgresql_where=_REASONED, sqlite_where=_REASONED),
+    ]
 
 
 def _queue_columns() -> list[Column[object]]:
@@ -78,6 +90,8 @@ deliveries = Table(
     Index("webhook_deliveries_waiting", "reason", postgresql_where=_WAITING, sqlite_where=_WAITING),
     Index("webhook_deliveries_tried", "received_at", postgresql_where=_TRIED, sqlite_where=_TRIED),
     Index("webhook_deliveries_repeated", "last_received_at", postgresql_where=_REPEATED, sqlite_where=_REPEATED),
+    *_searched("webhook_deliveries"),
+    Index("webhook_deliveries_kind", "kind", "id", postgresql_where=_UNUSUAL, sqlite_where=_UNUSUAL),
 )
 
 notifications = Table(
@@ -107,6 +121,11 @@ notifications = Table(
     Index("webhook_notifications_kept", "finished_at", postgresql_where=_NAMED, sqlite_where=_NAMED),
     Index("webhook_notifications_pictured", "finished_at", postgresql_where=_PICTURED, sqlite_where=_PICTURED),
     Index("webhook_notifications_dead", "id", postgresql_where=_DEAD, sqlite_where=_DEAD),
+    *_searched("webhook_notifications"),
+    Index("webhook_notifications_kind", "kind", "id"),
+    Index("webhook_notifications_owner", "owner_id", "id"),
+    Index("webhook_notifications_chat", "chat_id", "id"),
+    Index("webhook_notifications_request", "request_id"),
 )
 
 jobs = Table(
@@ -181,6 +200,29 @@ jobs = Table(
     Index("webhook_jobs_progress_end", "progress_chat_id", postgresql_where=_STOPPED, sqlite_where=_STOPPED),
     Index("webhook_jobs_gone", "finished_at", postgresql_where=_GONE, sqlite_where=_GONE),
     Index("webhook_jobs_absent", "finished_at", postgresql_where=_ABSENT, sqlite_where=_ABSENT),
+    *_searched("webhook_jobs"),
+    Index("webhook_jobs_subject", "subject", "id"),
+    Index("webhook_jobs_kind", "kind", "id", postgresql_where=_UNUSUAL, sqlite_where=_UNUSUAL),
+)
+
+events = Table(
+    "webhook_events",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("delivery_id", BigInteger),
+    Column("notification_id", BigInteger),
+    Column("job_id", BigInteger),
+    Column("kind", String(16), nullable=False),
+    Column("attempt", Integer),
+    Column("reason", String(64)),
+    Column("who", String(64)),  # an operator; null: the server itself
+    Column("why", Text),  # an operator's words, or how many rows of a filter
+    *(
+        Index(f"webhook_events_{name}", f"{name}_id", postgresql_where=given, sqlite_where=given)
+        for name, given in _ABOUT.items()
+    ),
+    Index("webhook_events_kind", "kind", "reason", "at"),
 )
 
 totals = Table(
@@ -223,4 +265,31 @@ alerts = Table(
     Column("told_at", UtcDateTime),
     Column("told_level", String(16)),
     Column("times", Integer, nullable=False, server_default="0"),
+)
+
+operator_sessions = Table(
+    "webhook_sessions",
+    metadata,
+    Column("id", String(64), primary_key=True),  # sha256 of what the cookie holds
+    Column("who", String(64), nullable=False),
+    Column("proof", String(64), nullable=False),  # of the token that it was opened with; '' for a link
+    Column("opened_at", UtcDateTime, nullable=False),
+    Column("ends_at", UtcDateTime, nullable=False),
+)
+
+login_links = Table(
+    "webhook_login_links",
+    metadata,
+    Column("id", String(64), primary_key=True),  # sha256 of what the link holds
+    Column("who", String(64), nullable=False),
+    Column("ends_at", UtcDateTime, nullable=False),
+)
+
+lockouts = Table(
+    "webhook_lockouts",
+    metadata,
+    Column("name", String(64), primary_key=True),  # the address, or its neighbourhood
+    Column("failures", Integer, nullable=False),
+    Column("locked_until", UtcDateTime),
+    Column("failed_at", UtcDateTime, nullable=False),
 )

@@ -17,6 +17,9 @@ AishaError
 ├── PayloadUnreadable         a stored body is not a fal delivery            bury
 ├── ResultUnavailable         fal's queue did not give the result            retry
 ├── ClaimLost                 another worker finished this row meanwhile     drop
+├── SearchRefused             a search asks for what there is not            exit 2
+│   └── SearchTooWide         it took too long: it must be narrowed
+├── RowsChanged               rows are not as they were rehearsed            exit 1
 ├── BackupFailed              there is no whole copy of the database         exit 1
 └── MoveFailed                the way to another database was not finished   exit 1
     ├── CopyFailed            nothing was copied
@@ -162,3 +165,20 @@ class OldNotClosed(MoveFailed):
     `code` is `old_open`: every row is in the new database; or `commit_unknown`: the connection to the new one broke in
     its commit, so every row is there or none.
     """
+
+
+class SearchRefused(AishaError):
+    """A search asks for what there is not. `sentence` with its `facts` filled in is the message."""
+
+    def __init__(self, sentence: str, **facts: object) -> None:
+        super().__init__(sentence.format(**facts))
+        self.sentence = sentence
+        self.facts = facts
+
+
+class SearchTooWide(SearchRefused):
+    """A search took longer than it may: it must be narrowed."""
+
+
+class RowsChanged(AishaError):
+    """Rows that an operator wants to act on are not as they were rehearsed: look again."""

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from app.domain.history import Event
+
 
 @dataclass(frozen=True, slots=True)
 class StoryJob:
@@ -100,6 +102,7 @@ class StoryFacts:
     messages: tuple[StoryMessage, ...]
     subjects: tuple[StorySubject, ...]
     has_token: bool
+    events: tuple[Event, ...] = ()  # what the history has of these deliveries and messages
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from app.domain.history import ACTS, Event, EventKind
 from app.domain.story import Sentence, StoryDelivery, StoryFacts, StoryJob, StoryMessage
 
 SOURCES = ("submitted", "registered")  # of an endpoint that we know not from the bot's row
@@ -15,6 +16,17 @@ def happened(facts: StoryFacts) -> Iterator[Sentence]:
         yield from _of_delivery(delivery, is_of_images=facts.job is not None and facts.job.is_of_images)
     for message in facts.messages:
         yield from _of_message(message)
+    for event in facts.events:
+        yield from _of_event(event)
+
+
+def _of_event(event: Event) -> Iterator[Sentence]:
+    """Tell what a row does not keep: why it waited on its way, and what an operator did."""
+    of = {"delivery": event.delivery_id or "-", "message": event.notification_id or "-"}
+    if event.kind in ACTS:
+        yield Sentence(f"event.{event.kind}", event.at, {**of, "who": event.who or "?", "why": event.why or "-"})
+    elif event.kind == EventKind.POSTPONED:
+        yield Sentence("event.postponed", event.at, {**of, "why": event.reason or "-", "attempt": event.attempt or 0})
 
 
 def _of_job(job: StoryJob) -> Iterator[Sentence]:

@@ -118,7 +118,7 @@ class Apply:
         if not groups:
             return _Applied(0, [], [], is_more=False)
         plans, unproven = self._planner.decide(connection, self._in_turn(groups[0], now), now, is_locked=True)
-        kept = inbox.keep(connection, [item.claimed for item, _ in unproven], lease_until)
+        kept = inbox.keep(connection, [item.claimed for item, _ in unproven], lease_until, now)
         claimed = [(replace(item, claimed=one), training) for (item, training), one in zip(unproven, kept, strict=True)]
         return _Applied(len(groups[0]), plans, claimed, is_more=len(groups) > 1)
 

@@ -8,7 +8,7 @@ import structlog
 
 from app.db import addressing, drift, operator_queries, totals
 from app.db.engine import Connection, Database
-from app.db.operator_queries import Queue
+from app.db.operator_queries import Act, Queue
 from app.db.trainings import BotTables
 from app.domain.decision import NOTHING_INVENTED
 from app.domain.invented import Invented
@@ -32,10 +32,11 @@ async def operate(
     *,
     ids: Sequence[int],
     who: str,
+    why: str | None = None,
     via: str = "cli",
     invented: Invented = NOTHING_INVENTED,
 ) -> list[int]:
-    """Redrive or ignore rows of a queue; return the ids that were changed.
+    """Redrive or ignore rows of a queue; return the ids that were changed. `why` is kept in the history.
 
     Redriving makes a buried, ignored or unsent row due at once with a clean count of failures; a pending one is
     only made due at once. A finished one stays finished, but for a delivery whose avatar has drifted since (`invented`
@@ -43,24 +44,34 @@ async def operate(
     used, for the totals: `cli`, `api`, `dashboard`.
     """
     now = clock.now()
-    note = f"{operation} by {who} at {now.isoformat(timespec='seconds')}"
-
-    def change(connection: Connection) -> list[int]:
-        match operation, queue:
-            case Operation.IGNORE, _:
-                return operator_queries.ignore(connection, queue, ids, note=note, now=now)
-            case Operation.REDRIVE, Queue.NOTIFICATIONS:
-                return operator_queries.redrive(connection, queue, _addressed(connection, ids), note=note, now=now)
-        drifted = _drifted(connection, ids, invented, now)
-        return operator_queries.redrive(connection, queue, ids, note=note, now=now, drifted=drifted)
-
-    def change_and_count(connection: Connection) -> list[int]:
-        found = change(connection)
-        totals.add(connection, {totals.operated(operation, via): len(found)})
-        return found
-
-    changed = await database.write(change_and_count)
+    act = Act(who, why, via)
+    changed = await database.write(change_rows, queue, operation, ids, act=act, invented=invented, now=now)
     log.info("operator.changed", queue=queue, operation=operation, ids=changed, who=who)
+    return changed
+
+
+def change_rows(
+    connection: Connection,
+    queue: Queue,
+    operation: Operation,
+    ids: Sequence[int],
+    *,
+    act: Act,
+    invented: Invented,
+    now: datetime,
+) -> list[int]:
+    """Redrive or ignore rows within a transaction, as `operate` does; return the ids that were changed."""
+    note = f"{operation} by {act.who} at {now.isoformat(timespec='seconds')}"
+    match operation, queue:
+        case Operation.IGNORE, _:
+            changed = operator_queries.ignore(connection, queue, ids, note=note, now=now, act=act)
+        case Operation.REDRIVE, Queue.NOTIFICATIONS:
+            addressed = _addressed(connection, ids)
+            changed = operator_queries.redrive(connection, queue, addressed, note=note, now=now, act=act)
+        case Operation.REDRIVE, _:
+            drifted = _drifted(connection, ids, invented, now)
+            changed = operator_queries.redrive(connection, queue, ids, note=note, now=now, drifted=drifted, act=act)
+    totals.add(connection, {totals.operated(operation, act.via): len(changed)})
     return changed
 
 

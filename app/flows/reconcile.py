@@ -12,12 +12,13 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from app.db import inbox, jobs, pacing, totals
+from app.db import events, inbox, jobs, pacing, totals
 from app.db.engine import Connection, Database
 from app.db.jobs import Looked
 from app.db.trainings import BotTables
 from app.domain.delivery import Delivery, Source
 from app.domain.errors import ClaimLost
+from app.domain.history import Event, EventKind
 from app.domain.job import JobKind, JobOutcome, JobState
 from app.domain.look import End, OpenJob, Pace, Trouble, Unsaid, Wait, after_status
 from app.flows.ask import JobLook, ask_about
@@ -188,14 +189,13 @@ class Reconcile:
         if entering:
             found = [_delivery(finding.looked.job, self._scrub(body), now) for finding, body in entering]
             receipts = inbox.put(connection, [(delivery, now) for delivery in found])
-            totals.add(
-                connection,
-                Counter(
-                    totals.recovered(delivery.kind)
-                    for delivery, receipt in zip(found, receipts, strict=True)
-                    if receipt.new
-                ),
-            )
+            asked = [
+                (delivery, finding.looked.job.claim.id) for delivery, (finding, _) in zip(found, entering, strict=True)
+            ]
+            new = [(receipt.id, *of) for receipt, of in zip(receipts, asked, strict=True) if receipt.new]
+            totals.add(connection, Counter(totals.recovered(delivery.kind) for _, delivery, _ in new))
+            kind = EventKind.RECOVERED.value
+            events.note(connection, [Event(now, kind, row_id, job_id=job_id) for row_id, _, job_id in new])
             known = [receipt.id for receipt in receipts if not receipt.new]
             closed = inbox.not_pending(connection, known) if known else frozenset()
             ended = {

@@ -19,11 +19,11 @@ def test_reasons_are_explained_on_a_terminal(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DEFAULT_LANGUAGE", language)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    operate._explain({"orphan", None, "a reason of tomorrow"})
+    operate.explain_reasons({"orphan", None, "a reason of tomorrow"})
     assert capsys.readouterr().out == f"\n{words}\n"
 
 
 def test_a_pipe_holds_rows_alone(capsys: pytest.CaptureFixture[str]) -> None:
     """Whoever reads the list with a program gets a line per row and nothing else."""
-    operate._explain(set(REASONS))
+    operate.explain_reasons(set(REASONS))
     assert capsys.readouterr().out == ""

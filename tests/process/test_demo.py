@@ -35,9 +35,9 @@ STEPS = (
 RUN = "from app.cli.main import main; main()"
 LYING = """
 from app.cli.demo import command, stage
-from app.cli.demo.scenes import Act, Scene
+from app.cli.demo.scenes import DemoAct, Scene
 evil = "evil \\x1b[2J"
-acts = [Act((evil, evil), {"name": "Айша", "messages": 1})]
+acts = [DemoAct((evil, evil), {"name": "Айша", "messages": 1})]
 command.SCENES = (Scene("portrait", "", "", acts), command.SCENES[-1])
 stage.WAIT_SECONDS = 1
 """

@@ -29,7 +29,7 @@ class Meanwhile(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
+class DemoAct:
     """What one avatar goes through; an owner who came before has the same avatar.
 
     `sends` has one POST per entry: "signed", "again", "replay" or a forgery, and the status and the code of its answer.
@@ -55,7 +55,7 @@ class Scene:
     name: str
     title: Msgid
     proves: Msgid
-    acts: Sequence[Act] = ()
+    acts: Sequence[DemoAct] = ()
     show_body: bool = False
 
 
@@ -79,7 +79,7 @@ SCENES: Sequence[Scene] = (
         "portrait",
         msgid("Portrait trained"),
         msgid("fal's signature is verified and the delivery on disk before the 200; then come avatar and message."),
-        [Act(AISHA, READY)],
+        [DemoAct(AISHA, READY)],
         show_body=True,
     ),
     Scene(
@@ -89,7 +89,7 @@ SCENES: Sequence[Scene] = (
             "fal reports a 422 with reasons: the owner is told what to do; the link to their photos (input) is hidden."
         ),
         [
-            Act(
+            DemoAct(
                 msgid("Timur"),
                 {
                     "avatar": "training → error, 0 %",
@@ -110,7 +110,7 @@ SCENES: Sequence[Scene] = (
         msgid("The same delivery again"),
         msgid("The delivery of step 1 comes twice more: the same answer, no change of the avatar, no second message."),
         [
-            Act(
+            DemoAct(
                 AISHA,
                 {**READY, "avatar": "completed, 100 %", "repeats": [2]},
                 sends={"again": (200, None), "replay": (200, None)},
@@ -124,7 +124,7 @@ SCENES: Sequence[Scene] = (
             "The bot has not written the request id yet: the delivery waits, and the server looks every three seconds."
         ),
         [
-            Act(
+            DemoAct(
                 msgid("Dana"),
                 READY,
                 known=False,
@@ -141,7 +141,7 @@ SCENES: Sequence[Scene] = (
         msgid("Webhook without result"),
         msgid("fal says OK, but left the result out of the webhook: the server fetches it from fal's queue."),
         [
-            Act(
+            DemoAct(
                 msgid("Aliya"),
                 {**READY, "queue": ["result: 200"]},
                 bodies.unserialised_success,
@@ -155,7 +155,7 @@ SCENES: Sequence[Scene] = (
         msgid("The webhook never comes"),
         msgid("Its webhook is lost: the server asks fal itself and fetches the result; the owner is told once."),
         [
-            Act(
+            DemoAct(
                 msgid("Bota"),
                 {**READY, "queue": ["status: 200", "result: 200"]},
                 sends={},
@@ -168,7 +168,7 @@ SCENES: Sequence[Scene] = (
         msgid("The bot spoils what is finished"),
         msgid("The bot's poller sets a finished avatar back to training: that is mended, and nobody is told twice."),
         [
-            Act(
+            DemoAct(
                 msgid("Saule"),
                 {**READY, "avatar": "completed, 100 %"},
                 meanwhile=Meanwhile(
@@ -185,7 +185,7 @@ SCENES: Sequence[Scene] = (
         msgid("The file is not there yet"),
         msgid("fal says OK, but the LoRA is not on the CDN: nothing is completed and nobody told until it is there."),
         [
-            Act(
+            DemoAct(
                 msgid("Yerzhan"),
                 READY,
                 meanwhile=Meanwhile(
@@ -203,7 +203,7 @@ SCENES: Sequence[Scene] = (
             "Another trainer gives no file but a finetune_id; an avatar's name with < and & reaches the owner whole."
         ),
         [
-            Act(
+            DemoAct(
                 msgid("Summer <3 & sea"),
                 {**READY, "lora_url": None, "finetune_id": FINETUNE_ID, "whole": True},
                 lambda request_id: bodies.success(request_id, {"finetune_id": FINETUNE_ID}),
@@ -219,7 +219,7 @@ SCENES: Sequence[Scene] = (
             "Five forgeries are refused; fal signed one itself, but its ids differ: buried, for the operator to see."
         ),
         [
-            Act(
+            DemoAct(
                 msgid("Ruslan"),
                 {**UNTOLD, "avatar": "training, 0 %", "delivery": ["dead, id_mismatch"]},
                 sends={
@@ -240,8 +240,8 @@ SCENES: Sequence[Scene] = (
             "After a 429 the message goes out a second later; when the bot is blocked it is kept, the avatar is ready."
         ),
         [
-            Act(msgid("Madina"), {**READY, "telegram": [429, 200]}, fault=rate_limited(1)),
-            Act(
+            DemoAct(msgid("Madina"), {**READY, "telegram": [429, 200]}, fault=rate_limited(1)),
+            DemoAct(
                 msgid("Sanzhar"),
                 {
                     **READY,

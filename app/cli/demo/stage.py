@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from app.catalog import translate
-from app.cli.demo.scenes import Act, Expected, lora_url
+from app.cli.demo.scenes import DemoAct, Expected, lora_url
 from app.core.setting_sources import environment
 from app.db import operator_queries
 from app.db.engine import Connection, Database, open_database
@@ -90,7 +90,7 @@ class DemoStage:
     senders: Mapping[Trainer, FalSender]
     jobs: dict[str, DemoJob] = field(default_factory=dict)
 
-    async def play(self, act: Act) -> AsyncIterator[Event]:
+    async def play(self, act: DemoAct) -> AsyncIterator[Event]:
         """Send what the act sends and wait until its effect is there; yield what happens."""
         name = translate(act.owner, self.language)
         job = self.jobs.get(name) or await self._train(name, act)
@@ -119,7 +119,7 @@ class DemoStage:
         for event in await self._until(job, act.expected):
             yield event
 
-    async def _train(self, name: str, act: Act) -> DemoJob:
+    async def _train(self, name: str, act: DemoAct) -> DemoJob:
         """Do what the bot does when an owner orders a training."""
         number, owner_id = len(self.jobs), str(uuid.uuid4())
         job = self.jobs[name] = DemoJob(bodies.job_id(number), str(uuid.uuid4()), FIRST_CHAT + number, name)
@@ -129,7 +129,7 @@ class DemoStage:
         await self.database.write(Connection.exec_driver_sql, INSERT_AVATAR, avatar)
         return job
 
-    async def _send(self, what: str, act: Act, job: DemoJob) -> Event:
+    async def _send(self, what: str, act: DemoAct, job: DemoJob) -> Event:
         sender, body = self.senders[act.trainer], act.body(job.request_id)
         match what:
             case "signed" | "again":

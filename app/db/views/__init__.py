@@ -1,4 +1,8 @@
-"""Reads for people: totals without ids or names, at the same cost whatever has ended."""
+"""Reads for people: totals without ids or names, at the same cost whatever has ended.
+
+Beside them in this package, for the operator: `pages` (rows, counts, facets of a search), `open_jobs`, `one` (a
+delivery, job or message with all that belongs to it), `figures` (errors, balance, audit) and `charts`.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime

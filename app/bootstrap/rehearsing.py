@@ -1,0 +1,55 @@
+"""Settings → what rehearses acts of an operator: the planner as the running server has it, without its ports."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import partial
+from typing import cast
+
+from app import __version__
+from app.bootstrap.asking import trainer_endpoints
+from app.core.config import Settings
+from app.db.engine import Database
+from app.db.trainings import BotTables
+from app.domain.artifact import ArtifactCheck
+from app.domain.invented import Invented
+from app.fal.authenticate import Authenticator
+from app.flows.kinds import Kind, training
+from app.flows.planning import RetryLimits
+from app.flows.ports import Clock
+from app.flows.rehearse import Rehearse
+from app.telegram.catalogs import Catalogs
+from app.telegram.wording import word
+
+
+def make_rehearse(
+    settings: Settings,
+    database: Database,
+    bot_tables: BotTables,
+    clock: Clock,
+    kinds: Sequence[Kind] | None = None,
+) -> Rehearse:
+    """Assemble it; `kinds` are the server's own, where there are some: else trainings alone are played."""
+    invented = Invented.of(settings.invented_artifacts)
+    described = training(
+        cast("Authenticator", None),  # what is stored was proven when it came
+        bot_tables,
+        trainer_endpoints(settings),
+        invented=invented,
+        tells_found=settings.tell_when_found_completed,
+    )
+    limits = RetryLimits(
+        settings.retry_max_attempts,
+        timedelta(hours=settings.orphan_hours),
+        timedelta(seconds=settings.lease_seconds),
+    )
+    return Rehearse(
+        database,
+        bot_tables,
+        (described,) if kinds is None else kinds,
+        limits,
+        clock,
+        word=partial(word, catalogs=Catalogs(settings.default_language), support_url=settings.support_url),
+        code=__version__,
+        check=ArtifactCheck(settings.artifact_check),
+        invented=invented,
+    )

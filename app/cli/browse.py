@@ -1,0 +1,121 @@
+"""What the queues' commands share with the pages: a search in words, and following new rows."""
+
+import asyncio
+import sys
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from app.cli.operate import explain_reasons, show_list, with_database
+from app.cli.output import print_json, print_table
+from app.core.clock import SystemClock
+from app.core.text import one_line
+from app.db.engine import Database
+from app.db.operator_queries import Queue
+from app.db.views import pages
+from app.db.views.pages import Page
+from app.domain.errors import SearchRefused
+from app.domain.search import Search, parse_search, suggest
+
+EVERY = 1.0  # s between two looks of `tail`
+OVERLAP = 200  # ids looked at once more: on PostgreSQL they are committed out of order
+
+
+def completed(queue: Queue) -> Callable[[str], list[str]]:
+    """Complete the last word of a search."""
+    return lambda incomplete: suggest(incomplete, queue.value)
+
+
+def search_argument(queue: Queue) -> Any:
+    """Describe the argument that takes a search."""
+    text = "What to look for: 'state:dead reason:orphan after:6h'. See docs/history.md."
+    return typer.Argument(help=text, autocompletion=completed(queue))
+
+
+Lines = Annotated[int, typer.Option("--lines", "-n", min=0, max=1000, help="So many of the newest rows first.")]
+
+
+def read_search(text: str | Sequence[str] | None, queue: Queue) -> Search:
+    """Understand a search, or say what is wrong with it. Raises typer.BadParameter."""
+    words = text if isinstance(text, str) else " ".join(text or ())
+    try:
+        return parse_search(words, queue.value, SystemClock().now())
+    except SearchRefused as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def show(
+    queue: Queue, columns: Sequence[str], words: Sequence[str] | None, *, state: str | None, limit: int, as_json: bool
+) -> None:
+    """List rows, newest first: of a search, or of a state."""
+    if not words:
+        show_list(queue, columns, state=state, limit=limit, as_json=as_json)
+        return
+    show_found(queue, columns, [*words, *([f"state:{state}"] if state else [])], limit=limit, as_json=as_json)
+
+
+def show_found(queue: Queue, columns: Sequence[str], words: Sequence[str], *, limit: int, as_json: bool) -> None:
+    """List the newest rows of a search, and how many there are."""
+    search = read_search(words, queue)
+
+    async def read(database: Database) -> tuple[Page, pages.Amount]:
+        found = await database.read(pages.page, queue, search, limit=limit)
+        return found, await database.read(pages.count, queue, search)
+
+    found, amount = _or_too_wide(read)
+    if as_json:
+        print_json(found.rows)
+    else:
+        print_table(found.rows, columns, f"no {queue} like this")
+        explain_reasons({row["reason"] for row in found.rows})
+    if search.contains is not None:
+        rest = "" if found.is_whole else "; older ones were not looked at"
+        typer.echo(f"searched the newest {found.searched or 0:,} bodies{rest}", err=True)
+    elif len(found.rows) == limit:
+        typer.echo(f"the newest {limit:,} of {amount}", err=True)
+
+
+def follow(queue: Queue, words: Sequence[str], *, lines: int, as_json: bool) -> None:
+    """Print rows as they come, until the command is interrupted."""
+    search = read_search(words, queue)
+    if search.contains is not None:
+        raise typer.BadParameter("tail takes no contains:")
+
+    async def run(database: Database) -> None:
+        newest = await database.read(pages.page, queue, search, limit=max(lines, OVERLAP))
+        last = newest.rows[0]["id"] if newest.rows else 0
+        seen = {row["id"] for row in newest.rows}
+        for row in newest.rows[:lines][::-1]:
+            _print_line(row, as_json=as_json)
+        while True:
+            await asyncio.sleep(EVERY)
+            found = await database.read(pages.page, queue, search, after=max(last - OVERLAP, 0), limit=1000)
+            if not seen and last == 0 and not found.rows:
+                continue
+            for row in reversed(found.rows):
+                if row["id"] not in seen and row["id"] > last - OVERLAP:
+                    _print_line(row, as_json=as_json)
+                    seen.add(row["id"])
+            last = max([last, *seen])
+            seen = {row_id for row_id in seen if row_id > last - 2 * OVERLAP}
+
+    with_database(run)
+
+
+def _print_line(row: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(f"{orjson.dumps(row, default=str).decode()}\n")
+    else:
+        at = row["received_at"].isoformat(sep=" ", timespec="seconds")
+        words = (at, row["id"], row["state"], row["reason"] or "-", row["request_id"], row["source"])
+        sys.stdout.write(f"{one_line('  '.join(map(str, words)))}\n")
+    sys.stdout.flush()
+
+
+def _or_too_wide(read: Callable[[Database], Any]) -> Any:
+    try:
+        return with_database(read)
+    except SearchRefused as error:
+        raise typer.BadParameter(str(error)) from error

@@ -1,0 +1,174 @@
+"""Redrive and ignore by a search: rehearsed first, then done in batches."""
+
+import getpass
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Annotated
+
+import structlog
+import typer
+
+from app.bootstrap.rehearsing import make_rehearse
+from app.cli.browse import read_search
+from app.cli.operate import change as change_by_keys
+from app.cli.operate import with_database
+from app.cli.output import called_again, fail, print_json
+from app.core.clock import SystemClock
+from app.core.exit_codes import Exit
+from app.core.setting_loader import load_settings
+from app.core.text import one_line
+from app.db import operator_queries, rehearsing, schema
+from app.db.engine import Database
+from app.db.operator_queries import Act, Queue
+from app.db.rehearsing import RowStand
+from app.domain.errors import RowsChanged, SearchRefused
+from app.domain.invented import Invented
+from app.domain.search import Search
+from app.flows.act import BulkAct, require_unchanged
+from app.flows.operate import Operation
+from app.flows.rehearse import Rehearsal
+
+Filter = Annotated[str | None, typer.Option("--filter", help="Every row of this search: 'state:dead reason:orphan'.")]
+RehearseOnly = Annotated[bool, typer.Option("--rehearse", help="Say what it would do, and change nothing.")]
+Why = Annotated[str | None, typer.Option("--why", help="The reason, kept in the history; a --filter wants one.")]
+Digest = Annotated[str | None, typer.Option("--digest", help="Of the rehearsal: refuse when things have changed.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+LINES = {
+    "becomes": "{times} become {word}",
+    "unchanged": "{times} are applied without a change ({word})",
+    "stays": "{times} stay as they are ({word})",
+    "waits": "{times} wait on ({word})",
+    "asks_fal": "{times} would ask fal for the result: it decides",
+    "fails": "{times} fail by a bug of ours",
+    "left": "{times} are left as they are ({word})",
+    "ignored": "{times} are closed (they were {word})",
+    "goes_out": "{times} messages go out ({word})",
+}
+
+
+def change(
+    queue: Queue,
+    operation: Operation,
+    keys: Sequence[str] | None,
+    *,
+    words: str | None,
+    rehearse: bool,
+    why: str | None,
+    digest: str | None,
+    as_json: bool,
+) -> None:
+    """Act on rows: by ids and at once, or as a rehearsal, a search or a digest ask for it."""
+    if keys and words is None and not (rehearse or digest or as_json):
+        change_by_keys(queue, operation, keys, why=why)
+    else:
+        act_on(queue, operation, keys or [], words=words, rehearse=rehearse, why=why, digest=digest, as_json=as_json)
+
+
+def act_on(
+    queue: Queue,
+    operation: Operation,
+    keys: Sequence[str],
+    *,
+    words: str | None,
+    rehearse: bool,
+    why: str | None,
+    digest: str | None,
+    as_json: bool,
+) -> None:
+    """Rehearse an act on these keys, or on a search's rows, or do it; exit 1 when things have changed, or none did."""
+    if (words is None) == (not keys):
+        raise typer.BadParameter("give either ids or --filter")
+    if words is not None and not rehearse and not (why or "").strip():
+        raise typer.BadParameter("an act on a whole search wants --why")
+    search = None if words is None else read_search(words, queue)
+    if not structlog.is_configured():
+        structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
+    try:
+        if rehearse:
+            said = with_database(lambda database: _rehearse(database, queue, operation, search, keys))
+            _print(said, as_json=as_json)
+            return
+        changed, total = with_database(
+            lambda database: _act(database, queue, operation, search, keys, why=why or "by hand", digest=digest)
+        )
+    except SearchRefused as error:
+        raise typer.BadParameter(str(error)) from error
+    except RowsChanged as error:
+        fail(str(error), Exit.CHECK_FAILED, as_json=as_json)
+    if as_json:
+        print_json({"operation": operation, "matched": total, "changed": changed})
+    else:
+        typer.echo(f"{operation}: {len(changed):,} of {total:,} {queue}")
+    if not changed:
+        raise typer.Exit(Exit.CHECK_FAILED)
+
+
+async def _meant(
+    database: Database, queue: Queue, operation: Operation, search: Search | None, keys: Sequence[str]
+) -> list[RowStand]:
+    if search is not None:
+        return await database.read(rehearsing.meant, queue, search, is_redrive=operation is Operation.REDRIVE)
+    rows = [row for key in keys for row in await database.read(operator_queries.find, queue, key)]
+    return sorted({RowStand(row["id"], row["attempt"], row["state"]) for row in rows})
+
+
+async def _rehearse(
+    database: Database, queue: Queue, operation: Operation, search: Search | None, keys: Sequence[str]
+) -> Rehearsal:
+    bot_tables = await schema.find_bot_tables(database)
+    rehearse = make_rehearse(load_settings(), database, bot_tables, SystemClock())
+    return await rehearse(queue, operation, await _meant(database, queue, operation, search, keys))
+
+
+async def _act(
+    database: Database,
+    queue: Queue,
+    operation: Operation,
+    search: Search | None,
+    keys: Sequence[str],
+    *,
+    why: str,
+    digest: str | None,
+) -> tuple[list[int], int]:
+    settings = load_settings()
+    rows = await _meant(database, queue, operation, search, keys)
+    if digest is not None:
+        code = make_rehearse(settings, database, await schema.find_bot_tables(database), SystemClock()).code
+        await require_unchanged(database, queue, operation, rows, digest=digest, code=code)
+    invented = Invented.of(settings.invented_artifacts)
+    by = Act(getpass.getuser(), why)
+    act = BulkAct(database, SystemClock(), queue, operation, rows, act=by, invented=invented)
+
+    def progress() -> None:
+        if sys.stderr.isatty() and act.total > len(act.changed):
+            typer.echo(f"\r{act.done:,} of {act.total:,}", nl=act.done == act.total, err=True)
+
+    return await act.run(progress), act.total
+
+
+def _print(said: Rehearsal, *, as_json: bool) -> None:
+    if as_json:
+        print_json(asdict(said))
+        return
+    sample = f", {len(said.rows):,} of them played" if said.is_sample else ""
+    typer.echo(f"rehearsal: {said.operation} of {said.matched:,} {said.queue}{sample}; nothing was changed")
+    for line in lines(said):
+        typer.echo(f"  {line}")
+    for row in said.rows[:5]:
+        for name, (before, after) in row.changes.items():
+            typer.echo(one_line(f"  {row.request_id}  {name}: {before or '-'} → {after or '-'}"))
+        for message in row.messages:
+            typer.echo(one_line(f"  {row.request_id}  {message.topic} ({message.language}): {message.text or '-'}"))
+    if said.rows:
+        again = called_again().replace(" --rehearse", "")
+        typer.echo(f"to do it as it stands: {one_line(again)} --digest {said.digest}")
+
+
+def lines(said: Rehearsal) -> list[str]:
+    """Word the summary: a line for each outcome, then who hears of it."""
+    outcomes = [LINES[code].format(times=f"{times:,}", word=one_line(word)) for code, word, times in said.lines]
+    looked = sum(row.asks == "artifact" for row in said.rows)
+    at_cdn = [f"{looked:,} of them only if fal's CDN still has the artifact"] if looked else []
+    return [*outcomes, *at_cdn, f"{said.told:,} owners told, {said.told_twice:,} told twice"]

@@ -1,0 +1,103 @@
+"""A rehearsed act on many rows: in batches, with progress, until it is done or cancelled."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from app.db import rehearsing
+from app.db.engine import Connection, Database
+from app.db.operator_queries import Act, Queue
+from app.db.rehearsing import RowStand
+from app.domain.decision import NOTHING_INVENTED
+from app.domain.errors import RowsChanged
+from app.domain.invented import Invented
+from app.flows.operate import Operation, change_rows
+from app.flows.ports import Clock
+from app.flows.rehearse import digest_of
+
+BATCH = 100  # rows of one commit
+CHANGED = "things have changed since they were shown: look again"
+
+log = structlog.get_logger(__name__)
+
+
+class BulkAct:
+    """One act on rows as they stood when they were rehearsed. `done` of `total` rows are behind it.
+
+    `changed` are the ids that it changed. Rows that somebody else changed meanwhile are left as they are.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        queue: Queue,
+        operation: Operation,
+        rows: Sequence[RowStand],
+        *,
+        act: Act,
+        invented: Invented = NOTHING_INVENTED,
+        wake: Callable[[], None] = lambda: None,
+    ) -> None:
+        if not (act.why or "").strip():
+            raise ValueError("an act on many rows wants a reason")
+        self._database = database
+        self._clock = clock
+        self._queue = queue
+        self._operation = operation
+        self._rows = list(rows)
+        self._act = act
+        self._invented = invented
+        self._wake = wake
+        self.total = len(self._rows)
+        self.done = 0
+        self.changed: list[int] = []
+        self.is_cancelled = False
+
+    def cancel(self) -> None:
+        """Stop before the next batch; what is done stays done."""
+        self.is_cancelled = True
+
+    async def run(self, on_progress: Callable[[], None] = lambda: None) -> list[int]:
+        """Act; return the ids that were changed. Raises DatabaseUnavailable, and may then be run again."""
+        while self.done < self.total and not self.is_cancelled:
+            batch = self._rows[self.done : self.done + BATCH]
+            changed = await self._database.write(self._change, batch)
+            self.changed += changed
+            self.done += len(batch)
+            self._wake()
+            log.info("operator.changed", queue=self._queue, operation=self._operation, ids=changed, who=self._act.who)
+            on_progress()
+            await asyncio.sleep(0)  # whoever cancels gets a turn
+        return self.changed
+
+    def _change(self, connection: Connection, batch: Sequence[RowStand]) -> list[int]:
+        meant = set(batch)
+        standing = rehearsing.stands(connection, self._queue, [row.id for row in batch])
+        ids = [row.id for row in standing if row in meant]
+        if not ids:
+            return []
+        return change_rows(
+            connection,
+            self._queue,
+            self._operation,
+            ids,
+            act=self._act,
+            invented=self._invented,
+            now=self._clock.now(),
+        )
+
+
+async def require_unchanged(
+    database: Database, queue: Queue, operation: Operation, rows: Sequence[RowStand], *, digest: str, code: str
+) -> None:
+    """Refuse where the rows are not those that were rehearsed, or do not stand as they did. Raises RowsChanged.
+
+    `rows` are what the search, or the ids, give now.
+    """
+    if digest_of(queue, operation, rows, code) != digest:
+        raise RowsChanged(CHANGED)
+    standing = await database.write(rehearsing.stands, queue, [row.id for row in rows])
+    if digest_of(queue, operation, standing, code) != digest:
+        raise RowsChanged(CHANGED)

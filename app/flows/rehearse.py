@@ -1,0 +1,148 @@
+"""What a redrive or an ignore would do: done for real, by the code that does it, in a transaction that is rolled back.
+
+Nothing can be asked or sent meanwhile: what is played has a connection, and no port to fal, its CDN or Telegram.
+"""
+
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from app.db import rehearsing
+from app.db.engine import Connection, Database
+from app.db.operator_queries import Act, Queue
+from app.db.rehearsing import RowStand
+from app.db.trainings import BotTables
+from app.domain.artifact import ArtifactCheck
+from app.domain.decision import NOTHING_INVENTED
+from app.domain.invented import Invented
+from app.flows.kinds import Kind
+from app.flows.operate import Operation, change_rows
+from app.flows.planning import Planner, RetryLimits
+from app.flows.playing import Play
+from app.flows.ports import Clock
+from app.flows.rehearsed import RehearsedRow, Word, ignored, left, sent
+
+MOST = 50  # rows that are played
+SECONDS = 1.0
+SLICE = 10  # rows between two looks at the time
+REHEARSED = Act("rehearsal")
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """What an act on `matched` rows would do. `is_sample`: not all of them were played.
+
+    `lines` count the rows by (code, word), most first; `told` the messages that owners would get, `told_twice` those
+    among them that they got before: always 0. `digest` names the rows as they stand, the act and the code: an act that
+    is given it refuses where one of them has changed.
+    """
+
+    queue: Queue
+    operation: Operation
+    matched: int
+    rows: list[RehearsedRow]
+    is_sample: bool
+    lines: list[tuple[str, str, int]]
+    told: int
+    told_twice: int
+    digest: str
+
+
+class _Undone(Exception):  # no error: it takes the result out of a transaction that must not commit
+    def __init__(self, rows: list[RehearsedRow], told_twice: int) -> None:
+        super().__init__()
+        self.rows = rows
+        self.told_twice = told_twice
+
+
+def digest_of(queue: Queue, operation: Operation, rows: Sequence[RowStand], code: str) -> str:
+    """Digest what an act is about: SHA-256 in hex of the rows' ids, attempts and states, the act, and the code."""
+    facts = [queue, operation, code, sorted(tuple(row) for row in rows)]
+    return hashlib.sha256(orjson.dumps(facts)).hexdigest()
+
+
+class Rehearse:
+    """Rehearses acts. `code` is the version of the code, `word` words a message as Telegram would get it."""
+
+    def __init__(
+        self,
+        database: Database,
+        bot_tables: BotTables,
+        kinds: Sequence[Kind],
+        limits: RetryLimits,
+        clock: Clock,
+        *,
+        word: Word,
+        code: str,
+        check: ArtifactCheck = ArtifactCheck.OFF,
+        invented: Invented = NOTHING_INVENTED,
+        elapsed: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._database = database
+        self._bot_tables = bot_tables
+        self._planner = Planner(kinds, limits, lambda: 0.0, check)
+        self._clock = clock
+        self._word = word
+        self._invented = invented
+        self._elapsed = elapsed
+        self.code = code
+
+    async def __call__(self, queue: Queue, operation: Operation, rows: Sequence[RowStand]) -> Rehearsal:
+        """Play an act on these rows, the first MOST of them within SECONDS; changes nothing.
+
+        Raises DatabaseUnavailable.
+        """
+        ids = [row.id for row in rows[:MOST]]
+        played: list[RehearsedRow] = []
+        told_twice = 0
+        try:
+            await self._database.write(self._play, queue, operation, ids, self._clock.now())
+        except _Undone as undone:
+            played, told_twice = undone.rows, undone.told_twice
+        counted = Counter((row.code, row.word) for row in played)
+        return Rehearsal(
+            queue,
+            operation,
+            len(rows),
+            played,
+            len(played) < len(rows),
+            [(code, word, times) for (code, word), times in counted.most_common()],
+            sum(len(row.messages) for row in played),
+            told_twice,
+            digest_of(queue, operation, rows, self.code),
+        )
+
+    def _play(
+        self, connection: Connection, queue: Queue, operation: Operation, ids: Sequence[int], now: datetime
+    ) -> None:
+        end = self._elapsed() + SECONDS
+        rows: list[RehearsedRow] = []
+        told_twice = 0
+        for start in range(0, len(ids), SLICE):
+            if rows and self._elapsed() > end:
+                break
+            some = ids[start : start + SLICE]
+            before = rehearsing.rows_of(connection, queue, some)
+            changed = set(
+                change_rows(connection, queue, operation, some, act=REHEARSED, invented=self._invented, now=now)
+            )
+            others = [left(row) for row_id, row in before.items() if row_id not in changed]
+            if operation is Operation.IGNORE:
+                played = [ignored(row) for row_id, row in before.items() if row_id in changed]
+            elif queue is Queue.NOTIFICATIONS:
+                played = self._send(connection, [row for row_id, row in before.items() if row_id in changed])
+            else:
+                played, twice = Play(connection, self._bot_tables, self._planner, self._word, before, now)(changed)
+                told_twice += twice
+            rows += sorted([*others, *played], key=lambda row: row.id)
+        raise _Undone(rows, told_twice)
+
+    def _send(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> list[RehearsedRow]:
+        fates = rehearsing.at_their_claim(connection, [row["id"] for row in rows]) if rows else {}
+        return [sent(row, fates[row["id"]], self._word) for row in rows]

@@ -1,0 +1,223 @@
+"""A rehearsal changes nothing, and says what the act then does."""
+
+from random import Random
+
+import pytest
+from sqlalchemy import select
+
+from app.db import rehearsing
+from app.db.engine import Database
+from app.db.operator_queries import Act, Queue
+from app.db.rehearsing import RowStand
+from app.db.tables import deliveries, events, notifications
+from app.db.trainings import BotTables
+from app.domain.errors import RowsChanged
+from app.domain.search import EVERYTHING, Search
+from app.flows.act import BulkAct, require_unchanged
+from app.flows.operate import Operation
+from app.flows.rehearse import MOST, Rehearse
+from tests.factories import INVENTED, Bot, error_body, ok_body
+from tests.fakes import FrozenClock
+from tests.flows.conftest import House, kinds_of
+from tests.flows.rehearsals import all_rows, make_history
+
+pytestmark = pytest.mark.anyio
+HISTORIES = 200
+AT_ONCE = 20
+BY = Act("op", "after the outage")
+
+
+@pytest.fixture
+def rehearse(database: Database, bot_tables: BotTables, house: House) -> Rehearse:
+    return Rehearse(
+        database,
+        bot_tables,
+        kinds_of(bot_tables),
+        house.apply._planner._limits,
+        house.clock,
+        word=house.messenger.word,
+        code="1",
+        invented=INVENTED,
+    )
+
+
+async def find(database: Database, search: Search = EVERYTHING, queue: Queue = Queue.DELIVERIES) -> list[RowStand]:
+    return await database.read(rehearsing.meant, queue, search, is_redrive=True)
+
+
+def act(house: House, rows: list[RowStand], operation: Operation = Operation.REDRIVE) -> BulkAct:
+    return BulkAct(house.database, house.clock, Queue.DELIVERIES, operation, rows, act=BY, invented=INVENTED)
+
+
+@pytest.mark.parametrize("start", range(0, HISTORIES, AT_ONCE))
+async def test_the_act_does_what_its_rehearsal_said(
+    start: int, house: House, bot: Bot, database: Database, rehearse: Rehearse
+) -> None:
+    """In 200 random histories a rehearsal leaves every row as it is, and foretells states, avatars and messages."""
+    outcomes: set[str] = set()
+    for seed in range(start, start + AT_ONCE):
+        random = Random(seed)
+        await make_history(house, bot, random, f"h{seed}")
+        ids = [row["id"] for row in await house.rows() if row["request_id"].startswith(f"h{seed}-")]
+        meant = [row for row in await database.write(rehearsing.stands, Queue.DELIVERIES, ids) if row.state != "done"]
+        before = all_rows(database)
+        said = await rehearse(Queue.DELIVERIES, Operation.REDRIVE, meant)
+        assert all_rows(database) == before, f"seed {seed}"
+        assert not said.is_sample
+        assert said.told_twice == 0
+        messages = {row["id"] for row in await house.messages()}
+
+        await act(house, meant).run()
+        while await house.apply():
+            pass
+
+        rows = {row["id"]: row for row in await house.rows()}
+        told = [row for row in await house.messages() if row["id"] not in messages]
+        foretold = sorted((one.topic, one.chat_id, one.language) for row in said.rows for one in row.messages)
+        assert sorted((row["kind"], row["chat_id"], row["language"]) for row in told) == foretold, f"seed {seed}"
+        for row in said.rows:
+            outcomes.add(row.code)
+            now = rows[row.id]
+            if row.asks != "result":
+                assert (now["state"], now["reason"]) == (row.state[1], row.reason[1]), f"seed {seed}, row {row}"
+        last = {str(row.avatar_id): row.changes["status"][1] for row in said.rows if "status" in row.changes}
+        assert {avatar: (await bot.avatar(avatar))["word"] for avatar in last} == last, f"seed {seed}"
+    assert {"becomes", "stays"} <= outcomes
+
+
+async def test_a_rehearsal_words_the_message_in_its_language(
+    house: House, bot: Bot, rehearse: Rehearse, database: Database
+) -> None:
+    """The operator reads what the owner would read, and which fields of the avatar would change."""
+    await house.deliver("r1")
+    house.clock.move(25 * 3600)
+    await house.apply()
+    await bot.train("r1", language="en", telegram_id="77")
+    said = await rehearse(Queue.DELIVERIES, Operation.REDRIVE, await find(database))
+    [row] = said.rows
+    [message] = row.messages
+    assert (row.code, row.word, said.told) == ("becomes", "completed", 1)
+    assert row.changes["status"] == ("training", "completed")
+    assert (message.topic, message.chat_id, message.language) == ("ready", 77, "en")
+    assert message.text
+
+
+async def test_what_fal_must_be_asked_is_said_and_not_asked(
+    house: House, bot: Bot, rehearse: Rehearse, database: Database
+) -> None:
+    """A delivery without its result would make us ask fal: the rehearsal says so, and asks nobody."""
+    from tests.factories import empty_ok_body  # noqa: PLC0415
+
+    await house.deliver("r1", empty_ok_body("r1"))
+    house.clock.move(25 * 3600)
+    await house.apply()
+    await bot.train("r1")
+    said = await rehearse(Queue.DELIVERIES, Operation.REDRIVE, await find(database))
+    assert [(row.code, row.asks) for row in said.rows] == [("asks_fal", "result")]
+    assert house.fal.asked == []
+
+
+async def test_more_rows_than_can_be_played_are_a_sample(house: House, rehearse: Rehearse, database: Database) -> None:
+    """At most 50 rows are played; the rest makes it a sample, and the digest names all."""
+    for number in range(MOST + 5):
+        await house.deliver(f"r{number}")
+    rows = await find(database)
+    said = await rehearse(Queue.DELIVERIES, Operation.REDRIVE, rows)
+    assert (said.matched, len(said.rows), said.is_sample) == (MOST + 5, MOST, True)
+    assert said.digest != (await rehearse(Queue.DELIVERIES, Operation.REDRIVE, rows[:MOST])).digest
+
+
+async def test_a_slow_rehearsal_ends_as_a_sample(
+    house: House, rehearse: Rehearse, database: Database, clock: FrozenClock
+) -> None:
+    """After a second no further rows are played."""
+    for number in range(30):
+        await house.deliver(f"r{number}")
+    rehearse._elapsed = iter(range(0, 100, 2)).__next__
+    said = await rehearse(Queue.DELIVERIES, Operation.REDRIVE, await find(database))
+    assert (len(said.rows), said.is_sample) == (10, True)
+
+
+async def test_an_act_refuses_when_things_have_changed(
+    house: House, bot: Bot, rehearse: Rehearse, database: Database
+) -> None:
+    """A row that moved since the rehearsal, one more, another act or newer code: look again."""
+    await house.deliver("r1")
+    rows = await find(database)
+    said = await rehearse(Queue.DELIVERIES, Operation.REDRIVE, rows)
+
+    async def check(rows: list[RowStand], operation: Operation = Operation.REDRIVE, code: str = "1") -> None:
+        await require_unchanged(database, Queue.DELIVERIES, operation, rows, digest=said.digest, code=code)
+
+    await check(rows)
+    with pytest.raises(RowsChanged):
+        await check(rows, Operation.IGNORE)
+    with pytest.raises(RowsChanged):
+        await check(rows, code="2")
+    await bot.train("r1")
+    await house.apply()
+    with pytest.raises(RowsChanged):
+        await check(rows)
+
+
+async def test_rows_that_others_changed_meanwhile_are_left(house: House, bot: Bot, database: Database) -> None:
+    """Between the rehearsal and its batch a row was applied: the act leaves it alone."""
+    await house.deliver("r1")
+    await house.deliver("r2")
+    rows = await find(database)
+    await bot.train("r1")
+    await house.apply()
+    changed = await act(house, rows, operation=Operation.IGNORE).run()
+    states = {row["request_id"]: row["state"] for row in await house.rows()}
+    assert (states["r1"], len(changed)) == ("done", 0)
+
+
+async def test_an_act_is_cancelled_between_two_batches(house: House, database: Database) -> None:
+    """What is done stays done, the rest stays as it was; the history says who, and why."""
+    for number in range(230):
+        await house.deliver(f"r{number}")
+    rows = await find(database)
+    bulk = act(house, rows, operation=Operation.IGNORE)
+    await bulk.run(bulk.cancel)
+    assert (bulk.done, len(bulk.changed)) == (100, 100)
+    with database.engine.connect() as connection:
+        lines = connection.execute(select(events.c.kind, events.c.who, events.c.why)).all()
+        ignored = connection.execute(select(deliveries.c.id).where(deliveries.c.state == "ignored")).all()
+    assert (set(map(tuple, lines)), len(lines), len(ignored)) == ({("ignored", "op", "after the outage")}, 100, 100)
+    assert await act(house, rows, operation=Operation.IGNORE).run() == [row.id for row in rows[100:]]
+
+
+async def test_an_act_wants_a_reason(house: House) -> None:
+    """Nobody changes a whole search without saying why."""
+    with pytest.raises(ValueError, match="reason"):
+        BulkAct(house.database, house.clock, Queue.DELIVERIES, Operation.IGNORE, [], act=Act("op", " "))
+
+
+async def test_a_search_never_sends_what_may_have_arrived(house: House, bot: Bot, database: Database) -> None:
+    """A message whose send has an unknown outcome is redriven by its own id only."""
+    for name in ("r1", "r2"):
+        await bot.train(name)
+        await house.deliver(name, error_body(name))
+    await house.apply()
+    with database.engine.begin() as transaction:
+        first = select(notifications.c.id).order_by(notifications.c.id).limit(1).scalar_subquery()
+        transaction.execute(notifications.update().where(notifications.c.id == first).values(uncertain=1, state="dead"))
+    rows = await find(database, queue=Queue.NOTIFICATIONS)
+    assert len(rows) == 1
+
+
+async def test_the_rehearsal_of_messages_says_which_go_out(
+    house: House, bot: Bot, rehearse: Rehearse, database: Database
+) -> None:
+    """A failure that a success has overtaken would be closed; the rest would be sent, in these words."""
+    await bot.train("r1")
+    await house.deliver("r1", error_body("r1"))
+    await house.apply()
+    await house.deliver("r1", ok_body("r1"))
+    await house.apply()
+    rows = await database.write(rehearsing.stands, Queue.NOTIFICATIONS, [1, 2])
+    before = all_rows(database)
+    said = await rehearse(Queue.NOTIFICATIONS, Operation.REDRIVE, rows)
+    assert all_rows(database) == before
+    assert {row.code for row in said.rows} <= {"goes_out", "left", "stays"}
+    assert said.told == sum(row.code == "goes_out" for row in said.rows) == 1
