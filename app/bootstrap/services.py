@@ -97,7 +97,7 @@ class MetricsFacts:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """All services, grouped by who uses them: the webhook, the worker, health pages, metrics; the rest is the pages'."""
+    """All services, grouped by who uses them: webhook, worker, health pages, metrics; the rest is the pages'."""
 
     ingest: Ingest
     work: Work

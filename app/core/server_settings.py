@@ -42,7 +42,7 @@ class ServerSettings(BaseModel):
         None,
         msgid("password of the operator's pages /dashboard; without it only by `aisha-webhook dashboard-link`"),
     )
-    dashboard_read_only: Switch = setting(False, msgid("operator's pages for reading only"), a.BOOL)
+    dashboard_read_only: Switch = setting(False, msgid("operator's pages for reading only"))
     allowed_hosts: v.HostPatterns = setting(
         (),
         msgid("host names we answer to"),

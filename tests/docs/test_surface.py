@@ -124,7 +124,7 @@ def alerts() -> Iterator[str]:
 def messages() -> Iterator[str]:
     """Every text of the messages to owners and the operator, by language."""
     for path in project_files():
-        # What the operator's pages say is no interface, and neither are the Russian words of other texts of the operator's.
+        # What the operator's pages say is no interface, and neither are the Russian words of other texts.
         if path.parts[0] == "app" and path.name == "messages.po":
             with (ROOT / path).open("rb") as source:
                 catalogue = read_po(source, abort_invalid=True)
