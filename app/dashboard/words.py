@@ -1,25 +1,16 @@
 """The words of the pages, by language, from app/locales/*/LC_MESSAGES/dashboard.po."""
 
-from functools import cache
 from gettext import GNUTranslations
-from io import BytesIO
-from pathlib import Path
 
-from babel.messages.mofile import write_mo
-from babel.messages.pofile import read_po
+from app.catalog import load_catalog
 
-LOCALES = Path(__file__).parents[1] / "locales"
+DOMAIN = "dashboard"
 LANGUAGES = ("ru", "en")
 
 
-@cache
 def words_of(language: str) -> GNUTranslations:
-    """Compile the words of one language in memory."""
-    compiled = BytesIO()
-    with (LOCALES / language / "LC_MESSAGES" / "dashboard.po").open("rb") as source:
-        write_mo(compiled, read_po(source))
-    compiled.seek(0)
-    return GNUTranslations(compiled)
+    """Return the words of one language, compiled at their first use."""
+    return load_catalog(DOMAIN, language)
 
 
 def say(language: str, key: str, **facts: object) -> str:

@@ -3,8 +3,9 @@
 import re
 
 import pytest
+from babel.messages.pofile import read_po
 
-from app.catalog import OPERATOR, translated
+from app.catalog import LOCALES, OPERATOR
 from app.core.exit_codes import Exit
 from app.domain.alert import Condition
 from tests.docs.project import ROOT, between, modules, names, page, rows
@@ -60,7 +61,8 @@ def test_every_finding_of_the_doctor_leads_somewhere(runbook: str) -> None:
 def test_quoted_messages_are_the_server_s_own(runbook: str) -> None:
     """What the runbook puts in quotes at the head of a line is what the code says, in that language."""
     said = "".join((ROOT / path).read_text(encoding="utf-8") for path, _ in modules())
-    said += "".join(translated("ru", OPERATOR).values())
+    with (LOCALES / "ru" / "LC_MESSAGES" / f"{OPERATOR}.po").open("rb") as source:
+        said += "".join(str(message.string) for message in read_po(source))
     quoted = re.findall(r'^- (?:"([^"]+)"|«([^»]+)»):', page(runbook), re.MULTILINE)
     assert quoted
     assert [words for pair in quoted for words in pair if words not in said] == []
