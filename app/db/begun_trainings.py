@@ -4,13 +4,23 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Text, cast, select, update
+from sqlalchemy import Text, cast, func, select, update
 from sqlalchemy.engine import Connection
 
 from app.db.bot_values import fit_key, fit_moment, read_status, read_trainer, spell_status
 from app.db.trainings import TRIGGERS, BotTables
 from app.domain.trainer import Trainer
 from app.domain.training import TrainingStatus
+
+BEGUN = (
+    "fal_request_id",
+    "status",
+    "training_progress",
+    "training_error",
+    "training_started_at",
+    "training_completed_at",
+    "updated_at",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +51,16 @@ def find_candidate(connection: Connection, tables: BotTables, avatar_id: str) ->
     )
     row = connection.execute(statement).one_or_none()
     return None if row is None else Candidate(read_trainer(row[0]), str(row[1]), row[2])
+
+
+def unwritable(connection: Connection, tables: BotTables) -> list[str]:
+    """Name the avatars' columns that `write_begun` writes and this role may not; SQLite has no rights to lack."""
+    if connection.dialect.name == "sqlite":
+        return []
+    names = [*BEGUN, *(name for name in TRIGGERS if name in tables.avatars.c)]
+    rights = [func.has_column_privilege("avatars", name, "UPDATE") for name in names]
+    allowed = connection.execute(select(*rights)).one()
+    return [name for name, may in zip(names, allowed, strict=True) if not may]
 
 
 def write_begun(

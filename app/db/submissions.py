@@ -15,7 +15,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.engine import Connection
 
 from app.db import queue
-from app.db.begun_trainings import find_candidate, write_begun
+from app.db.begun_trainings import find_candidate, unwritable, write_begun
 from app.db.tables import jobs
 from app.db.trainings import BotTables
 from app.domain.delivery import Claim
@@ -61,6 +61,13 @@ class Hindrance(StrEnum):
     AT_WORK = "at_work"  # fal works on the avatar, or may: a job of it is open
 
 
+@dataclass(frozen=True, slots=True)
+class Unwritable:
+    """Why nothing is submitted: this role may not write these columns of the avatar's row, where fal's id belongs."""
+
+    columns: Sequence[str]
+
+
 def find(connection: Connection, key: str) -> OnRecord | None:
     """Find what is on record under an idempotency key."""
     found = connection.execute(
@@ -71,7 +78,7 @@ def find(connection: Connection, key: str) -> OnRecord | None:
 
 def begin(
     connection: Connection, tables: BotTables, wanted: Submission, *, now: datetime, until: datetime
-) -> int | OnRecord | Hindrance:
+) -> int | OnRecord | Hindrance | Unwritable:
     """Put a submission on record; return its row's id, what stands under its key already, or what is in the way.
 
     The avatar's row is locked first, so that of two for one avatar the second sees the first.
@@ -86,6 +93,8 @@ def begin(
     is_open = select(_C.id).where(_C.subject == wanted.subject, _C.state == JobState.PENDING.value).limit(1)
     if avatar.is_at_work or connection.execute(is_open).first() is not None:
         return Hindrance.AT_WORK
+    if columns := unwritable(connection, tables):
+        return Unwritable(columns)
     row = {
         "state": JobState.PENDING,
         "reason": SUBMITTING,

@@ -15,7 +15,7 @@ import structlog
 
 from app.db import submissions
 from app.db.engine import Connection, Database
-from app.db.submissions import UNKNOWN, Hindrance, OnRecord
+from app.db.submissions import UNKNOWN, Hindrance, OnRecord, Unwritable
 from app.db.trainings import BotTables
 from app.domain.errors import DatabaseUnavailable, JobRefused
 from app.domain.look import Trouble
@@ -139,6 +139,9 @@ class Submit:
                 raise JobRefused(404, "avatar_unknown", "there is no avatar with this id")
             case Hindrance.OTHER_TYPE:
                 raise JobRefused(400, "malformed", "type: the avatar is of the other type")
+            case Unwritable(columns):
+                text = f"nothing was sent: GRANT UPDATE ({', '.join(columns)}) ON avatars TO this server's role"
+                raise JobRefused(503, "row_not_writable", text)
         raise JobRefused(409, "at_work", "fal works on this avatar, or may: see `aisha-webhook jobs list`")
 
     def _repeated(self, wanted: WantedTraining, there: OnRecord) -> str:

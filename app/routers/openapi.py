@@ -58,6 +58,7 @@ TRAINING: Codes = {
 }
 SUBMISSION: Codes = {
     **TRAINING,
+    503: (*TRAINING[503], "row_not_writable"),
     400: (*EVERYWHERE[400], "malformed", "too_expensive", "trainer_unsupported", "fal_refused"),
     402: ("account_exhausted",),
     404: ("not_found", "avatar_unknown"),
