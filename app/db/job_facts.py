@@ -3,7 +3,20 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, ScalarSelect, Select, Table, and_, bindparam, exists, func, or_, select, text
+from sqlalchemy import (
+    ColumnElement,
+    ScalarSelect,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+    text,
+)
 from sqlalchemy.engine import Connection
 
 from app.db.engine import UtcDateTime
@@ -59,13 +72,22 @@ _OVERDUE = or_(
     and_(_COLUMNS.stage.is_distinct_from(Stage.QUEUED.value), _COLUMNS.at_work_since < _moment("at_work")),
     func.coalesce(_COLUMNS.said_at, _COLUMNS.first_seen_at) < _moment("unheard"),
 )
-_LATER = jobs.alias()
+_OTHER = jobs.alias()
 # A submission that fal refused was told to whoever submitted it; a locked account is the operator's, too.
 _SAID = or_(_COLUMNS.request_id.is_not(None), _COLUMNS.reason == UNKNOWN)
+# fal has spoken since of a job that is open, or that has ended since: both are few, and found by an index.
+_SPOKEN_SINCE = or_(
+    exists().where(_OTHER.c.state == literal_column("'pending'"), _OTHER.c.said_at > _COLUMNS.finished_at),
+    exists().where(
+        _OTHER.c.state == literal_column("'done'"),
+        _OTHER.c.finished_at > _COLUMNS.finished_at,
+        _OTHER.c.said_at > _COLUMNS.finished_at,
+    ),
+)
 _STILL_LOCKED = and_(
-    _COLUMNS.request_id.is_(None),
+    func.coalesce(_COLUMNS.request_id, "") == "",  # IS NULL would draw SQLite away from the few dead rows
     _COLUMNS.reason == Trouble.ACCOUNT_LOCKED.value,
-    ~exists().where(_LATER.c.said_at > _COLUMNS.finished_at),
+    ~_SPOKEN_SINCE,
 )
 _OPEN: Select[Any] = (
     select(

@@ -23,6 +23,7 @@ SEND_OUTCOMES = {
     "Rejected": "rejected",
     "NotEditable": "not_editable",
     "SlowDown": "slow_down",
+    "NotYet": "not_yet",
     "Uncertain": "uncertain",
     "Down": "down",
     "TokenRefused": "token_refused",

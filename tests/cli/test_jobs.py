@@ -40,7 +40,7 @@ def test_jobs_are_listed_newest_first(url: str) -> None:
 def test_a_state_may_be_asked_for(url: str) -> None:
     """Only jobs of that state; where there is none, a sentence."""
     assert [row["request_id"] for row in json.loads(call("list", "--state", "dead", "--json").stdout)] == ["r2"]
-    assert call("list", "--state", "historic").stdout == "no jobs in state historic\n"
+    assert call("list", "--state", "historic").stdout == "нет строк в состоянии historic: jobs\n"
 
 
 def test_a_job_is_shown_whole_but_for_its_nonce(url: str) -> None:

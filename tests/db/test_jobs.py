@@ -118,7 +118,7 @@ async def test_a_delivery_ends_a_job_that_nobody_knew_of(database: Database) -> 
     artifacts = Artifacts(lora_url="https://v3.fal.media/l", config_url="https://v3.fal.media/c")
     await database.write(jobs.end, [replace(DONE, changes=True, artifacts=artifacts)], START)
     assert await database.read(jobs.known, ["r1", "r2"]) == {
-        "r1": Known(JobState.DONE, JobOutcome.COMPLETED, artifacts)
+        "r1": Known(JobState.DONE, JobOutcome.COMPLETED, artifacts, began_at=START)
     }
     row = (await rows(database))["r1"]
     assert (row["delivery_id"], row["first_seen_at"], row["endpoint"]) == (7, START, TRAINER)

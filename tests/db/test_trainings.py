@@ -157,9 +157,13 @@ async def test_our_migration_leaves_the_bots_tables_alone(fresh_url: str) -> Non
         "webhook_alerts",
         "webhook_chores",
         "webhook_deliveries",
+        "webhook_events",
         "webhook_jobs",
+        "webhook_lockouts",
+        "webhook_login_links",
         "webhook_notifications",
         "webhook_schema_version",
+        "webhook_sessions",
         "webhook_slots",
         "webhook_totals",
     ]
