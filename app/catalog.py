@@ -13,6 +13,7 @@ from app.domain.language import Language, Msgid
 
 LOCALES = Path(__file__).parent / "locales"
 OWNER, OPERATOR = "messages", "operator"  # domains, in the sense of gettext
+UNREADABLE = (OSError, MemoryError, ImportError)  # an environment without our packages lacks Babel, too
 
 
 @cache
@@ -27,7 +28,7 @@ def translate(words: Msgid, language: Language) -> str:
         return words
     try:
         return load_catalog(OPERATOR, language).gettext(words)
-    except (OSError, MemoryError):  # the text may be about that
+    except UNREADABLE:  # the text may be about that
         return words
 
 
@@ -37,7 +38,7 @@ def translate_all(words: Mapping[str, Msgid], language: Language) -> dict[str, s
         return dict(words)
     try:
         catalogue = _compile(OPERATOR, language)
-    except (OSError, MemoryError):
+    except UNREADABLE:
         return dict(words)
     return {key: catalogue.gettext(text) if text else text for key, text in words.items()}
 
