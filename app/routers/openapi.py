@@ -13,6 +13,7 @@ Codes = Mapping[int, tuple[str, ...]]
 
 JOBS = "/api/v1/jobs"
 TRAININGS = "/api/v1/trainings"
+METRICS = "/metrics"
 JSON = "application/json"
 # What the listener refuses before a request is looked at, and what the framework does: everywhere.
 EVERYWHERE: Codes = {
@@ -76,7 +77,7 @@ REFUSALS: Mapping[tuple[str, str], Codes] = {
     (f"{TRAININGS}/{{request_id}}", "delete"): TRAINING,
     ("/api/v1/webhook/status", "get"): DATABASE,
     ("/api/v1/webhook/refusals", "get"): OPERATORS,
-    ("/metrics", "get"): OPERATORS,
+    (METRICS, "get"): OPERATORS,
 }
 OWN_503 = ("/readyz", "/api/v1/health")  # these say with a 503 how they are, in the form of their 200
 HEADERS_OF: Mapping[int, str] = {405: "Allow", 429: "Retry-After", 503: "Retry-After"}
@@ -118,6 +119,9 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
     if JOBS in paths:
         paths[JOBS]["post"] |= _jobs()
         document["components"].setdefault("securitySchemes", {})["ApiToken"] = {"type": "http", "scheme": "bearer"}
+    if METRICS in paths:
+        text = {"text/plain": {"schema": {"type": "string"}}}
+        paths[METRICS]["get"]["responses"]["200"] = {"description": "the text format of Prometheus", "content": text}
     for path, operations in paths.items():
         for method, operation in operations.items():
             answers = operation.setdefault("responses", {})
