@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from app.flows.kinds import GENERATION_PATH
 from app.routers.fal_webhook import PATH
 from app.twins import bodies
 from app.twins.sender import FalSender
@@ -19,6 +20,7 @@ from tests.process.conftest import Outside, ServerProcess, launch
 pytestmark = pytest.mark.anyio
 
 REQUEST_ID = bodies.job_id(1)
+IMAGES_ID = bodies.job_id(2)
 API_TOKEN = "t" * 32
 CHAT = 700000001
 DRIVER = """
@@ -46,7 +48,8 @@ class Telegram(BaseSession):
 
 async def submitted(request):
     asked.append([request.path, dict(request.query), request.headers["Authorization"], await request.json()])
-    return web.json_response({"request_id": sys.argv[1], "status": "IN_QUEUE"})
+    number = sys.argv[1 if request.path.endswith("trainer") else 2]
+    return web.json_response({"request_id": number, "status": "IN_QUEUE"})
 
 
 async def main():
@@ -106,7 +109,7 @@ async def told_by(python: Path, server: ServerProcess, *updates: dict[str, Any])
     }
     process = await asyncio.create_subprocess_exec(
         python,
-        *("-c", DRIVER, REQUEST_ID),
+        *("-c", DRIVER, REQUEST_ID, IMAGES_ID),
         env=environment,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
@@ -119,7 +122,7 @@ async def told_by(python: Path, server: ServerProcess, *updates: dict[str, Any])
 
 
 async def test_the_example_bot_goes_the_whole_way(python: Path, outside: Outside, tmp_path: Path) -> None:
-    """It submits with our webhook, registers the job, and answers both buttons of the message that we send."""
+    """It submits with our webhook, registers both jobs, and answers the buttons of the message that we send."""
     changes = {"API_DOMAIN": "127.0.0.1", "API_TOKEN": API_TOKEN, "RECONCILE_AFTER": "86400"}
     server = await launch(tmp_path, {**outside.environment("sqlite:///data/aisha.db"), **changes})
     try:
@@ -135,9 +138,16 @@ async def test_the_example_bot_goes_the_whole_way(python: Path, outside: Outside
         assert message.chat_id == CHAT
         keyboard = [button["callback_data"] for row in message.reply_markup["inline_keyboard"] for button in row]
         ended = await told_by(python, server, *map(pressed, keyboard))
-        answers = [text for method, text in ended["said"] if method == "sendMessage"]
-        assert [method for method, _ in ended["said"]] == ["answerCallbackQuery", "sendMessage"] * len(keyboard)
-        assert any("_pytorch_lora_weights.safetensors" in text for text in answers)
-        assert "Айша: completed" in answers
+        methods = [method for method, _ in ended["said"]]
+        assert methods == ["answerCallbackQuery", "answerCallbackQuery", "sendMessage"]
+        assert ended["said"][-1][1] == "Айша: completed"
+        [[path, query, _, body]] = ended["asked"]
+        images = f"{server.url}{GENERATION_PATH}"
+        assert (path, query) == ("/fal-ai/flux-lora", {"fal_webhook": images})
+        assert body["loras"][0]["path"].endswith("_pytorch_lora_weights.safetensors")
+        async with FalSender(images, outside.fal.key, ca_file=ca_file) as sender:
+            await sender.deliver(IMAGES_ID, bodies.success(IMAGES_ID, bodies.images(IMAGES_ID, 2)))
+        [_, pictures] = await outside.telegram.heard(2)
+        assert (pictures.chat_id, len(pictures.photos)) == (CHAT, 2)
     finally:
         assert await server.stop() == 0

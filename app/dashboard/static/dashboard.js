@@ -10,13 +10,21 @@
 
   const refresh = () => {
     const live = find("#live");
-    if (!live || live.contains(document.activeElement) && document.activeElement.matches("input, textarea, select")) {
+    if (!live || live.contains(document.activeElement)) {  // a swap would take the focus away
       isLate = true;
       return;
     }
     isLate = false;
     htmx.ajax("GET", location.pathname + location.search, { target: "#live", select: "#live", swap: "outerHTML" });
   };
+
+  // Whoever has moved into the part meanwhile keeps the focus, too. What the operator asked for has an event.
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const { target, requestConfig } = event.detail;
+    if (target.id !== "live" || requestConfig.triggeringEvent || !target.contains(document.activeElement)) return;
+    event.detail.shouldSwap = false;
+    isLate = true;
+  });
 
   const show = (number) => {
     const bar = find(".live");

@@ -82,6 +82,8 @@ def test_contrast_holds_under_pointer_and_focus(served: Served, open_tab: OpenTa
     tab = open_tab(served)
     view(tab, theme, "en")
     tab.go(f"/dashboard{path}")
+    tab.page.evaluate("document.querySelector('#pause')?.click()")  # a refresh would take the elements away
+    tab.page.wait_for_timeout(500)
     tab.page.evaluate("document.querySelector('details.menu').open = true")
     for number in range(tab.run(LOOKS)):
         one = f"window.__looks[{number}]"
