@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import app.core.logger  # noqa: F401  a command prints what it found; the log is the server's
 from app.catalog import translate
 from app.cli.output import called
 from app.core.config import Settings

@@ -110,8 +110,11 @@ class FalDeskTwin(Twin):
             expiries = [request.headers.get(name) for name in LIFECYCLES]
             self.lifecycles.append([None if text is None else orjson.loads(text) for text in expiries])
             name = hashlib.sha256(f"{len(self.lifecycles)} {wanted['file_name']}".encode()).hexdigest()[:16]
-            url = f"{request.url.scheme}://{request.url.netloc}/stored/{name}_{wanted['file_name']}"
-            return json_response(200, bodies.dumps({"upload_url": f"{url}?permission=once", "file_url": url}))
+            path = f"{name}_{wanted['file_name']}"
+            place = f"{request.url.scheme}://{request.url.netloc}/stored/{path}?permission=once"
+            return json_response(
+                200, bodies.dumps({"upload_url": place, "file_url": f"https://v3.fal.media/stored/{path}"})
+            )
 
         return await self._answer(call, self.storage_fault, right)
 
