@@ -1,4 +1,4 @@
-"""A bot beside aisha-webhook: submits trainings and images to fal, tells the server, answers its messages' buttons.
+"""A bot beside aisha-webhook: trainings go to fal through the server, images by itself; it answers messages' buttons.
 
 Needs `pip install aiogram`, the tables of bot_tables.sql, and in the environment TELEGRAM_TOKEN, FAL_API_KEY, API_TOKEN
 (the server's), FAL_WEBHOOK_URL (as the server prints it) and DATABASE, the path of the SQLite file.
@@ -15,7 +15,7 @@ from aiogram.filters import Command, CommandObject
 from aiogram.types import CallbackQuery, Message
 from aiohttp import ClientSession
 
-TRAINER, PAINTER = "fal-ai/flux-lora-portrait-trainer", "fal-ai/flux-lora"
+PAINTER = "fal-ai/flux-lora"
 QUEUE = os.environ.get("FAL_QUEUE_URL", "https://queue.fal.run")
 WEBHOOK = os.environ["FAL_WEBHOOK_URL"]
 SERVER = "{0.scheme}://{0.netloc}".format(urlsplit(WEBHOOK))
@@ -32,20 +32,17 @@ async def post(url: str, authorization: str, body: dict) -> dict:
 
 @dispatcher.message(Command("train"))
 async def train(message: Message, command: CommandObject) -> None:
-    """/train https://…/photos.zip: the row first, then fal, then the request id, then the server."""
+    """/train https://…/photos.zip: the row first, then the server, which asks fal once and writes the request id."""
     avatar, who = str(uuid4()), message.from_user
     found = database.execute("SELECT id FROM users WHERE telegram_id = ?", [str(who.id)]).fetchone()
     owner = found[0] if found else str(uuid4())
     if not found:
         new = [owner, str(who.id), who.first_name, who.language_code or "ru"]
         database.execute("INSERT INTO users (id, telegram_id, first_name, language_code) VALUES (?, ?, ?, ?)", new)
-    into = "INSERT INTO avatars (id, user_id, name, training_type, status) VALUES (?, ?, ?, 'portrait', 'training')"
+    into = "INSERT INTO avatars (id, user_id, name, training_type, status) VALUES (?, ?, ?, 'portrait', 'draft')"
     database.execute(into, [avatar, owner, who.first_name])
-    photos = {"images_data_url": command.args, "trigger_phrase": f"TOK_{avatar[:8]}"}
-    sent = await post(f"{QUEUE}/{TRAINER}?fal_webhook={quote(WEBHOOK, safe='')}", FAL, photos)
-    database.execute("UPDATE avatars SET fal_request_id = ? WHERE id = ?", [sent["request_id"], avatar])
-    job = {"request_id": sent["request_id"], "kind": "training", "endpoint": TRAINER, "subject_id": avatar}
-    await post(f"{SERVER}/api/v1/jobs", OURS, job)
+    wanted = {"avatar_id": avatar, "images_url": command.args, "type": "portrait", "idempotency_key": avatar}
+    await post(f"{SERVER}/api/v1/trainings", OURS, wanted)
     await message.answer("Training has begun. You will be told when it ends.")
 
 

@@ -48,8 +48,7 @@ class Telegram(BaseSession):
 
 async def submitted(request):
     asked.append([request.path, dict(request.query), request.headers["Authorization"], await request.json()])
-    number = sys.argv[1 if request.path.endswith("trainer") else 2]
-    return web.json_response({"request_id": number, "status": "IN_QUEUE"})
+    return web.json_response({"request_id": sys.argv[1], "status": "IN_QUEUE"})
 
 
 async def main():
@@ -109,7 +108,7 @@ async def told_by(python: Path, server: ServerProcess, *updates: dict[str, Any])
     }
     process = await asyncio.create_subprocess_exec(
         python,
-        *("-c", DRIVER, REQUEST_ID, IMAGES_ID),
+        *("-c", DRIVER, IMAGES_ID),
         env=environment,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
@@ -122,14 +121,14 @@ async def told_by(python: Path, server: ServerProcess, *updates: dict[str, Any])
 
 
 async def test_the_example_bot_goes_the_whole_way(python: Path, outside: Outside, tmp_path: Path) -> None:
-    """It submits with our webhook, registers both jobs, and answers the buttons of the message that we send."""
+    """The server submits its training; its images it submits and registers itself, at a button of our message."""
     changes = {"API_DOMAIN": "127.0.0.1", "API_TOKEN": API_TOKEN, "RECONCILE_AFTER": "86400"}
     server = await launch(tmp_path, {**outside.environment("sqlite:///data/aisha.db"), **changes})
     try:
         begun = await told_by(python, server, typed("/train https://example.com/photos.zip"))
-        [[path, query, key, body]] = begun["asked"]
-        assert (path, query) == ("/fal-ai/flux-lora-portrait-trainer", {"fal_webhook": f"{server.url}{PATH}"})
-        assert (key, body["images_data_url"]) == ("Key id:secret", "https://example.com/photos.zip")
+        [taken] = outside.fal.submissions
+        assert (begun["asked"], taken.endpoint) == ([], "fal-ai/flux-lora-portrait-trainer")
+        assert taken.arguments["images_data_url"] == "https://example.com/photos.zip"
         assert [method for method, _ in begun["said"]] == ["sendMessage"]
         ca_file = server.folder / "ssl/aibots_kz.crt"
         async with FalSender(f"{server.url}{PATH}", outside.fal.key, ca_file=ca_file) as sender:
@@ -141,9 +140,9 @@ async def test_the_example_bot_goes_the_whole_way(python: Path, outside: Outside
         methods = [method for method, _ in ended["said"]]
         assert methods == ["answerCallbackQuery", "answerCallbackQuery", "sendMessage"]
         assert ended["said"][-1][1] == "Айша: completed"
-        [[path, query, _, body]] = ended["asked"]
+        [[path, query, key, body]] = ended["asked"]
         images = f"{server.url}{GENERATION_PATH}"
-        assert (path, query) == ("/fal-ai/flux-lora", {"fal_webhook": images})
+        assert (path, query, key) == ("/fal-ai/flux-lora", {"fal_webhook": images}, "Key id:secret")
         assert body["loras"][0]["path"].endswith("_pytorch_lora_weights.safetensors")
         async with FalSender(images, outside.fal.key, ca_file=ca_file) as sender:
             await sender.deliver(IMAGES_ID, bodies.success(IMAGES_ID, bodies.images(IMAGES_ID, 2)))
