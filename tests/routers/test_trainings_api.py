@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import select
 
 from app.core.config import Settings
-from app.db.engine import open_database
+from app.db.engine import Connection, open_database
 from app.db.tables import jobs
 from app.fal import submit
 from app.routers.fal_webhook import PATH
@@ -47,10 +47,12 @@ async def post(served: Served, content: Any, **headers: str) -> httpx2.Response:
 
 
 async def stored(served: Served) -> list[dict[str, Any]]:
+    def load(connection: Connection) -> list[dict[str, Any]]:
+        return [dict(row) for row in connection.execute(select(jobs).order_by("id")).mappings()]
+
     database = open_database(served.database_url)
     try:
-        with database.engine.connect() as connection:
-            return [dict(row) for row in connection.execute(select(jobs).order_by("id")).mappings()]
+        return await database.read(load)
     finally:
         await database.close()
 
