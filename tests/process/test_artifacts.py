@@ -39,7 +39,7 @@ def path_of(job: str) -> str:
 
 
 def stored(database: Database) -> dict[str, Any]:
-    with database.engine.connect() as connection:
+    with database.engine.connect().execution_options(write=False) as connection:
         return {row.request_id: row for row in connection.execute(select(deliveries))}
 
 

@@ -57,7 +57,7 @@ def owe(url: str, *rows: dict[str, Any]) -> None:
 def states(url: str) -> list[str]:
     async def run() -> list[str]:
         database = open_database(url)
-        with database.engine.connect() as connection:
+        with database.engine.connect().execution_options(write=False) as connection:
             found = list((connection.execute(select(notifications.c.state).order_by("id"))).scalars())
         await database.close()
         return found

@@ -43,7 +43,7 @@ async def test_a_thousand_deliveries_complete_a_thousand_avatars_and_tell_a_thou
             assert Counter(status for record in records for status in record.statuses) == {200: MANY}
             await outside.telegram.heard(MANY, within=HEARD_WITHIN)
             assert await server.stop() == 0 if round_number == 2 else True
-    with database.engine.connect() as connection:
+    with database.engine.connect().execution_options(write=False) as connection:
         found = connection.execute(select(deliveries.c.request_id, deliveries.c.body))
         stored = {row.request_id: row.body for row in found}
         assert stored == dict(pairs)

@@ -95,7 +95,7 @@ async def test_a_killed_submission_is_sent_once_and_joined_or_said(sqlite_url: s
         tables = await find_bot_tables(database)
         sweep = Sweep(database, tables, desk, clock, lease=timedelta(seconds=60), after=timedelta(seconds=120))
         await sweep()
-        with database.engine.connect() as connection:
+        with database.engine.connect().execution_options(write=False) as connection:
             [job] = connection.execute(select(jobs)).mappings().all()
         row = await Bot(database).avatar(avatar)
         if step == "before the request":

@@ -23,7 +23,7 @@ async def post(served: Served, body: Any, token: str | None = TOKEN, **headers: 
 async def row(served: Served) -> dict[str, Any]:
     database = open_database(served.database_url)
     try:
-        with database.engine.connect() as connection:
+        with database.engine.connect().execution_options(write=False) as connection:
             return {str(name): value for name, value in connection.execute(jobs.select()).mappings().one().items()}
     finally:
         await database.close()

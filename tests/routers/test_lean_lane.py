@@ -304,7 +304,7 @@ class Lanes:
     async def rows(self) -> list[dict[str, Any]]:
         database = open_database(self.database_url)
         try:
-            with database.engine.connect() as connection:
+            with database.engine.connect().execution_options(write=False) as connection:
                 return [dict(row) for row in connection.execute(select(deliveries).order_by("id")).mappings()]
         finally:
             await database.close()
