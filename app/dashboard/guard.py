@@ -68,7 +68,7 @@ def cookie(headers: Headers, name: str) -> str | None:
 
 
 def comes_from_us(scope: Scope, headers: Headers) -> bool:
-    """Tell whether our own page sent the request; a program that holds no cookie of ours is nobody's victim."""
+    """Tell whether our own page sent the request, or a program: one that sends neither header and no cookie of ours."""
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
     if site is not None:
         return site == "same-origin"

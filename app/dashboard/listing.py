@@ -110,7 +110,7 @@ async def _rows(request: Request, listing: Listing, search: Search) -> Page:
 
 
 def _id(text: str | None) -> int | None:
-    """Read an id of a cursor; whatever is none means the newest page."""
+    """Read the id that a cursor holds; a text that is no id means the newest page."""
     return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else None  # noqa: PLR2004  a BIGINT
 
 

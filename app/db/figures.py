@@ -1,4 +1,4 @@
-"""What /metrics shows of the database, read at one moment, at the same cost whatever has ended."""
+"""What /metrics shows of the database, read at one moment; the cost does not grow with the rows that have ended."""
 
 from collections import Counter
 from collections.abc import Mapping

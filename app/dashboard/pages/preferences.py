@@ -29,7 +29,7 @@ async def prefer(request: Request) -> Response:
 
 
 def way_back(path: str) -> str:
-    """Return a path of these pages, whatever was asked for."""
+    """Return `path` where it leads to one of these pages, else the first page's."""
     is_ours = path == ROOT or path.startswith((f"{ROOT}/", f"{ROOT}?"))
     return path if is_ours and path.isprintable() and "\\" not in path and "//" not in path.partition("?")[0] else ROOT
 
