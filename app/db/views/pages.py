@@ -23,6 +23,7 @@ from app.domain.search import QUEUES, Search
 PATIENCE = 0.5  # s
 SCANNED = 0.35  # s after which no further bodies are looked at
 MOST_COUNTED = 10_000  # above it a count says "10,000+"
+MOST_FACETED = 2_000  # the same for each facet: a page has many of them
 SEARCHED_BODIES = 200_000  # newest rows in whose bodies `contains` looks
 CHUNK = 10_000
 TABLES: dict[Queue, Table] = {Queue.DELIVERIES: deliveries, Queue.NOTIFICATIONS: notifications, Queue.JOBS: jobs}
@@ -208,16 +209,16 @@ def _add_told(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
 def count(connection: Connection, queue: Queue, search: Search) -> Amount:
     """Count the rows of a search (`contains` aside, and times by ids alone), up to MOST_COUNTED."""
     with time_limit(connection, PATIENCE):
-        return _count(connection, where(connection, TABLES[queue], search, is_exact=False))
+        return _count(connection, where(connection, TABLES[queue], search, is_exact=False), MOST_COUNTED)
 
 
-def _count(connection: Connection, wanted: Where) -> Amount:
+def _count(connection: Connection, wanted: Where, most: int) -> Amount:
     if wanted.is_nothing:
         return Amount(0)
     table = wanted.table
-    found = select(table.c.id).where(*wanted.terms).limit(MOST_COUNTED + 1).subquery()
+    found = select(table.c.id).where(*wanted.terms).limit(most + 1).subquery()
     rows = connection.execute(select(func.count()).select_from(found)).scalar_one()
-    return Amount(min(rows, MOST_COUNTED), is_more=rows > MOST_COUNTED)
+    return Amount(min(rows, most), is_more=rows > most)
 
 
 def facets(connection: Connection, queue: Queue, search: Search) -> Facets:
@@ -229,14 +230,16 @@ def facets(connection: Connection, queue: Queue, search: Search) -> Facets:
         if search.without("contains", "reason").is_empty():
             return Facets(states, _by_reason(connection, table))
         wanted = where(connection, table, search.without("contains", "reason"), is_exact=False, ids=ids)
-        return Facets(states, _among_newest(connection, wanted), of=MOST_COUNTED)
+        return Facets(states, _among_newest(connection, wanted), of=MOST_FACETED)
 
 
 def _by_state(connection: Connection, queue: Queue, search: Search, ids: Ids) -> dict[str, Amount]:
     table, rest = TABLES[queue], search.without("contains")
     return {
         str(state): _count(
-            connection, where(connection, table, replace(rest, state=str(state)), is_exact=False, ids=ids)
+            connection,
+            where(connection, table, replace(rest, state=str(state)), is_exact=False, ids=ids),
+            MOST_FACETED,
         )
         for state in QUEUES[queue].words["state"]
     }
@@ -244,13 +247,15 @@ def _by_state(connection: Connection, queue: Queue, search: Search, ids: Ids) ->
 
 def _by_reason(connection: Connection, table: Table) -> dict[str, Amount]:
     reasons = distinct(connection, table.c.reason, table.c.reason.is_not(None))
-    return _largest({one: _count(connection, where(connection, table, Search(reason=one))) for one in reasons})
+    return _largest(
+        {one: _count(connection, where(connection, table, Search(reason=one)), MOST_FACETED) for one in reasons}
+    )
 
 
 def _among_newest(connection: Connection, wanted: Where) -> dict[str, Amount]:
     if wanted.is_nothing:
         return {}
-    newest = wanted.newest(wanted.table.c.reason).limit(MOST_COUNTED).subquery()
+    newest = wanted.newest(wanted.table.c.reason).limit(MOST_FACETED).subquery()
     grouped = select(newest.c.reason, func.count()).where(newest.c.reason.is_not(None)).group_by(newest.c.reason)
     return _largest({reason: Amount(rows) for reason, rows in connection.execute(grouped)})
 
