@@ -14,7 +14,7 @@ from app.domain.search import Search
 
 SLACK = timedelta(minutes=10)  # by which clocks of replicas may differ, and one may be put back
 MOST_REQUESTS = 1_000  # request ids of one owner, chat or avatar that are looked at
-PROBED = 5_000
+PROBED = 50_000  # rows up to which the rarest of several words is found by counting
 CAME: dict[str, Column[Any]] = {  # ids ascend with these moments, but for SLACK
     deliveries.name: deliveries.c.received_at,
     notifications.name: notifications.c.applied_at,

@@ -24,6 +24,7 @@ PATIENCE = 0.5  # s
 SCANNED = 0.35  # s after which no further bodies are looked at
 MOST_COUNTED = 10_000  # above it a count says "10,000+"
 MOST_FACETED = 2_000  # the same for each facet: a page has many of them
+FACET_PATIENCE = 0.06  # s for each of them
 SEARCHED_BODIES = 200_000  # newest rows in whose bodies `contains` looks
 CHUNK = 10_000
 TABLES: dict[Queue, Table] = {Queue.DELIVERIES: deliveries, Queue.NOTIFICATIONS: notifications, Queue.JOBS: jobs}
@@ -47,14 +48,14 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """How many rows match, up to MOST_COUNTED; `is_more` where there are more."""
+    """How many rows match, up to MOST_COUNTED; `is_more` where there are more, or where counting took too long."""
 
     rows: int
     is_more: bool = False
 
     def __str__(self) -> str:
-        """Spell it as pages do: `10,000+`."""
-        return f"{self.rows:,}{'+' if self.is_more else ''}"
+        """Spell it as pages do: `10,000+`, `?`."""
+        return f"{self.rows:,}{'+' if self.is_more else ''}" if self.rows or not self.is_more else "?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,11 +223,12 @@ def _count(connection: Connection, wanted: Where, most: int) -> Amount:
 
 
 def facets(connection: Connection, queue: Queue, search: Search) -> Facets:
-    """Count a search (`contains` aside) by state and by reason."""
+    """Count a search (`contains` aside) by state and by reason; what cannot be counted in time is `?`."""
     table = TABLES[queue]
     with time_limit(connection, PATIENCE):
         ids = ids_within(connection, table, search, is_exact=False)
-        states = _by_state(connection, queue, search, ids)
+    states = _by_state(connection, queue, search, ids)
+    with time_limit(connection, PATIENCE):
         if search.without("contains", "reason").is_empty():
             return Facets(states, _by_reason(connection, table))
         wanted = where(connection, table, search.without("contains", "reason"), is_exact=False, ids=ids)
@@ -235,14 +237,16 @@ def facets(connection: Connection, queue: Queue, search: Search) -> Facets:
 
 def _by_state(connection: Connection, queue: Queue, search: Search, ids: Ids) -> dict[str, Amount]:
     table, rest = TABLES[queue], search.without("contains")
-    return {
-        str(state): _count(
-            connection,
-            where(connection, table, replace(rest, state=str(state)), is_exact=False, ids=ids),
-            MOST_FACETED,
-        )
-        for state in QUEUES[queue].words["state"]
-    }
+
+    def amount(state: str) -> Amount:
+        try:
+            with time_limit(connection, FACET_PATIENCE):
+                wanted = where(connection, table, replace(rest, state=state), is_exact=False, ids=ids)
+                return _count(connection, wanted, MOST_FACETED)
+        except SearchTooWide:
+            return Amount(0, is_more=True)
+
+    return {str(state): amount(str(state)) for state in QUEUES[queue].words["state"]}
 
 
 def _by_reason(connection: Connection, table: Table) -> dict[str, Amount]:
