@@ -54,9 +54,7 @@ def _of_job(job: StoryJob) -> Iterator[Sentence]:
         yield Sentence("job.given_up", job.finished_at, {"reason": job.reason or job.state})
 
 
-def _of_delivery(
-    delivery: StoryDelivery, first_applied: datetime | None, *, is_of_images: bool
-) -> Iterator[Sentence]:
+def _of_delivery(delivery: StoryDelivery, first_applied: datetime | None, *, is_of_images: bool) -> Iterator[Sentence]:
     """Tell of one delivery. Where a row that was set back had it applied once more, its end is the first time."""
     row = {"id": delivery.id}
     source = "fetched" if delivery.source == "reconcile" else "arrived"

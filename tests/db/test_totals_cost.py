@@ -33,8 +33,12 @@ def filled(database_url: str) -> Iterator[Database]:
     database = open_database(database_url)
     with database.engine.begin() as transaction:
         fill(transaction, MANY, START)
-    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT", write=False) as connection:
-        connection.exec_driver_sql("ANALYZE" if database.is_sqlite else "VACUUM ANALYZE")
+    if database.is_sqlite:
+        with database.engine.begin() as transaction:
+            transaction.exec_driver_sql("ANALYZE")
+    else:
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            connection.execute("VACUUM ANALYZE")
     yield database
     if not database.is_sqlite:  # others use it after us: their scans shall not read what was here
         with psycopg.connect(database_url, autocommit=True) as connection:

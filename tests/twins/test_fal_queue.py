@@ -221,7 +221,7 @@ async def test_a_hung_request_does_not_hang_the_others(queue: Queue) -> None:
     queue.twin.jobs[ID] = FalJob(fault=Hang())
     queue.twin.succeed(other)
     with pytest.raises(httpx2.ReadTimeout):
-        await queue.http.get(f"{queue.url}/{APP}/requests/{ID}/status", timeout=0.05)
+        await queue.http.get(f"{queue.url}/{APP}/requests/{ID}/status", timeout=httpx2.Timeout(30, read=0.05))
     assert (await queue.get(f"{APP}/requests/{other}/status")).status_code == 200
 
 
