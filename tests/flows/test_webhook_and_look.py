@@ -6,7 +6,8 @@ import pytest
 
 from app.db import inbox
 from app.db.trainings import BotTables
-from app.domain.look import GRACE
+from app.domain.look import GRACE, Unsaid
+from app.fal.payload import FalAnswer
 from app.flows.ask import ENTERED
 from tests.factories import Bot, delivery, error_body, ok_body, result_answer
 from tests.fakes import FrozenClock, kinds
@@ -44,13 +45,13 @@ async def test_one_change_and_one_message(house: House, desk: Desk, *, first: st
         # The look is under way already: it has asked, and the webhook is stored before it records what it found.
         plain = desk.fal.result
 
-        async def result(endpoint: str, request_id: str, url: str | None = None) -> object:
+        async def result(endpoint: str, request_id: str, url: str | None = None) -> FalAnswer | Unsaid:
             await house.database.write(inbox.put, [(webhook, desk.clock.at)])
             if applied_between:
                 await house.apply()
             return await plain(endpoint, request_id, url)
 
-        desk.fal.result = result  # type: ignore[method-assign,assignment]
+        desk.fal.result = result  # type: ignore[method-assign]
         await desk.reconcile()
     else:
         await desk.reconcile()

@@ -67,7 +67,9 @@ async def test_a_thousand_jobs_cost_little_and_a_hung_fal_nothing(
     database_url: str, bot: Bot, outside: Outside, start_server: StartServer
 ) -> None:
     """At most one question a minute about each, two percent of a core, and the same answers to webhooks (fault 57)."""
-    shares, latencies, asked = {}, {}, {}
+    shares: dict[str, float] = {}
+    latencies: dict[str, tuple[float, float]] = {}
+    asked: dict[str, Counter[str | None]] = {}
     ids = [bodies.job_id(number) for number in range(JOBS)]
     for number, mode in enumerate(("nothing", "answers", "hangs")):
         if mode == "answers":
