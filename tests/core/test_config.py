@@ -9,7 +9,7 @@ from pydantic import SecretStr, ValidationError
 
 from app.core import setting_meta
 from app.core.config import Settings
-from app.core.setting_loader import load_settings, wanted
+from app.core.setting_loader import load_settings
 from app.core.setting_page import env_example, settings_table
 from app.core.setting_typos import nearest
 from app.domain.errors import SettingsInvalid, StartRefused
@@ -23,8 +23,8 @@ TOKEN = "123456789:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"
 @pytest.fixture(autouse=True)
 def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    for want in wanted():
-        for name in (*want.names, *want.file_names):
+    for field, info in Settings.model_fields.items():
+        for name in (*setting_meta.names(field, info), *setting_meta.file_names(field, info)):
             monkeypatch.delenv(name, raising=False)
 
 
@@ -423,7 +423,8 @@ def test_the_bot_s_own_keys(key: str) -> None:
 
 def test_no_known_name_is_a_typo_of_another() -> None:
     """The rule for typos tells our own names apart."""
-    names = [name for want in wanted() for name in (*want.names, *want.file_names)]
+    fields = Settings.model_fields.items()
+    names = [name for one in fields for of in (setting_meta.names, setting_meta.file_names) for name in of(*one)]
     assert [name for name in names if nearest(name, [other for other in names if other != name])] == []
 
 
