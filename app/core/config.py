@@ -94,7 +94,7 @@ class Settings(BaseModel):
         aliases=("TELEGRAM_BOT_TOKEN",),
         section=Msgid("Telegram"),
     )
-    telegram_api_url: v.BaseUrl = setting("https://api.telegram.org", msgid("address of the Bot API"))
+    telegram_api_url: v.BotApiUrl = setting("https://api.telegram.org", msgid("address of the Bot API"))
     telegram_rate: Annotated[float, Field(ge=0.1, le=1000)] = setting(25, msgid("messages per second"))
     operator_chat_id: v.ChatId | None = setting(None, msgid("chat for the operator's alarms"))
     digest_hour: Annotated[int, Field(ge=0, le=23)] | None = setting(

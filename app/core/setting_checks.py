@@ -85,6 +85,11 @@ def check_base(url: str) -> str:
     return url.rstrip("/")  # paths are appended to it
 
 
+def check_bot_api(url: str) -> str:
+    """Accept where the Bot API lies; libraries write `/bot` at its end, which is ours to append."""
+    return check_base(url).removesuffix("/bot")
+
+
 def check_public(url: str) -> str:
     # As Telegram wants it of a button; it refuses a whole message over an address that it does not like.
     host = _split(url).hostname or ""

@@ -69,6 +69,10 @@ Items = Annotated[tuple[str, ...], BeforeValidator(_items)]
 Filled = Annotated[Items, Field(min_length=1)]
 
 HTTPS = msgid("https://… (http:// for localhost only)")
+DATABASE = msgid(
+    "sqlite:///data/aisha.db or postgresql://name:password@host/database, "
+    "in the password %40 for @, %2F for /, %3A for :"
+)
 HOST = msgid("a host name or an IP, without a port")
 Label = Annotated[str, Field(min_length=1, max_length=100), Kind(str, msgid("up to 100 characters"))]
 Account = Annotated[
@@ -79,7 +83,9 @@ Account = Annotated[
 Url = Annotated[str, text(checks.check_url, HTTPS)]
 Urls = Annotated[Filled, text(checks.check_url, HTTPS)]
 SecretUrl = Annotated[SecretStr, text(checks.check_url, HTTPS)]
-BaseUrl = Annotated[str, text(checks.check_base, msgid("https://host without ? and #; http:// for localhost only"))]
+BASE = msgid("https://host without ? and #; http:// for localhost only")
+BaseUrl = Annotated[str, text(checks.check_base, BASE)]
+BotApiUrl = Annotated[str, text(checks.check_bot_api, BASE)]
 PublicUrl = Annotated[str, text(checks.check_public, msgid("https://t.me/name or a page of your site"))]
 Endpoint = Annotated[
     str, text(checks.check_endpoint, msgid("owner/app in lower case, such as fal-ai/flux-lora-fast-training"))
@@ -93,9 +99,7 @@ ChatId = Annotated[int, Kind(_chat, msgid("the chat's id in digits, negative for
 Secret = Annotated[SecretStr, text(checks.check_secret, msgid("the whole key, without spaces and quotes"))]
 Token = Annotated[SecretStr, text(checks.check_token, msgid("32 characters or more: openssl rand -hex 32"))]
 BotToken = Annotated[SecretStr, text(checks.check_secret, msgid("the token from @BotFather, such as 123456:ABC"))]
-DatabaseUrl = Annotated[
-    SecretStr, text(checks.check_database, msgid("sqlite:///data/aisha.db or postgresql://name:password@host/database"))
-]
+DatabaseUrl = Annotated[SecretStr, text(checks.check_database, DATABASE)]
 Networks = Annotated[Items, text(checks.check_network, msgid("addresses and networks: 203.0.113.7,10.0.0.0/8"))]
 Trusted = Annotated[
     Items,

@@ -163,6 +163,7 @@ def test_empty_environment_frees_a_run() -> None:
         ("forwarded_allow_ips", "172.18.0.0/16", ("172.18.0.0/16",)),
         ("forwarded_allow_ips", "unix, ::1", ("unix", "::1")),
         ("telegram_api_url", "http://127.0.0.1:8081/", "http://127.0.0.1:8081"),
+        ("telegram_api_url", "https://api.telegram.org/bot", "https://api.telegram.org"),
         ("fal_queue_url", "http://[::1]:9/q/", "http://[::1]:9/q"),
         ("fal_api_url", "http://LOCALHOST:9", "http://LOCALHOST:9"),
         (
@@ -222,7 +223,7 @@ BAD = [
     ("DATABASE_URL", f"sqlite://{SECRET}", "не поддержана", "sqlite:///"),
     ("DATABASE_URL", f"postgresql://u:{SECRET}@h:port-x9/d", "не адрес URL", "postgresql://"),
     ("DATABASE_URL", f"postgresql://u:{SECRET}@h:543210/d", "не адрес URL", "postgresql://"),
-    ("DATABASE_URL", f"postgresql://u:half@{SECRET}@h/d", "не адрес URL", "postgresql://"),
+    ("DATABASE_URL", f"postgresql://u:half@{SECRET}@h/d", "не адрес URL", "%40"),
     ("DATABASE_URL", f"postgresql://u:{SECRET}@h:5432,h:port-x9/d", "не адрес URL", "postgresql://"),
     ("DATABASE_URL", f"postgresql://u:{SECRET}@[::1/d", "не адрес URL", "postgresql://"),
     ("DATABASE_URL", f"postgresql://u:{SECRET}@h\n/d", "непечатаемый", "postgresql://"),

@@ -10,7 +10,7 @@ import pytest
 from tests.docs.project import ROOT, between, page, rows
 
 INDEX, THREATS, ASVS = "docs/security.md", "docs/security/threats.md", "docs/security/asvs.md"
-PAGES = (INDEX, THREATS, ASVS)
+PAGES = (INDEX, THREATS, ASVS, "docs/environments.md")
 
 QUOTED = re.compile(r"`([^`\n]+)`")
 TEST = re.compile(r"`((?:tests)/[\w/]+\.py)::(test_\w+)`")
