@@ -17,13 +17,13 @@ _BRACKETED = re.compile(r"\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*\]")  # an IPv6 address 
 
 
 @dataclass(frozen=True, slots=True)
-class Kind(AfterValidator):
+class ValueKind(AfterValidator):
     """What a value is checked with, and what to write in place of one that does not pass."""
 
     remedy: Msgid
 
 
-def text(check: Callable[[str], str], remedy: Msgid) -> Kind:
+def text(check: Callable[[str], str], remedy: Msgid) -> ValueKind:
     """Make a kind of a check for texts: of a list each item is checked, of a secret its text."""
 
     def judge(value: str | SecretStr | tuple[str, ...]) -> object:
@@ -32,7 +32,7 @@ def text(check: Callable[[str], str], remedy: Msgid) -> Kind:
             return value
         return tuple(dict.fromkeys(map(check, value))) if isinstance(value, tuple) else check(value)
 
-    return Kind(judge, remedy)
+    return ValueKind(judge, remedy)
 
 
 def _home(path: Path) -> Path:
@@ -74,11 +74,11 @@ DATABASE = msgid(
     "in the password %40 for @, %2F for /, %3A for :"
 )
 HOST = msgid("a host name or an IP, without a port")
-Label = Annotated[str, Field(min_length=1, max_length=100), Kind(str, msgid("up to 100 characters"))]
+Label = Annotated[str, Field(min_length=1, max_length=100), ValueKind(str, msgid("up to 100 characters"))]
 Account = Annotated[
     str,
     Field(min_length=1, max_length=200),
-    Kind(str, msgid("the account's id from fal's dashboard, up to 200 characters")),
+    ValueKind(str, msgid("the account's id from fal's dashboard, up to 200 characters")),
 ]
 Url = Annotated[str, text(checks.check_url, HTTPS)]
 Urls = Annotated[Filled, text(checks.check_url, HTTPS)]
@@ -93,9 +93,9 @@ Endpoint = Annotated[
 Host = Annotated[str, text(checks.check_host, HOST)]
 Domain = Annotated[str, text(checks.check_domain, HOST)]
 FileName = Annotated[str, text(checks.check_file_name, msgid("a file name, one for each log"))]
-FilePath = Annotated[Path, Kind(_home, msgid("the path of a file"))]
-FolderPath = Annotated[Path, Kind(_home, msgid("the path of a folder"))]
-ChatId = Annotated[int, Kind(_chat, msgid("the chat's id in digits, negative for groups"))]
+FilePath = Annotated[Path, ValueKind(_home, msgid("the path of a file"))]
+FolderPath = Annotated[Path, ValueKind(_home, msgid("the path of a folder"))]
+ChatId = Annotated[int, ValueKind(_chat, msgid("the chat's id in digits, negative for groups"))]
 Secret = Annotated[SecretStr, text(checks.check_secret, msgid("the whole key, without spaces and quotes"))]
 Token = Annotated[SecretStr, text(checks.check_token, msgid("32 characters or more: openssl rand -hex 32"))]
 BotToken = Annotated[SecretStr, text(checks.check_secret, msgid("the token from @BotFather, such as 123456:ABC"))]

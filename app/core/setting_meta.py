@@ -7,7 +7,7 @@ from typing import Any, cast, get_args
 from pydantic import Field, SecretStr
 from pydantic.fields import FieldInfo
 
-from app.core.setting_kinds import Kind
+from app.core.setting_kinds import ValueKind
 from app.core.setting_words import Words, verbatim
 from app.domain.language import Msgid, msgid
 
@@ -59,7 +59,7 @@ def file_names(field: str, info: FieldInfo) -> tuple[str, ...]:
 def remedy(field: FieldInfo) -> Words:
     """Tell what a right value looks like: as its kind says, one of its choices, or a number between its bounds."""
     marks = _marks([field.annotation, *field.metadata])
-    said = [mark.remedy for mark in marks if isinstance(mark, Kind)]
+    said = [mark.remedy for mark in marks if isinstance(mark, ValueKind)]
     choices = ["true", "false"] if bool in marks else [mark for mark in marks if isinstance(mark, str)]
     if said or choices:
         return Words(said[-1]) if said else verbatim(" | ".join(choices))
