@@ -29,6 +29,7 @@ from app.files.ownership import ownership_of
 
 app = typer.Typer(add_completion=False)
 
+MADE = Path(".venv/.synced")  # by `make setup`
 MARKS = {Level.OK: "✓", Level.WARN: "!", Level.FAIL: "✗"}
 # Of a trouble that other commands know as well: theirs.
 CODES = {"database.unreachable": Exit.REMOTE_DOWN, "database.read_only": Exit.REMOTE_DOWN}
@@ -184,7 +185,9 @@ class _Session:
         if group is not None and mode == PRIVATE:
             letting_in = f"sudo chgrp {group.gr_name} {ENV_FILE} && sudo chmod 640 {ENV_FILE} && "
         command = restart()
-        return "make run" if command is None else letting_in + command
+        if command is None:  # an environment of pip's own is left alone by `make`
+            return "make run" if MADE.exists() or not MADE.parent.exists() else f"{called()} serve"
+        return letting_in + command
 
     def _print(self, mode: int | None, command: str | None, error: str | None = None) -> None:
         checks = [

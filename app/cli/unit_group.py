@@ -12,8 +12,10 @@ _GROUP = re.compile(r"^Group=(\S+)$", re.MULTILINE)
 
 
 def installed_unit() -> Path | None:
-    """Return the unit of the single server, else of the replicas; None where `install systemd` has not run."""
-    return next((SYSTEM / name for name in (SINGLE[0], REPLICA[0]) if (SYSTEM / name).exists()), None)
+    """Return the unit that starts with the machine, else any of ours; None where `install systemd` has not run."""
+    there = [SYSTEM / name for name in (SINGLE[0], REPLICA[0]) if (SYSTEM / name).exists()]
+    started = {link.resolve().name for link in (SYSTEM / "multi-user.target.wants").glob("aisha-webhook-api*")}
+    return next((unit for unit in there if unit.name in started), there[0] if there else None)
 
 
 def unit_group() -> grp.struct_group | None:

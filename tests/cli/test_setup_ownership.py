@@ -70,7 +70,11 @@ def test_who_may_not_give_a_file_away_is_told_the_command(unit: Path, monkeypatc
 
 
 def test_replicas_are_restarted_together(unit: Path) -> None:
-    """Where `install systemd --replicas` wrote the units, the next command names them all."""
+    """Where replicas took over from a single server, whose unit is still there, the next command names them all."""
     assert unit_group.restart() == "sudo systemctl restart aisha-webhook-api"
-    unit.rename(unit.with_name("aisha-webhook-api@.service"))
+    replica = unit.with_name("aisha-webhook-api@.service")
+    replica.write_text(unit.read_text())
+    wants = unit.parent / "multi-user.target.wants"
+    wants.mkdir()
+    (wants / "aisha-webhook-api@8444.service").symlink_to(replica)
     assert unit_group.restart() == "sudo systemctl restart 'aisha-webhook-api@*'"
