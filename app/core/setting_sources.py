@@ -100,32 +100,32 @@ def _look(name: str, info: FieldInfo, level: Mapping[str, Given], found: Collect
     """Take the field's text from one level; tell whether it stands there. `NAME=` means not set."""
     there = [level[one] for one in meta.names(name, info) if one in level]
     # Spaces in place of a secret are no text of somebody's who wanted none.
-    direct = [given for given in there if (given.value if meta.is_secret(info) else given.value.strip())]
+    is_secret = bool(there) and meta.is_secret(info)
+    direct = [given for given in there if (given.value if is_secret else given.value.strip())]
     files = [level[one] for one in meta.file_names(name, info) if one in level and level[one].value.strip()]
-    remedy = meta.remedy(info)
     if direct and files:
         only = Words(msgid("only one of {one}, {other}"), {"one": direct[0].name, "other": files[0].name})
         found.refuse(direct[0], msgid("both the value and its file are given"), only)
     elif direct or files:
-        given = direct[0] if direct else _from_file(files[0], remedy, found)
-        if given is not None and _is_clean(given, remedy, found, is_secret=meta.is_secret(info)):
+        given = direct[0] if direct else _from_file(files[0], info, found)
+        if given is not None and _is_clean(given, info, found):
             found.given[name] = given
     return bool(direct or files)
 
 
-def _is_clean(given: Given, remedy: Words, found: Collected, *, is_secret: bool) -> bool:
-    value = given.value if is_secret else given.value.strip()
+def _is_clean(given: Given, info: FieldInfo, found: Collected) -> bool:
+    value = given.value if meta.is_secret(info) else given.value.strip()
     if len(value) > 1 and value[0] + value[-1] in QUOTES:
         bare = Words(msgid("{name}=… without the quotes"), {"name": given.name})
         found.refuse(given, msgid("the quotes became part of the value"), bare)
     elif UNSAFE.search(value):
-        found.refuse(given, msgid("an unprintable character in the value"), remedy)
+        found.refuse(given, msgid("an unprintable character in the value"), meta.remedy(info))
     else:
         return True
     return False
 
 
-def _from_file(pointer: Given, remedy: Words, found: Collected) -> Given | None:
+def _from_file(pointer: Given, info: FieldInfo, found: Collected) -> Given | None:
     path = Path(pointer.value.strip())
     place = Words(FILE_OF, {"file": path, "place": pointer.place})
     try:
@@ -140,7 +140,7 @@ def _from_file(pointer: Given, remedy: Words, found: Collected) -> Given | None:
     else:
         if given.value:
             return given
-        found.refuse(given, msgid("the file is empty"), remedy)
+        found.refuse(given, msgid("the file is empty"), meta.remedy(info))
     return None
 
 
