@@ -33,7 +33,7 @@ WORDS: Catalogue = {
         Level.WARN,
         msgid("{name} stands in {file} ({addresses}): what fal sees cannot be told from here"),
         msgid("Ask a public DNS; it must name a public address."),
-        "curl -s 'https://dns.google/resolve?type=A&name={name}'",
+        "curl -sG https://dns.google/resolve -d type=A -d name={name}",
     ),
 }
 
