@@ -46,7 +46,7 @@ async def _reconcile(named: list[str], within: timedelta | None) -> list[dict[st
     require_database(settings)
     async with asking(settings) as parts:
         now = SystemClock().now()
-        await parts.database.write(parts.intake.take_in, now)
+        await parts.intake.take_in()
         since = None if within is None else now - within
         wanted = named or await parts.database.read(jobs.open_ids, since)
         found: list[dict[str, Any]] = []

@@ -1,6 +1,8 @@
 """The bot's trainings become jobs by our clock."""
 
+from collections import Counter
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import select, text
@@ -8,8 +10,9 @@ from sqlalchemy import select, text
 from app.db.engine import Connection, Database
 from app.db.tables import jobs
 from app.db.trainings import BotTables
+from app.domain.errors import DatabaseUnavailable
 from app.domain.trainer import Trainer
-from app.flows.intake import OUTAGE, Intake
+from app.flows.intake import BATCH, LEASE, OUTAGE, Intake
 from tests.factories import Bot
 from tests.fakes import START, FrozenClock
 
@@ -132,6 +135,33 @@ async def test_a_first_start_beside_many_old_rows_asks_nobody(
         )
     )
     assert states == {"historic": 10_000}
+
+
+async def test_many_are_taken_in_part_by_part(
+    intake: Intake, bot: Bot, database: Database, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two parts others may write; a first turn that breaks off after a part is the first again."""
+    await bot.train_many([f"r{number}" for number in range(BATCH * 2 + 1)])
+    for number in (0, BATCH, BATCH * 2):
+        await age(database, f"r{number}", 4)
+    write, writes = database.write, 0
+
+    async def writing(function: Any, *args: Any, **kwargs: Any) -> Any:
+        nonlocal writes
+        writes += 1
+        if writes == 2:
+            raise DatabaseUnavailable("gone")
+        return await write(function, *args, **kwargs)
+
+    monkeypatch.setattr(database, "write", writing)
+    with pytest.raises(DatabaseUnavailable):
+        await intake()
+    assert len(await met(database)) == BATCH
+    monkeypatch.undo()
+    clock.move(LEASE.total_seconds())
+    assert await intake() == BATCH + 1
+    states = Counter(job[0] for job in (await met(database)).values())
+    assert states == {"pending": BATCH * 2 - 2, "historic": 3}
 
 
 async def test_one_replica_takes_a_turn(intake: Intake, bot: Bot, database: Database, clock: FrozenClock) -> None:
