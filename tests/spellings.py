@@ -1,8 +1,7 @@
 """The bot's tables as its revisions make them: how enum columns are spelt, and databases of each kind."""
 
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import psycopg
 
@@ -36,14 +35,6 @@ def kept_database(server: str, tables: str) -> Database:
         for table in ("avatars", "users", *metadata.tables):
             transaction.exec_driver_sql(f"DELETE FROM {table}")
     return database
-
-
-@contextmanager
-def bot_database(server: str, name: str, tables: str) -> Iterator[str]:
-    """A fresh database on a PostgreSQL server with these tables of the bot's and ours; its URL."""
-    yield _made(server, name, tables)
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def _made(server: str, name: str, tables: str) -> str:

@@ -28,10 +28,12 @@ def marked() -> list[ast.Call]:
     return [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "msgid"]
 
 
+@cache
 def asked() -> set[str]:
     return {str(ast.literal_eval(call.args[0])) for call in marked() if isinstance(call.args[0], ast.Constant)}
 
 
+@cache
 def said() -> dict[str, str]:
     with PO.open("rb") as source:
         return {str(message.id): str(message.string) for message in read_po(source, abort_invalid=True) if message.id}

@@ -198,6 +198,7 @@ async def test_a_result_overtakes_the_word_of_trouble(house: House, bot: Bot, pr
     assert told(house) == ["alert deliveries_buried", "ready"]
 
 
+@on_sqlite
 async def test_a_result_that_cannot_be_fetched_is_trouble_too(house: House, bot: Bot, promises: Promises) -> None:
     """A refused key keeps a result at fal: the operator hears of it, then its owner."""
     await bot.train("r1")
