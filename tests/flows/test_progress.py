@@ -27,6 +27,7 @@ from app.flows.progress import Progress
 from app.flows.reconcile import Reconcile
 from tests.factories import Bot
 from tests.fakes import FrozenClock, no_jitter
+from tests.flows.conftest import on_sqlite
 
 pytestmark = pytest.mark.anyio
 
@@ -194,6 +195,7 @@ async def test_one_silent_message_is_edited_in_place(desk: Desk) -> None:
     assert (desk.chats.silent, desk.chats.edits) == ([True], 2)
 
 
+@on_sqlite
 async def test_a_training_of_three_hours_has_eight_edits_at_most(desk: Desk) -> None:
     """However long it takes, Telegram is asked for one message and eight edits, three minutes apart."""
     avatar = await desk.train("r1")
