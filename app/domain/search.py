@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from typing import Any
 
+from app.domain.artifact import ArtifactState
 from app.domain.delivery import DeliveryState
 from app.domain.errors import SearchRefused
-from app.domain.job import JobKind, JobState, Stage
+from app.domain.job import JobKind, JobOutcome, JobState, Stage
 from app.domain.notification import NotificationState, Topic
 
 LONGEST = 500  # characters of a search
@@ -33,7 +34,11 @@ QUEUES = {
     ),
     "notifications": QueueWords(_EVERYWHERE, {"state": tuple(NotificationState), "kind": tuple(Topic)}),
     "jobs": QueueWords(
-        (*_EVERYWHERE, "stage"), {"state": tuple(JobState), "kind": tuple(JobKind), "stage": tuple(Stage)}
+        (*_EVERYWHERE, "stage", "outcome", "artifact"),
+        {
+            "state": tuple(JobState), "kind": tuple(JobKind), "stage": tuple(Stage), "outcome": tuple(JobOutcome),
+            "artifact": tuple(ArtifactState),
+        },
     ),
 }  # fmt: skip
 
@@ -50,6 +55,8 @@ class Search:
     request: str | None = None
     kind: str | None = None
     stage: str | None = None
+    outcome: str | None = None
+    artifact: str | None = None
     after: datetime | None = None
     before: datetime | None = None
     contains: str | None = None

@@ -16,6 +16,7 @@ from app.dashboard.words import say
 from app.db.operator_queries import Act
 from app.db.views import figures
 from app.domain.errors import RowsChanged, SearchRefused
+from app.domain.history import ACTS, EventKind
 from app.domain.invented import Invented
 from app.flows.act import BulkAct, require_unchanged
 from app.flows.operate import Operation
@@ -23,6 +24,7 @@ from app.flows.operate import Operation
 router = APIRouter()
 LISTINGS = {listing.place: listing for listing in (DELIVERIES, MESSAGES)}
 WHY_LIMIT = 500  # characters of a reason
+MENDED = (EventKind.DRIFTED.value, EventKind.RECOVERED.value)
 
 
 @router.get(f"{ROOT}/{{place}}/act")
@@ -91,12 +93,17 @@ async def cancel(request: Request, name: str) -> Response:
 
 @router.get(f"{ROOT}/history")
 async def history(request: Request) -> Response:
-    """List what operators did."""
+    """List what operators did; `kind` asks for what the server mended by itself."""
     parts: DashboardParts = request.app.state.parts
     asked = request.query_params.get("before", "")
     before = int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 19 else None  # noqa: PLR2004  a BIGINT
-    lines = await parts.database.read(figures.audit, before=before)
-    return render(request, "audit.html", "page.history", page="history", lines=lines)
+    kind = request.query_params.get("kind", "")
+    kinds = (EventKind(kind),) if kind in MENDED else ACTS
+    lines = await parts.database.read(figures.audit, before=before, kinds=kinds)
+    chosen = kind if kind in MENDED else ""
+    return render(
+        request, "audit.html", "page.history", page="history", lines=lines, kinds=("", *MENDED), chosen=chosen
+    )
 
 
 def _show(request: Request, name: str, running: RunningAct) -> Response:
