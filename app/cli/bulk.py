@@ -9,7 +9,8 @@ from typing import Annotated
 import structlog
 import typer
 
-from app.bootstrap.rehearsing import make_rehearse
+from app import __version__
+from app.bootstrap.rehearsing import open_rehearse
 from app.cli.browse import read_search
 from app.cli.operate import change as change_by_keys
 from app.cli.operate import with_database
@@ -118,7 +119,7 @@ async def _rehearse(
     database: Database, queue: Queue, operation: Operation, search: Search | None, keys: Sequence[str]
 ) -> Rehearsal:
     bot_tables = await schema.find_bot_tables(database)
-    rehearse = make_rehearse(load_settings(), database, bot_tables, SystemClock())
+    rehearse = await open_rehearse(load_settings(), database, bot_tables, SystemClock())
     return await rehearse(queue, operation, await _meant(database, queue, operation, search, keys))
 
 
@@ -135,8 +136,7 @@ async def _act(
     settings = load_settings()
     rows = await _meant(database, queue, operation, search, keys)
     if digest is not None:
-        code = make_rehearse(settings, database, await schema.find_bot_tables(database), SystemClock()).code
-        await require_unchanged(database, queue, operation, rows, digest=digest, code=code)
+        await require_unchanged(database, queue, operation, rows, digest=digest, code=__version__)
     invented = Invented.of(settings.invented_artifacts)
     by = Act(getpass.getuser(), why)
     act = BulkAct(database, SystemClock(), queue, operation, rows, act=by, invented=invented)

@@ -4,51 +4,23 @@ import asyncio
 import secrets
 from collections import OrderedDict
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 
 import structlog
 
-from app import __version__
 from app.dashboard.parts import DashboardParts
 from app.db import rehearsing
 from app.db.operator_queries import Queue
 from app.db.rehearsing import RowStand
-from app.domain.artifact import ArtifactCheck
 from app.domain.errors import DatabaseUnavailable
-from app.domain.invented import Invented
 from app.domain.search import parse_search
 from app.flows.act import BulkAct
 from app.flows.operate import Operation
-from app.flows.planning import RetryLimits
-from app.flows.rehearse import Rehearse
-from app.telegram.catalogs import Catalogs
-from app.telegram.wording import word
 
 log = structlog.get_logger(__name__)
 
 REMEMBERED = 50  # acts of this process that can still be looked at
 AT_ONCE = 2.0  # s in which most acts are over, before the page is shown
-
-
-def make_rehearse(parts: DashboardParts) -> Rehearse:
-    """Rehearse with the code, the limits and the words of this server."""
-    settings = parts.settings
-    limits = RetryLimits(
-        settings.retry_max_attempts, timedelta(hours=settings.orphan_hours), timedelta(seconds=settings.lease_seconds)
-    )
-    catalogs = Catalogs(settings.default_language)
-    return Rehearse(
-        parts.database,
-        parts.bot_tables,
-        parts.kinds,
-        limits,
-        parts.clock,
-        word=partial(word, catalogs=catalogs, support_url=settings.support_url),
-        code=__version__,
-        check=ArtifactCheck(settings.artifact_check),
-        invented=Invented.of(settings.invented_artifacts),
-    )
 
 
 async def rows_meant(

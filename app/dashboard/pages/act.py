@@ -6,7 +6,9 @@ from fastapi import APIRouter, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
-from app.dashboard.acting import Acts, RunningAct, make_rehearse, rows_meant
+from app import __version__
+from app.bootstrap.rehearsing import make_rehearse
+from app.dashboard.acting import Acts, RunningAct, rows_meant
 from app.dashboard.forms import read_form
 from app.dashboard.guard import Operator
 from app.dashboard.listing import DELIVERIES, MESSAGES, Listing
@@ -52,7 +54,7 @@ async def act(request: Request, place: str) -> Response:
             operation,
             rows,
             digest=form.get("digest", ""),
-            code=make_rehearse(parts).code,
+            code=__version__,
         )
     except RowsChanged:
         return await _rehearse(request, listing, form, status=409, wrong="act.changed")
@@ -119,7 +121,8 @@ async def _rehearse(
         rows = await rows_meant(parts, listing.queue, operation, text, row_id)
     except SearchRefused as refused:
         return _refused(request, refused)
-    found = await make_rehearse(parts)(listing.queue, operation, rows)
+    rehearse = make_rehearse(parts.settings, parts.database, parts.bot_tables, parts.clock, parts.kinds)
+    found = await rehearse(listing.queue, operation, rows)
     values: dict[str, Any] = {"listing": listing, "text": text, "row_id": row_id, "why": form.get("why", "")}
     return render(
         request,
