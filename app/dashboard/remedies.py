@@ -1,5 +1,6 @@
 """Why a row is where it is and what mends it, in words; and commands that can be pasted into any shell."""
 
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from app.domain.story_words import WORDS
 from app.files.command import NAME, command_from_anywhere
 from app.telegram.alert_wording import REASONS
 from app.telegram.catalogs import Catalogs
+
+_COUNT = re.compile(r"\d+ × ([a-z_]+)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,16 @@ def meaning(language: Language, reason: str | None) -> str:
         return Catalogs("ru").of(language).gettext(f"reason.{reason}")
     words = say(language, f"reason.{reason}")
     return "" if words == reason else words
+
+
+def in_words(language: Language, counts: str) -> str:
+    """Say behind each reason of `2 × orphan, 1 × not_json` what it means."""
+
+    def worded(count: "re.Match[str]") -> str:
+        words = meaning(language, count[1])
+        return f"{count[0]} ({words})" if words else count[0]
+
+    return _COUNT.sub(worded, counts)
 
 
 def remedy_of(language: Language, queue: Queue, row: Mapping[str, Any]) -> Remedy | None:

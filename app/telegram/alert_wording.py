@@ -31,8 +31,8 @@ def word_alert(alert: AlertMessage, say: Callable[[str], str], cli: str = CLI) -
         text = say("resolved.text")
         return Message(f"<b>{_escape(headline)}</b>\n\n{_escape(text)}", f"{headline}\n\n{text}", ())
     headline = f"{MARKS[alert.level]} {title}"
-    detail = shown_name(word_counts(alert.detail, say), DETAIL_LIMIT)
-    text = say(f"alert.{alert.condition}.text").format(detail=detail)
+    detail = _COUNT.sub(partial(_in_words, say), alert.detail)
+    text = say(f"alert.{alert.condition}.text").format(detail=shown_name(detail, DETAIL_LIMIT))
     command = re.sub(rf"\A{CLI}\b", lambda _: cli, REMEDY[alert.condition])
     return Message(
         f"<b>{_escape(headline)}</b>\n\n{_escape(text)}\n\n<code>{_escape(command)}</code>",
@@ -45,11 +45,6 @@ def word_test(say: Callable[[str], str]) -> Message:
     """Say that a delivery of `aisha-webhook try` has come the whole way."""
     headline, text = say("test.title"), say("test.text")
     return Message(f"<b>{_escape(headline)}</b>\n\n{_escape(text)}", f"{headline}\n\n{text}", ())
-
-
-def word_counts(detail: str, say: Callable[[str], str]) -> str:
-    """Say behind each reason of `2 × orphan, 1 × not_json` what it means."""
-    return _COUNT.sub(partial(_in_words, say), detail)
 
 
 def _in_words(say: Callable[[str], str], count: "re.Match[str]") -> str:

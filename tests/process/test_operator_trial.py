@@ -35,9 +35,10 @@ from tests.process.test_alerts import HASTE
 
 TOKEN = "an-operators-password-of-forty-characters"
 FORM = {"Content-Type": "application/x-www-form-urlencoded", "Sec-Fetch-Site": "same-origin"}
-BROKEN_WITHIN = 12  # s on a slow and busy machine
+BROKEN_WITHIN = 60  # s on a slow and busy machine
 MOST_CLICKS = 3  # a page takes a new operator less than 20 s
 COMMAND = re.compile(r'<code id="[^"]+" class="command">(.*?)</code>')
+TAG, SPACES = re.compile(r"<[^>]+>"), re.compile(r"\s+")
 LINK = re.compile(r'<a (?:[^>]*? )?href="([^"]+)"[^>]*>(.*?)</a>', re.DOTALL)
 OPEN = {
     "account_locked", "certificate_expiring", "certificate_refused", "deliveries_buried", "orphans_waiting",
@@ -49,8 +50,9 @@ OPEN = {
 class Situation:
     """What is wrong, and how an operator goes on from the first page.
 
-    `alert` is the title there, (English, Russian); `clicks` are the links to follow, by a part of their address; `cause` is what the last page says. `command` is what mends it or shows more, as it stands on one of these pages;
-    `proof` is what it answers.
+    `alert` is the title there, (English, Russian); `clicks` are the links to follow, by a part of their address.
+    `cause` is what the last page says, `command` what mends it or shows more, as it stands on one of these pages, and
+    `proof` what that answers.
     """
 
     alert: tuple[str, str]
@@ -62,7 +64,7 @@ class Situation:
 
 SITUATIONS = {
     "dead": Situation(
-        ("Deliveries were set aside", "Доставки отложены"),
+        ("Deliveries were set aside", "Есть отложенные доставки"),
         ("deliveries?q=state:dead", "reason%3Aambiguous_training"),
         ("several avatars carry this request id", "этот request id записан сразу у нескольких аватаров"),
         "deliveries redrive --filter 'state:dead reason:ambiguous_training' --rehearse",
@@ -80,17 +82,17 @@ SITUATIONS = {
         ("jobs?q=reason:account_locked",),
         ("mostly its balance is used up", "чаще всего кончились деньги"),
         "doctor",
-        "fal.account_locked",
+        "[fal_key.locked]",
     ),
     "drift": Situation(
         ("The bot polls fal itself", "Бот сам опрашивает fal"),
         ("history?kind=drifted",),
-        ("How to switch off the bot&#39;s polling: docs/bot-database.md", "Как отключить опрос fal в боте"),
+        ("How to switch off the bot's polling: docs/bot-database.md", "Как отключить опрос fal в боте"),
         "doctor",
-        "[pollers.",
+        "[poller.drifted]",
     ),
     "certificate": Situation(
-        ("The certificate will expire soon", "Скоро закончится сертификат"),
+        ("The certificate will expire soon", "Сертификат скоро истечёт"),
         ("certificate",),
         ("has not been renewed by itself", "сам он не продлился"),
         "doctor tls",
@@ -101,10 +103,10 @@ SITUATIONS = {
         ("certificate",),
         ("The newer files were refused", "Новые файлы не приняты"),
         "doctor tls",
-        "[pair.",
+        "the key is not that of the certificate",
     ),
     "telegram": Situation(
-        ("Telegram refused the bot&#39;s token", "Telegram не принимает токен бота"),
+        ("Telegram refused the bot&#39;s token", "Telegram не принимал токен бота"),
         ("messages?q=state:pending reason:token_refused",),
         ("the right one is needed", "нужен правильный"),
         ".env",
@@ -135,8 +137,8 @@ class Trial:
 
     def look(self, path: str, language: str) -> str:
         view = f"{self.cookie}; __Host-aisha-view={language}.auto.on"
-        answer, text = self.request("GET", quote(path, safe="/?=&%:#"), headers={"Cookie": view})
-        assert answer.status == 200, (path, answer.status, text[-800:])
+        answer, text = self.request("GET", quote(path, safe="/?=&%:#+"), headers={"Cookie": view})
+        assert answer.status == 200, (path, answer.status)
         return str(text)
 
     def run(self, command: str) -> str:
@@ -283,7 +285,7 @@ def test_a_newcomer_finds_cause_and_remedy(trial: Trial, name: str, language: st
         link = next((link for link in here if click in link and link != "/dashboard/deliveries/"), None)
         assert link is not None, (click, here)
         seen.append(trial.look(urljoin("/dashboard", link), language))
-    assert wanted.cause[spoken] in seen[-1], re.sub(r"<[^>]+>", " ", seen[-1])
+    assert wanted.cause[spoken] in html.unescape(seen[-1]), SPACES.sub(" ", TAG.sub(" ", seen[-1]))
     commands = [html.unescape(command) for text in seen for command in COMMAND.findall(text)]
     ours = [command for command in commands if command.endswith(wanted.command) or f"{wanted.command} " in command]
     assert ours, commands

@@ -79,17 +79,16 @@ async def act(request: Request, place: str) -> Response:
 async def progress(request: Request, name: str) -> Response:
     """Show how far an act is."""
     running = _acts(request).find(name)
-    if running is None:
-        raise HTTPException(404, "this process knows no such act: see the history")
-    return _show(request, name, running)
+    return _elsewhere(request) if running is None else _show(request, name, running)
 
 
 @router.post(f"{ROOT}/acts/{{name}}/cancel")
 async def cancel(request: Request, name: str) -> Response:
     """Stop an act before its next batch."""
     running = _acts(request).find(name)
-    if running is not None:
-        running.act.cancel()
+    if running is None:
+        return _elsewhere(request)
+    running.act.cancel()
     return RedirectResponse(f"{ROOT}/acts/{name}", 303)
 
 
@@ -106,6 +105,12 @@ async def history(request: Request) -> Response:
     return render(
         request, "audit.html", "page.history", page="history", lines=lines, kinds=("", *MENDED), chosen=chosen
     )
+
+
+def _elsewhere(request: Request) -> Response:
+    """Say that an act is another replica's, or older than this process."""
+    detail = say(view_of(request).language, "act.elsewhere")
+    return render(request, "refusal.html", "refusal.title", status=404, code="not_found", detail=detail)
 
 
 def _show(request: Request, name: str, running: RunningAct) -> Response:

@@ -21,6 +21,7 @@ from app.domain.search import Search, spell_search
 
 router = APIRouter()
 SHOWN = 50  # refusals
+QUANTILES = ("p50", "p95")
 PLACES = {"deliveries": "deliveries", "notifications": "messages", "jobs": "jobs"}
 
 
@@ -73,6 +74,7 @@ async def charts_page(request: Request) -> Response:
         (key, draw(values, labels, top=top), list(zip(found.moments, values, strict=True)))
         for key, (values, top) in drawn.items()
     ]
+    times = [(f"{trainer} {name}", getattr(wait, name)) for trainer, wait in found.waits.items() for name in QUANTILES]
     return render(
         request,
         "charts.html",
@@ -80,6 +82,7 @@ async def charts_page(request: Request) -> Response:
         page="charts",
         drawings=drawings,
         waits=found.waits,
+        waits_drawn=draw([wait for _, wait in times], [name for name, _ in times]),
         period=period,
         periods=series.STEPS,
     )

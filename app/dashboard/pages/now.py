@@ -10,15 +10,15 @@ from starlette.responses import Response
 
 from app.core.text import one_line
 from app.dashboard.parts import ROOT, DashboardParts
-from app.dashboard.remedies import meaning, pasted
+from app.dashboard.remedies import in_words, meaning, pasted
 from app.dashboard.rendering import render, span, view_of
 from app.db import alerts, operator_queries
 from app.db.operator_queries import Queue
 from app.db.views import figures
 from app.db.views.figures import Balance
 from app.domain.alert import REMEDY, Alert, Condition
+from app.domain.language import Language
 from app.domain.search import Search, spell_search
-from app.telegram.alert_wording import word_counts
 from app.telegram.catalogs import Catalogs
 
 router = APIRouter()
@@ -60,7 +60,7 @@ async def now_page(request: Request) -> Response:
     }
     language = view_of(request).language
     words = Catalogs("ru").of(language)
-    shown = [_shown(alert, words.gettext) for alert in opened]
+    shown = [_shown(alert, words.gettext, language) for alert in opened]
     for queue, rows in dead.items():
         for row in rows:
             row["meaning"] = meaning(language, row["reason"])
@@ -95,13 +95,13 @@ def _balance(found: Balance, totals: dict[str, Any], now: datetime) -> list[tupl
     ]
 
 
-def _shown(alert: Alert, say: Any) -> dict[str, Any]:
+def _shown(alert: Alert, say: Any, language: Language) -> dict[str, Any]:
     """Word an alert as its message in Telegram is worded, with the page that shows what it is about."""
     condition = alert.condition
     return {
         "alert": alert,
         "title": say(f"alert.{condition}.title"),
-        "text": say(f"alert.{condition}.text").format(detail=one_line(word_counts(alert.detail, say))),
+        "text": say(f"alert.{condition}.text").format(detail=one_line(in_words(language, alert.detail))),
         "command": pasted(REMEDY[condition]),
         "links": [
             (re.split(r"\W", link, maxsplit=1)[0], f"{ROOT}/{link}") for link in LINKS.get(condition, ("doctor",))
