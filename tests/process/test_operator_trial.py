@@ -21,6 +21,9 @@ from uuid import uuid4
 import anyio.from_thread
 import pytest
 
+from app.catalog import translate
+from app.domain.language import Language
+from app.domain.refusal_words import sentence
 from app.routers.fal_webhook import PATH
 from app.twins import bodies
 from app.twins.fal import FalTwin
@@ -303,3 +306,32 @@ def test_the_first_page_says_that_somebody_is_needed(trial: Trial) -> None:
         assert shlex.split(command)[0] in ("cd", "sudo", "aisha-webhook")
         for link, _ in LINK.findall(alert):
             trial.look(urljoin("/dashboard", html.unescape(link).partition("#")[0]), "en")
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_what_was_refused_says_why(trial: Trial, language: Language) -> None:
+    """A request that was not taken stands on the page of errors with its code and a sentence, without its body."""
+    answer, _ = trial.request("POST", PATH, '{"request_id": "forged"}', {"Content-Type": "application/json"})
+    assert answer.status == 401
+    page = html.unescape(trial.look("/dashboard/errors", language))
+    refused = page.partition('id="refused"')[2]
+    assert "signature_missing" in refused
+    assert translate(sentence("signature_missing"), language) in refused
+    assert "forged" not in page
+
+
+def test_a_delivery_shows_the_trace_of_fal(trial: Trial) -> None:
+    """The traceparent that fal sent is kept with the delivery, and shown."""
+    assert re.search(r"traceparent: 00-[0-9a-f]{32}-[0-9a-f]{16}-01", trial.look("/dashboard/deliveries/2", "en"))
+
+
+def test_the_doctor_is_asked_from_the_page(trial: Trial) -> None:
+    """The examination speaks the reader's language, whatever the server's, and its commands can be pasted."""
+    view = f"{trial.cookie}; __Host-aisha-view=ru.auto.on"
+    answer, text = trial.request("POST", "/dashboard/doctor", headers={**FORM, "Cookie": view})
+    assert answer.status == 200
+    for code in ("fal_key.locked", "poller.drifted", "telegram.token_refused"):
+        assert f"<code>{code}</code>" in text
+    assert "баланс исчерпан" in text
+    commands = [html.unescape(command) for command in COMMAND.findall(text)]
+    assert [command for command in commands if command.startswith("aisha-webhook")] == []
