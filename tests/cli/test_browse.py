@@ -53,6 +53,10 @@ def change(url: str, work: Callable[[Any], object]) -> None:
     asyncio.run(run())
 
 
+def add(connection: Any, row: dict[str, Any]) -> None:
+    connection.execute(insert(deliveries).values(row))
+
+
 def call(*words: str) -> Result:
     return CliRunner().invoke(app, list(words))
 
@@ -90,7 +94,7 @@ def test_tail_prints_what_comes_once(url: str, capsys: pytest.CaptureFixture[str
         rows = [{**LATER, "id": number, "request_id": f"new-{number}"} for number in coming]
         database = open_database(url)
         for row in rows:
-            await database.write(lambda connection, row=row: connection.execute(insert(deliveries).values(row)))
+            await database.write(add, row)
         await database.close()
 
     follow(wait, lines=2, as_json=False)
@@ -110,7 +114,7 @@ def test_tail_follows_a_search_as_json(url: str, capsys: pytest.CaptureFixture[s
         state, number = coming
         database = open_database(url)
         row = {**LATER, "id": number, "request_id": f"new-{number}", "state": state}
-        await database.write(lambda connection: connection.execute(insert(deliveries).values(row)))
+        await database.write(add, row)
         await database.close()
 
     follow(wait, "state:dead", lines=0, as_json=True)
