@@ -150,3 +150,9 @@ def wait_for(queue: str, state: str, reason: str | None, stage: str | None = Non
         return STAGE.get(stage, StoryWait("wait.stage", ASK_FAL))
     known, other = _BY_ROW[queue, state]
     return known.get(reason, other)
+
+
+def reasons_to_wait(queue: str) -> tuple[str, ...]:
+    """List the reasons for which rows of a queue wait, by themselves or for the operator."""
+    tables = [known for (name, _), (known, _) in _BY_ROW.items() if name == queue]
+    return tuple(sorted({reason for known in tables for reason in known if reason is not None}))
