@@ -14,7 +14,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +72,7 @@ def reads(rows: int, now: datetime) -> Iterator[tuple[str, float, Read]]:
     yield "one job", PAGE, lambda c: one.one_job(c, middle)
     yield "one message", PAGE, lambda c: one.one_message(c, middle)
     yield "errors", PAGE, lambda c: figures.errors(c, now)
-    yield "balance 24h", PAGE, lambda c: figures.balance(c, now)
-    yield "balance 7d", PAGE, lambda c: figures.balance(c, now, timedelta(days=7))
+    yield "balance", PAGE, lambda c: figures.balance(c, now)
     yield "audit", PAGE, figures.audit
     for period in charts.STEPS:
         yield f"charts {period}", PAGE, lambda c, p=period: charts.charts(c, now, p)

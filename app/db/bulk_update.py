@@ -5,7 +5,7 @@ at the same statement many times; it is given to the driver as it is, for SQLAlc
 a row than SQLite over the row.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import Enum
 from functools import cached_property, lru_cache
@@ -151,7 +151,12 @@ class _RowByRow:
         driver: Any = connection.connection.driver_connection
         constants, in_order = self._constants, self._in_order
         values = [
-            tuple([value if type(value) in _AS_THEY_ARE else _plain(value) for value in in_order(row + constants)])
+            tuple(
+                [
+                    value if type(value) in _AS_THEY_ARE else _SPELL.get(type(value), _plain)(value)
+                    for value in in_order(row + constants)
+                ]
+            )
             for row in rows
         ]
         return int(driver.executemany(self._text, values).rowcount)
@@ -165,9 +170,10 @@ def spell_moment(at: datetime) -> str:
 
 def _plain(value: Any) -> Any:
     """Spell what the driver knows no column for, and what it would ask for an adapter."""
-    if type(value) is datetime:
-        return spell_moment(value)
     return value._value_ if isinstance(value, Enum) else value
+
+
+_SPELL: Mapping[type, Callable[[Any], Any]] = {datetime: spell_moment}
 
 
 def _tuple(values: Any) -> tuple[Any, ...]:
