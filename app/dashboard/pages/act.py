@@ -1,5 +1,6 @@
 """Redrive and ignore: GET rehearses, POST acts on what was rehearsed or says that it has changed."""
 
+import secrets
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -8,13 +9,14 @@ from starlette.responses import RedirectResponse, Response
 
 from app import __version__
 from app.bootstrap.rehearsing import make_rehearse
-from app.dashboard.acting import Acts, RunningAct, rows_meant
+from app.dashboard.acting import Acts, rows_meant
 from app.dashboard.forms import read_form
 from app.dashboard.guard import Operator
 from app.dashboard.listing import DELIVERIES, MESSAGES, Listing
 from app.dashboard.parts import ROOT, DashboardParts
 from app.dashboard.rendering import render, view_of
 from app.dashboard.words import say
+from app.db import act_progress
 from app.db.operator_queries import Act
 from app.db.views import figures
 from app.domain.errors import RowsChanged, SearchRefused
@@ -69,26 +71,29 @@ async def act(request: Request, place: str) -> Response:
         rows,
         act=Act(operator.who, why, via="dashboard"),
         invented=Invented.of(parts.settings.invented_artifacts),
+        name=(name := secrets.token_urlsafe(12)),
     )
-    acts = _acts(request)
-    running = RunningAct(bulk, listing.queue, operation, text)
-    return _show(request, await acts.start(running), running)
+    await _acts(request).start(name, bulk)
+    return await progress(request, name)
 
 
 @router.get(f"{ROOT}/acts/{{name}}")
 async def progress(request: Request, name: str) -> Response:
-    """Show how far an act is."""
-    running = _acts(request).find(name)
-    return _elsewhere(request) if running is None else _show(request, name, running)
+    """Show how far an act is, whichever replica goes through it."""
+    parts: DashboardParts = request.app.state.parts
+    found = await parts.database.read(act_progress.read, name)
+    if found is None:
+        raise HTTPException(404, "there is no such act, or it is too old: see what was done")
+    is_broken = _acts(request).is_broken(name)
+    return render(request, "progress.html", f"act.{found.operation}", name=name, act=found, is_broken=is_broken)
 
 
 @router.post(f"{ROOT}/acts/{{name}}/cancel")
 async def cancel(request: Request, name: str) -> Response:
-    """Stop an act before its next batch."""
-    running = _acts(request).find(name)
-    if running is None:
-        return _elsewhere(request)
-    running.act.cancel()
+    """Stop an act before its next batch, whichever replica goes through it."""
+    parts: DashboardParts = request.app.state.parts
+    operator: Operator = request.state.operator
+    await parts.database.write(act_progress.stop, name, operator.who, parts.clock.now())
     return RedirectResponse(f"{ROOT}/acts/{name}", 303)
 
 
@@ -105,16 +110,6 @@ async def history(request: Request) -> Response:
     return render(
         request, "audit.html", "page.history", page="history", lines=lines, kinds=("", *MENDED), chosen=chosen
     )
-
-
-def _elsewhere(request: Request) -> Response:
-    """Say that an act is another replica's, or older than this process."""
-    detail = say(view_of(request).language, "act.elsewhere")
-    return render(request, "refusal.html", "refusal.title", status=404, code="not_found", detail=detail)
-
-
-def _show(request: Request, name: str, running: RunningAct) -> Response:
-    return render(request, "progress.html", f"act.{running.operation}", name=name, running=running)
 
 
 async def _rehearse(
