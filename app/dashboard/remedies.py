@@ -20,6 +20,7 @@ from app.files.command import NAME, command_from_anywhere
 from app.telegram.alert_wording import REASONS
 from app.telegram.catalogs import Catalogs
 
+UNNAMED = ("decide.other", "decide.job", "wait.again")  # said of a reason that is not known
 _COUNT = re.compile(r"\d+ × ([a-z_]+)", re.ASCII)
 
 
@@ -84,8 +85,9 @@ def remedy_of_all(language: Language, queue: Queue, search: Search) -> Remedy | 
     if search.reason is None:
         return None
     states = ("dead", "pending") if search.state is None else (search.state,)
-    waits = [wait_for(queue.value, state, search.reason) for state in states]
-    wait = next((one for one in waits if one is not None and not one.code.endswith((".other", ".again"))), None)
+    waits = [wait for state in states if (wait := wait_for(queue.value, state, search.reason)) is not None]
+    known = [wait for wait in waits if wait.code not in UNNAMED]
+    wait = next(iter(known if search.state is None else waits), None)
     cause = meaning(language, search.reason)
     if wait is None:
         return Remedy(cause, "", "") if cause else None
