@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode, urljoin
+from urllib.parse import quote, unquote, urlencode, urljoin
 from uuid import uuid4
 
 import anyio.from_thread
@@ -68,7 +68,7 @@ class Situation:
 SITUATIONS = {
     "dead": Situation(
         ("Deliveries were set aside", "Есть отложенные доставки"),
-        ("deliveries?q=state:dead", "reason%3Aambiguous_training"),
+        ("deliveries?q=state:dead", "reason:ambiguous_training"),
         ("several avatars carry this request id", "этот request id записан сразу у нескольких аватаров"),
         "deliveries redrive --filter 'state:dead reason:ambiguous_training' --rehearse",
         "2 stay as they are (dead: ambiguous_training)",
@@ -76,14 +76,14 @@ SITUATIONS = {
     "orphan": Situation(
         ("Results of unknown trainings have arrived", "Пришли результаты неизвестных обучений"),
         ("deliveries?q=state:pending reason:orphan", "/dashboard/deliveries/"),
-        ("the bot has not stored this id in avatars.fal_request_id yet", "бот ещё не записал этот id"),
+        ("the bot has not stored this id in avatars.fal_request_id yet", "бот ещё не записал этот номер"),
         "deliveries show",
         "r-orphan",
     ),
     "locked": Situation(
         ("The fal account is locked", "Аккаунт fal заблокирован"),
         ("jobs?q=reason:account_locked",),
-        ("mostly its balance is used up", "чаще всего кончились деньги"),
+        ("mostly its balance is used up", "обычно кончился баланс"),
         "doctor",
         "[fal_key.locked]",
     ),
@@ -111,7 +111,7 @@ SITUATIONS = {
     "telegram": Situation(
         ("Telegram refused the bot&#39;s token", "Telegram не принимал токен бота"),
         ("messages?q=state:pending reason:token_refused",),
-        ("the right one is needed", "нужен правильный"),
+        ("the right one is needed", "нужен верный"),
         ".env",
         "TELEGRAM_TOKEN=",
     ),
@@ -284,7 +284,7 @@ def test_a_newcomer_finds_cause_and_remedy(trial: Trial, name: str, language: st
     ]
     seen = [alert]
     for click in wanted.clicks:
-        here = [html.unescape(link) for link, _ in LINK.findall(seen[-1])]
+        here = [unquote(html.unescape(link)) for link, _ in LINK.findall(seen[-1])]
         link = next((link for link in here if click in link and link != "/dashboard/deliveries/"), None)
         assert link is not None, (click, here)
         seen.append(trial.look(urljoin("/dashboard", link), language))

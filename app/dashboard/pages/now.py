@@ -3,7 +3,7 @@
 import re
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -68,11 +68,12 @@ async def now_page(request: Request) -> Response:
             row["alike"] = f"{ROOT}/{PLACES[queue]}?{urlencode({'q': alike})}"
     verdict = "act" if shown or any(dead.values()) else "well"
     balance = _balance(await read(figures.balance, now), totals, now)
-    return render(request, "now.html", "page.now", page="", verdict=verdict, balance=balance, alerts=shown, dead=dead)
+    figured = [(name, value, _address(link)) for name, value, link in balance]
+    return render(request, "now.html", "page.now", page="", verdict=verdict, balance=figured, alerts=shown, dead=dead)
 
 
 def _balance(found: Balance, totals: dict[str, Any], now: datetime) -> list[tuple[str, object, str]]:
-    """List name, figure and the page that shows the rows, '' where there is none."""
+    """List name, figure and the page that shows the rows."""
     oldest, last = found.oldest_waiting, totals["last_delivery"]
     day, dead = " after:24h", found.unresolved
     return [
@@ -95,6 +96,10 @@ def _balance(found: Balance, totals: dict[str, Any], now: datetime) -> list[tupl
     ]
 
 
+def _address(link: str) -> str:
+    return f"{ROOT}/{quote(link, safe='/?=:#')}"
+
+
 def _shown(alert: Alert, say: Any, language: Language) -> dict[str, Any]:
     """Word an alert as its message in Telegram is worded, with the page that shows what it is about."""
     condition = alert.condition
@@ -103,7 +108,5 @@ def _shown(alert: Alert, say: Any, language: Language) -> dict[str, Any]:
         "title": say(f"alert.{condition}.title"),
         "text": say(f"alert.{condition}.text").format(detail=one_line(in_words(language, alert.detail))),
         "command": pasted(REMEDY[condition]),
-        "links": [
-            (re.split(r"\W", link, maxsplit=1)[0], f"{ROOT}/{link}") for link in LINKS.get(condition, ("doctor",))
-        ],
+        "links": [(re.split(r"\W", link, maxsplit=1)[0], _address(link)) for link in LINKS.get(condition, ("doctor",))],
     }
