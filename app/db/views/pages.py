@@ -227,21 +227,26 @@ def facets(connection: Connection, queue: Queue, search: Search) -> Facets:
     table = TABLES[queue]
     with time_limit(connection, PATIENCE):
         ids = ids_within(connection, table, search, is_exact=False)
-    states = _by_state(connection, queue, search, ids)
+    probed: dict[str, int] = {}
+    states = _by_state(connection, queue, search, ids, probed)
     with time_limit(connection, PATIENCE):
         if search.without("contains", "reason").is_empty():
             return Facets(states, _by_reason(connection, table))
-        wanted = where(connection, table, search.without("contains", "reason"), is_exact=False, ids=ids)
+        rest = search.without("contains", "reason")
+        wanted = where(connection, table, rest, is_exact=False, ids=ids, probed=probed)
         return Facets(states, _among_newest(connection, wanted), of=MOST_FACETED)
 
 
-def _by_state(connection: Connection, queue: Queue, search: Search, ids: Ids) -> dict[str, Amount]:
+def _by_state(
+    connection: Connection, queue: Queue, search: Search, ids: Ids, probed: dict[str, int]
+) -> dict[str, Amount]:
     table, rest = TABLES[queue], search.without("contains")
 
     def amount(state: str) -> Amount:
         try:
             with time_limit(connection, FACET_PATIENCE):
-                wanted = where(connection, table, replace(rest, state=state), is_exact=False, ids=ids)
+                one = replace(rest, state=state)
+                wanted = where(connection, table, one, is_exact=False, ids=ids, probed=probed)
                 return _count(connection, wanted, MOST_FACETED)
         except SearchTooWide:
             return Amount(0, is_more=True)
