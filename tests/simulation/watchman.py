@@ -7,6 +7,7 @@ from typing import Any
 from app.cli.why import lines
 from app.db import schema
 from app.db.engine import Database
+from app.domain.story_reasons import DEAD_DELIVERY
 from app.flows.why import why
 from tests.simulation.checks import Violation
 from tests.simulation.course import Course
@@ -24,7 +25,7 @@ LASTING = frozenset({
     "deliveries_buried", "notifications_buried", "orphans_waiting", "jobs_overdue", "results_gone", "artifact_absent",
     "drift", "poller_seen", "failures_jumped", "foreign_deliveries",
 })  # fmt: skip
-UNKNOWN = frozenset({"wait.again", "wait.stage", "wait.server", "decide.other", "decide.job", "end.never_heard"})
+UNKNOWN = frozenset({"wait.again", "wait.stage", "wait.server", "decide.other", "end.never_heard"})
 
 
 class Watchman:
@@ -139,11 +140,16 @@ class Watchman:
             story = await tell(world, course.request_id)
             last = story.waits_for or story.end
             self.explained += 1
-            if last is None or last.code in UNKNOWN:
+            if last is None or last.code in UNKNOWN or (last.code == "decide.job" and not _is_named(last.facts)):
                 facts = None if last is None else f"{last.code} {dict(last.facts)}"
                 world.fail(Violation("why", course.request_id, f"nothing explains it: {facts}"))
                 return
             list(lines(story, "en"))
+
+
+def _is_named(facts: Any) -> bool:
+    """Tell whether a job was given up for the reason of its delivery, which the operator has left as it is."""
+    return dict(facts).get("reason") in DEAD_DELIVERY
 
 
 async def tell(world: Any, request_id: str) -> Any:
