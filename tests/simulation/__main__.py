@@ -9,10 +9,10 @@ from tests.simulation import virtual_time
 virtual_time.install()
 
 from tests.simulation.apart import run_apart  # noqa: E402  time first
+from tests.simulation.plan import Plan  # noqa: E402  as above
 from tests.simulation.planted import BUGS  # noqa: E402  as above
 from tests.simulation.run import Report  # noqa: E402  as above
 from tests.simulation.smaller import shrink  # noqa: E402  as above
-from tests.simulation.world import Plan  # noqa: E402  as above
 
 
 def main() -> int:

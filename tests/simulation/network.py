@@ -16,6 +16,8 @@ from tests.simulation.virtual_loop import OWNER
 from tests.simulation.weather import Weather
 
 USUAL = 0.04  # s that either way takes, on average
+LOSES = 0.08  # of the submissions to fal end badly on any day
+SLOW = 0.03  # of Telegram's answers take seconds on any day
 EVER = 100_000.0  # s; whoever waits gives up long before
 
 
@@ -49,7 +51,11 @@ class Network:
         mode = self._weather.of(part)
         self.asked[part] = self.asked.get(part, 0) + 1
         await asyncio.sleep(self._chance.expovariate(1 / USUAL))
-        owner.must_live()
+        await owner.thaw()
+        if method == "POST" and part == "queue" and mode is None and self._chance.random() < LOSES:
+            mode = self._chance.choice(("answer lost", "answer late", "500", "429"))
+        if mode is None and part == "telegram" and self._chance.random() < SLOW:
+            mode = "slow"
         match mode:
             case "refused":
                 raise HttpFailed("ConnectError")
@@ -57,7 +63,7 @@ class Network:
                 await asyncio.sleep(EVER)
             case "slow":
                 await asyncio.sleep(self._chance.uniform(1, 9))
-                owner.must_live()
+                await owner.thaw()
             case "reset":
                 raise ConnectionResetError
         if mode in (None, "slow", "answer lost", "answer late"):
@@ -71,7 +77,7 @@ class Network:
             case "answer late":
                 await asyncio.sleep(EVER)
         await asyncio.sleep(self._chance.expovariate(1 / USUAL))
-        owner.must_live()
+        await owner.thaw()
         answered: CIMultiDict[str] = CIMultiDict(given.headers)
         answered["Date"] = self._date()
         return Reply(given.status_code, answered, bytes(given.body))

@@ -23,7 +23,7 @@ SHARED = frozenset({"intake", "promises", "drift", "artifacts", "digest", "prune
 POLLED = frozenset({"apply", "notify", "reconcile"})  # the poll wakes them for what is due
 OF_THE_BOT = frozenset({"intake", "drift"})  # look for what the bot has written
 AGAIN = 5  # beats between two polls while the same rows stay due: whoever was woken rests, or waits for an answer
-SECOND = 20.0  # s for which a row may be due, in fair weather, before the second replica's poll looks as well
+SECOND = 3.0  # s for which a row may be due, in fair weather, before the second replica's poll looks as well
 
 
 class Stirring:
@@ -65,7 +65,7 @@ class Stirring:
         await asyncio.sleep(max(1, math.ceil(passed / beat - 1e-9)) * beat - passed)
 
     async def _until_due(self, beat: float, end: float, later: float) -> None:
-        """Rest until a row is due, or will be at the next beat; `later` (s) leaves rows to the other replica so long."""
+        """Rest until a row is due, or will be at the next beat, and for `later` seconds more."""
         loop = asyncio.get_running_loop()
         if self.next_due() <= loop.time():  # the poll before has woken whom it concerns
             await _within(self.by_anybody, AGAIN * beat)

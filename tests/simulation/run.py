@@ -14,8 +14,9 @@ from typing import Any
 from tests.simulation import seams, virtual_loop
 from tests.simulation.chance import stream
 from tests.simulation.checks import Violation
+from tests.simulation.plan import DAY, Plan
 from tests.simulation.virtual_loop import SimulatedLoop
-from tests.simulation.world import DAY, Plan, World
+from tests.simulation.world import World
 
 SHM = Path("/dev/shm")  # a disk in memory: nothing here survives the process anyway
 

@@ -53,7 +53,9 @@ class Life:
         self.context: Context = copy_context()
         self.context.run(OWNER.set, self)
         self.on_death: Callable[[str], None] = lambda _: None
+        self.on_migrated: Callable[[], None] = lambda: None
         self.under_way = 0
+        self._frozen_until = 0.0
 
     def __str__(self) -> str:
         return self.name
@@ -74,6 +76,17 @@ class Life:
         """End whoever asks, where the process is dead."""
         if self.is_dead:
             raise asyncio.CancelledError
+
+    def freeze(self, seconds: float) -> None:
+        """Let nothing of this process go on for so long, as where its machine is suspended."""
+        self._ledger.note(self.name, f"freezes for {seconds} s")
+        self._frozen_until = asyncio.get_running_loop().time() + seconds
+
+    async def thaw(self) -> None:
+        """Wait until the process goes on. Raises CancelledError where it is dead by then."""
+        while (left := self._frozen_until - asyncio.get_running_loop().time()) > 0:  # noqa: ASYNC110  it may freeze again
+            await asyncio.sleep(left)
+        self.must_live()
 
     def begin(self, work: Any) -> SimulatedTask:
         """Begin a task of this process."""
@@ -97,6 +110,7 @@ class Life:
             await check_database(settings)
         except DatabaseBehind:
             migrate(settings.database_url.get_secret_value())
+            self.on_migrated()
             self._ledger.note(self.name, "migrates")
         app = create_app(settings)
         self.asgi = enclose(app, settings)
@@ -117,12 +131,13 @@ class Life:
         """Send a request to this process. Raises Refused, Broken, and TimeoutError after `patience` seconds."""
         if not self.is_up:
             raise Refused
+        path, _, query = path.partition("?")
         raw = [(b"host", HOST), *((name.lower().encode(), value.encode()) for name, value in headers.items())]
         if body:
             raw.append((b"content-length", str(len(body)).encode()))
         scope = {
             "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": "https",
-            "path": path, "raw_path": path.encode(), "query_string": b"training_type=portrait", "headers": raw,
+            "path": path, "raw_path": path.encode(), "query_string": query.encode(), "headers": raw,
             "client": (address, 40000), "server": ("aibots.kz", 8443), "state": {},
         }  # fmt: skip
         messages = [{"type": "http.request", "body": body, "more_body": False}]
@@ -141,12 +156,14 @@ class Life:
                 answer["body"] += message.get("body", b"")
 
         self.under_way += 1
+        began = asyncio.get_running_loop().time()
         task = self.begin(self.asgi(scope, receive, send))
         try:
             await asyncio.wait({task}, timeout=patience)
         finally:
             self.under_way -= 1
-        if self.is_dead:
+        if self.is_dead or self._frozen_until > began:
+            task.cancel()
             raise Broken
         if not task.done():
             task.cancel()
@@ -188,6 +205,7 @@ class Server:
         self.starts = 0
         self._again = asyncio.Event()
         self.on_end: Callable[[], Awaitable[None] | None] = lambda: None
+        self.on_migrated: Callable[[], None] = lambda: None
 
     @property
     def is_up(self) -> bool:
@@ -208,6 +226,7 @@ class Server:
                 continue
             self.starts += 1
             life = self.life = Life(f"{self.name}.{self.starts}", self._ledger, self._skew)
+            life.on_migrated = self.on_migrated
             died = asyncio.Event()
             life.on_death = lambda _, died=died: died.set()  # type: ignore[misc]  # bound to this life
             task = life.begin(life.live(self._settings))

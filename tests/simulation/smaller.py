@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+from tests.simulation.plan import DAY, Plan
 from tests.simulation.run import Report
-from tests.simulation.world import DAY, Plan
 
 T = TypeVar("T")
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import heapq
+from contextlib import suppress
 from typing import Any
 
 from app.cli.why import lines
@@ -15,7 +16,6 @@ from tests.simulation.server import Broken, Life, Refused, apart
 
 EVERY = 120.0  # s between two looks
 BOUND = 1800.0  # s of fair weather within which an owner has a word
-LOOKS = 300.0  # s of fair weather within which a spoilt row is right again (I11: two looks)
 TAKEN = 180.0  # s that a due row may wait in fair weather
 REST = 2 * 3600.0  # s that a row of fal's may rest at most
 AFTER = 1.5 * 3600.0  # s that a run goes on in fair weather after its last day
@@ -57,18 +57,25 @@ class Watchman:
         world = self._world
         if not world.weather.is_fair():
             return
-        for violation in world.checker.overdue(world.spelled(-TAKEN)):
+        for violation in world.ends.overdue(world.spelled(-TAKEN)):
             raise violation
-        for violation in world.checker.far(world.spelled(REST)):
+        for violation in world.ends.far(world.spelled(REST)):
+            raise violation
+        for violation in world.ends.untold(world.spelled(-BOUND)):
             raise violation
         fair = world.weather.fair()
         while self._expected and self._expected[0][0] <= fair:
             _, _, course = heapq.heappop(self._expected)
-            if not course.has_row and not course.is_begun_anew:
+            if not course.has_row and not course.is_begun_anew and not course.is_generation:
                 self.expect(course)
                 continue
-            if (why_not := world.checker.settled(course)) is not None:
+            if (why_not := world.ends.settled(course)) is not None:
                 raise Violation("I10", course.request_id, why_not)
+            if world.loop.time() - course.meddled_at < BOUND:
+                self.expect(course)
+                continue
+            if (why_not := world.ends.spoilt(course)) is not None:
+                raise Violation("I11", course.request_id, why_not)
             self.settled += 1
 
     async def _monitor(self, server: Any) -> None:
@@ -76,6 +83,9 @@ class Watchman:
         if not server.is_up:
             return
         world = self._world
+        for path in ("/metrics", "/api/v1/webhook/status"):
+            with suppress(Refused, Broken, TimeoutError):
+                await server.life.ask("GET", path, {}, b"", address="127.0.0.1", patience=30.0)
         for path in ("/health", "/livez", "/readyz", "/api/v1/health"):
             life, was_fair = server.life, world.weather.is_fair()
             try:
@@ -100,10 +110,12 @@ class Watchman:
         for course in world.courses.values():
             if course.ends + 3600 > world.loop.time():
                 continue
-            if (why_not := world.checker.settled(course)) is not None:
+            if (why_not := world.ends.settled(course)) is not None:
                 raise Violation("I10", course.request_id, why_not)
-            if (why_not := world.checker.spoilt(course)) is not None:
+            if (why_not := world.ends.spoilt(course)) is not None:
                 raise Violation("I11", course.request_id, why_not)
+            if course.is_submitted and course.acknowledged and not course.has_row:
+                raise Violation("I12", course.request_id, "its webhook came, and it is nobody's training")
         for row in world.checker.rows("SELECT name, detail FROM webhook_alerts WHERE resolved_at IS NULL"):
             if row["name"].partition("@")[0] not in LASTING:
                 raise Violation("alerts", "", f"{row['name']} is still open: {row['detail']}")
