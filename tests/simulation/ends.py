@@ -13,6 +13,10 @@ RESTS = (
 MAY_REST = frozenset({"slow_down", "paced", "awaits_alert", "awaits_account"})  # as long as others say
 
 
+# Messages that are an operator's to mend: nobody can do anything about an owner who has left.
+OF_OWNERS = "AND reason <> 'owner_unreachable' AND kind NOT IN ('alert', 'resolved', 'digest', 'test')"
+
+
 class Ends:
     """What is due, what rests, what is owed; `rows` reads the database."""
 
@@ -42,13 +46,14 @@ class Ends:
 
     def untold(self, before: str) -> Iterator[Violation]:
         """What is the operator's to decide, and of what nobody told him."""
-        for table, alert in (
-            ("webhook_deliveries", "deliveries_buried"),
-            ("webhook_notifications", "notifications_buried"),
+        for table, alert, mended in (
+            ("webhook_deliveries", "deliveries_buried", ""),
+            ("webhook_notifications", "notifications_buried", OF_OWNERS),
         ):
-            dead = self.rows(f"SELECT * FROM {table} WHERE state = 'dead' AND finished_at < ? LIMIT 1", before)
+            dead = self.rows(f"SELECT * FROM {table} WHERE state = 'dead' AND finished_at < ? {mended} LIMIT 1", before)
             if dead and not self.rows("SELECT 1 FROM webhook_alerts WHERE name = ? AND resolved_at IS NULL", alert):
-                yield Violation("alerts", dead[0]["request_id"], f"row {dead[0]['id']} of {table} is dead, untold")
+                how = f"row {dead[0]['id']} of {table} is dead, and no alert is open"
+                yield Violation("alerts", dead[0]["request_id"], how)
 
     def settled(self, course: Course) -> str | None:
         """Say why the owner of an ended training is still without a word; None where all is well (I10)."""

@@ -1,7 +1,8 @@
 """What a run consists of, drawn from its seed."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from tests.simulation import troubles
 from tests.simulation.chance import stream
@@ -33,3 +34,11 @@ class Plan:
             tuple(troubles.draw(stream(seed, "acts"), days, troubles_a_day, seed)),
             tuple(enumerate((begin for begin in begins if begin < days * DAY), start=1)),
         )
+
+    def with_acts(self, wanted: Sequence[str] | None) -> "Plan":
+        """Take these troubles, each spelt SECONDS:KIND, in the place of those that were drawn; None: as it is."""
+        if wanted is None:
+            return self
+        spelt = [one.partition(":") for one in wanted]
+        acts = [Act(float(at), kind, f"{self.seed}:act:{number}") for number, (at, _, kind) in enumerate(spelt)]
+        return replace(self, acts=tuple(acts))
