@@ -51,7 +51,7 @@ class Network:
         mode = self._weather.of(part)
         self.asked[part] = self.asked.get(part, 0) + 1
         await asyncio.sleep(self._chance.expovariate(1 / USUAL))
-        await owner.thaw()
+        owner.must_live()
         if method == "POST" and part == "queue" and mode is None and self._chance.random() < LOSES:
             mode = self._chance.choice(("answer lost", "answer late", "500", "429"))
         if mode is None and part == "telegram" and self._chance.random() < SLOW:
@@ -63,7 +63,7 @@ class Network:
                 await asyncio.sleep(EVER)
             case "slow":
                 await asyncio.sleep(self._chance.uniform(1, 9))
-                await owner.thaw()
+                owner.must_live()
             case "reset":
                 raise ConnectionResetError
         if mode in (None, "slow", "answer lost", "answer late"):
@@ -77,7 +77,7 @@ class Network:
             case "answer late":
                 await asyncio.sleep(EVER)
         await asyncio.sleep(self._chance.expovariate(1 / USUAL))
-        await owner.thaw()
+        owner.must_live()
         answered: CIMultiDict[str] = CIMultiDict(given.headers)
         answered["Date"] = self._date()
         return Reply(given.status_code, answered, bytes(given.body))

@@ -79,14 +79,10 @@ class Life:
 
     def freeze(self, seconds: float) -> None:
         """Let nothing of this process go on for so long, as where its machine is suspended."""
+        loop: Any = asyncio.get_running_loop()
         self._ledger.note(self.name, f"freezes for {seconds} s")
-        self._frozen_until = asyncio.get_running_loop().time() + seconds
-
-    async def thaw(self) -> None:
-        """Wait until the process goes on. Raises CancelledError where it is dead by then."""
-        while (left := self._frozen_until - asyncio.get_running_loop().time()) > 0:  # noqa: ASYNC110  it may freeze again
-            await asyncio.sleep(left)
-        self.must_live()
+        self._frozen_until = loop.time() + seconds
+        loop.freeze(self, self._frozen_until)
 
     def begin(self, work: Any) -> SimulatedTask:
         """Begin a task of this process."""
@@ -98,6 +94,8 @@ class Life:
             return
         self._ledger.note(self.name, f"dies {where}")
         self.is_dead, self.is_up = True, False
+        loop: Any = asyncio.get_running_loop()
+        loop.thaw(self)
         for task in list(self._tasks.values()):
             task.cancel()
         for database in self.databases:

@@ -72,7 +72,7 @@ class Storage:
         is_write = threads is database._writers or threads is database._statements
         work = Work(life, database, function, args, kwargs, is_write=is_write)
         await asyncio.sleep(self._chance.expovariate(1 / USUAL))
-        await life.thaw()
+        life.must_live()
         mode = self._weather.of("database") if life.is_server else None
         if mode is not None:
             self._ledger.note(str(life), f"database {mode} {_name(function)}")
@@ -81,7 +81,7 @@ class Storage:
             result = self._transact(work)
         if is_write and self._chance.random() < 0.3:  # the commit is done, and nobody knows yet
             await asyncio.sleep(self._chance.expovariate(1 / USUAL))
-        await life.thaw()
+        life.must_live()
         return result
 
     def _transact(self, work: "Work") -> Any:
