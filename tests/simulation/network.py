@@ -71,6 +71,7 @@ class Network:
         else:
             given = _trouble(mode or "")
         self._ledger.note(str(owner), f"asks {method} {part} {_shown(url)} {given.status_code} {mode or ''}")
+        owner.freeze_at(part)
         match mode:
             case "answer lost":
                 raise aiohttp.ServerDisconnectedError

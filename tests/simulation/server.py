@@ -56,6 +56,7 @@ class Life:
         self.on_migrated: Callable[[], None] = lambda: None
         self.under_way = 0
         self._frozen_until = 0.0
+        self.freezes: tuple[str, float] | None = None  # at which part's next answer, for how long (s)
 
     def __str__(self) -> str:
         return self.name
@@ -83,6 +84,12 @@ class Life:
         self._ledger.note(self.name, f"freezes for {seconds} s")
         self._frozen_until = loop.time() + seconds
         loop.freeze(self, self._frozen_until)
+
+    def freeze_at(self, part: str) -> None:
+        """Freeze now if it is this part's answer at which the process is to freeze."""
+        if self.freezes is not None and self.freezes[0] == part:
+            (_, seconds), self.freezes = self.freezes, None
+            self.freeze(seconds)
 
     def begin(self, work: Any) -> SimulatedTask:
         """Begin a task of this process."""

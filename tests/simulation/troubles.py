@@ -39,6 +39,7 @@ WEIGHTS: dict[str, float] = {
 LASTS = (20, 60, 60, 240, 600, 1800)  # s
 LONG = (3600, 7200)
 QUIET = 600.0  # s
+UNTIL_FROZEN = 40  # half minutes that a process may need to ask for something
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,16 @@ async def _freeze(world: Any, act: Act, chance: random.Random) -> None:
     life = chance.choice(world.servers).life
     numbers = world.weather.begin(Trouble("server", "frozen"))
     if life is not None:
-        life.freeze(lasts)
+        part = chance.choice(("telegram", "telegram", "queue", "cdn", None))
+        if part is None:
+            life.freeze(lasts)
+        else:
+            life.freezes = (part, lasts)
+            for _ in range(UNTIL_FROZEN):
+                await asyncio.sleep(30)
+                if life.freezes is None or life.is_dead:
+                    break
+            life.freezes = None
     await asyncio.sleep(lasts)
     world.weather.end(numbers)
 
