@@ -247,8 +247,9 @@ async def test_a_chat_that_is_slowed_down_rests_from_results_too(desk: Desk) -> 
     await desk.train("r1")
     await desk.look(times=2)
     chat, now = (await desk.job("r1"))["progress_chat_id"], desk.clock.now()
-    slots = {"now": now, "horizon": timedelta(seconds=2), "rate": 25.0}
-    granted, put_back = await desk.database.write(pacing.take_slots, [chat], **slots)
+    granted, put_back = await desk.database.write(
+        pacing.take_slots, [chat], now=now, horizon=timedelta(seconds=2), rate=25.0
+    )
     assert granted == {}
     assert put_back[0] > now + timedelta(seconds=300)
 

@@ -38,7 +38,7 @@ class NewerBot:
         self.submitted[PHOTOS.format(course.number)] = (course, chance)
         self.avatars.add(course.avatar_id)
         world.bot.make_avatar(course)
-        body = {
+        body: dict[str, Any] = {
             "avatar_id": course.avatar_id,
             "images_url": PHOTOS.format(course.number),
             "type": course.type,

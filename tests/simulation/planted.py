@@ -9,6 +9,7 @@ from typing import Any
 from app.db import chores, inbox, jobs, outbox, queue, retention
 from app.db.bulk_update import UpdateMany
 from app.domain import decision, send_policy, verdict
+from app.domain.alert import follow as follow_alert
 from app.domain.invented import Invented
 from app.domain.notification import Topic
 from app.domain.send_outcome import Down, Sent, SlowDown, Uncertain
@@ -166,7 +167,7 @@ def give_orphans_up_early() -> None:
     def await_briefly(received_at: Any, now: Any, _patience: Any) -> Any:
         return real(received_at, now, timedelta(minutes=1))
 
-    real = planning.await_training
+    real = verdict.await_training
     replace(planning, "await_training", await_briefly)
 
 
@@ -182,7 +183,7 @@ def ignore_retry_after() -> None:
 
 def never_close_an_alert() -> None:
     """What was wrong once stays on the list."""
-    real = watch.follow
+    real = follow_alert
 
     def follow(alert: Any, alarm: Any, *args: Any, **options: Any) -> Any:
         return None if alarm is None else real(alert, alarm, *args, **options)

@@ -30,6 +30,7 @@ class Trainings:
 
     def submitted(self, _endpoint: str, given: dict[str, Any], webhook: str) -> str:
         """Let fal take a training that the server submits; return its request id."""
+        course: Course
         course, chance = self._world.newer_bot.submitted[given["images_data_url"]]
         if course.request_id in self._world.fal.jobs:
             self._world.hold(self._world.checker.submitted_twice, course)
