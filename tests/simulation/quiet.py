@@ -31,6 +31,7 @@ class Stirring:
 
     def __init__(self, next_due: Callable[[], float]) -> None:
         self.next_due = next_due
+        self.next_sweep: Callable[[], float] = lambda: math.inf  # when a submission without an answer is looked for
         self.by_anybody = asyncio.Event()
         self.by_bot = asyncio.Event()
         self.is_alarmed: Callable[[], bool] = lambda: False
@@ -54,6 +55,10 @@ class Stirring:
         end = began + max(beat, REST[name] * (times if name in SHARED else 1))
         if name in OF_THE_BOT:
             await _within(self.by_bot, end - began)
+        elif name == "reconcile":
+            while (now := loop.time()) < (turn := min(end, max(self.next_sweep(), began + beat))):
+                await _within(self.by_anybody, turn - now)
+            return
         elif name == "poll":
             await self._until_due(beat, end, SECOND if times > 1 and not self.is_alarmed() else 0.0)
         else:

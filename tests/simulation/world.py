@@ -122,6 +122,7 @@ class World:
         ]
         self.stirring.is_alarmed = lambda: not self.weather.is_fair()
         self.stirring.times = self._times
+        self.stirring.next_sweep = self._next_sweep
         self.storage.on_commit = self._committed
         self.bot.on_write = self._bot_wrote
         self.telegram.on_seen = lambda meaning, chat: self.hold(self.checker.seen, meaning, chat)
@@ -152,7 +153,8 @@ class World:
             found = self.checker.rows(
                 "SELECT min(due) FROM (SELECT min(due_at) AS due FROM webhook_deliveries WHERE state = 'pending' "
                 "UNION ALL SELECT min(due_at) FROM webhook_notifications WHERE state = 'pending' "
-                "UNION ALL SELECT min(due_at) FROM webhook_jobs j WHERE state = 'pending' AND NOT EXISTS "
+                "UNION ALL SELECT min(due_at) FROM webhook_jobs j WHERE state = 'pending' AND request_id IS NOT NULL "
+                "AND NOT EXISTS "
                 "(SELECT 1 FROM webhook_deliveries d WHERE d.request_id = j.request_id AND d.state = 'pending'))"
             )[0][0]
             due = math.inf
@@ -160,6 +162,17 @@ class World:
                 due = (datetime.fromisoformat(found).replace(tzinfo=UTC) - START).total_seconds()
             self._due = due
         return self._due - self.clock_offset
+
+    def _next_sweep(self) -> float:
+        if not self.newer_bot.submitted:
+            return math.inf
+        found = self.checker.rows(
+            "SELECT min(due_at) FROM webhook_jobs WHERE state = 'pending' AND request_id IS NULL"
+        )[0][0]
+        if found is None:
+            return math.inf
+        due = (datetime.fromisoformat(found).replace(tzinfo=UTC) - START).total_seconds()
+        return due - self.clock_offset
 
     def _times(self) -> float:
         """The second replica rests longer from what the first one does."""
