@@ -17,6 +17,7 @@ from tests.simulation.server import Broken, Life, Refused, apart
 EVERY = 120.0  # s between two looks
 BOUND = 1800.0  # s of fair weather within which an owner has a word
 TAKEN = 180.0  # s that a due row may wait in fair weather
+CLOSES = 4500.0  # s of calm after which an alert is over
 REST = 2 * 3600.0  # s that a row of fal's may rest at most
 AFTER = 1.5 * 3600.0  # s that a run goes on in fair weather after its last day
 MONITOR = 600.0  # s between two looks of somebody's monitor
@@ -63,6 +64,13 @@ class Watchman:
             raise violation
         for violation in world.ends.untold(world.spelled(-BOUND)):
             raise violation
+        if world.weather.calm() > CLOSES:
+            self._closed(world.spelled(-CLOSES))
+        self._look_at_the_ended()
+
+    def _look_at_the_ended(self) -> None:
+        """Hold the server to a word for each owner whose time is up, and to his row."""
+        world = self._world
         fair = world.weather.fair()
         while self._expected and self._expected[0][0] <= fair:
             _, _, course = heapq.heappop(self._expected)
@@ -116,14 +124,21 @@ class Watchman:
                 raise Violation("I11", course.request_id, why_not)
             if course.is_submitted and course.acknowledged and not course.has_row:
                 raise Violation("I12", course.request_id, "its webhook came, and it is nobody's training")
-        for row in world.checker.rows("SELECT name, detail FROM webhook_alerts WHERE resolved_at IS NULL"):
-            if row["name"].partition("@")[0] not in LASTING:
-                raise Violation("alerts", "", f"{row['name']} is still open: {row['detail']}")
+        self._closed(world.spelled(0.0))
         self._bounded()
         if world.telegram.refused_markup:
             raise Violation("I3", "", f"Telegram refused markup: {world.telegram.refused_markup[0]}")
         if world.loop.errors:
             raise Violation("bug", "", f"nobody caught {world.loop.errors[0]}")
+
+    def _closed(self, before: str) -> None:
+        """Hold alerts that opened before a moment to be over, but for those that wait for an operator."""
+        found = self._world.checker.rows(
+            "SELECT name, detail FROM webhook_alerts WHERE resolved_at IS NULL AND opened_at < ?", before
+        )
+        for row in found:
+            if row["name"].partition("@")[0] not in LASTING:
+                raise Violation("alerts", "", f"{row['name']} is still open: {row['detail']}")
 
     def _bounded(self) -> None:
         """Hold the tables to a size that follows from the trainings."""
