@@ -125,7 +125,7 @@ def _open_log(log_dir: Path, name: str, max_bytes: int, backups: int, language: 
     path = log_dir / name
     try:
         log_dir.mkdir(parents=True, exist_ok=True)
-        return LogFile(path, maxBytes=max_bytes, backupCount=backups, encoding="utf-8")
+        return LogFile(path, max_bytes=max_bytes, backups=backups)
     except OSError as error:
         raise StartRefused([_unwritable(path, error, language)]) from error
 

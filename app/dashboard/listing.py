@@ -133,7 +133,7 @@ def _links(
     rows = [
         (value, str(amount), listing.link(_narrowed(search, name, value)), value == chosen)
         for value, amount in amounts.items()
-        if amount.rows or value == chosen
+        if amount.rows or amount.is_more or value == chosen
     ]
     return listing.link(search.without(name)), rows
 

@@ -6,7 +6,7 @@ from functools import cache, lru_cache
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Executable, Integer, Row, Select, Table, bindparam, exists, or_, select, update
+from sqlalchemy import Executable, Integer, Row, Select, Table, bindparam, exists, literal_column, or_, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -18,6 +18,15 @@ from app.domain.verdict import Bury, Done, Retry, Verdict
 
 NOW = bindparam("now", type_=UtcDateTime())  # of whoever claims, in `marks` as well
 _LEASE_UNTIL = bindparam("lease_until", type_=UtcDateTime())
+
+
+def is_pending(table: Table) -> ColumnElement[bool]:
+    """Tell whether a row waits, as the partial indexes spell it.
+
+    With a parameter in the place of the word SQLite plans the statement anew each time (72 µs instead of 4 for the look
+    at three queues), and PostgreSQL's generic plans know no partial index.
+    """
+    return table.c.state == literal_column("'pending'")
 
 
 def claim_due(
@@ -81,7 +90,7 @@ def _due(
 ) -> Select[*tuple[Any, ...]]:
     return (
         select(*columns)
-        .where(table.c.state == "pending", table.c.due_at <= NOW, *only)
+        .where(is_pending(table), table.c.due_at <= NOW, *only)
         .order_by(table.c.due_at, table.c.id)
         .limit(bindparam("most", type_=Integer()))
         .with_for_update(skip_locked=True)
@@ -106,7 +115,7 @@ def due_tables(
 def _look(tables: tuple[Table, ...], only: tuple[Conditions, ...]) -> Select[*tuple[Any, ...]]:
     """Build the query once: it runs every second for ever, and building it costs more than running it."""
     looks = [
-        exists().where(table.c.state == "pending", table.c.due_at <= NOW, *conditions).label(table.name)
+        exists().where(is_pending(table), table.c.due_at <= NOW, *conditions).label(table.name)
         for table, conditions in zip(tables, only, strict=True)
     ]
     return select(*looks)

@@ -37,7 +37,7 @@ class Invented:
         return artifacts
 
     def _is_url(self, url: str | None) -> bool:
-        if not url:
+        if not url or not any(mark in url.lower() for mark in self.hosts):  # parsing is the dearest step of a decision
             return False
         try:
             host = urlsplit(url).hostname or ""

@@ -9,7 +9,7 @@ from pydantic import SecretStr, ValidationError
 
 from app.core import setting_meta
 from app.core.config import Settings
-from app.core.setting_loader import load_settings, wanted
+from app.core.setting_loader import load_settings
 from app.core.setting_page import env_example, settings_table
 from app.core.setting_typos import nearest
 from app.domain.errors import SettingsInvalid, StartRefused
@@ -23,8 +23,8 @@ TOKEN = "123456789:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"
 @pytest.fixture(autouse=True)
 def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    for want in wanted():
-        for name in (*want.names, *want.file_names):
+    for field, info in Settings.model_fields.items():
+        for name in (*setting_meta.names(field, info), *setting_meta.file_names(field, info)):
             monkeypatch.delenv(name, raising=False)
 
 
@@ -163,6 +163,7 @@ def test_empty_environment_frees_a_run() -> None:
         ("forwarded_allow_ips", "172.18.0.0/16", ("172.18.0.0/16",)),
         ("forwarded_allow_ips", "unix, ::1", ("unix", "::1")),
         ("telegram_api_url", "http://127.0.0.1:8081/", "http://127.0.0.1:8081"),
+        ("telegram_api_url", "https://api.telegram.org/bot", "https://api.telegram.org"),
         ("fal_queue_url", "http://[::1]:9/q/", "http://[::1]:9/q"),
         ("fal_api_url", "http://LOCALHOST:9", "http://LOCALHOST:9"),
         (
@@ -222,7 +223,7 @@ BAD = [
     ("DATABASE_URL", f"sqlite://{SECRET}", "не поддержана", "sqlite:///"),
     ("DATABASE_URL", f"postgresql://u:{SECRET}@h:port-x9/d", "не адрес URL", "postgresql://"),
     ("DATABASE_URL", f"postgresql://u:{SECRET}@h:543210/d", "не адрес URL", "postgresql://"),
-    ("DATABASE_URL", f"postgresql://u:half@{SECRET}@h/d", "не адрес URL", "postgresql://"),
+    ("DATABASE_URL", f"postgresql://u:half@{SECRET}@h/d", "не адрес URL", "%40"),
     ("DATABASE_URL", f"postgresql://u:{SECRET}@h:5432,h:port-x9/d", "не адрес URL", "postgresql://"),
     ("DATABASE_URL", f"postgresql://u:{SECRET}@[::1/d", "не адрес URL", "postgresql://"),
     ("DATABASE_URL", f"postgresql://u:{SECRET}@h\n/d", "непечатаемый", "postgresql://"),
@@ -423,7 +424,8 @@ def test_the_bot_s_own_keys(key: str) -> None:
 
 def test_no_known_name_is_a_typo_of_another() -> None:
     """The rule for typos tells our own names apart."""
-    names = [name for want in wanted() for name in (*want.names, *want.file_names)]
+    fields = Settings.model_fields.items()
+    names = [name for one in fields for of in (setting_meta.names, setting_meta.file_names) for name in of(*one)]
     assert [name for name in names if nearest(name, [other for other in names if other != name])] == []
 
 

@@ -368,11 +368,11 @@ def test_reset(logs: Logs) -> None:
     root = logging.getLogger()
     before = list(root.handlers)
     logs.start("DEBUG")
-    files = [handler for _, handler in subject._attached if isinstance(handler, logging.FileHandler)]
+    files = [handler for _, handler in subject._attached if isinstance(handler, log_handlers.LogFile)]
     register_secrets([SECRET])
     reset_logging()
     assert root.handlers == before
-    assert [handler.stream for handler in files] == [None, None]
+    assert [handler._file.stream for handler in files] == [None, None]
     assert (root.level, logging.getLogger("app").level) == (logging.WARNING, logging.NOTSET)
     assert redact(SECRET) == SECRET
 

@@ -13,6 +13,7 @@ from app.db.tables import deliveries, jobs, notifications
 from app.db.views import charts, figures, one, open_jobs, pages, time_limit
 from app.domain.errors import SearchTooWide
 from app.domain.history import Event
+from app.domain.job_alarms import FIRST_IN_LINE
 from app.domain.progress import FIRST_GUESS
 from app.domain.search import EVERYTHING, Search, parse_search
 from app.domain.trainer import Trainer
@@ -206,6 +207,9 @@ async def test_a_job_is_late_when_it_takes_longer_than_nearly_all(database: Data
     await expect(database, "late", at_work_since=NOW - usual.late - timedelta(minutes=1), **said)
     await expect(database, "fine", at_work_since=NOW - timedelta(minutes=1), **said)
     await expect(database, "done", state="done", at_work_since=START, finished_at=NOW, stage="finished")
+    queued = {"stage": "queued", "stage_since": NOW - FIRST_IN_LINE - timedelta(minutes=1), "said_at": NOW}
+    await expect(database, "first", position=0, **queued)
+    await expect(database, "second", position=1, **queued)
     page = await database.read(open_jobs.jobs_page, EVERYTHING, now=NOW, trainer_of=lambda _: Trainer.STYLE)
     shown = {row["request_id"]: (row["is_late"], row["usual"], row["ends_at"]) for row in page.rows}
     ends_at = NOW - timedelta(minutes=1) + usual.likely
@@ -213,6 +217,8 @@ async def test_a_job_is_late_when_it_takes_longer_than_nearly_all(database: Data
         "late": (True, usual.likely, NOW - usual.late - timedelta(minutes=1) + usual.likely),
         "fine": (False, usual.likely, ends_at),
         "done": (False, usual.likely, None),
+        "first": (True, usual.likely, None),
+        "second": (False, usual.likely, None),
     }
 
 

@@ -15,7 +15,8 @@ from app import __version__
 from app.cli.config import with_table
 from app.cli.main import app as command_line
 from app.core.config import Settings
-from app.core.setting_meta import aliases, env_name
+from app.core.setting_meta import env_name
+from app.core.setting_meta import names as setting_names
 from app.core.setting_page import env_example
 from app.main import create_app
 from app.routers.docs import describe
@@ -85,7 +86,7 @@ def test_every_setting_is_documented(field: str) -> None:
     """Each setting stands in the table of both pages of settings, with its other names, and in env.example."""
     for name in SETTINGS_PAGES:
         table = names(between(page(name), "settings"))
-        assert {env_name(field), *aliases(Settings.model_fields[field])} <= set(table)
+        assert {*setting_names(field, Settings.model_fields[field])} <= set(table)
     assert f"\n{env_name(field)}=" in page("env.example")
 
 

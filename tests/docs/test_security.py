@@ -11,6 +11,7 @@ from tests.docs.project import ROOT, between, page, rows
 
 INDEX, THREATS, ASVS = "docs/security.md", "docs/security/threats.md", "docs/security/asvs.md"
 PAGES = (INDEX, THREATS, ASVS)
+FAULTS_OF_OTHERS = "docs/environments.md"
 
 QUOTED = re.compile(r"`([^`\n]+)`")
 TEST = re.compile(r"`((?:tests)/[\w/]+\.py)::(test_\w+)`")
@@ -68,7 +69,7 @@ STANDARD["1.3.6"] = "2"  # of its section the only one that concerns us
 REQUIREMENTS = rows(between(page(ASVS), "asvs"))
 THREAT_ROWS = rows(between(page(THREATS), "threats"))
 INPUTS = rows(between(page(INDEX), "input"))
-NAMED = sorted({(file, name) for text in map(page, PAGES) for file, name in TEST.findall(text)})
+NAMED = sorted({(file, name) for text in map(page, (*PAGES, FAULTS_OF_OTHERS)) for file, name in TEST.findall(text)})
 
 
 @cache

@@ -14,7 +14,7 @@ from app.domain.search import Search
 
 SLACK = timedelta(minutes=10)  # by which clocks of replicas may differ, and one may be put back
 MOST_REQUESTS = 1_000  # request ids of one owner, chat or avatar that are looked at
-PROBED = 5_000
+PROBED = 20_000  # rows up to which the rarest of several words is found by counting
 CAME: dict[str, Column[Any]] = {  # ids ascend with these moments, but for SLACK
     deliveries.name: deliveries.c.received_at,
     notifications.name: notifications.c.applied_at,
@@ -36,25 +36,31 @@ class Where:
         """Select these rows, newest first."""
         statement = select(*columns).where(*self.terms)
         if older_than is not None:
-            statement = statement.where(self.table.c.id < older_than)
+            statement = statement.where(self.key() < older_than)
         return statement.order_by(self.key().desc())
 
     def oldest(self, *columns: ColumnElement[Any], newer_than: int) -> Select[Any]:
         """Select these rows from one on, oldest first."""
-        return select(*columns).where(*self.terms, self.table.c.id > newer_than).order_by(self.key())
+        return select(*columns).where(*self.terms, self.key() > newer_than).order_by(self.key())
 
     def key(self) -> ColumnElement[Any]:
-        """Give what orders the rows. SQLite, which keeps no statistics, must not walk the whole table for it."""
+        """Give what orders and bounds the rows. SQLite, which keeps no statistics, must not walk the table for it."""
         return self.table.c.id if self.is_sorted else self.table.c.id + 0
 
 
 def where(
-    connection: Connection, table: Table, search: Search, *, is_exact: bool = True, ids: "Ids | None" = None
+    connection: Connection,
+    table: Table,
+    search: Search,
+    *,
+    is_exact: bool = True,
+    ids: "Ids | None" = None,
+    probed: dict[str, int] | None = None,
 ) -> Where:
     """Translate all of a search but `contains`.
 
     Without `is_exact` times are taken by ids alone: some rows at their edges may be missed, and no row is read for it.
-    `ids` are the bounds of the time, where they are known already.
+    `ids` are the bounds of the time, where they are known already; `probed` keeps how many rows each word has.
     """
     terms: list[ColumnElement[bool]] = []
     is_sorted = is_free = True
@@ -75,20 +81,23 @@ def where(
         is_sorted = is_sorted and search.avatar is None
     if search.stage is not None:
         terms.append(columns.stage == search.stage)
-    terms += _few_words(connection, table, search, is_free=is_free)
+    terms += _few_words(connection, table, search, {} if probed is None else probed, is_free=is_free)
     is_sorted = is_sorted and not (is_free and search.state == "pending")
     ids = ids_within(connection, table, search, is_exact=is_exact) if ids is None else ids
+    key = columns.id if is_sorted else columns.id + 0
     if ids.low is not None:
-        terms.append(columns.id >= ids.low)
+        terms.append(key >= ids.low)
     if ids.high is not None:
-        terms.append(columns.id < ids.high)
+        terms.append(key < ids.high)
     if is_exact:
         terms += [CAME[table.name] >= search.after] if search.after is not None else []
         terms += [CAME[table.name] < search.before] if search.before is not None else []
     return Where(table, tuple(terms), is_sorted=is_sorted)
 
 
-def _few_words(connection: Connection, table: Table, search: Search, *, is_free: bool) -> list[ColumnElement[bool]]:
+def _few_words(
+    connection: Connection, table: Table, search: Search, probed: dict[str, int], *, is_free: bool
+) -> list[ColumnElement[bool]]:
     """Say which state, reason and kind; the rarest of them is found by its index, the others are spelt so that none is.
 
     SQLite keeps no statistics, and PostgreSQL does not know which of them go together. Not `is_free`: by none of them,
@@ -102,8 +111,15 @@ def _few_words(connection: Connection, table: Table, search: Search, *, is_free:
     found = {name: terms for name, terms in found.items() if terms}
     if is_free and len(found) < 2:  # noqa: PLR2004  one alone is taken anyway
         return [term for terms in found.values() for term in terms]
-    rarest = min(found, key=lambda name: _probe(connection, table, found[name]), default=None) if is_free else None
     given = {"state": search.state, "reason": search.reason, "kind": search.kind}
+
+    def amount(name: str) -> int:
+        word = f"{name}:{given[name]}"
+        if word not in probed:
+            probed[word] = _probe(connection, table, found[name])
+        return probed[word]
+
+    rarest = min(found, key=amount, default=None) if is_free else None
     others = [literal_column(f"({table.name}.{name} || '')") == given[name] for name in found if name != rarest]
     return [*(found[rarest] if rarest is not None else []), *others]
 

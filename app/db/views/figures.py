@@ -112,9 +112,9 @@ STATES = {
 }
 
 
-def balance(connection: Connection, now: datetime, span: timedelta = PERIODS["24h"]) -> Balance:
-    """Balance what came in during the last `span`."""
-    since = now - span
+def balance(connection: Connection, now: datetime) -> Balance:
+    """Balance what came in during the last 24 hours."""
+    since = now - PERIODS["24h"]
     with time_limit(connection, PATIENCE):
         counted = {table.name: _by_state(connection, table, since) for table in (jobs, deliveries, notifications)}
         events_of = {kind: _happened(connection, kind, since) for kind in (EventKind.RECOVERED, EventKind.DRIFTED)}

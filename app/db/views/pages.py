@@ -23,6 +23,8 @@ from app.domain.search import QUEUES, Search
 PATIENCE = 0.5  # s
 SCANNED = 0.35  # s after which no further bodies are looked at
 MOST_COUNTED = 10_000  # above it a count says "10,000+"
+MOST_FACETED = 2_000  # the same for each facet: a page has many of them
+FACET_PATIENCE = 0.06  # s for each of them
 SEARCHED_BODIES = 200_000  # newest rows in whose bodies `contains` looks
 CHUNK = 10_000
 TABLES: dict[Queue, Table] = {Queue.DELIVERIES: deliveries, Queue.NOTIFICATIONS: notifications, Queue.JOBS: jobs}
@@ -46,14 +48,14 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """How many rows match, up to MOST_COUNTED; `is_more` where there are more."""
+    """How many rows match, up to MOST_COUNTED; `is_more` where there are more, or where counting took too long."""
 
     rows: int
     is_more: bool = False
 
     def __str__(self) -> str:
-        """Spell it as pages do: `10,000+`."""
-        return f"{self.rows:,}{'+' if self.is_more else ''}"
+        """Spell it as pages do: `10,000+`, `?`."""
+        return f"{self.rows:,}{'+' if self.is_more else ''}" if self.rows or not self.is_more else "?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,49 +210,61 @@ def _add_told(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
 def count(connection: Connection, queue: Queue, search: Search) -> Amount:
     """Count the rows of a search (`contains` aside, and times by ids alone), up to MOST_COUNTED."""
     with time_limit(connection, PATIENCE):
-        return _count(connection, where(connection, TABLES[queue], search, is_exact=False))
+        return _count(connection, where(connection, TABLES[queue], search, is_exact=False), MOST_COUNTED)
 
 
-def _count(connection: Connection, wanted: Where) -> Amount:
+def _count(connection: Connection, wanted: Where, most: int) -> Amount:
     if wanted.is_nothing:
         return Amount(0)
     table = wanted.table
-    found = select(table.c.id).where(*wanted.terms).limit(MOST_COUNTED + 1).subquery()
+    found = select(table.c.id).where(*wanted.terms).limit(most + 1).subquery()
     rows = connection.execute(select(func.count()).select_from(found)).scalar_one()
-    return Amount(min(rows, MOST_COUNTED), is_more=rows > MOST_COUNTED)
+    return Amount(min(rows, most), is_more=rows > most)
 
 
 def facets(connection: Connection, queue: Queue, search: Search) -> Facets:
-    """Count a search (`contains` aside) by state and by reason."""
+    """Count a search (`contains` aside) by state and by reason; what cannot be counted in time is `?`."""
     table = TABLES[queue]
     with time_limit(connection, PATIENCE):
         ids = ids_within(connection, table, search, is_exact=False)
-        states = _by_state(connection, queue, search, ids)
+    probed: dict[str, int] = {}
+    states = _by_state(connection, queue, search, ids, probed)
+    with time_limit(connection, PATIENCE):
         if search.without("contains", "reason").is_empty():
             return Facets(states, _by_reason(connection, table))
-        wanted = where(connection, table, search.without("contains", "reason"), is_exact=False, ids=ids)
-        return Facets(states, _among_newest(connection, wanted), of=MOST_COUNTED)
+        rest = search.without("contains", "reason")
+        wanted = where(connection, table, rest, is_exact=False, ids=ids, probed=probed)
+        return Facets(states, _among_newest(connection, wanted), of=MOST_FACETED)
 
 
-def _by_state(connection: Connection, queue: Queue, search: Search, ids: Ids) -> dict[str, Amount]:
+def _by_state(
+    connection: Connection, queue: Queue, search: Search, ids: Ids, probed: dict[str, int]
+) -> dict[str, Amount]:
     table, rest = TABLES[queue], search.without("contains")
-    return {
-        str(state): _count(
-            connection, where(connection, table, replace(rest, state=str(state)), is_exact=False, ids=ids)
-        )
-        for state in QUEUES[queue].words["state"]
-    }
+
+    def amount(state: str) -> Amount:
+        try:
+            with time_limit(connection, FACET_PATIENCE):
+                one = replace(rest, state=state)
+                wanted = where(connection, table, one, is_exact=False, ids=ids, probed=probed)
+                return _count(connection, wanted, MOST_FACETED)
+        except SearchTooWide:
+            return Amount(0, is_more=True)
+
+    return {str(state): amount(str(state)) for state in QUEUES[queue].words["state"]}
 
 
 def _by_reason(connection: Connection, table: Table) -> dict[str, Amount]:
     reasons = distinct(connection, table.c.reason, table.c.reason.is_not(None))
-    return _largest({one: _count(connection, where(connection, table, Search(reason=one))) for one in reasons})
+    return _largest(
+        {one: _count(connection, where(connection, table, Search(reason=one)), MOST_FACETED) for one in reasons}
+    )
 
 
 def _among_newest(connection: Connection, wanted: Where) -> dict[str, Amount]:
     if wanted.is_nothing:
         return {}
-    newest = wanted.newest(wanted.table.c.reason).limit(MOST_COUNTED).subquery()
+    newest = wanted.newest(wanted.table.c.reason).limit(MOST_FACETED).subquery()
     grouped = select(newest.c.reason, func.count()).where(newest.c.reason.is_not(None)).group_by(newest.c.reason)
     return _largest({reason: Amount(rows) for reason, rows in connection.execute(grouped)})
 
