@@ -19,7 +19,9 @@ REST = {
     "promises": 600.0, "drift": 600.0, "direct": 300.0,
 }  # fmt: skip
 ALARMED = 240.0  # s; the same for chores while something is wrong
-SHARED = frozenset({"intake", "promises", "drift", "artifacts", "digest", "prune", "recount", "watch"})  # one replica's
+SHARED = frozenset(
+    {"intake", "promises", "drift", "artifacts", "digest", "prune", "recount"}
+)  # one replica's at a time
 POLLED = frozenset({"apply", "notify", "reconcile"})  # the poll wakes them for what is due
 OF_THE_BOT = frozenset({"intake", "drift"})  # look for what the bot has written
 AGAIN = 5  # beats between two polls while the same rows stay due: whoever was woken rests, or waits for an answer
