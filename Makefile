@@ -6,7 +6,9 @@ PYTHON ?= python3
 PYTHON_TO_TEST ?= /usr/bin/python3.11
 UV := PYTHONPATH=.tools $(PYTHON) -m uv
 BIN := .venv/bin
-NO_SERVERS := -n 4 --dist worksteal --ignore=tests/process --ignore=tests/faults
+# Each of the tests' workers, and each server that they start, imports some 400 modules: their bytecode is kept.
+unexport PYTHONDONTWRITEBYTECODE
+NO_SERVERS := -n 3 --dist worksteal --ignore=tests/process --ignore=tests/faults
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'

@@ -5,6 +5,7 @@ import re
 import string
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ PO = LOCALES / "ru" / "LC_MESSAGES" / f"{OPERATOR}.po"
 WORD = msgid("the file is empty")
 
 
+@cache
 def marked() -> list[ast.Call]:
     """Every call of `msgid` in the code, but for its definition."""
     trees = (ast.parse(path.read_text(encoding="utf-8")) for path in sorted(APP.rglob("*.py")))
@@ -26,10 +28,12 @@ def marked() -> list[ast.Call]:
     return [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "msgid"]
 
 
+@cache
 def asked() -> set[str]:
     return {str(ast.literal_eval(call.args[0])) for call in marked() if isinstance(call.args[0], ast.Constant)}
 
 
+@cache
 def said() -> dict[str, str]:
     with PO.open("rb") as source:
         return {str(message.id): str(message.string) for message in read_po(source, abort_invalid=True) if message.id}

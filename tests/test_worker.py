@@ -180,10 +180,10 @@ async def test_the_announced_pause_is_kept_whatever_wakes_the_job(trouble: Excep
     loop = asyncio.get_running_loop()
     async with running(Worker([job])):
         began = loop.time()
-        for _ in range(20):
+        while loop.time() - began < module.FIRST_PAUSE - 0.2:  # a busy machine sleeps longer than it is asked to
+            assert step.turns <= 1
             job.wake.set()
             await asyncio.sleep(0.02)
-        assert step.turns == 1
         await step.had(2)
         assert loop.time() - began >= module.FIRST_PAUSE
         job.wake.set()

@@ -99,18 +99,21 @@ def make_asking(
 
 
 @asynccontextmanager
-async def asking(settings: Settings) -> AsyncIterator[Asking]:
-    """Open what asks fal in a process of its own, beside a server that applies what is found.
-
-    Raises DatabaseUnfit, DatabaseUnavailable.
-    """
+async def opened(settings: Settings) -> AsyncIterator[tuple[Database, BotTables, Client, Clock]]:
+    """Open what a command beside the server works with. Raises DatabaseUnfit, DatabaseUnavailable."""
     async with AsyncExitStack() as stack:
-        clock = SystemClock()
         database = open_database(settings.database_url.get_secret_value())
         stack.push_async_callback(database.close)
         bot_tables = await schema.find_bot_tables(database)
         client = make_client()
         stack.push_async_callback(client.aclose)
+        yield database, bot_tables, client, SystemClock()
+
+
+@asynccontextmanager
+async def asking(settings: Settings) -> AsyncIterator[Asking]:
+    """Open what asks fal, beside a server that applies what is found. Raises as `opened`."""
+    async with opened(settings) as (database, bot_tables, client, clock):
         fal_queue = make_fal_queue(settings, client, clock)
         yield make_asking(settings, database, bot_tables, fal_queue, clock, wake_reconcile=_nobody, wake_apply=_nobody)
 

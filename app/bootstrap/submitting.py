@@ -2,16 +2,14 @@
 
 import secrets
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache, partial
 
-from app.bootstrap.asking import trainer_endpoints
-from app.core.clock import SystemClock
+from app.bootstrap.asking import opened, trainer_endpoints
 from app.core.config import Settings
-from app.db import schema
-from app.db.engine import Database, open_database
+from app.db.engine import Database
 from app.db.trainings import BotTables
 from app.domain.nonce import LENGTH
 from app.domain.trainer import Trainer
@@ -90,19 +88,12 @@ def webhook_base(settings: Settings) -> str:
 
 @asynccontextmanager
 async def submitting(settings: Settings) -> AsyncIterator[tuple[Submitting, FalStorage]]:
-    """Open what submits in a process of its own, and fal's storage for photos.
-
-    Raises DatabaseUnfit, DatabaseUnavailable.
-    """
-    async with AsyncExitStack() as stack:
-        clock = SystemClock()
-        database = open_database(settings.database_url.get_secret_value())
-        stack.push_async_callback(database.close)
-        tables = await schema.find_bot_tables(database)
-        client = make_client()
-        stack.push_async_callback(client.aclose)
+    """Open what submits, and fal's storage for photos. Raises as `opened`."""
+    async with opened(settings) as (database, tables, client, clock):
         slow = make_client(read_seconds=UPLOAD_SECONDS)
-        stack.push_async_callback(slow.aclose)
         key = settings.fal_api_key
         storage = FalStorage(settings.fal_storage_url, None if key is None else key.get_secret_value(), slow)
-        yield make_submitting(settings, database, tables, client, clock), storage
+        try:
+            yield make_submitting(settings, database, tables, client, clock), storage
+        finally:
+            await slow.aclose()

@@ -2,7 +2,7 @@
 
 import getpass
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Annotated
 
@@ -12,9 +12,8 @@ import typer
 from app import __version__
 from app.bootstrap.rehearsing import open_rehearse
 from app.cli.browse import complete_search, read_search, worded
-from app.cli.operate import change as change_by_keys
-from app.cli.operate import with_database
-from app.cli.output import called_again, fail, print_json, say
+from app.cli.operate import change, with_database
+from app.cli.output import Json, called_again, fail, print_json, say
 from app.core.clock import SystemClock
 from app.core.exit_codes import Exit
 from app.core.setting_loader import load_settings
@@ -31,6 +30,7 @@ from app.flows.act import BulkAct, require_unchanged
 from app.flows.operate import Operation
 from app.flows.rehearse import Rehearsal
 
+Keys = Annotated[list[str] | None, typer.Argument(help="Our ids or fal's request ids.")]
 Filter = Annotated[
     str | None,
     typer.Option(
@@ -40,7 +40,6 @@ Filter = Annotated[
 RehearseOnly = Annotated[bool, typer.Option("--rehearse", help="Say what it would do, and change nothing.")]
 Why = Annotated[str | None, typer.Option("--why", help="The reason, kept in the history; a --filter wants one.")]
 Digest = Annotated[str | None, typer.Option("--digest", help="Of the rehearsal: refuse when things have changed.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 LINES: Mapping[str, Msgid] = {
     "becomes": msgid("{times} become {word}"),
@@ -67,25 +66,31 @@ WORDS: Mapping[str, Msgid] = {
 }
 
 
-def change(
-    queue: Queue,
-    operation: Operation,
-    keys: Sequence[str] | None,
-    *,
-    words: str | None,
-    rehearse: bool,
-    why: str | None,
-    digest: str | None,
-    as_json: bool,
-) -> None:
-    """Act on rows: by ids and at once, or as a rehearsal, a search or a digest ask for it."""
-    if keys and words is None and not (rehearse or digest or as_json):
-        change_by_keys(queue, operation, keys, why=why)
-    else:
-        act_on(queue, operation, keys or [], words=words, rehearse=rehearse, why=why, digest=digest, as_json=as_json)
+def offer(app: typer.Typer, queue: Queue, *, redrive: str, ignore: str) -> None:
+    """Give a queue's commands the two acts, each with its help."""
+    app.command(Operation.REDRIVE.value, help=redrive)(_command(queue, Operation.REDRIVE))
+    app.command(Operation.IGNORE.value, help=ignore)(_command(queue, Operation.IGNORE))
 
 
-def act_on(
+def _command(queue: Queue, operation: Operation) -> Callable[..., None]:
+    def act(
+        keys: Keys = None,
+        *,
+        filter_: Filter = None,
+        rehearse: RehearseOnly = False,
+        why: Why = None,
+        digest: Digest = None,
+        json: Json = False,
+    ) -> None:
+        if keys and filter_ is None and not (rehearse or digest or json):
+            change(queue, operation, keys, why=why)
+            return
+        _act_on(queue, operation, keys or [], words=filter_, rehearse=rehearse, why=why, digest=digest, as_json=json)
+
+    return act
+
+
+def _act_on(
     queue: Queue,
     operation: Operation,
     keys: Sequence[str],

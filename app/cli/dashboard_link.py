@@ -8,9 +8,8 @@ from urllib.parse import urlsplit
 
 import typer
 
-from app.cli.deliveries import Json
 from app.cli.operate import with_database
-from app.cli.output import print_json, say
+from app.cli.output import Json, print_json, say
 from app.core.clock import SystemClock
 from app.core.config import Settings
 from app.core.setting_loader import load_settings

@@ -5,16 +5,14 @@ from typing import Annotated
 import typer
 
 from app.cli import browse, operate
-from app.cli.bulk import Digest, Filter, RehearseOnly, Why, change
+from app.cli.bulk import offer
+from app.cli.output import Json
 from app.db.operator_queries import Queue
 from app.domain.delivery import DeliveryState
-from app.flows.operate import Operation
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="What fal delivered.")
 
 COLUMNS = ("id", "request_id", "state", "reason", "attempt", "repeats", "received_at", "finished_at")
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Keys = Annotated[list[str] | None, typer.Argument(help="Our ids or fal's request ids.")]
 
 
 @app.command("list")
@@ -46,31 +44,9 @@ def show(key: Annotated[str, typer.Argument(help="Our id or fal's request id.")]
     operate.show_one(Queue.DELIVERIES, key, as_json=json)
 
 
-@app.command()
-def redrive(
-    keys: Keys = None,
-    *,
-    filter_: Filter = None,
-    rehearse: RehearseOnly = False,
-    why: Why = None,
-    digest: Digest = None,
-    json: Json = False,
-) -> None:
-    """Try again now; what is done already stays done."""
-    operation = Operation.REDRIVE
-    change(Queue.DELIVERIES, operation, keys, words=filter_, rehearse=rehearse, why=why, digest=digest, as_json=json)
-
-
-@app.command()
-def ignore(
-    keys: Keys = None,
-    *,
-    filter_: Filter = None,
-    rehearse: RehearseOnly = False,
-    why: Why = None,
-    digest: Digest = None,
-    json: Json = False,
-) -> None:
-    """Close without applying."""
-    operation = Operation.IGNORE
-    change(Queue.DELIVERIES, operation, keys, words=filter_, rehearse=rehearse, why=why, digest=digest, as_json=json)
+offer(
+    app,
+    Queue.DELIVERIES,
+    redrive="Try again now; what is done already stays done.",
+    ignore="Close without applying.",
+)

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from app.cli import browse, operate
-from app.cli.deliveries import Json
+from app.cli.output import Json
 from app.db.operator_queries import Queue
 from app.domain.job import JobState
 

@@ -4,8 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from app.cli.deliveries import Json
-from app.cli.output import print_json
+from app.cli.output import Json, print_json
 from app.core.exit_codes import Exit
 from app.core.setting_loader import load_settings
 from app.core.text import one_line

@@ -5,11 +5,10 @@ from typing import Annotated
 import typer
 
 from app.cli import browse, operate
-from app.cli.bulk import Digest, Filter, RehearseOnly, Why, change
-from app.cli.deliveries import Json, Keys
+from app.cli.bulk import offer
+from app.cli.output import Json
 from app.db.operator_queries import Queue
 from app.domain.notification import NotificationState
-from app.flows.operate import Operation
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="What owners were told.")
 
@@ -34,31 +33,9 @@ def show(key: Annotated[str, typer.Argument(help="Our id or fal's request id.")]
     operate.show_one(Queue.NOTIFICATIONS, key, as_json=json)
 
 
-@app.command()
-def redrive(
-    keys: Keys = None,
-    *,
-    filter_: Filter = None,
-    rehearse: RehearseOnly = False,
-    why: Why = None,
-    digest: Digest = None,
-    json: Json = False,
-) -> None:
-    """Send again now what was not sent; what was sent stays sent."""
-    operation = Operation.REDRIVE
-    change(Queue.NOTIFICATIONS, operation, keys, words=filter_, rehearse=rehearse, why=why, digest=digest, as_json=json)
-
-
-@app.command()
-def ignore(
-    keys: Keys = None,
-    *,
-    filter_: Filter = None,
-    rehearse: RehearseOnly = False,
-    why: Why = None,
-    digest: Digest = None,
-    json: Json = False,
-) -> None:
-    """Close without sending."""
-    operation = Operation.IGNORE
-    change(Queue.NOTIFICATIONS, operation, keys, words=filter_, rehearse=rehearse, why=why, digest=digest, as_json=json)
+offer(
+    app,
+    Queue.NOTIFICATIONS,
+    redrive="Send again now what was not sent; what was sent stays sent.",
+    ignore="Close without sending.",
+)

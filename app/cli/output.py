@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import orjson
 import typer
@@ -20,6 +20,8 @@ from app.core.setting_loader import load_settings
 from app.core.text import one_line, quiet_json
 from app.domain.language import Msgid
 from app.files.command import WRAPPER
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 PIPE_WIDTH = 10_000
 

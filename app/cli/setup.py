@@ -10,8 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from app.catalog import translate
-from app.cli.deliveries import Json
-from app.cli.output import called, print_json
+from app.cli.output import Json, called, print_json
 from app.cli.setup_answers import PRIVATE, Answers
 from app.cli.setup_checks import QUESTIONS, Question
 from app.cli.setup_words import QUESTIONS as ASKS

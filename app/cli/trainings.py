@@ -5,8 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from app.cli import operate
-from app.cli.deliveries import Json
-from app.cli.output import print_json, print_table, say
+from app.cli.output import Json, print_json, print_table, say
 from app.db import schema
 from app.db.engine import Database
 from app.db.training_list import list_trainings

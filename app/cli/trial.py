@@ -7,9 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from app.catalog import translate
-from app.cli.deliveries import Json
 from app.cli.operate import with_database
-from app.cli.output import called, print_json
+from app.cli.output import Json, called, print_json
 from app.cli.trial_way import Facts, Step, Trial, TrialFailed, walk
 from app.cli.trial_words import COMMANDS, FAILED, HEAD, NEXT, RIGHT, STEPS
 from app.core.exit_codes import Exit

@@ -7,9 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from app.catalog import translate
-from app.cli.deliveries import Json
 from app.cli.operate import with_database
-from app.cli.output import print_json
+from app.cli.output import Json, print_json
 from app.core.clock import SystemClock
 from app.core.setting_loader import load_settings
 from app.core.text import one_line

@@ -174,15 +174,7 @@ def _database(connection: Connection) -> str:
 
 def _missing_of_ours(connection: Connection) -> list[str]:
     """Name every table and column of ours that is not there."""
-    inspector = inspect(connection)
-    missing: list[str] = []
-    for name, table in metadata.tables.items():
-        if not inspector.has_table(name):
-            missing.append(name)
-            continue
-        there = {column["name"] for column in inspector.get_columns(name)}
-        missing += [f"{name}.{column.name}" for column in table.columns if column.name not in there]
-    return missing
+    return missing_columns(connection, {str(name): table.c.keys() for name, table in metadata.tables.items()})
 
 
 def _by_rights(denied: Iterable[tuple[str, tuple[str, ...]]]) -> dict[tuple[str, ...], list[str]]:

@@ -7,10 +7,11 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import ColumnElement, Table, and_, case, not_, or_, select, update
-from sqlalchemy.engine import Connection, RowMapping
+from sqlalchemy.engine import Connection
 
 from app.db import events, totals
 from app.db.outbox import SENDING
+from app.db.plain_rows import plain_rows
 from app.db.retention import EMPTIED
 from app.db.tables import deliveries, jobs, notifications
 from app.domain.history import Event, EventKind
@@ -36,7 +37,7 @@ class Act:
 
 BY_NOBODY = Act()
 CHANGEABLE = (Queue.DELIVERIES, Queue.NOTIFICATIONS)
-_TABLES: dict[Queue, Table] = {
+TABLES: dict[Queue, Table] = {
     Queue.DELIVERIES: deliveries,
     Queue.NOTIFICATIONS: notifications,
     Queue.JOBS: jobs,
@@ -50,17 +51,17 @@ _IGNORABLE = ("pending", "dead", "unsent")
 
 def recent(connection: Connection, queue: Queue, *, state: str | None, limit: int) -> list[dict[str, Any]]:
     """List rows, newest first, without bodies."""
-    table = _TABLES[queue]
+    table = TABLES[queue]
     columns = [column for column in table.c if column.name not in _NOT_LISTED]
     statement = select(*columns).order_by(table.c.id.desc()).limit(limit)
     if state is not None:
         statement = statement.where(table.c.state == state)
-    return [_plain(row) for row in (connection.execute(statement)).mappings()]
+    return plain_rows(connection, statement)
 
 
 def find(connection: Connection, queue: Queue, key: str) -> list[dict[str, Any]]:
     """Find rows whole, by our id or by fal's request id (the header's or the body's)."""
-    table = _TABLES[queue]
+    table = TABLES[queue]
     matches = [table.c.request_id == key]
     if "fal_request_id" in table.c:
         matches.append(table.c.fal_request_id == key)
@@ -68,18 +69,13 @@ def find(connection: Connection, queue: Queue, key: str) -> list[dict[str, Any]]
         matches.append(table.c.id == int(key))
     shown = [column for column in table.c if column.name not in _HIDDEN]
     statement = select(*shown).where(or_(*matches)).order_by(table.c.id)
-    return [_plain(row) for row in (connection.execute(statement)).mappings()]
+    return plain_rows(connection, statement)
 
 
 def has_done(connection: Connection, ids: Sequence[int]) -> bool:
     """Tell whether one of these deliveries is done."""
     done = select(deliveries.c.id).where(deliveries.c.id.in_(ids), deliveries.c.state == "done").limit(1)
     return connection.execute(done).first() is not None
-
-
-def _plain(row: RowMapping) -> dict[str, Any]:
-    """Name the columns by plain words; SQLAlchemy's names are a kind of string that JSON writers refuse."""
-    return {str(name): value for name, value in row.items()}
 
 
 def redrive(
@@ -97,7 +93,7 @@ def redrive(
     Left as they are: what retention has emptied, what a success has overtaken, a message that is held, and one that is
     being sent while its lease lasts (the fence would not stop it, and a copy would follow).
     """
-    table = _TABLES[queue]
+    table = TABLES[queue]
     return _change(
         connection,
         queue,
@@ -128,7 +124,7 @@ def ignore(
     # A message's note would hide that it was emptied; a delivery without a body cannot but be ignored.
     whole = [_is_whole(queue)] if queue is Queue.NOTIFICATIONS else []
     line = Event(now, EventKind.IGNORED.value, who=act.who, why=act.why)
-    return _change(connection, queue, ids, _TABLES[queue].c.state.in_(_IGNORABLE), *whole, values=values, line=line)
+    return _change(connection, queue, ids, TABLES[queue].c.state.in_(_IGNORABLE), *whole, values=values, line=line)
 
 
 def _is_whole(queue: Queue) -> ColumnElement[bool]:
@@ -148,7 +144,7 @@ def _change(
 ) -> list[int]:
     if queue not in CHANGEABLE:
         raise ValueError("jobs are neither redriven nor ignored")
-    table = _TABLES[queue]
+    table = TABLES[queue]
     wanted = (
         select(table.c.id, table.c.state, table.c.kind, table.c.attempt, table.c.reason)
         .where(table.c.id.in_(ids), in_state, *only)

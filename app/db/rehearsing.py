@@ -4,14 +4,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, select
+from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
-from app.db.operator_queries import Queue
+from app.db.operator_queries import TABLES, Queue
 from app.db.outbox import MARKS
+from app.db.plain_rows import plain_rows
 from app.db.tables import notifications
 from app.db.views.conditions import where
-from app.db.views.pages import TABLES, page
+from app.db.views.pages import page
 from app.db.views.time_limit import time_limit
 from app.domain.errors import SearchTooWide
 from app.domain.search import Search
@@ -73,7 +74,7 @@ def rows_of(connection: Connection, queue: Queue, ids: Sequence[int]) -> dict[in
     """Read rows whole but for bodies."""
     table = TABLES[queue]
     shown = [column for column in table.c if column.name not in ("body", "headers")]
-    return {row["id"]: row for row in _rows(connection, select(*shown).where(table.c.id.in_(ids)))}
+    return {row["id"]: row for row in plain_rows(connection, select(*shown).where(table.c.id.in_(ids)))}
 
 
 def names_of(connection: Connection, queue: Queue, ids: Sequence[int]) -> dict[int, set[str]]:
@@ -87,18 +88,13 @@ def names_of(connection: Connection, queue: Queue, ids: Sequence[int]) -> dict[i
 def messages_of(connection: Connection, request_ids: Iterable[str]) -> dict[int, dict[str, Any]]:
     """Read the messages about these requests."""
     told = select(notifications).where(notifications.c.request_id.in_(sorted(set(request_ids))))
-    return {row["id"]: row for row in _rows(connection, told.order_by(notifications.c.id))}
+    return {row["id"]: row for row in plain_rows(connection, told.order_by(notifications.c.id))}
 
 
 def at_their_claim(connection: Connection, ids: Sequence[int]) -> dict[int, tuple[str, str]]:
     """Tell what a claim of these messages would make of them: (state, reason)."""
     found = select(notifications.c.id, MARKS["state"], MARKS["reason"]).where(notifications.c.id.in_(ids))
     return {row_id: (state, reason) for row_id, state, reason in connection.execute(found)}
-
-
-def _rows(connection: Connection, statement: Select[Any]) -> Iterator[dict[str, Any]]:
-    for row in connection.execute(statement).mappings():
-        yield {str(name): value for name, value in row.items()}
 
 
 def _parts(ids: Sequence[int]) -> Iterator[list[int]]:

@@ -10,6 +10,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    TextClause,
     UniqueConstraint,
     text,
 )
@@ -44,11 +45,16 @@ _UNUSUAL = text("kind <> 'training'")
 _ABOUT = {name: text(f"{name}_id IS NOT NULL") for name in ("delivery", "notification", "job")}
 
 
+def _partial(name: str, *columns: str, where: TextClause) -> Index:
+    """Index the rows that meet a condition, on both databases."""
+    return Index(name, *columns, postgresql_where=where, sqlite_where=where)
+
+
 def _searched(table: str) -> list[Index]:
     """Index what an operator looks for in a queue, without a cost for rows that just came in."""
     return [
-        Index(f"{table}_state", "state", "id", postgresql_where=_LEFT, sqlite_where=_LEFT),
-        Index(f"{table}_reason", "reason", "id", postgresql_where=_REASONED, sqlite_where=_REASONED),
+        _partial(f"{table}_state", "state", "id", where=_LEFT),
+        _partial(f"{table}_reason", "reason", "id", where=_REASONED),
     ]
 
 
@@ -83,15 +89,15 @@ deliveries = Table(
     Column("stored_at", UtcDateTime, nullable=False),
     Column("last_received_at", UtcDateTime, nullable=False),
     UniqueConstraint("request_id", "body_sha256", name="webhook_deliveries_identity"),
-    Index("webhook_deliveries_due", "due_at", "id", postgresql_where=_PENDING, sqlite_where=_PENDING),
-    Index("webhook_deliveries_fal_request_id", "fal_request_id", postgresql_where=_READ, sqlite_where=_READ),
-    Index("webhook_deliveries_kept", "finished_at", postgresql_where=_KEPT, sqlite_where=_KEPT),
-    Index("webhook_deliveries_dead", "id", postgresql_where=_DEAD, sqlite_where=_DEAD),
-    Index("webhook_deliveries_waiting", "reason", postgresql_where=_WAITING, sqlite_where=_WAITING),
-    Index("webhook_deliveries_tried", "received_at", postgresql_where=_TRIED, sqlite_where=_TRIED),
-    Index("webhook_deliveries_repeated", "last_received_at", postgresql_where=_REPEATED, sqlite_where=_REPEATED),
+    _partial("webhook_deliveries_due", "due_at", "id", where=_PENDING),
+    _partial("webhook_deliveries_fal_request_id", "fal_request_id", where=_READ),
+    _partial("webhook_deliveries_kept", "finished_at", where=_KEPT),
+    _partial("webhook_deliveries_dead", "id", where=_DEAD),
+    _partial("webhook_deliveries_waiting", "reason", where=_WAITING),
+    _partial("webhook_deliveries_tried", "received_at", where=_TRIED),
+    _partial("webhook_deliveries_repeated", "last_received_at", where=_REPEATED),
     *_searched("webhook_deliveries"),
-    Index("webhook_deliveries_kind", "kind", "id", postgresql_where=_UNUSUAL, sqlite_where=_UNUSUAL),
+    _partial("webhook_deliveries_kind", "kind", "id", where=_UNUSUAL),
 )
 
 notifications = Table(
@@ -117,10 +123,10 @@ notifications = Table(
     Column("stored_at", UtcDateTime, nullable=False),
     Column("applied_at", UtcDateTime, nullable=False),
     UniqueConstraint("avatar_id", "request_id", "kind", name="webhook_notifications_identity"),
-    Index("webhook_notifications_due", "due_at", "id", postgresql_where=_PENDING, sqlite_where=_PENDING),
-    Index("webhook_notifications_kept", "finished_at", postgresql_where=_NAMED, sqlite_where=_NAMED),
-    Index("webhook_notifications_pictured", "finished_at", postgresql_where=_PICTURED, sqlite_where=_PICTURED),
-    Index("webhook_notifications_dead", "id", postgresql_where=_DEAD, sqlite_where=_DEAD),
+    _partial("webhook_notifications_due", "due_at", "id", where=_PENDING),
+    _partial("webhook_notifications_kept", "finished_at", where=_NAMED),
+    _partial("webhook_notifications_pictured", "finished_at", where=_PICTURED),
+    _partial("webhook_notifications_dead", "id", where=_DEAD),
     *_searched("webhook_notifications"),
     Index("webhook_notifications_kind", "kind", "id"),
     Index("webhook_notifications_owner", "owner_id", "id"),
@@ -174,35 +180,20 @@ jobs = Table(
     UniqueConstraint("request_id", name="webhook_jobs_request_id"),
     UniqueConstraint("idempotency_key", name="webhook_jobs_idempotency_key"),
     UniqueConstraint("nonce", name="webhook_jobs_nonce"),
-    Index("webhook_jobs_due", "due_at", "id", postgresql_where=_PENDING, sqlite_where=_PENDING),
-    Index("webhook_jobs_unanswered", "due_at", postgresql_where=_UNANSWERED, sqlite_where=_UNANSWERED),
-    Index("webhook_jobs_dead", "id", postgresql_where=_DEAD, sqlite_where=_DEAD),
-    Index("webhook_jobs_finished", "finished_at", postgresql_where=_ENDED, sqlite_where=_ENDED),
-    Index(
-        "webhook_jobs_open",
-        "stage",
-        "reason",
-        "at_work_since",
-        "said_at",
-        "first_seen_at",
-        postgresql_where=_PENDING,
-        sqlite_where=_PENDING,
-    ),
-    Index("webhook_jobs_looked_at", "looked_at", postgresql_where=_LOOKED_AT, sqlite_where=_LOOKED_AT),
-    Index("webhook_jobs_drifted", "drifted_at", "drifts", postgresql_where=_DRIFTED, sqlite_where=_DRIFTED),
-    Index(
-        "webhook_jobs_progress",
-        "state",
-        "progress_at",
-        postgresql_where=_IN_PROGRESS,
-        sqlite_where=_IN_PROGRESS,
-    ),
-    Index("webhook_jobs_progress_end", "progress_chat_id", postgresql_where=_STOPPED, sqlite_where=_STOPPED),
-    Index("webhook_jobs_gone", "finished_at", postgresql_where=_GONE, sqlite_where=_GONE),
-    Index("webhook_jobs_absent", "finished_at", postgresql_where=_ABSENT, sqlite_where=_ABSENT),
+    _partial("webhook_jobs_due", "due_at", "id", where=_PENDING),
+    _partial("webhook_jobs_unanswered", "due_at", where=_UNANSWERED),
+    _partial("webhook_jobs_dead", "id", where=_DEAD),
+    _partial("webhook_jobs_finished", "finished_at", where=_ENDED),
+    _partial("webhook_jobs_open", "stage", "reason", "at_work_since", "said_at", "first_seen_at", where=_PENDING),
+    _partial("webhook_jobs_looked_at", "looked_at", where=_LOOKED_AT),
+    _partial("webhook_jobs_drifted", "drifted_at", "drifts", where=_DRIFTED),
+    _partial("webhook_jobs_progress", "state", "progress_at", where=_IN_PROGRESS),
+    _partial("webhook_jobs_progress_end", "progress_chat_id", where=_STOPPED),
+    _partial("webhook_jobs_gone", "finished_at", where=_GONE),
+    _partial("webhook_jobs_absent", "finished_at", where=_ABSENT),
     *_searched("webhook_jobs"),
     Index("webhook_jobs_subject", "subject", "id"),
-    Index("webhook_jobs_kind", "kind", "id", postgresql_where=_UNUSUAL, sqlite_where=_UNUSUAL),
+    _partial("webhook_jobs_kind", "kind", "id", where=_UNUSUAL),
 )
 
 events = Table(
@@ -218,10 +209,7 @@ events = Table(
     Column("reason", String(64)),
     Column("who", String(64)),  # an operator; null: the server itself
     Column("why", Text),  # an operator's words, or how many rows of a filter
-    *(
-        Index(f"webhook_events_{name}", f"{name}_id", postgresql_where=given, sqlite_where=given)
-        for name, given in _ABOUT.items()
-    ),
+    *(_partial(f"webhook_events_{name}", f"{name}_id", where=given) for name, given in _ABOUT.items()),
     Index("webhook_events_kind", "kind", "reason", "at"),
 )
 

@@ -23,11 +23,9 @@ class Cuttable(Protocol):
 
     def cut(self) -> None:
         """End what hangs; the call under way fails soon after."""
-        ...
 
     def close(self) -> None:
         """Release it."""
-        ...
 
 
 Held = TypeVar("Held", bound=Cuttable)

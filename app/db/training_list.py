@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy import String, Text, cast, select
 from sqlalchemy.engine import Connection
 
+from app.db.plain_rows import plain_rows
 from app.db.tables import jobs
 from app.db.trainings import BotTables
 from app.domain.job import JobKind, JobOutcome, JobState
@@ -43,4 +44,4 @@ def list_trainings(
             jobs.c.delivery_id.is_not(None),
             avatars.c.id.is_not(None),
         )
-    return [{str(name): value for name, value in row.items()} for row in connection.execute(statement).mappings()]
+    return plain_rows(connection, statement)

@@ -6,7 +6,7 @@ are taken as the database describes them, words are read without regard to case 
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -69,11 +69,11 @@ ZONE = "timezone"  # of users; not needed
 TRIGGERS = ("trigger_word", "trigger_phrase")  # written where a training is begun here; not needed
 
 
-def missing_columns(connection: Connection) -> list[str]:
-    """Name every table and column (`table.column`) that this server needs and the database lacks."""
+def missing_columns(connection: Connection, wanted: Mapping[str, Iterable[str]] = NEEDED) -> list[str]:
+    """Name every table and column (`table.column`) that is wanted and that the database lacks."""
     inspector = inspect(connection)
     missing: list[str] = []
-    for name, needed in NEEDED.items():
+    for name, needed in wanted.items():
         if not inspector.has_table(name):
             missing.append(name)
             continue

@@ -6,16 +6,19 @@ AishaError
 │   ├── CertificateBroken     the TLS pair cannot be served
 │   └── DatabaseUnfit         tables, migrations or the file itself are wrong
 │       └── DatabaseBehind    migrations of ours are missing
-├── DeliveryRefused           one POST is not accepted                       4xx
-├── AccessRefused             a page of the operator's is not shown           4xx
+├── RequestRefused            a request is answered by its reason
+│   ├── DeliveryRefused       one POST is not accepted                       4xx
+│   ├── AccessRefused         a page of the operator's is not shown          4xx
+│   └── JobRefused            what was asked about a job is not done         4xx, 503
 ├── Unavailable               a POST cannot be judged or stored just now     503
 │   ├── KeysUnavailable       no fal key to verify with
 │   └── DatabaseUnavailable   the database did not answer, or not in time
 │       ├── DatabaseReadOnly  it takes no writes: a standby, or guarded       exit 75
 │       ├── DatabaseConflict  another transaction was in the way              again
 │       └── DatabaseDamaged   the disk failed under a write                  exit 75
-├── PayloadUnreadable         a stored body is not a fal delivery            bury
-├── ResultUnavailable         fal's queue did not give the result            retry
+├── Unusable                  what fal gave
+│   ├── PayloadUnreadable     a stored body is not a fal delivery            bury
+│   └── ResultUnavailable     fal's queue did not give the result            retry
 ├── ClaimLost                 another worker finished this row meanwhile     drop
 ├── SearchRefused             a search asks for what there is not            exit 2
 │   └── SearchTooWide         it took too long: it must be narrowed
@@ -57,11 +60,10 @@ class DatabaseBehind(DatabaseUnfit):
     """Migrations of ours are missing."""
 
 
-class DeliveryRefused(AishaError):
-    """One POST is not accepted.
+class RequestRefused(AishaError):
+    """A request that is answered with an HTTP status, the stable name of the reason (docs/errors.md) and one sentence.
 
-    `status` is the HTTP status, `code` the stable name of the reason (docs/errors.md),
-    `detail` one sentence for whoever reads the answer: no secret, no payload.
+    The sentence is for whoever reads the answer: it holds no secret and no payload.
     """
 
     def __init__(self, status: int, code: str, detail: str) -> None:
@@ -71,24 +73,16 @@ class DeliveryRefused(AishaError):
         self.detail = detail
 
 
-class AccessRefused(AishaError):
-    """A page of the operator's is not shown to this caller: an HTTP status, a stable code and one sentence."""
-
-    def __init__(self, status: int, code: str, detail: str) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.code = code
-        self.detail = detail
+class DeliveryRefused(RequestRefused):
+    """One POST is not accepted."""
 
 
-class JobRefused(AishaError):
-    """A request about a job that is answered with an HTTP status, a stable code and one sentence."""
+class AccessRefused(RequestRefused):
+    """A page of the operator's is not shown to this caller."""
 
-    def __init__(self, status: int, code: str, detail: str) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.code = code
-        self.detail = detail
+
+class JobRefused(RequestRefused):
+    """What was asked about a job is not done."""
 
 
 class Unavailable(AishaError):
@@ -122,20 +116,20 @@ class DatabaseDamaged(DatabaseUnavailable):
     """The disk failed under a write: what is on it is uncertain, so the process ends and starts anew."""
 
 
-class PayloadUnreadable(AishaError):
-    """A stored body is not a fal delivery; `code` is the stable name of the reason."""
+class Unusable(AishaError):
+    """What fal gave cannot be worked with; `code` is the stable name of the reason."""
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(detail)
         self.code = code
 
 
-class ResultUnavailable(AishaError):
-    """fal's queue did not give the result; `code` is the stable name of the reason."""
+class PayloadUnreadable(Unusable):
+    """A stored body is not a fal delivery."""
 
-    def __init__(self, code: str, detail: str) -> None:
-        super().__init__(detail)
-        self.code = code
+
+class ResultUnavailable(Unusable):
+    """fal's queue did not give the result."""
 
 
 class ClaimLost(AishaError):

@@ -32,27 +32,21 @@ class SigningKeys(Protocol):
 
     def current(self) -> Sequence[Key]:
         """Return what is held and may be trusted."""
-        ...
 
     async def ensure(self) -> bool:
         """Fetch when nothing is at hand; tell whether there is something now."""
-        ...
 
     async def refresh_after_failure(self, interval: timedelta | None = None) -> bool:
         """Look for other keys; tell whether they are others now."""
-        ...
 
     def may_be_outdated(self) -> bool:
         """Tell whether there may be other keys by now that could not be fetched."""
-        ...
 
     def clock_offset(self) -> timedelta | None:
         """Tell by how much our clock is ahead of the signer's, None where that is not known."""
-        ...
 
     def prefer(self, key: Key) -> None:
         """Put the key that just fitted first."""
-        ...
 
 
 class Senders(Protocol):
@@ -60,11 +54,9 @@ class Senders(Protocol):
 
     def allows(self, address: str | None) -> bool:
         """Tell whether a peer with this address may deliver."""
-        ...
 
     async def look_again(self, address: str | None) -> bool:
         """Look for a newer list because it lacks `address`; tell whether it holds it now."""
-        ...
 
 
 @dataclass(slots=True)

@@ -1,8 +1,6 @@
 """Fetching from fal: one client, one capped GET, and the copy on disk of what was fetched."""
 
 import asyncio
-import os
-import tempfile
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +11,7 @@ import orjson
 
 from app.domain.errors import AishaError
 from app.domain.network import is_loopback
+from app.files.atomic_write import put
 from app.http_client.client import Headers, HttpClient, HttpReply, read_url
 from app.http_client.failures import HttpFailed
 
@@ -165,12 +164,4 @@ def _read(path: Path, limit_bytes: int) -> bytes:
 
 def _replace(path: Path, body: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(body)
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+    put(path, body)

@@ -16,6 +16,29 @@ def put(path: Path, content: bytes, *, mode: int = 0o600, owner: tuple[int, int]
     promise that of a folder. Raises OSError, and then nothing is left beside `path`, which holds what it held, unless
     the disk failed at the very end.
     """
+    scratch = _write_beside(path, content, mode, owner)
+    try:
+        scratch.replace(path)
+    except OSError:
+        scratch.unlink(missing_ok=True)
+        raise
+    _sync(path.parent)
+
+
+def put_new(path: Path, content: bytes, *, mode: int = 0o600) -> bool:
+    """Put `content` at `path` unless something is there; tell whether it was put. Never half a file. Raises OSError."""
+    scratch = _write_beside(path, content, mode, None)
+    try:
+        path.hardlink_to(scratch)
+    except FileExistsError:
+        return False
+    finally:
+        scratch.unlink(missing_ok=True)
+    _sync(path.parent)
+    return True
+
+
+def _write_beside(path: Path, content: bytes, mode: int, owner: tuple[int, int] | None) -> Path:
     # certbot runs what lies in its folders of hooks, except names that end with ~.
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix="~")
     scratch = Path(name)
@@ -27,30 +50,10 @@ def put(path: Path, content: bytes, *, mode: int = 0o600, owner: tuple[int, int]
                 os.fchown(descriptor, *owner)  # before the mode: a change of owner takes bits away
             os.fchmod(descriptor, mode)
             os.fsync(descriptor)
-        scratch.replace(path)
     except OSError:
         scratch.unlink(missing_ok=True)
         raise
-    _sync(path.parent)
-
-
-def put_new(path: Path, content: bytes, *, mode: int = 0o600) -> bool:
-    """Put `content` at `path` unless something is there; tell whether it was put. Never half a file. Raises OSError."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix="~")
-    scratch = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fchmod(descriptor, mode)
-            os.fsync(descriptor)
-        path.hardlink_to(scratch)
-    except FileExistsError:
-        return False
-    finally:
-        scratch.unlink(missing_ok=True)
-    _sync(path.parent)
-    return True
+    return scratch
 
 
 def _sync(folder: Path) -> None:

@@ -22,7 +22,6 @@ class Entry(Protocol):
     @property
     def pw_name(self) -> str:
         """The account's name."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

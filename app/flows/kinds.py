@@ -28,7 +28,6 @@ class Join(Protocol):
 
     def __call__(self, connection: Connection, told_of: Sequence[tuple[str, str]], *, now: datetime) -> None:
         """Take pairs of nonce and request id; what is joined already, or is none of ours, stays as it is."""
-        ...
 
 
 class Subjects(Protocol):
@@ -36,11 +35,9 @@ class Subjects(Protocol):
 
     def lock(self, connection: Connection, request_ids: Sequence[str]) -> Found:
         """Load what these requests are about and keep it from changing until the transaction ends."""
-        ...
 
     def change(self, connection: Connection, changes: Sequence[tuple[Training, Change, str]]) -> None:
         """Write each change, with fal's answer as JSON text."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

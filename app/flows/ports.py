@@ -18,7 +18,6 @@ class Clock(Protocol):
 
     def now(self) -> datetime:
         """Return the current time, timezone-aware, in UTC."""
-        ...
 
 
 class FalQueue(Protocol):
@@ -29,19 +28,15 @@ class FalQueue(Protocol):
 
     async def status(self, endpoint: str, request_id: str, url: str | None = None) -> FalAnswer | Unsaid:
         """Ask for the state of a request."""
-        ...
 
     async def result(self, endpoint: str, request_id: str, url: str | None = None) -> FalAnswer | Unsaid:
         """Ask for what a request gave."""
-        ...
 
     async def logs(self, endpoint: str, request_id: str, url: str | None = None) -> FalAnswer | Unsaid:
         """Ask for what the trainer of a request printed lately."""
-        ...
 
     async def listed(self, endpoint: str, request_id: str) -> FalAnswer | Unsaid:
         """Ask for the entry of a request in fal's list."""
-        ...
 
 
 class FalDesk(Protocol):
@@ -49,19 +44,15 @@ class FalDesk(Protocol):
 
     async def submit(self, endpoint: str, arguments: Mapping[str, object], webhook: str) -> SubmitOutcome:
         """Submit once; `webhook` is our address for the result."""
-        ...
 
     async def cancel(self, endpoint: str, request_id: str, url: str | None) -> CancelOutcome:
         """Ask once to cancel a request."""
-        ...
 
     async def price(self, endpoint: str) -> Price | None:
         """Ask what one unit costs; None where that cannot be learnt now."""
-        ...
 
     async def recent(self, endpoint: str, since: datetime) -> list[ListedRequest] | Unsaid:
         """List what fal took at an endpoint since a moment."""
-        ...
 
 
 class ArtifactStore(Protocol):
@@ -69,11 +60,9 @@ class ArtifactStore(Protocol):
 
     async def look(self, url: str, within: float) -> ArtifactLook:
         """Look whether the file is there, for at most `within` seconds."""
-        ...
 
     async def aclose(self) -> None:
         """Close what is open."""
-        ...
 
 
 class Messenger(Protocol):
@@ -81,8 +70,6 @@ class Messenger(Protocol):
 
     async def send(self, chat_id: int, message: Message) -> SendOutcome:
         """Send one message."""
-        ...
 
     async def edit(self, chat_id: int, message_id: int, message: Message) -> SendOutcome:
         """Put `message` in the place of one that was sent; Sent, too, where it reads so already."""
-        ...

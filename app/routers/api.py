@@ -1,10 +1,8 @@
 """What the bot may ask of this server, with its bearer token."""
 
 import re
-import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Annotated, TypeVar
 
 import structlog
@@ -15,15 +13,15 @@ from starlette.responses import JSONResponse, Response
 from app.bootstrap.submitting import Submitting
 from app.domain.errors import DatabaseUnavailable, JobRefused
 from app.domain.job import JobKind
-from app.domain.quotas import FULL_AGAIN, SignatureQuota
+from app.domain.quotas import SignatureQuota
 from app.flows.register import Registration
-from app.routers.problems import problem
+from app.routers.operator_access import has_bearer
+from app.routers.problems import problem, refusal
 
 log = structlog.get_logger(__name__)
 
 router = APIRouter(prefix="/api/v1")
 BODY_LIMIT = 64 * 1024  # bytes
-BEARER = {"WWW-Authenticate": "Bearer"}
 ENDPOINT = r"[a-z0-9._-]+(?:/[a-z0-9._-]+){1,4}"
 _DOTS = re.compile(r"(?:^|/)\.{1,2}(?:/|$)")
 
@@ -101,9 +99,7 @@ def admit(request: Request, parts: ApiParts) -> None:
     """Let the bot in. Raises JobRefused: 403 without a token of ours, 401 for a wrong one, 429 for many wrong ones."""
     if parts.token is None:
         raise JobRefused(403, "api_closed", "API_TOKEN is not set on this server, so nobody may ask")
-    scheme, _, given = request.headers.get("authorization", "").partition(" ")
-    right = secrets.compare_digest(given.strip().encode(), parts.token.encode())
-    if right and scheme.lower() == "bearer":
+    if has_bearer(request, parts.token):
         return
     address = request.client.host if request.client else None
     if parts.failures.add(address):
@@ -132,16 +128,6 @@ async def read(request: Request, form: type[Body]) -> Body:
 def no_database(error: DatabaseUnavailable) -> Response:
     """Answer while the database is away."""
     return problem(503, error.code, "the database does not answer", {"Retry-After": str(error.retry_after)})
-
-
-def refusal(refused: JobRefused) -> Response:
-    """Answer with what a request was refused for."""
-    headers: dict[str, str] = {}
-    if refused.status == HTTPStatus.UNAUTHORIZED:
-        headers = BEARER
-    elif refused.status == HTTPStatus.TOO_MANY_REQUESTS:
-        headers = {"Retry-After": str(FULL_AGAIN)}
-    return problem(refused.status, refused.code, refused.detail, headers)
 
 
 def api_parts(request: Request) -> ApiParts:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from http import HTTPStatus
 from importlib import import_module
 from typing import Any, Self
 
@@ -20,13 +19,13 @@ from app.db.figures import Figures
 from app.domain.errors import AccessRefused, DatabaseUnavailable
 from app.domain.language import Language, Msgid
 from app.domain.measures import Measures
-from app.domain.quotas import FULL_AGAIN, SignatureQuota
+from app.domain.quotas import SignatureQuota
 from app.domain.refusals import Refusal
 from app.fal.keys import Keys
 from app.flows.ports import Clock
 from app.routers.fal_webhook import WebhookParts
 from app.routers.operator_access import OperatorAccess
-from app.routers.problems import problem
+from app.routers.problems import refusal
 
 log = structlog.get_logger(__name__)
 
@@ -82,7 +81,7 @@ async def metrics(request: Request) -> Response:
     try:
         parts.access.admit(request)
     except AccessRefused as refused:
-        return _refusal(refused)
+        return refusal(refused)
     if SPELLING not in sys.modules:  # prometheus_client takes memory and time that only whoever asks should pay for
         await asyncio.to_thread(import_module, SPELLING)
     from app.routers.exposition import TEXT, OwnLook, render  # noqa: PLC0415  as said above
@@ -110,7 +109,7 @@ async def refusals(request: Request) -> Response:
     try:
         parts.access.admit(request)
     except AccessRefused as refused:
-        return _refusal(refused)
+        return refusal(refused)
     from app.domain.refusal_words import sentence  # noqa: PLC0415  words that only a reader needs
 
     return JSONResponse(
@@ -127,15 +126,6 @@ def _plain(refusal: Refusal, why: Msgid, language: Language) -> dict[str, Any]:
         "at": refusal.at.isoformat(),
         "why": translate(why, language).format(code=refusal.code),
     }
-
-
-def _refusal(refused: AccessRefused) -> Response:
-    headers: dict[str, str] = {}
-    if refused.status == HTTPStatus.UNAUTHORIZED:
-        headers = {"WWW-Authenticate": "Bearer"}
-    elif refused.status == HTTPStatus.TOO_MANY_REQUESTS:
-        headers = {"Retry-After": str(FULL_AGAIN)}
-    return problem(refused.status, refused.code, refused.detail, headers)
 
 
 def _parts(request: Request) -> MetricsParts:

@@ -9,6 +9,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.domain.errors import RequestRefused
+from app.domain.quotas import FULL_AGAIN
+
 log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
@@ -24,6 +27,12 @@ def problem_body(status: int, code: str, detail: str) -> bytes:
 def problem(status: int, code: str, detail: str, headers: Mapping[str, str] | None = None) -> Response:
     """Make the answer out of it."""
     return Response(problem_body(status, code, detail), status, headers, media_type=MEDIA_TYPE)
+
+
+def refusal(refused: RequestRefused) -> Response:
+    """Answer with what a request was refused for; 401 and 429 say what to send, and when."""
+    headers = {401: {"WWW-Authenticate": "Bearer"}, 429: {"Retry-After": str(FULL_AGAIN)}}
+    return problem(refused.status, refused.code, refused.detail, headers.get(refused.status))
 
 
 async def on_http_exception(_request: Request, error: Exception) -> Response:

@@ -11,7 +11,8 @@ from app.domain.errors import DatabaseUnavailable, JobRefused
 from app.domain.submission import KEY_LIMIT, STEPS_LEAST, STEPS_MOST, TRIGGER_LIMIT, URL_LIMIT
 from app.domain.trainer import Trainer
 from app.flows.submit import WantedTraining
-from app.routers.api import admit, api_parts, no_database, read, refusal
+from app.routers.api import admit, api_parts, no_database, read
+from app.routers.problems import refusal
 
 router = APIRouter(prefix="/api/v1/trainings")
 

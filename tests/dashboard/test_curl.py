@@ -4,8 +4,6 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from app.dashboard.curl import as_curl
 
 FAKE = """#!/usr/bin/env python3
@@ -30,13 +28,13 @@ BODIES = (
 )
 
 
-@pytest.mark.parametrize("body", BODIES, ids=lambda body: repr(body[:16]))
-def test_the_command_sends_the_very_bytes(tmp_path: Path, body: bytes) -> None:
+def test_the_command_sends_the_very_bytes(tmp_path: Path) -> None:
     """Whatever fal signed is sent as it came: no file of the operator's is read, nothing of it is run."""
-    curl = tmp_path / "curl"
-    curl.write_text(FAKE)
-    curl.chmod(0o755)
-    command = as_curl("https://127.0.0.1:8443/", {"x-fal-webhook-user-id": "it's $(id)"}, body)
-    path = f"{tmp_path}:{Path(shutil.which('python3') or '').parent}:/usr/bin:/bin"
-    done = subprocess.run(["/bin/sh", "-c", command], env={"PATH": path}, capture_output=True, check=True)
-    assert done.stdout == body
+    for body in BODIES:
+        curl = tmp_path / "curl"
+        curl.write_text(FAKE)
+        curl.chmod(0o755)
+        command = as_curl("https://127.0.0.1:8443/", {"x-fal-webhook-user-id": "it's $(id)"}, body)
+        path = f"{tmp_path}:{Path(shutil.which('python3') or '').parent}:/usr/bin:/bin"
+        done = subprocess.run(["/bin/sh", "-c", command], env={"PATH": path}, capture_output=True, check=True)
+        assert done.stdout == body, body

@@ -14,7 +14,7 @@ from app.db.schema import find_bot_tables
 from app.domain.training import Artifacts, Change, TrainingStatus
 from tests.factories import BOT_TABLES, CONFIG, LORA, Bot
 from tests.fakes import START
-from tests.spellings import bot_database
+from tests.spellings import kept_database
 
 pytestmark = pytest.mark.anyio
 
@@ -35,10 +35,7 @@ async def typed(request: pytest.FixtureRequest) -> AsyncIterator[Database]:
         await database.close()
         return
     tables = BOT_TABLES.replace("avatar_data json", f"avatar_data {request.param}")
-    with bot_database(request.getfixturevalue("postgres"), "typed", tables) as url:
-        database = open_database(url)
-        yield database
-        await database.close()
+    yield kept_database(request.getfixturevalue("postgres"), tables)
 
 
 async def change(database: Database, *changes: Change) -> None:
@@ -113,12 +110,10 @@ async def test_many_rows_with_and_without_an_error_are_one_change(typed: Databas
 
 async def test_a_revision_without_the_column_is_served(postgres: str) -> None:
     """The column is optional: the training is changed without it."""
-    with bot_database(postgres, "typed", BOT_TABLES.replace("avatar_data json,", "")) as url:
-        database = open_database(url)
-        avatar_id = await Bot(database).train("r1")
-        await change(database, FAILURE)
-        row = await Bot(database).avatar(avatar_id)
-        await database.close()
+    database = kept_database(postgres, BOT_TABLES.replace("avatar_data json,", ""))
+    avatar_id = await Bot(database).train("r1")
+    await change(database, FAILURE)
+    row = await Bot(database).avatar(avatar_id)
     assert (row["word"], row["training_error"]) == ("error", FAILURE.error)
 
 

@@ -7,7 +7,6 @@ import pytest
 from alembic import command
 from alembic.config import Config
 
-from app.db.migrate import migrate
 from app.db.tables import metadata
 from tests.foreign import Foreign
 
@@ -48,12 +47,11 @@ def proposed(folder: Path, url: str, lines: str, argument: str) -> str:
 
 @pytest.mark.parametrize("is_told", [True, False])
 def test_the_page_s_lines_keep_our_tables(
-    foreign: Foreign, tmp_path: Path, is_told: bool, capsys: pytest.CaptureFixture[str]
+    migrated: Foreign, tmp_path: Path, is_told: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With them nothing of ours is proposed to be dropped; without them everything is."""
-    migrate(foreign.url)
     lines = lines_of_the_page() if is_told else ""
-    text = proposed(tmp_path, foreign.url, lines, "include_name=include_name" if is_told else "")
+    text = proposed(tmp_path, migrated.url, lines, "include_name=include_name" if is_told else "")
     capsys.readouterr()
     dropped = re.findall(r"drop_table\('(\w+)'", text)
     assert set(dropped) == (set() if is_told else {*metadata.tables, "webhook_schema_version"})

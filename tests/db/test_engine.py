@@ -12,6 +12,7 @@ from app.db import chores, engine
 from app.db.engine import Connection, Database
 from app.db.tables import chores as table
 from app.domain.errors import DatabaseUnavailable
+from tests import disk
 from tests.db.opening import TOGETHER, hang_up, names, opened, touch
 from tests.fakes import START
 
@@ -77,8 +78,9 @@ async def test_moments_come_back_in_utc(database: Database) -> None:
     assert (moment, moment.tzinfo) == (astana, UTC)
 
 
-async def test_every_connection_of_sqlite_is_durable(sqlite_url: str) -> None:
+async def test_every_connection_of_sqlite_is_durable(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """WAL, and synchronous=FULL (2): NORMAL loses acknowledged rows in a power cut (fault 2)."""
+    monkeypatch.setattr(engine, "tune_sqlite", disk.DURABLE)
     barrier = threading.Barrier(1 + engine.READERS, timeout=TOGETHER)
 
     def look(connection: Connection) -> tuple[Any, ...]:

@@ -47,15 +47,14 @@ def grant_all(foreign: Foreign) -> None:
 # Rights
 
 
-def test_a_role_with_what_is_granted_here_starts(foreign: Foreign) -> None:
+def test_a_role_with_what_is_granted_here_starts(migrated: Foreign) -> None:
     """The two sentences, followed, are enough for a role that owns nothing."""
-    migrate(foreign.url)
-    ours = refusal(foreign.role_url)
-    assert f"the role {foreign.role} lacks rights on our tables, which the role postgres made" in ours
-    assert "GRANT USAGE ON SEQUENCE public.webhook_deliveries_id_seq" in mended_by(foreign, ours)
-    bots = refusal(foreign.role_url)
-    assert mended_by(foreign, bots) == f"GRANT SELECT, UPDATE ON public.avatars, public.users TO {foreign.role};"
-    start(foreign.role_url)
+    ours = refusal(migrated.role_url)
+    assert f"the role {migrated.role} lacks rights on our tables, which the role postgres made" in ours
+    assert "GRANT USAGE ON SEQUENCE public.webhook_deliveries_id_seq" in mended_by(migrated, ours)
+    bots = refusal(migrated.role_url)
+    assert mended_by(migrated, bots) == f"GRANT SELECT, UPDATE ON public.avatars, public.users TO {migrated.role};"
+    start(migrated.role_url)
 
 
 @pytest.mark.parametrize(
@@ -71,32 +70,29 @@ def test_a_role_with_what_is_granted_here_starts(foreign: Foreign) -> None:
         ),
     ],
 )
-def test_a_missing_right_is_named_with_its_grant(foreign: Foreign, taken: str, grant: str) -> None:
+def test_a_missing_right_is_named_with_its_grant(migrated: Foreign, taken: str, grant: str) -> None:
     """In both languages, and the GRANT is enough."""
-    migrate(foreign.url)
-    grant_all(foreign)
-    start(foreign.role_url)
-    foreign.run(f"REVOKE {taken} FROM {foreign.role}")
-    assert f"роли {foreign.role} не хватает прав" in refusal(foreign.role_url, "ru")
-    assert mended_by(foreign, refusal(foreign.role_url)) == grant.format(foreign.role) + ";"
-    start(foreign.role_url)
+    grant_all(migrated)
+    start(migrated.role_url)
+    migrated.run(f"REVOKE {taken} FROM {migrated.role}")
+    assert f"роли {migrated.role} не хватает прав" in refusal(migrated.role_url, "ru")
+    assert mended_by(migrated, refusal(migrated.role_url)) == grant.format(migrated.role) + ";"
+    start(migrated.role_url)
 
 
-def test_rights_on_columns_are_enough(foreign: Foreign) -> None:
+def test_rights_on_columns_are_enough(migrated: Foreign) -> None:
     """A careful owner may grant the columns that docs/bot-database.md says are written."""
-    migrate(foreign.url)
-    grant_all(foreign)
-    foreign.run(
-        f"REVOKE UPDATE ON users FROM {foreign.role}",
-        f"GRANT UPDATE (is_blocked) ON users TO {foreign.role}",
+    grant_all(migrated)
+    migrated.run(
+        f"REVOKE UPDATE ON users FROM {migrated.role}",
+        f"GRANT UPDATE (is_blocked) ON users TO {migrated.role}",
     )
-    start(foreign.role_url)
+    start(migrated.role_url)
 
 
-def test_a_right_taken_away_later_is_unavailability(foreign: Foreign) -> None:
+def test_a_right_taken_away_later_is_unavailability(migrated: Foreign) -> None:
     """A delivery waits until it is given back, and is no bug."""
-    migrate(foreign.url)
-    database = open_database(foreign.role_url)
+    database = open_database(migrated.role_url)
 
     async def look() -> None:
         try:
@@ -124,18 +120,17 @@ def test_a_role_that_may_not_create_is_told_so(foreign: Foreign, run: object) ->
     start(foreign.role_url)
 
 
-def test_tables_of_another_role_are_not_migrated(foreign: Foreign) -> None:
+def test_tables_of_another_role_are_not_migrated(migrated: Foreign) -> None:
     """Only an owner can alter them: which role that is, and how to hand them over."""
-    migrate(foreign.url)
-    grant_all(foreign)
-    foreign.run(
-        f"GRANT USAGE, CREATE ON SCHEMA public TO {foreign.role}", f"UPDATE {VERSION_TABLE} SET version_num = '0001'"
+    grant_all(migrated)
+    migrated.run(
+        f"GRANT USAGE, CREATE ON SCHEMA public TO {migrated.role}", f"UPDATE {VERSION_TABLE} SET version_num = '0001'"
     )
     with pytest.raises(DatabaseUnfit, match="our tables belong to the role postgres") as refused:
-        migrate(foreign.role_url)
-    mended_by(foreign, str(refused.value))
-    foreign.run(f"UPDATE {VERSION_TABLE} SET version_num = '{HEAD}'")
-    migrate(foreign.role_url)
+        migrate(migrated.role_url)
+    mended_by(migrated, str(refused.value))
+    migrated.run(f"UPDATE {VERSION_TABLE} SET version_num = '{HEAD}'")
+    migrate(migrated.role_url)
 
 
 # Schemas
@@ -180,19 +175,18 @@ def test_a_role_without_any_schema_is_told_so(foreign: Foreign) -> None:
         ("DROP TABLE webhook_schema_version", "holds 0"),
     ],
 )
-def test_an_odd_version_is_mended_where_the_tables_are_whole(foreign: Foreign, change: str, said: str) -> None:
+def test_an_odd_version_is_mended_where_the_tables_are_whole(migrated: Foreign, change: str, said: str) -> None:
     """By the server, by `migrate` and by `migrate --check` the same is said."""
-    migrate(foreign.url)
-    foreign.run(change)
-    line = refusal(foreign.url)
+    migrated.run(change)
+    line = refusal(migrated.url)
     assert said in line
-    settings = load_settings(None, {"DATABASE_URL": foreign.url, "DEFAULT_LANGUAGE": "en"})
-    for run in (lambda: migrate(foreign.url), lambda: asyncio.run(needs_migration(settings))):
+    settings = load_settings(None, {"DATABASE_URL": migrated.url, "DEFAULT_LANGUAGE": "en"})
+    for run in (lambda: migrate(migrated.url), lambda: asyncio.run(needs_migration(settings))):
         with pytest.raises(DatabaseUnfit) as refused:
             run()
         assert str(refused.value) == line
-    mended_by(foreign, line)
-    start(foreign.url)
+    mended_by(migrated, line)
+    start(migrated.url)
 
 
 def test_an_odd_version_without_our_tables_is_dropped(foreign: Foreign) -> None:
@@ -203,12 +197,11 @@ def test_an_odd_version_without_our_tables_is_dropped(foreign: Foreign) -> None:
     start(foreign.url)
 
 
-def test_a_newer_version_is_worked_on(foreign: Foreign) -> None:
+def test_a_newer_version_is_worked_on(migrated: Foreign) -> None:
     """Migrations only add."""
-    migrate(foreign.url)
-    foreign.run(f"UPDATE {VERSION_TABLE} SET version_num = '9999'")
-    migrate(foreign.url)
-    start(foreign.url)
+    migrated.run(f"UPDATE {VERSION_TABLE} SET version_num = '9999'")
+    migrate(migrated.url)
+    start(migrated.url)
 
 
 @pytest.mark.parametrize(
@@ -218,11 +211,10 @@ def test_a_newer_version_is_worked_on(foreign: Foreign) -> None:
         ("ALTER TABLE webhook_deliveries DROP COLUMN repeats", "webhook_deliveries.repeats"),
     ],
 )
-def test_a_missing_table_of_ours_is_named(foreign: Foreign, change: str, name: str) -> None:
+def test_a_missing_table_of_ours_is_named(migrated: Foreign, change: str, name: str) -> None:
     """At the start, and not by the first delivery."""
-    migrate(foreign.url)
-    foreign.run(change)
-    assert f"the database is at version {HEAD} and lacks {name} of ours" in refusal(foreign.url)
+    migrated.run(change)
+    assert f"the database is at version {HEAD} and lacks {name} of ours" in refusal(migrated.url)
 
 
 # The database itself

@@ -5,7 +5,6 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-import psycopg
 import pytest
 
 from app.db.engine import Connection, Database, open_database
@@ -17,7 +16,7 @@ from app.domain.notification import OPERATOR
 from app.domain.training import Change, Training, TrainingStatus
 from tests.factories import BotOfImages
 from tests.fakes import START
-from tests.spellings import SPELLINGS, bot_database
+from tests.spellings import SPELLINGS, kept_database
 
 pytestmark = pytest.mark.anyio
 
@@ -158,15 +157,13 @@ async def test_a_row_that_changed_meanwhile_is_not_overwritten(database: Databas
 @pytest.fixture(params=list(SPELLINGS))
 def spelled(request: pytest.FixtureRequest, postgres: str) -> Iterator[tuple[Database, str, Any]]:
     tables, word = SPELLINGS[request.param]
-    with bot_database(postgres, "spelled_images", tables) as url:
-        database = open_database(url)
-        is_native = str(request.param).startswith("native")
-        if is_native:
-            words = ", ".join(f"'{word(one)}'" for one in WORDS)
-            with psycopg.connect(url, autocommit=True) as connection:
-                connection.execute(f"CREATE TYPE generationstatus AS ENUM ({words})")
-        yield database, "generationstatus" if is_native else "varchar(20)", word
-        database.engine.dispose()
+    column = "varchar(20)"
+    if str(request.param).startswith("native"):
+        column, words = "generationstatus", ", ".join(f"'{word(one)}'" for one in WORDS)
+        tables += f"; CREATE TYPE generationstatus AS ENUM ({words})"
+    database = kept_database(postgres, tables)
+    yield database, column, word
+    BotOfImages(database).drop_table()
 
 
 async def test_words_are_written_as_the_row_spells_them(spelled: tuple[Database, str, Any]) -> None:
@@ -179,7 +176,6 @@ async def test_words_are_written_as_the_row_spells_them(spelled: tuple[Database,
         generations = on_record(database, registered(request_id, subject=row_id, digest=request_id))
         changed(database, generations, change, request_id)
         assert bot.row(row_id)["word"] == word(end)
-    await database.close()
 
 
 async def test_a_row_that_the_bot_holds_is_waited_for(postgres_url: str) -> None:

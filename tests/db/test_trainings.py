@@ -1,6 +1,6 @@
 """The bot's tables in each spelling that a revision of the bot may use."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 
 import psycopg
@@ -16,7 +16,7 @@ from app.domain.training import Artifacts, Change, TrainingStatus
 from tests.factories import CONFIG, LORA, Bot
 from tests.fakes import START
 from tests.postgres import with_database
-from tests.spellings import SPELLINGS
+from tests.spellings import SPELLINGS, kept_database
 
 pytestmark = pytest.mark.anyio
 
@@ -42,13 +42,8 @@ def fresh_url(postgres: str) -> Iterator[str]:
 
 
 @pytest.fixture
-async def spelled(fresh_url: str, spelling: str) -> AsyncIterator[Database]:
-    with psycopg.connect(fresh_url, autocommit=True) as connection:
-        connection.execute(SPELLINGS[spelling][0])
-    migrate(fresh_url)
-    database = open_database(fresh_url)
-    yield database
-    await database.close()
+def spelled(postgres: str, spelling: str) -> Database:
+    return kept_database(postgres, SPELLINGS[spelling][0])
 
 
 async def test_words_are_written_as_the_row_spells_them(spelled: Database, spelling: str) -> None:

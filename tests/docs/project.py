@@ -72,8 +72,13 @@ def modules() -> tuple[tuple[Path, ast.Module], ...]:
     )
 
 
-def calls() -> Iterator[tuple[Path, str, ast.Call]]:
+@cache
+def calls() -> tuple[tuple[Path, str, ast.Call], ...]:
     """Every call in the server: where, the last word of what is called, and the call."""
+    return tuple(_calls())
+
+
+def _calls() -> Iterator[tuple[Path, str, ast.Call]]:
     for path, module in modules():
         for node in ast.walk(module):
             if isinstance(node, ast.Call):

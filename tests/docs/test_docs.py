@@ -15,9 +15,6 @@ from app import __version__
 from app.cli.config import with_table
 from app.cli.main import app as command_line
 from app.core.config import Settings
-from app.core.setting_meta import env_name
-from app.core.setting_meta import names as setting_names
-from app.core.setting_page import env_example
 from app.main import create_app
 from app.routers.docs import describe
 from tests.docs.project import ROOT, between, names, page, project_files, rows
@@ -81,25 +78,11 @@ def tree() -> list[Path]:
     return found
 
 
-@pytest.mark.parametrize("field", Settings.model_fields)
-def test_every_setting_is_documented(field: str) -> None:
-    """Each setting stands in the table of both pages of settings, with its other names, and in env.example."""
-    for name in SETTINGS_PAGES:
-        table = names(between(page(name), "settings"))
-        assert {*setting_names(field, Settings.model_fields[field])} <= set(table)
-    assert f"\n{env_name(field)}=" in page("env.example")
-
-
 @pytest.mark.parametrize("name", SETTINGS_PAGES)
 def test_the_page_of_settings_is_current(name: str) -> None:
     """The table between the marks is what the settings say: `make generated` writes it anew."""
     assert with_table(page(name), russian=name.endswith(".ru.md")) == page(name)
     assert name in page("Makefile")
-
-
-def test_env_example_is_current() -> None:
-    """env.example is what the settings say: `make generated` writes it anew."""
-    assert page("env.example") == env_example()
 
 
 def test_every_command_is_listed() -> None:
@@ -124,14 +107,14 @@ def test_every_reading_command_takes_json() -> None:
     assert {name for name in reading if "--json" not in commands()[name]} == set()
 
 
-@pytest.mark.parametrize("path", PAGES, ids=str)
-def test_every_command_on_a_page_exists(path: Path) -> None:
+def test_every_command_on_a_page_exists() -> None:
     """Whoever copies `aisha-webhook …` from a page meets a command."""
-    known = commands()
-    text = "\n".join(re.findall(r"`[^`\n]+`|^```bash.*?^```", page(str(path)), re.MULTILINE | re.DOTALL))
-    for words in re.findall(r"aisha-webhook((?: [a-z][a-z-]*)+)", text):
-        first, *rest = words.split()
-        assert first in known or (bool(rest) and f"{first} {rest[0]}" in known), words
+    for path in PAGES:
+        known = commands()
+        text = "\n".join(re.findall(r"`[^`\n]+`|^```bash.*?^```", page(str(path)), re.MULTILINE | re.DOTALL))
+        for words in re.findall(r"aisha-webhook((?: [a-z][a-z-]*)+)", text):
+            first, *rest = words.split()
+            assert first in known or (bool(rest) and f"{first} {rest[0]}" in known), words
 
 
 @pytest.mark.parametrize("name", OPERATE_PAGES)
@@ -144,16 +127,16 @@ def test_every_endpoint_is_on_its_page(name: str) -> None:
     assert listed == served
 
 
-@pytest.mark.parametrize("path", PAGES, ids=str)
-def test_every_relative_link_is_alive(path: Path) -> None:
+def test_every_relative_link_is_alive() -> None:
     """A link to a file finds it, and a link to a heading finds that."""
-    for target in LINK.findall(FENCE.sub("", page(str(path)))):
-        if re.match(r"[a-z]+:", target):
-            continue
-        name, _, anchor = target.partition("#")
-        file = (ROOT / path).parent / name if name else ROOT / path
-        assert file.exists(), target
-        assert not anchor or anchor in anchors(file), target
+    for path in PAGES:
+        for target in LINK.findall(FENCE.sub("", page(str(path)))):
+            if re.match(r"[a-z]+:", target):
+                continue
+            name, _, anchor = target.partition("#")
+            file = (ROOT / path).parent / name if name else ROOT / path
+            assert file.exists(), target
+            assert not anchor or anchor in anchors(file), target
 
 
 def test_the_tree_is_the_folders() -> None:
@@ -166,9 +149,9 @@ def test_the_tree_is_the_folders() -> None:
 
 
 def test_paths_named_on_pages_are_there() -> None:
-    """Every `app/…`, `tests/…`, `migrations/…` or `docs/…` that a page names exists."""
+    """Every `app/…`, `tests/…`, `migrations/…`, `deploy/…` or `docs/…` that a page names exists."""
     for path in PAGES:
-        for name in re.findall(r"`((?:app|tests|migrations|docs|bench)/[\w./-]*)`", page(str(path))):
+        for name in re.findall(r"`((?:app|tests|migrations|docs|bench|deploy)/[\w./-]*)`", page(str(path))):
             assert (ROOT / name).exists(), f"{path}: {name}"
 
 
@@ -198,13 +181,13 @@ def test_every_make_target_exists() -> None:
             assert target in targets, f"{path}: make {target}"
 
 
-@pytest.mark.parametrize("path", PAGES, ids=str)
-def test_every_example_is_a_script(path: Path) -> None:
+def test_every_example_is_a_script() -> None:
     """A shell reads each example to its end; in a console's, what is typed stands behind `$`."""
-    for language, text in re.findall(r"^```(bash|console)\n(.*?)^```", page(str(path)), re.MULTILINE | re.DOTALL):
-        typed = text if language == "bash" else "\n".join(re.findall(r"^\$ (.*)$", text, re.MULTILINE))
-        read = subprocess.run(["bash", "-n"], input=typed, capture_output=True, text=True, check=False)
-        assert (read.returncode, read.stderr) == (0, ""), text
+    for path in PAGES:
+        for language, text in re.findall(r"^```(bash|console)\n(.*?)^```", page(str(path)), re.MULTILINE | re.DOTALL):
+            typed = text if language == "bash" else "\n".join(re.findall(r"^\$ (.*)$", text, re.MULTILINE))
+            read = subprocess.run(["bash", "-n"], input=typed, capture_output=True, text=True, check=False)
+            assert (read.returncode, read.stderr) == (0, ""), text
 
 
 @pytest.mark.parametrize("where", ["docs/install.md", "docs/upgrade.md"])

@@ -8,7 +8,6 @@ import pytest
 from app.core.exit_codes import Exit
 from app.doctor.finding import Finding, Level
 from app.doctor.report import as_row
-from app.tls.causes import CAUSES
 from tests.docs.project import between, calls, constants, modules, names, page, rows
 
 
@@ -50,13 +49,6 @@ def test_every_code_is_explained() -> None:
     expected = {code: level for package, code, level in worded() if package != "tls"}
     # settings are read before there is a catalogue to word them from
     assert described() == {**expected, "settings.invalid": "fail"}
-
-
-def test_every_code_of_tls_is_explained() -> None:
-    """docs/doctor-tls.md names each code of the certificate."""
-    codes = {code for package, code, _ in worded() if package == "tls"} | {f"files.{cause}" for cause in CAUSES}
-    text = page("docs/doctor-tls.md")
-    assert [code for code in sorted(codes) if f"`{code}`" not in text] == []
 
 
 def test_no_code_stands_twice() -> None:

@@ -4,9 +4,8 @@ import ast
 import re
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
-
-import pytest
 
 from tests.docs.project import ROOT, page, project_files, rows
 
@@ -67,6 +66,7 @@ def split(name: str) -> list[str]:
     return [word.lower() for word in re.findall(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])", name)]
 
 
+@cache
 def defined() -> set[str]:
     """The words of the glossary: bold in the first column, and italic where a meaning names its parts."""
     table = rows(page("docs/glossary.md"))
@@ -86,11 +86,11 @@ def test_no_class_name_has_two_meanings() -> None:
     assert [name for name, times in counted.items() if times > 1] == []
 
 
-@pytest.mark.parametrize("path", MODULES, ids=str)
-def test_no_name_says_nothing(path: Path) -> None:
+def test_no_name_says_nothing() -> None:
     """No module, package or class is called a manager, a helper, a service or the like."""
-    named = [*path.with_suffix("").parts, *classes(path)]
-    assert {word for name in named for word in split(name)} & FORBIDDEN == set()
+    for path in MODULES:
+        named = [*path.with_suffix("").parts, *classes(path)]
+        assert {word for name in named for word in split(name)} & FORBIDDEN == set(), path
 
 
 def test_the_vocabulary_is_explained() -> None:
@@ -98,20 +98,17 @@ def test_the_vocabulary_is_explained() -> None:
     assert VOCABULARY - defined() == set()
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
+def test_a_class_of_the_domain_is_made_of_the_glossary_s_words() -> None:
+    """A noun of the domain stands in the glossary, or is a plain compound of words that do."""
+    for name in [
         name
         for path in MODULES
         if path.parts[1] == "domain" and path.name not in AFTER_WHAT_HAPPENED
         for name in classes(path)
         if not name.startswith("_")
-    ],
-)
-def test_a_class_of_the_domain_is_made_of_the_glossary_s_words(name: str) -> None:
-    """A noun of the domain stands in the glossary, or is a plain compound of words that do."""
-    words = split(name)
-    assert " ".join(words) in defined() or [word for word in words if not is_known(word)] == []
+    ]:
+        words = split(name)
+        assert " ".join(words) in defined() or [word for word in words if not is_known(word)] == [], name
 
 
 def test_the_glossary_is_in_order() -> None:

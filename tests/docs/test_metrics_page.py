@@ -5,7 +5,6 @@ import re
 import runpy
 import subprocess
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -123,9 +122,3 @@ def test_a_sentence_is_a_sentence(language: Language) -> None:
     for code, words in WORDS.items():
         assert translate(words, language).endswith("."), code
         assert len(translate(words, language)) < 140, code
-
-
-def test_the_script_is_where_the_page_says() -> None:
-    """docs/metrics.md leads to files that are there."""
-    for name in re.findall(r"`(deploy/grafana/[\w.]+)`", page("docs/metrics.md")):
-        assert Path(ROOT / name).is_file()

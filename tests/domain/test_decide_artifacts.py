@@ -1,6 +1,7 @@
 """decide, by trainer × status × what the row holds × what fal says × what is known of the job (faults 53, 54)."""
 
 from dataclasses import replace
+from itertools import product
 
 import pytest
 from hypothesis import given
@@ -78,11 +79,12 @@ COMPLETED_ROWS: dict[Trainer | None, dict[str, tuple[str, str, str]]] = {
     },
 }
 COMPLETED_ROWS[UNKNOWN] = COMPLETED_ROWS[STYLE]
+SAYS: tuple[Outcome, ...] = (Completed(BY_LORA), Completed(BY_ID), FAILED)
 ROWS = [
     (trainer, held, says, follows)
     for trainer, table in COMPLETED_ROWS.items()
     for held, cells in table.items()
-    for says, follows in zip((Completed(BY_LORA), Completed(BY_ID), FAILED), cells, strict=True)
+    for says, follows in zip(SAYS, cells, strict=True)
 ]
 
 
@@ -116,60 +118,69 @@ def test_the_table_is_whole() -> None:
     }
 
 
-@pytest.mark.parametrize(("trainer", "held", "says", "follows"), ROWS)
-def test_what_a_completed_row_holds_decides(trainer: Trainer | None, held: str, says: Outcome, follows: str) -> None:
+def test_what_a_completed_row_holds_decides() -> None:
     """Only a real artifact of the row's own type makes it completed; without one it is as if it were not (fault 54)."""
-    plan = plan_for(training(TrainingStatus.COMPLETED, trainer=trainer, artifacts=HELD[held]), says)
-    given = says.artifacts if isinstance(says, Completed) else None
-    expected: tuple[Verdict, Change | None, Topic | None]
-    match follows:
-        case "written":
-            expected = Done("completed"), Change(TrainingStatus.COMPLETED, START, artifacts=given), Topic.READY
-        case "mended":
-            expected = Done("completed"), Change(TrainingStatus.COMPLETED, START, artifacts=given), None
-        case "purged":  # nothing is proven, but what stands there and is real
-            expected = Done("completed"), Change(TrainingStatus.COMPLETED, START, artifacts=BY_LORA), None
-        case "same":
-            expected = Done("already_completed"), None, None
-        case "final":
-            expected = Done("already_final"), None, None
-        case "fetch":
-            expected = Retry(START, "no_artifact"), None, None
-        case "ended":
-            left = INVENTED.real(HELD[held])
-            kept = None if left == HELD[held] else left
-            change = Change(TrainingStatus.ERROR, START, artifacts=kept, error="face not found")
-            expected = Done("failed"), change, Topic.FAILED
-        case _:
-            assert isinstance(plan.verdict, Bury)
-            assert plan.verdict.why == "conflict"
-            expected = plan.verdict, None, None
-    assert (plan.verdict, plan.change, told(plan)) == expected
+    for trainer, held, says, follows in ROWS:
+        plan = plan_for(training(TrainingStatus.COMPLETED, trainer=trainer, artifacts=HELD[held]), says)
+        given = says.artifacts if isinstance(says, Completed) else None
+        expected: tuple[Verdict, Change | None, Topic | None]
+        match follows:
+            case "written":
+                expected = Done("completed"), Change(TrainingStatus.COMPLETED, START, artifacts=given), Topic.READY
+            case "mended":
+                expected = Done("completed"), Change(TrainingStatus.COMPLETED, START, artifacts=given), None
+            case "purged":  # nothing is proven, but what stands there and is real
+                expected = Done("completed"), Change(TrainingStatus.COMPLETED, START, artifacts=BY_LORA), None
+            case "same":
+                expected = Done("already_completed"), None, None
+            case "final":
+                expected = Done("already_final"), None, None
+            case "fetch":
+                expected = Retry(START, "no_artifact"), None, None
+            case "ended":
+                left = INVENTED.real(HELD[held])
+                kept = None if left == HELD[held] else left
+                change = Change(TrainingStatus.ERROR, START, artifacts=kept, error="face not found")
+                expected = Done("failed"), change, Topic.FAILED
+            case _:
+                assert isinstance(plan.verdict, Bury), (trainer, held, says, follows)
+                assert plan.verdict.why == "conflict", (trainer, held, says, follows)
+                expected = plan.verdict, None, None
+        assert (plan.verdict, plan.change, told(plan)) == expected, (trainer, held, says, follows)
 
 
-@pytest.mark.parametrize("held", HELD)
-@pytest.mark.parametrize("status", [*NOT_FINAL, TrainingStatus.ERROR])
-@pytest.mark.parametrize(
-    ("trainer", "given", "written"),
-    [
-        (PORTRAIT, BY_LORA, BY_LORA),
-        (PORTRAIT, replace(BY_LORA, finetune_id="ft-1"), BY_LORA),
-        (STYLE, BY_LORA, BY_LORA),
-        (STYLE, BY_ID, BY_ID),
-        (STYLE, replace(BY_LORA, finetune_id="ft-1"), BY_ID),
-        (UNKNOWN, BY_LORA, BY_LORA),
-        (UNKNOWN, BY_ID, BY_ID),
-        (UNKNOWN, replace(BY_LORA, finetune_id="ft-1"), BY_LORA),
-    ],
-)
-def test_only_the_artifact_of_the_rows_own_type_is_written(
-    trainer: Trainer | None, given: Artifacts, written: Artifacts, status: TrainingStatus, held: str
-) -> None:
+def test_only_the_artifact_of_the_rows_own_type_is_written() -> None:
     """A portrait gets its LoRA, a style what fal gave, nobody both, whatever the row held before."""
-    plan = plan_for(training(status, trainer=trainer, artifacts=HELD[held]), Completed(given))
-    assert plan.change == Change(TrainingStatus.COMPLETED, START, artifacts=written)
-    assert (plan.verdict, told(plan)) == (Done("completed"), Topic.READY)
-    assert (plan.outcome, plan.artifacts) == (JobOutcome.COMPLETED, written)
+    for held, status, (trainer, said, written) in product(
+        HELD,
+        [*NOT_FINAL, TrainingStatus.ERROR],
+        [
+            (PORTRAIT, BY_LORA, BY_LORA),
+            (PORTRAIT, replace(BY_LORA, finetune_id="ft-1"), BY_LORA),
+            (STYLE, BY_LORA, BY_LORA),
+            (STYLE, BY_ID, BY_ID),
+            (STYLE, replace(BY_LORA, finetune_id="ft-1"), BY_ID),
+            (UNKNOWN, BY_LORA, BY_LORA),
+            (UNKNOWN, BY_ID, BY_ID),
+            (UNKNOWN, replace(BY_LORA, finetune_id="ft-1"), BY_LORA),
+        ],
+    ):
+        plan = plan_for(training(status, trainer=trainer, artifacts=HELD[held]), Completed(said))
+        assert plan.change == Change(TrainingStatus.COMPLETED, START, artifacts=written), (
+            held,
+            status,
+            trainer,
+            said,
+            written,
+        )
+        assert (plan.verdict, told(plan)) == (Done("completed"), Topic.READY), (held, status, trainer, said, written)
+        assert (plan.outcome, plan.artifacts) == (JobOutcome.COMPLETED, written), (
+            held,
+            status,
+            trainer,
+            said,
+            written,
+        )
 
 
 @pytest.mark.parametrize("status", NOT_FINAL)
@@ -185,32 +196,31 @@ def test_what_is_no_artifact_of_the_row_is_no_proof(
     assert (plan.verdict, plan.change, told(plan)) == (Retry(START, "no_artifact"), None, None)
 
 
-@pytest.mark.parametrize("held", HELD)
-@pytest.mark.parametrize("trainer", [PORTRAIT, STYLE, UNKNOWN])
-@pytest.mark.parametrize("status", NOT_FINAL)
-def test_a_failure_takes_away_what_was_invented_and_nothing_else(
-    trainer: Trainer | None, held: str, status: TrainingStatus
-) -> None:
+def test_a_failure_takes_away_what_was_invented_and_nothing_else() -> None:
     """An earlier training's artifact stays; an invented one does not (fault 54)."""
-    plan = plan_for(training(status, trainer=trainer, artifacts=HELD[held]), FAILED)
-    assert (plan.verdict, told(plan), plan.outcome) == (Done("failed"), Topic.FAILED, JobOutcome.FAILED)
-    assert plan.change is not None
-    left = HELD[held] if plan.change.artifacts is None else plan.change.artifacts
-    assert left == INVENTED.real(HELD[held])
-    assert (plan.change.artifacts is None) == ("invented" not in held)
+    for held, trainer, status in product(HELD, [PORTRAIT, STYLE, UNKNOWN], NOT_FINAL):
+        plan = plan_for(training(status, trainer=trainer, artifacts=HELD[held]), FAILED)
+        assert (plan.verdict, told(plan), plan.outcome) == (Done("failed"), Topic.FAILED, JobOutcome.FAILED), (
+            held,
+            trainer,
+            status,
+        )
+        assert plan.change is not None, (held, trainer, status)
+        left = HELD[held] if plan.change.artifacts is None else plan.change.artifacts
+        assert left == INVENTED.real(HELD[held]), (held, trainer, status)
+        assert (plan.change.artifacts is None) == ("invented" not in held), (held, trainer, status)
 
 
-@pytest.mark.parametrize("trainer", [PORTRAIT, STYLE, UNKNOWN])
-@pytest.mark.parametrize("held", HELD)
-def test_a_cancelled_training_is_left_alone(trainer: Trainer | None, held: str) -> None:
+def test_a_cancelled_training_is_left_alone() -> None:
     """A success is kept and shown as a conflict, a failure is no news."""
-    row = training(TrainingStatus.CANCELLED, trainer=trainer, artifacts=HELD[held])
-    for outcome in (Completed(BY_LORA), Completed(NONE)):
-        plan = plan_for(row, outcome)
-        assert isinstance(plan.verdict, Bury)
-        assert (plan.verdict.why, plan.change, told(plan)) == ("conflict", None, None)
-    plan = plan_for(row, FAILED)
-    assert (plan.verdict, plan.change, told(plan)) == (Done("already_final"), None, None)
+    for trainer, held in product([PORTRAIT, STYLE, UNKNOWN], HELD):
+        row = training(TrainingStatus.CANCELLED, trainer=trainer, artifacts=HELD[held])
+        for outcome in (Completed(BY_LORA), Completed(NONE)):
+            plan = plan_for(row, outcome)
+            assert isinstance(plan.verdict, Bury), (trainer, held)
+            assert (plan.verdict.why, plan.change, told(plan)) == ("conflict", None, None), (trainer, held)
+        plan = plan_for(row, FAILED)
+        assert (plan.verdict, plan.change, told(plan)) == (Done("already_final"), None, None), (trainer, held)
 
 
 def test_the_end_of_a_job_without_a_result_has_a_name_of_its_own() -> None:
@@ -221,14 +231,13 @@ def test_the_end_of_a_job_without_a_result_has_a_name_of_its_own() -> None:
     assert plan.notification.cause is Cause.RESULT_GONE
 
 
-@pytest.mark.parametrize("status", [status for status in TrainingStatus if status is not TrainingStatus.CANCELLED])
-@pytest.mark.parametrize("held", HELD)
-def test_a_failure_after_a_success_on_record_is_a_conflict(status: TrainingStatus, held: str) -> None:
+def test_a_failure_after_a_success_on_record_is_a_conflict() -> None:
     """Success is not taken back by setting the row back first (fault 53)."""
-    row = training(status, artifacts=HELD[held])
-    plan = plan_for(row, FAILED, known_as(JobOutcome.COMPLETED, BY_LORA))
-    assert isinstance(plan.verdict, Bury)
-    assert (plan.verdict.why, plan.change, told(plan)) == ("conflict", None, None)
+    for status, held in product([status for status in TrainingStatus if status is not TrainingStatus.CANCELLED], HELD):
+        row = training(status, artifacts=HELD[held])
+        plan = plan_for(row, FAILED, known_as(JobOutcome.COMPLETED, BY_LORA))
+        assert isinstance(plan.verdict, Bury), (status, held)
+        assert (plan.verdict.why, plan.change, told(plan)) == ("conflict", None, None), (status, held)
 
 
 @pytest.mark.parametrize("status", [*NOT_FINAL, TrainingStatus.ERROR])

@@ -1,7 +1,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.domain.owner_zone import is_default, is_night, read_zone
@@ -55,6 +55,7 @@ def test_night_is_from_23_to_8(hour: int, night: bool) -> None:
     assert is_night("UTC", NOW.replace(hour=hour, minute=59)) is night
 
 
+@settings(max_examples=25)
 @given(st.text(max_size=32))
 def test_any_zone_is_read(raw: str) -> None:
     """Whatever stands in the bot's column, a night can be told of it."""

@@ -69,12 +69,12 @@ async def test_a_cdn_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> 
     assert await fetched(cdn) is None
 
 
-@pytest.mark.parametrize("url", [url for url, _ in REFUSED])
-async def test_nobody_else_is_asked(url: str) -> None:
+async def test_nobody_else_is_asked() -> None:
     """Other hosts, addresses, ports, schemes and user names: not one request."""
-    cdn = CdnTwin()
-    assert await fetched(cdn, url) is None
-    assert cdn.calls == []
+    for url in [url for url, _ in REFUSED]:
+        cdn = CdnTwin()
+        assert await fetched(cdn, url) is None, url
+        assert cdn.calls == [], url
 
 
 async def test_oddities_of_head_do_not_matter() -> None:

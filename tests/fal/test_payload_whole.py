@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.domain.errors import PayloadUnreadable
@@ -30,6 +30,7 @@ def looked_through(document: dict[str, Any]) -> str:
         return payload.answer(document)
 
 
+@settings(max_examples=50)
 @given(st.dictionaries(_TEXTS, st.one_of(_VALUES, _DEEP), max_size=5))
 def test_an_answer_that_needs_no_cut_is_the_same_without_the_look(document: dict[str, Any]) -> None:
     """Whatever a document holds: long texts, `detail`, U+0000, depth."""
@@ -53,6 +54,7 @@ def test_what_must_be_cut_is_looked_through(document: dict[str, Any]) -> None:
     assert payload.answer(document) == looked_through(document) != orjson.dumps(document).decode()
 
 
+@settings(max_examples=25)
 @given(st.from_regex(payload._PLAIN_URL, fullmatch=True))
 def test_a_plain_url_is_one_for_the_library_too(url: str) -> None:
     """What is taken at a glance names a host, and is printable."""

@@ -27,6 +27,8 @@ from app.flows.tell import Tell
 from tests.factories import INVENTED, delivery
 from tests.fakes import FakeFalQueue, FakeMessenger, FrozenClock, moving_sleep, no_jitter
 
+# Of a long way whose statements shorter tests run on both databases.
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 ENDPOINTS = TrainerEndpoints("fal-ai/flux-lora-portrait-trainer", "fal-ai/flux-lora-fast-training")
 
 

@@ -1,7 +1,7 @@
 """What others spoil in a finished row heals within two looks, without a second message (I11, faults 53, 54)."""
 
-import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import pairwise
@@ -15,12 +15,11 @@ from app.db import chores, drift, inbox, outbox
 from app.db import jobs as jobs_queue
 from app.db.digest import sum_up
 from app.db.engine import open_database
-from app.db.migrate import migrate
 from app.db.operator_queries import Queue
 from app.db.outbox import NO_DELIVERY
 from app.db.owed import Owed
 from app.db.schema import find_bot_tables
-from app.db.tables import deliveries, jobs, metadata, notifications
+from app.db.tables import deliveries, jobs, notifications
 from app.db.trainings import BotTables
 from app.domain.notification import Owner, OwnerMessage, Topic
 from app.flows.drift import NAME, Mend
@@ -30,7 +29,7 @@ from app.flows.why import why
 from tests.factories import CONFIG, INVENTED, INVENTED_ID, INVENTED_LORA, LORA, Bot, error_body, ok_body
 from tests.fakes import START, FrozenClock, kinds
 from tests.flows.conftest import House, open_house
-from tests.spellings import SPELLINGS, bot_database
+from tests.spellings import SPELLINGS, kept_database
 
 pytestmark = pytest.mark.anyio
 
@@ -110,31 +109,19 @@ def home_of(house: House, bot: Bot, bot_tables: BotTables, spell: Any = str) -> 
     return Home(house, bot, mend, spell, woken=woken)
 
 
-@pytest.fixture(scope="module", params=["sqlite", *SPELLINGS])
-def revision(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Any]]:
-    """A database as a revision of the bot makes it, and how that spells its words."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path_factory.mktemp('drifting') / 'aisha.db'}"
-        migrate(url)
-        yield url, str
-        return
-    tables, spell = SPELLINGS[request.param]
-    with bot_database(request.getfixturevalue("postgres"), f"drifting_{uuid.uuid4().hex[:8]}", tables) as url:
-        yield url, spell
-
-
-@pytest.fixture
-async def spelled(revision: tuple[str, Any], clock: FrozenClock) -> AsyncIterator[Home]:
+@pytest.fixture(params=["sqlite", *SPELLINGS])
+async def spelled(request: pytest.FixtureRequest, sqlite_url: str, clock: FrozenClock) -> AsyncIterator[Home]:
     """A home on each way that a revision of the bot makes its tables."""
-    url, spell = revision
-    database = open_database(url)
-    with database.engine.begin() as transaction:
-        for table in ("avatars", "users", *metadata.tables):
-            transaction.execute(text(f"DELETE FROM {table}"))
-    bot_tables = await find_bot_tables(database)
-    async with open_house(database, bot_tables, clock) as house:
+    tables, spell = SPELLINGS.get(request.param, ("", str))
+    async with AsyncExitStack() as stack:
+        if tables:
+            database = kept_database(request.getfixturevalue("postgres"), tables)
+        else:
+            database = open_database(sqlite_url)
+            stack.push_async_callback(database.close)
+        bot_tables = await find_bot_tables(database)
+        house = await stack.enter_async_context(open_house(database, bot_tables, clock))
         yield home_of(house, Bot(database), bot_tables, spell)
-    await database.close()
 
 
 READY_ROW = ("completed", LORA, CONFIG, None)

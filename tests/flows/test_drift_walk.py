@@ -76,7 +76,7 @@ async def settle(house: House, clock: FrozenClock) -> None:
 
 
 @settings(
-    max_examples=30,
+    max_examples=15,
     deadline=None,
     database=None,
     print_blob=True,

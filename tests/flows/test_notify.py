@@ -9,7 +9,7 @@ from app.db.tables import notifications
 from app.domain.send_outcome import Down, NoToken, SlowDown, TokenRefused, Uncertain, Unreachable
 from tests.factories import Bot
 from tests.fakes import START, kinds
-from tests.flows.conftest import House
+from tests.flows.conftest import House, on_sqlite
 
 pytestmark = pytest.mark.anyio
 
@@ -101,6 +101,7 @@ async def test_one_finds_out_for_all_that_telegram_is_down(house: House, bot: Bo
     assert len(house.messenger.sent) == 4
 
 
+@on_sqlite
 async def test_two_days_without_telegram_end_with_the_operator(house: House, bot: Bot) -> None:
     """What nobody could be told for two days, however often it was tried, is buried where it can be redriven."""
     await owe(house, bot)

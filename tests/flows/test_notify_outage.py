@@ -13,7 +13,7 @@ from app.flows.notify import claiming as notify
 from app.flows.notify.claiming import Notify
 from tests.factories import Bot
 from tests.fakes import START, moving_sleep, no_jitter
-from tests.flows.conftest import House
+from tests.flows.conftest import House, on_sqlite
 from tests.flows.test_notify import owe
 
 pytestmark = pytest.mark.anyio
@@ -63,6 +63,7 @@ async def test_who_went_back_keeps_its_place(house: House, bot: Bot) -> None:
     assert [one for one in tried(house) if one != "r00"] == ["r01", "r02", "r03", "r04", "r05"]
 
 
+@on_sqlite
 async def test_an_outage_without_a_word_costs_few_a_try(house: House, bot: Bot) -> None:
     """A minute of sends that nobody answers: single ones find out, ever rarer, and nobody is given up (fault 43)."""
     await owe_many(house, bot)

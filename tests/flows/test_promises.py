@@ -17,7 +17,7 @@ from app.flows.operate import Operation, operate
 from app.flows.promises import Promises
 from app.flows.watch import OperatorChat, Watch
 from tests.factories import Bot, error_body, ok_body
-from tests.flows.conftest import House
+from tests.flows.conftest import House, on_sqlite
 
 pytestmark = pytest.mark.anyio
 
@@ -84,6 +84,7 @@ async def test_an_owner_hears_of_our_account_after_the_operator(house: House, bo
     assert told(house) == ["alert account_locked", "failed our_account"]
 
 
+@on_sqlite
 async def test_without_an_operator_nothing_is_promised(house: House, bot: Bot, promises: Promises) -> None:
     """Where nobody can be alerted the owner hears of a failure of ours after half an hour, without the promise."""
     await bot.train("r1")
@@ -99,6 +100,7 @@ async def test_without_an_operator_nothing_is_promised(house: House, bot: Bot, p
     assert {row["reason"] for row in await house.messages() if row["kind"] == "account_back"} == {"lapsed"}
 
 
+@on_sqlite
 async def test_the_promise_is_kept_when_fal_answers_again(house: House, bot: Bot, promises: Promises) -> None:
     """While the account is locked nothing follows; once fal answers the owner hears it, once, and the alert ends."""
     await bot.train("r1")
@@ -165,6 +167,7 @@ async def test_an_owner_hears_of_trouble_after_the_operator(house: House, bot: B
     assert told(house) == ["alert deliveries_buried", "trouble_ours"]
 
 
+@on_sqlite
 @pytest.mark.parametrize("end", [ok_body, error_body])
 async def test_whoever_knows_the_result_hears_of_no_trouble(
     house: House, bot: Bot, promises: Promises, end: Callable[[str], bytes]
@@ -195,6 +198,7 @@ async def test_a_result_overtakes_the_word_of_trouble(house: House, bot: Bot, pr
     assert told(house) == ["alert deliveries_buried", "ready"]
 
 
+@on_sqlite
 async def test_a_result_that_cannot_be_fetched_is_trouble_too(house: House, bot: Bot, promises: Promises) -> None:
     """A refused key keeps a result at fal: the operator hears of it, then its owner."""
     await bot.train("r1")

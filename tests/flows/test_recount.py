@@ -33,7 +33,9 @@ async def wrong(database: Database) -> dict[str, int]:
     return found
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(
+    ("database_url", "seed"), [*(("sqlite", seed) for seed in range(3)), ("postgresql", 3)], indirect=["database_url"]
+)
 async def test_they_are_right_after_any_history(house: House, bot: Bot, seed: int) -> None:
     """Deliveries, repeats, orphans, failures, sends of every outcome, an operator's hand: nothing goes uncounted."""
     chance = random.Random(seed)

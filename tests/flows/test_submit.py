@@ -18,7 +18,7 @@ from app.domain.trainer import Trainer
 from app.flows.sweep import GIVEN_UP
 from tests.factories import LORA, Bot, error_body
 from tests.fakes import FrozenClock
-from tests.flows.conftest import House
+from tests.flows.conftest import House, on_sqlite
 from tests.flows.desk import DOWN, PHOTOS, PORTRAIT, STYLE, WEBHOOK, Counter, lose, open_counter
 
 pytestmark = pytest.mark.anyio
@@ -424,6 +424,7 @@ class Killing:
         return None
 
 
+@on_sqlite
 async def test_no_submission_is_sent_twice_in_200_runs(
     counter: Counter, house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,7 +18,7 @@ from app.domain.send_outcome import Sent, TokenRefused, Unreachable
 from app.flows.watch import OperatorChat, Watch
 from tests.factories import Bot
 from tests.fakes import START, FrozenClock
-from tests.flows.conftest import House
+from tests.flows.conftest import House, on_sqlite
 
 pytestmark = pytest.mark.anyio
 
@@ -244,6 +244,7 @@ async def test_flickering_is_one_alert(machine: Machine) -> None:
     assert [kind for kind, _, _ in await machine.told()] == ["alert"]
 
 
+@on_sqlite
 async def test_opening_again_and_again_is_not_told_each_time(machine: Machine) -> None:
     """Seven minutes on, seven off, for four hours: seventeen openings, of which the first is told, with its end."""
     for _ in range(17):
@@ -256,6 +257,7 @@ async def test_opening_again_and_again_is_not_told_each_time(machine: Machine) -
     assert (await machine.row("keys_stale@web-1"))["times"] == 17
 
 
+@on_sqlite
 async def test_an_opening_held_back_is_told_if_it_lasts(machine: Machine) -> None:
     """Opened again ten minutes after the last message and still open at the full hour: then it is told."""
     machine.facts = REFUSED

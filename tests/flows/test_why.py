@@ -17,7 +17,7 @@ from app.flows.operate import Operation, operate
 from app.flows.why import why
 from tests.factories import LORA, Bot, delivery, empty_ok_body, error_body, ok_body
 from tests.fakes import START
-from tests.flows.conftest import House
+from tests.flows.conftest import House, on_sqlite
 from tests.job_facts import add_job
 
 pytestmark = pytest.mark.anyio
@@ -105,6 +105,7 @@ async def test_asking_changes_nothing(house: House, tell: Callable[[str], Awaita
     assert await house.rows() == before
 
 
+@on_sqlite
 async def test_two_hundred_random_histories(
     house: House, bot: Bot, bot_tables: BotTables, tell: Callable[[str], Awaitable[Story]]
 ) -> None:

@@ -6,7 +6,6 @@ import psycopg
 import pytest
 
 from app.db.engine import open_database
-from app.db.migrate import migrate
 from app.routers.fal_webhook import PATH
 from app.twins import bodies
 from app.twins.sender import FalSender
@@ -25,15 +24,14 @@ FOREIGN = ("datestyle = 'SQL, DMY'", "timezone = 'Asia/Almaty'", "standard_confo
 
 @pytest.mark.parametrize("mode", ["session", "transaction"])
 async def test_everything_is_applied_and_told_once(
-    foreign: Foreign, outside: Outside, start_server: StartServer, mode: str
+    migrated: Foreign, outside: Outside, start_server: StartServer, mode: str
 ) -> None:
     """Each delivery is answered 200, no step fails, and in transaction mode one warning speaks of polling."""
-    migrate(foreign.url)
-    foreign.run(*(f"ALTER DATABASE {foreign.database} SET {setting}" for setting in FOREIGN))
-    direct = open_database(foreign.url)
+    migrated.run(*(f"ALTER DATABASE {migrated.database} SET {setting}" for setting in FOREIGN))
+    direct = open_database(migrated.url)
     await Bot(direct).train_many([bodies.job_id(number) for number in range(MANY)])
     pairs = [(bodies.job_id(number), bodies.success(bodies.job_id(number))) for number in range(MANY)]
-    with start_pgbouncer(foreign.url, mode) as url:
+    with start_pgbouncer(migrated.url, mode) as url:
         async with (
             start_server(url) as server,
             FalSender(server.url + PATH, outside.fal.key, user_id=ACCOUNT, verify_tls=False, connections=16) as fal,
@@ -42,7 +40,7 @@ async def test_everything_is_applied_and_told_once(
             assert Counter(status for record in records for status in record.statuses) == {200: MANY}
             await outside.telegram.heard(MANY, within=HEARD_WITHIN)
             assert await server.stop() == 0
-    with psycopg.connect(foreign.url) as connection:
+    with psycopg.connect(migrated.url) as connection:
         done = connection.execute("SELECT count(*) FROM webhook_deliveries WHERE state = 'done'").fetchone()
     await direct.close()
     assert done == (MANY,)

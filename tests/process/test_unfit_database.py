@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from app.core.exit_codes import Exit
-from app.db.migrate import migrate
 from tests.foreign import Foreign
 
 ROOT = Path(__file__).parents[2]
@@ -32,35 +31,32 @@ def run(folder: Path, url: str, *words: str, language: str = "en") -> "subproces
 
 
 @pytest.mark.parametrize(("language", "said"), [("en", "lacks rights on"), ("ru", "не хватает прав на")])
-def test_missing_rights_are_one_line(foreign: Foreign, tmp_path: Path, language: str, said: str) -> None:
+def test_missing_rights_are_one_line(migrated: Foreign, tmp_path: Path, language: str, said: str) -> None:
     """Starting again changes nothing, so the supervisor is not asked to."""
-    migrate(foreign.url)
-    done = run(tmp_path, foreign.role_url, "app.main", language=language)
+    done = run(tmp_path, migrated.role_url, "app.main", language=language)
     assert done.returncode == Exit.CONFIG
     [line] = done.stderr.splitlines()
     assert said in line
-    assert line.endswith(f"TO {foreign.role};")
+    assert line.endswith(f"TO {migrated.role};")
 
 
 @pytest.mark.parametrize("words", [("migrate",), ("migrate", "--check"), ("deliveries", "list")])
-def test_a_command_says_the_same(foreign: Foreign, tmp_path: Path, words: tuple[str, ...]) -> None:
+def test_a_command_says_the_same(migrated: Foreign, tmp_path: Path, words: tuple[str, ...]) -> None:
     """In one line, with the GRANT."""
-    migrate(foreign.url)
-    done = run(tmp_path, foreign.role_url, "app.cli", *words)
+    done = run(tmp_path, migrated.role_url, "app.cli", *words)
     assert done.returncode == Exit.CONFIG
     [line] = done.stderr.splitlines()
     assert "GRANT SELECT, INSERT, UPDATE, DELETE ON public.webhook_alerts" in line
 
 
-def test_a_database_without_writes_is_waited_for(foreign: Foreign, tmp_path: Path) -> None:
+def test_a_database_without_writes_is_waited_for(migrated: Foreign, tmp_path: Path) -> None:
     """The server is started again by its supervisor; a command says that the database is not there for it."""
-    migrate(foreign.url)
-    foreign.run(f"ALTER DATABASE {foreign.database} SET default_transaction_read_only = on")
+    migrated.run(f"ALTER DATABASE {migrated.database} SET default_transaction_read_only = on")
     for words, code, said in (
         (("app.main",), Exit.TRY_AGAIN, "The database takes no writes (default_transaction_read_only = on)"),
         (("app.cli", "migrate"), Exit.REMOTE_DOWN, "the database takes no writes (default_transaction_read_only = on)"),
     ):
-        done = run(tmp_path, foreign.url, *words)
+        done = run(tmp_path, migrated.url, *words)
         assert done.returncode == code
         [line] = done.stderr.splitlines()
         assert said in line

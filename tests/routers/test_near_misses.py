@@ -68,14 +68,14 @@ async def test_a_near_miss_is_told(served: Served, path: str) -> None:
     assert (told["code"], told["status"], told["address"]) == ("not_found", 404, FAL_ADDRESS)
 
 
-@pytest.mark.parametrize("path", FAR)
-async def test_a_strangers_path_is_not_told(served: Served, path: str) -> None:
+async def test_a_strangers_path_is_not_told(served: Served) -> None:
     """What scanners ask for was not meant for the webhook, by whatever Host."""
-    with capture_logs() as events:
-        await served.http.post(path, content=b"{}")
-        await served.http.get(path, headers={"Host": "evil.example"})
-        await served.http.get(f"{PATH}/")
-    assert [event for event in events if event["event"] == "delivery.refused"] == []
+    for path in FAR:
+        with capture_logs() as events:
+            await served.http.post(path, content=b"{}")
+            await served.http.get(path, headers={"Host": "evil.example"})
+            await served.http.get(f"{PATH}/")
+        assert [event for event in events if event["event"] == "delivery.refused"] == [], path
 
 
 async def test_refusals_are_rationed_and_counted(serve: Serve) -> None:

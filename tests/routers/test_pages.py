@@ -5,6 +5,7 @@ import re
 from base64 import b64encode
 from datetime import timedelta
 from hashlib import sha256
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -137,37 +138,41 @@ def test_files_of_others_are_unchanged() -> None:
         assert hashlib.sha256((STATIC / name).read_bytes()).hexdigest() == digest
 
 
-@pytest.mark.parametrize("host", ["evil.example", "aibots.kz.evil.example", "aibots.kz@evil.example", ""])
-async def test_another_host_is_refused(served: Served, host: str) -> None:
+async def test_another_host_is_refused(served: Served) -> None:
     """The Host header must be one of ALLOWED_HOSTS (fault 37)."""
-    answer = await served.http.get("/", headers={"Host": host})
-    assert (answer.status_code, answer.json()["code"]) == (400, "host_not_allowed")
+    for host in ["evil.example", "aibots.kz.evil.example", "aibots.kz@evil.example", ""]:
+        answer = await served.http.get("/", headers={"Host": host})
+        assert (answer.status_code, answer.json()["code"]) == (400, "host_not_allowed"), host
 
 
-@pytest.mark.parametrize("path", OPEN_PATHS)
-@pytest.mark.parametrize("method", ["GET", "HEAD"])
-@pytest.mark.parametrize("host", ["evil.example", "203.0.113.7:8443", "aibots.kz@evil.example", "[::1", ""])
-async def test_health_is_told_whatever_the_host(served: Served, method: str, path: str, host: str) -> None:
+async def test_health_is_told_whatever_the_host(served: Served) -> None:
     """Monitors and load balancers ask by an address: the four health paths look at no Host (fault 37)."""
-    answer = await served.http.request(method, path, headers={"Host": host})
-    assert answer.status_code in (200, 503)  # 503 is what /readyz says of a worker that has not begun
+    for path, method, host in product(
+        OPEN_PATHS, ["GET", "HEAD"], ["evil.example", "203.0.113.7:8443", "aibots.kz@evil.example", "[::1", ""]
+    ):
+        answer = await served.http.request(method, path, headers={"Host": host})
+        assert answer.status_code in (200, 503), (
+            path,
+            method,
+            host,
+        )  # 503 is what /readyz says of a worker that has not begun
 
 
-@pytest.mark.parametrize("path", ["/health/", "//health", "/HEALTH", "/%68ealth", "/healthz", "/api/v1/webhook/status"])
-async def test_no_other_path_is_open_to_every_host(served: Served, path: str) -> None:
+async def test_no_other_path_is_open_to_every_host(served: Served) -> None:
     """The open paths are exact, and a POST to them is not open (fault 37)."""
-    assert (await served.http.get(path, headers={"Host": "evil.example"})).status_code == 400
-    assert (await served.http.post("/health", headers={"Host": "evil.example"})).status_code == 400
+    for path in ["/health/", "//health", "/HEALTH", "/%68ealth", "/healthz", "/api/v1/webhook/status"]:
+        assert (await served.http.get(path, headers={"Host": "evil.example"})).status_code == 400, path
+        assert (await served.http.post("/health", headers={"Host": "evil.example"})).status_code == 400, path
 
 
-@pytest.mark.parametrize("path", ["/", *OPEN_PATHS, "/api/v1/webhook/status", "/docs", "/openapi.json", "/nowhere"])
-async def test_head_is_get_without_its_body(serve: Serve, path: str) -> None:
+async def test_head_is_get_without_its_body(serve: Serve) -> None:
     """HEAD answers the status and the headers of GET, its length included, and no body."""
     async with serve(api_debug=True) as served:
-        whole, bare = await served.http.get(path), await served.http.head(path)
-        assert bare.status_code == whole.status_code
-        assert dict(bare.headers) == {**whole.headers, "content-length": bare.headers["content-length"]}
-        assert bare.content == b""
+        for path in ("/", *OPEN_PATHS, "/api/v1/webhook/status", "/docs", "/openapi.json", "/nowhere"):
+            whole, bare = await served.http.get(path), await served.http.head(path)
+            assert bare.status_code == whole.status_code, path
+            assert dict(bare.headers) == {**whole.headers, "content-length": bare.headers["content-length"]}, path
+            assert bare.content == b"", path
 
 
 async def test_a_refused_method_names_head_beside_get(served: Served) -> None:

@@ -58,9 +58,9 @@ def test_our_names_pass(host: bytes) -> None:
     assert _ask([host])[0]["status"] == 200
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
+def test_everything_else_is_refused() -> None:
+    """No Host, two, a foreign one, userinfo, port tricks and bad syntax are 400 and never a redirect (fault 37)."""
+    for headers in [
         [],
         [b""],
         [b" "],
@@ -96,15 +96,12 @@ def test_our_names_pass(host: bytes) -> None:
         [b"[:::]"],
         [b"-aibots.kz"],
         [b"a" * 300],
-    ],
-)
-def test_everything_else_is_refused(headers: list[bytes]) -> None:
-    """No Host, two, a foreign one, userinfo, port tricks and bad syntax are 400 and never a redirect (fault 37)."""
-    start, body = _ask(headers)
-    assert start["status"] == 400
-    assert dict(start["headers"])[b"content-type"] == b"application/problem+json"
-    assert json.loads(body["body"])["code"] == "host_not_allowed"
-    assert not any(name == b"location" for name, _ in start["headers"])
+    ]:
+        start, body = _ask(headers)
+        assert start["status"] == 400, headers
+        assert dict(start["headers"])[b"content-type"] == b"application/problem+json", headers
+        assert json.loads(body["body"])["code"] == "host_not_allowed", headers
+        assert not any(name == b"location" for name, _ in start["headers"]), headers
 
 
 @pytest.mark.parametrize("target", [b"http://aibots.kz/", b"https://evil.example/health", b"*", b"aibots.kz:443"])

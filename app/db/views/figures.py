@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Table, func, literal_column, select
+from sqlalchemy import Table, func, select
 from sqlalchemy.engine import Connection
 
 from app.db import job_facts
+from app.db import totals as kept
+from app.db.plain_rows import plain_rows
 from app.db.tables import deliveries, events, jobs, notifications
 from app.db.views import totals
-from app.db.views.conditions import CAME
+from app.db.views.conditions import CAME, in_state
 from app.db.views.time_limit import time_limit
 from app.db.views.walks import first_since
 from app.domain.history import ACTS, EventKind
@@ -106,11 +108,7 @@ class Balance:
         return self.messages.get("sent", 0)
 
 
-STATES = {
-    deliveries.name: ("pending", "done", "dead", "ignored"),
-    notifications.name: ("pending", "sent", "unsent", "dead", "ignored"),
-    jobs.name: ("pending", "historic", "done", "dead"),
-}
+STATES = {**kept.STATES, jobs: ("pending", "historic", "done", "dead")}
 
 
 def balance(connection: Connection, now: datetime) -> Balance:
@@ -142,11 +140,8 @@ def _by_state(connection: Connection, table: Table, since: datetime) -> dict[str
     """Count by the index on states: the rows themselves hold bodies."""
     first = first_since(connection, table, CAME[table.name], since)
     amounts = {}
-    for state in STATES[table.name]:
-        spelled: Any = literal_column(
-            f"{table.name}.state = 'pending'" if state == "pending" else f"{table.name}.state <> 'pending'"
-        )
-        counted = select(func.count()).select_from(table).where(spelled, table.c.state == state, table.c.id >= first)
+    for state in STATES[table]:
+        counted = select(func.count()).select_from(table).where(*in_state(table, state), table.c.id >= first)
         amounts[state] = connection.execute(counted).scalar_one()
     return amounts
 
@@ -173,6 +168,5 @@ def audit(
             acts = acts.where(columns.id < before)
         if who is not None:
             acts = acts.where(columns.who == who)
-        rows = connection.execute(acts.limit(limit)).mappings()
-        found += [{str(name): value for name, value in row.items()} for row in rows]
+        found += plain_rows(connection, acts.limit(limit))
     return sorted(found, key=lambda row: -row["id"])[:limit]

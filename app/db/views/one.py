@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Table, literal_column, select
+from sqlalchemy import ColumnElement, Table, literal_column, select
 from sqlalchemy.engine import Connection
 
+from app.db.plain_rows import plain_rows
 from app.db.tables import deliveries, events, jobs, notifications
 from app.domain.timeline import TimelineStep, timeline
 
@@ -40,7 +41,7 @@ class OneJob:
 
 def one_delivery(connection: Connection, row_id: int) -> OneDelivery | None:
     """Read a delivery by our id; None where there is none."""
-    found = _rows(connection, select(deliveries).where(deliveries.c.id == row_id))
+    found = plain_rows(connection, select(deliveries).where(deliveries.c.id == row_id))
     if not found:
         return None
     [row] = found
@@ -56,7 +57,7 @@ def one_delivery(connection: Connection, row_id: int) -> OneDelivery | None:
 
 def one_job(connection: Connection, row_id: int) -> OneJob | None:
     """Read a job by our id; None where there is none."""
-    found = _rows(connection, select(*_shown(jobs)).where(jobs.c.id == row_id))
+    found = plain_rows(connection, select(*_shown(jobs)).where(jobs.c.id == row_id))
     if not found:
         return None
     [row] = found
@@ -69,12 +70,8 @@ def one_job(connection: Connection, row_id: int) -> OneJob | None:
 
 def one_message(connection: Connection, row_id: int) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
     """Read a message by our id, and its history; None where there is none."""
-    found = _rows(connection, select(notifications).where(notifications.c.id == row_id))
+    found = plain_rows(connection, select(notifications).where(notifications.c.id == row_id))
     return (found[0], _lines(connection, [], [row_id], None)) if found else None
-
-
-def _rows(connection: Connection, statement: Select[Any]) -> list[dict[str, Any]]:
-    return [{str(name): value for name, value in row.items()} for row in connection.execute(statement).mappings()]
 
 
 def _shown(table: Table) -> list[ColumnElement[Any]]:
@@ -82,13 +79,13 @@ def _shown(table: Table) -> list[ColumnElement[Any]]:
 
 
 def _job(connection: Connection, names: Sequence[str]) -> dict[str, Any] | None:
-    found = _rows(connection, select(*_shown(jobs)).where(jobs.c.request_id.in_(names)).order_by(jobs.c.id))
+    found = plain_rows(connection, select(*_shown(jobs)).where(jobs.c.request_id.in_(names)).order_by(jobs.c.id))
     return found[0] if found else None
 
 
 def _messages(connection: Connection, names: Sequence[str]) -> list[dict[str, Any]]:
     told = notifications.c
-    return _rows(connection, select(notifications).where(told.request_id.in_(names)).order_by(told.id).limit(MOST))
+    return plain_rows(connection, select(notifications).where(told.request_id.in_(names)).order_by(told.id).limit(MOST))
 
 
 def _lines(
@@ -105,7 +102,7 @@ def _lines(
         if ids:
             spelled: Any = literal_column(f"webhook_events.{name} IS NOT NULL")
             lines = select(events).where(spelled, events.c[name].in_(ids))
-            for line in _rows(connection, lines.order_by((events.c.id + 0).desc()).limit(MOST)):
+            for line in plain_rows(connection, lines.order_by((events.c.id + 0).desc()).limit(MOST)):
                 found[line["id"]] = line
     return [found[line_id] for line_id in sorted(found)]
 
@@ -126,6 +123,6 @@ def _by_names(connection: Connection, names: Sequence[str]) -> list[dict[str, An
     spelled: Any = literal_column("webhook_deliveries.fal_request_id IS NOT NULL")
     found: dict[int, dict[str, Any]] = {}
     for matches in ((columns.request_id.in_(names),), (spelled, columns.fal_request_id.in_(names))):
-        for row in _rows(connection, select(*listed).where(*matches).limit(MOST)):
+        for row in plain_rows(connection, select(*listed).where(*matches).limit(MOST)):
             found[row["id"]] = row
     return [found[row_id] for row_id in sorted(found, reverse=True)]

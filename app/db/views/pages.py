@@ -12,7 +12,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Table, func, literal, or_, select
 from sqlalchemy.engine import Connection
 
-from app.db.operator_queries import Queue
+from app.db.operator_queries import TABLES, Queue
+from app.db.plain_rows import plain_rows
 from app.db.tables import deliveries, jobs, notifications
 from app.db.views.conditions import Ids, Where, ids_within, where
 from app.db.views.time_limit import time_limit
@@ -27,7 +28,6 @@ MOST_FACETED = 2_000  # the same for each facet: a page has many of them
 FACET_PATIENCE = 0.06  # s for each of them
 SEARCHED_BODIES = 200_000  # newest rows in whose bodies `contains` looks
 CHUNK = 10_000
-TABLES: dict[Queue, Table] = {Queue.DELIVERIES: deliveries, Queue.NOTIFICATIONS: notifications, Queue.JOBS: jobs}
 _UNSHOWN = {"body", "headers", "detail", "digest", "nonce", "body_sha256"}
 
 
@@ -100,7 +100,7 @@ def page(
             found = _newer(connection, wanted, shown, after, limit)
         else:
             statement = wanted.newest(*shown, older_than=before).limit(limit + 1)
-            rows = [_plain(row) for row in connection.execute(statement).mappings()]
+            rows = plain_rows(connection, statement)
             found = Page(rows[:limit], older=_last(rows, limit), newer=_first(rows, before))
         if table is deliveries:
             _add_told(connection, found.rows)
@@ -119,7 +119,7 @@ def _first(rows: Sequence[dict[str, Any]], before: int | None) -> int | None:
 
 def _newer(connection: Connection, wanted: Where, shown: Sequence[ColumnElement[Any]], after: int, limit: int) -> Page:
     statement = wanted.oldest(*shown, newer_than=after).limit(limit + 1)
-    rows = [_plain(row) for row in connection.execute(statement).mappings()]
+    rows = plain_rows(connection, statement)
     kept = rows[:limit][::-1]
     older = kept[-1]["id"] if kept else after + 1
     return Page(kept, older=older, newer=_last(rows, limit))
@@ -144,8 +144,7 @@ class _Scan:
                 return True
             holds = _holds(self.connection, needle)
             chunk = self.wanted.newest(*shown, older_than=before).where(deliveries.c.id >= lowest, holds)
-            found = self.connection.execute(chunk.limit(limit + 1 - len(self.rows))).mappings()
-            self.rows += [_plain(row) for row in found]
+            self.rows += plain_rows(self.connection, chunk.limit(limit + 1 - len(self.rows)))
             self.searched += amount
             if len(self.rows) > limit or amount < CHUNK:
                 return True
@@ -180,10 +179,6 @@ def _containing(
             raise
     rows = scan.rows
     return Page(rows[:limit], _last(rows, limit), _first(rows, before), scan.searched, is_whole)
-
-
-def _plain(row: Any) -> dict[str, Any]:
-    return {str(name): value for name, value in row.items()}
 
 
 def _add_told(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:

@@ -58,12 +58,10 @@ class Usage(Protocol):
     @property
     def total(self) -> int:
         """The size of the disk, bytes."""
-        ...
 
     @property
     def free(self) -> int:
         """Free space for this process, bytes."""
-        ...
 
 
 def look_at_folders(
