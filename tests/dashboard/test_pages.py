@@ -1,11 +1,15 @@
 """What the pages show."""
 
+import json
 import re
 from html import unescape
 from urllib.parse import quote
 
 import pytest
+from sqlalchemy import update
 
+from app.db.tables import deliveries
+from app.domain.delivery import TRACEPARENT
 from tests.dashboard.conftest import HTML, Site
 from tests.dashboard.rows import AVATAR, HOSTILE, a_day, request_of, seeded_at
 
@@ -177,3 +181,11 @@ async def test_the_body_can_be_sent_again(filled: Site) -> None:
     page = unescape(await filled.text("/dashboard/deliveries/5"))
     assert "curl -sS https://aibots.kz:8443/api/v1/avatar/status_update" in page
     assert HOSTILE[:8] in page
+
+
+async def test_a_delivery_shows_the_trace_of_fal(filled: Site) -> None:
+    """The traceparent of one of fal's retries is kept with the delivery, and shown among its headers."""
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    kept = update(deliveries).where(deliveries.c.id == 5).values(headers=json.dumps({TRACEPARENT: trace}))
+    await filled.database.write(lambda connection: connection.execute(kept).rowcount)
+    assert f"traceparent: {trace}" in await filled.text("/dashboard/deliveries/5")

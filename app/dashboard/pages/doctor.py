@@ -53,7 +53,7 @@ async def _findings(parts: DashboardParts, language: Language) -> list[dict[str,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
-        env={**environment(), "OPERATOR_LANGUAGE": language},
+        env={**environment(), "DEFAULT_LANGUAGE": language},
     )
     answer = asyncio.ensure_future(doctor.communicate())
     leaving = asyncio.ensure_future(parts.leaving.wait())

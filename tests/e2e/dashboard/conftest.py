@@ -4,6 +4,7 @@ import asyncio
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,7 +94,8 @@ def seeded(folder: Path, odd: str | None = None, **settings: str) -> Iterator[Se
             await database.write(a_day, seeded_at(), **({} if odd is None else {"odd": odd}))
             await database.close()
 
-        asyncio.run(fill())
+        with ThreadPoolExecutor(1) as apart:  # playwright has a loop of its own in this thread
+            apart.submit(asyncio.run, fill()).result()
         yield served
 
 
