@@ -79,7 +79,7 @@ COMPLETED_ROWS: dict[Trainer | None, dict[str, tuple[str, str, str]]] = {
     },
 }
 COMPLETED_ROWS[UNKNOWN] = COMPLETED_ROWS[STYLE]
-ROWS = [
+ROWS: list[tuple[Trainer | None, str, Outcome, str]] = [
     (trainer, held, says, follows)
     for trainer, table in COMPLETED_ROWS.items()
     for held, cells in table.items()
