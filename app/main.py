@@ -98,7 +98,7 @@ def create_app(settings: Settings, tls: "LiveContext | None" = None, cdn: WayOut
                 app.state.webhook_parts = _webhook_parts(settings, services.ingest)
                 app.state.api = _api_parts(settings, services.ingest)
                 webhook: WebhookParts = app.state.webhook_parts
-                app.state.dashboard = pages = DashboardParts.of(settings, services, tls)
+                app.state.dashboard = pages = DashboardParts.of(settings, services, tls, webhook.recent_refusals)
                 app.state.metrics = MetricsParts.of(
                     token=None if settings.metrics_token is None else settings.metrics_token.get_secret_value(),
                     facts=services.metrics,

@@ -27,6 +27,7 @@ class Design:
     replicas: int = 1
     connections: int | None = None  # None: what the command line says
     fsync_ms: int = 0  # by which every fsync is delayed
+    pages: int = 0  # of operators, open and live
     backlog: int = 0  # due deliveries at the start; the load is then STEADY_RATE and not whatever is answered
 
     @property
@@ -49,6 +50,8 @@ class Design:
             yield f"fsync {self.fsync_ms} ms"
         if self.connections is not None:
             yield f"{self.connections} connections"
+        if self.pages:
+            yield f"{self.pages} live pages"
         if self.backlog:
             yield f"{STEADY_RATE}/s beside a backlog of {self.backlog:,}"
         if self.is_server:
@@ -64,6 +67,7 @@ POSTGRES = Design("ours", engine="PostgreSQL")
 REPLICAS = Design("ours", engine="PostgreSQL", replicas=2)
 SLOW_DISK = Design("ours", fsync_ms=SLOW_FSYNC_MS)
 SLOW_DISK_MANY = Design("ours", fsync_ms=SLOW_FSYNC_MS, connections=MANY)
+WATCHED = Design("ours", pages=5)
 STEADY = Design("ours", backlog=BACKLOG)
 
 # Each group holds what its ratios are taken to, so that any of them can be chosen alone.
@@ -75,6 +79,7 @@ GROUPS: dict[str, tuple[Design, ...]] = {
     "postgresql": (POSTGRES, ECHO),
     "replicas": (POSTGRES, REPLICAS),
     "slow-disk": (SLOW_DISK, SLOW_DISK_MANY, ECHO, ECHO_MANY),
+    "pages": (OURS, WATCHED, ECHO),
     "steady": (STEADY,),
 }
 
@@ -82,12 +87,12 @@ GROUPS: dict[str, tuple[Design, ...]] = {
 def chosen(groups: Iterable[str], *, before: bool) -> list[Design]:
     """Return the designs of these groups, each once; with `before`, that version behind each of ours.
 
-    Ours with unknown trainings stands alone: it is there for its own latency.
+    Ours with unknown trainings stands alone: it is there for its own latency. The version before had no pages.
     """
     designs: list[Design] = []
     for design in dict.fromkeys(design for group in groups for design in GROUPS[group]):
         designs.append(design)
-        if before and design.kind == "ours" and design.known:
+        if before and design.kind == "ours" and design.known and not design.pages:
             designs.append(as_before(design))
     return designs
 

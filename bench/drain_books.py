@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
@@ -15,8 +15,10 @@ import psycopg
 from app.core.clock import SystemClock
 from app.db import inbox
 from app.db.engine import open_database
+from app.db.schema import find_bot_tables
 from app.db.url import sqlite_file
 from app.domain.delivery import Delivery
+from app.flows.intake import Intake
 from app.twins.bodies import job_id, success
 from tests.factories import Bot
 
@@ -109,6 +111,11 @@ def know(books: Books, request_ids: Sequence[str]) -> None:
     asyncio.run(_know(books.url, request_ids))
 
 
+def meet(books: Books) -> None:
+    """Make the jobs of all trainings, as the server does within seconds of their beginning: hours before a webhook."""
+    asyncio.run(_meet(books.url))
+
+
 def poison(books: Books, request_ids: Sequence[str]) -> None:
     """Let the bot's table refuse what these trainings become: whoever writes one breaks its whole commit."""
     words = ", ".join(f"'{request_id}'" for request_id in request_ids)
@@ -137,6 +144,25 @@ async def _fill(url: str, request_ids: Sequence[str]) -> None:
         for group in _groups(request_ids):
             with database.engine.begin() as transaction:
                 inbox.put(transaction, [(_delivery(one, clock.now()), clock.now()) for one in group])
+    finally:
+        await database.close()
+
+
+async def _meet(url: str) -> None:
+    minutes = timedelta(minutes=2)
+    database = open_database(url)
+    try:
+        tables = await find_bot_tables(database, "en")
+        intake = Intake(
+            database,
+            tables,
+            SystemClock(),
+            endpoint_of=lambda _: "fal-ai/flux-lora-portrait-trainer",
+            after=minutes,
+            every=minutes,
+            wake=lambda: None,
+        )
+        await intake.take_in()
     finally:
         await database.close()
 

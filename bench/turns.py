@@ -20,7 +20,9 @@ from bench.shelf import remove
 from bench.starting import Twins, slow_fsync, start_baseline, start_server
 from bench.steady import steady_load
 from bench.versions import Version
+from bench.watchers import watching
 
+TOKEN = "bench-" + "0123456789abcdef" * 3  # of the operator whose pages are open
 MOST_PER_SECOND = 9_000  # deliveries signed for each second of load; a server that answers more meets ids again
 CATCH_UP_WITHIN = 20.0  # s that a design is given after the load to apply what it has answered
 LOOK_EVERY = 0.25  # s between two looks how far it is
@@ -118,7 +120,7 @@ class Bench:
                             self._twin,
                             tls=design.tls,
                             prefix=slow_fsync(design.fsync_ms) if design.fsync_ms else (),
-                            more={"DATABASE_URL": books.url} if design.engine == "PostgreSQL" else None,
+                            more=_settings(design, books),
                         )
                     )
                     for number in range(design.replicas)
@@ -132,6 +134,8 @@ class Bench:
                 ports = [server.port for server in servers]
                 kept_alive = design.front == "nginx, kept alive"
                 origins = [stack.enter_context(nginx(folder / "nginx", ports, kept_alive=kept_alive))]
+            if design.pages:
+                stack.enter_context(watching(origins[0], TOKEN, design.pages))
             yield Target(servers, origins)
 
     def _load(self, design: Design, target: Target, deliveries: Deliveries, folder: Path) -> Load:
@@ -140,6 +144,11 @@ class Bench:
             return steady_load(target, deliveries, answered, seconds=self._seconds, rate=STEADY_RATE)
         connections = design.connections or self._connections
         return put_under_load(target, deliveries, answered, seconds=self._seconds, connections=connections)
+
+
+def _settings(design: Design, books: Books) -> dict[str, str]:
+    database = {"DATABASE_URL": books.url} if design.engine == "PostgreSQL" else {}
+    return database | ({"DASHBOARD_TOKEN": TOKEN} if design.pages else {})
 
 
 def _work(books: Books, load: Load) -> Work:

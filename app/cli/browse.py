@@ -2,14 +2,14 @@
 
 import asyncio
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any
 
 import orjson
 import typer
 
 from app.cli.operate import explain_reasons, show_list, with_database
-from app.cli.output import print_json, print_table
+from app.cli.output import print_json, print_table, say
 from app.core.clock import SystemClock
 from app.core.text import one_line
 from app.db.engine import Database
@@ -17,21 +17,53 @@ from app.db.operator_queries import Queue
 from app.db.views import pages
 from app.db.views.pages import Page
 from app.domain.errors import SearchRefused
-from app.domain.search import Search, parse_search, suggest
+from app.domain.language import Msgid, msgid
+from app.domain.search import QUEUES, Search, parse_search, suggest
 
 EVERY = 1.0  # s between two looks of `tail`
+NONE_LIKE = msgid("no {queue} like this")
+SEARCHED = msgid("bodies looked at: {bodies}, all of them")
+SEARCHED_PART = msgid("only the newest bodies were looked at: {bodies}; a time looks further back")
+NEWEST = msgid("the newest {limit} of {amount}")
+NO_CONTAINS = msgid("tail takes no contains:")
+REFUSALS: dict[str, Msgid] = {
+    str(words): words
+    for words in (
+        msgid("a search is at most {most} characters long"),
+        msgid("{name}: stands twice"),
+        msgid("cannot be read from here: {rest}"),
+        msgid("{name}: wants a word"),
+        msgid("{name}: takes no NUL"),
+        msgid("chat: wants Telegram's number of a chat, not {value}"),
+        msgid("{name}: wants a time such as 2026-11-29T12:30, or 6h for six hours ago"),
+        msgid("unknown {what} {word}: did you mean {near}? there are: {known}"),
+        msgid("unknown {what} {word}; there are: {known}"),
+        msgid("this takes too long: narrow it, by a time or a state"),
+        msgid("an act takes at most 100,000 rows: narrow the search"),
+    )
+}
 OVERLAP = 200  # ids looked at once more: on PostgreSQL they are committed out of order
 
 
-def completed(queue: Queue) -> Callable[[str], list[str]]:
-    """Complete the last word of a search."""
-    return lambda incomplete: suggest(incomplete, queue.value)
+def complete_search(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Complete the last word of a search in the queue whose command this is.
+
+    bash takes `state:de` for three words, and replaces the last of them.
+    """
+    queue = "" if ctx.parent is None else ctx.parent.info_name or ""
+    if queue not in QUEUES:
+        return []
+    before = [str(word) for word in ctx.params.get("search") or ()]
+    if before[-1:] == [":"]:
+        name = "".join(before[-2:])
+        return [one.removeprefix(name) for one in suggest(f"{name}{incomplete}", queue)]
+    return suggest(incomplete, queue)
 
 
-def search_argument(queue: Queue) -> Any:
+def search_argument() -> Any:
     """Describe the argument that takes a search."""
     text = "What to look for: 'state:dead reason:orphan after:6h'. See docs/history.md."
-    return typer.Argument(help=text, autocompletion=completed(queue))
+    return typer.Argument(help=text, autocompletion=complete_search)
 
 
 Lines = Annotated[int, typer.Option("--lines", "-n", min=0, max=1000, help="So many of the newest rows first.")]
@@ -43,7 +75,12 @@ def read_search(text: str | Sequence[str] | None, queue: Queue) -> Search:
     try:
         return parse_search(words, queue.value, SystemClock().now())
     except SearchRefused as error:
-        raise typer.BadParameter(str(error)) from error
+        raise typer.BadParameter(worded(error)) from error
+
+
+def worded(error: SearchRefused) -> str:
+    """Say in the operator's language why a search is refused."""
+    return say(REFUSALS[error.sentence], **error.facts) if error.sentence in REFUSALS else str(error)
 
 
 def show(
@@ -68,20 +105,27 @@ def show_found(queue: Queue, columns: Sequence[str], words: Sequence[str], *, li
     if as_json:
         print_json(found.rows)
     else:
-        print_table(found.rows, columns, f"no {queue} like this")
+        print_table(found.rows, columns, say(NONE_LIKE, queue=queue))
         explain_reasons({row["reason"] for row in found.rows})
     if search.contains is not None:
-        rest = "" if found.is_whole else "; older ones were not looked at"
-        typer.echo(f"searched the newest {found.searched or 0:,} bodies{rest}", err=True)
+        words = SEARCHED if found.is_whole else SEARCHED_PART
+        typer.echo(say(words, bodies=f"{found.searched or 0:,}"), err=True)
     elif len(found.rows) == limit:
-        typer.echo(f"the newest {limit:,} of {amount}", err=True)
+        typer.echo(say(NEWEST, limit=f"{limit:,}", amount=amount), err=True)
 
 
-def follow(queue: Queue, words: Sequence[str], *, lines: int, as_json: bool) -> None:
-    """Print rows as they come, until the command is interrupted."""
+def follow(
+    queue: Queue,
+    words: Sequence[str],
+    *,
+    lines: int,
+    as_json: bool,
+    wait: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> None:
+    """Print rows as they come, until the command is interrupted; `wait` passes the time (s) between two looks."""
     search = read_search(words, queue)
     if search.contains is not None:
-        raise typer.BadParameter("tail takes no contains:")
+        raise typer.BadParameter(say(NO_CONTAINS))
 
     async def run(database: Database) -> None:
         newest = await database.read(pages.page, queue, search, limit=max(lines, OVERLAP))
@@ -90,7 +134,7 @@ def follow(queue: Queue, words: Sequence[str], *, lines: int, as_json: bool) -> 
         for row in newest.rows[:lines][::-1]:
             _print_line(row, as_json=as_json)
         while True:
-            await asyncio.sleep(EVERY)
+            await wait(EVERY)
             found = await database.read(pages.page, queue, search, after=max(last - OVERLAP, 0), limit=1000)
             if not seen and last == 0 and not found.rows:
                 continue
@@ -118,4 +162,4 @@ def _or_too_wide(read: Callable[[Database], Any]) -> Any:
     try:
         return with_database(read)
     except SearchRefused as error:
-        raise typer.BadParameter(str(error)) from error
+        raise typer.BadParameter(worded(error)) from error

@@ -2,17 +2,18 @@
 
 import getpass
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Annotated
 
 import structlog
 import typer
 
-from app.bootstrap.rehearsing import make_rehearse
-from app.cli.browse import read_search
+from app import __version__
+from app.bootstrap.rehearsing import open_rehearse
+from app.cli.browse import complete_search, read_search, worded
 from app.cli.operate import change, with_database
-from app.cli.output import Json, called_again, fail, print_json
+from app.cli.output import Json, called_again, fail, print_json, say
 from app.core.clock import SystemClock
 from app.core.exit_codes import Exit
 from app.core.setting_loader import load_settings
@@ -23,27 +24,45 @@ from app.db.operator_queries import Act, Queue
 from app.db.rehearsing import RowStand
 from app.domain.errors import RowsChanged, SearchRefused
 from app.domain.invented import Invented
+from app.domain.language import Msgid, msgid
 from app.domain.search import Search
 from app.flows.act import BulkAct, require_unchanged
 from app.flows.operate import Operation
 from app.flows.rehearse import Rehearsal
 
 Keys = Annotated[list[str] | None, typer.Argument(help="Our ids or fal's request ids.")]
-Filter = Annotated[str | None, typer.Option("--filter", help="Every row of this search: 'state:dead reason:orphan'.")]
+Filter = Annotated[
+    str | None,
+    typer.Option(
+        "--filter", help="Every row of this search: 'state:dead reason:orphan'.", autocompletion=complete_search
+    ),
+]
 RehearseOnly = Annotated[bool, typer.Option("--rehearse", help="Say what it would do, and change nothing.")]
 Why = Annotated[str | None, typer.Option("--why", help="The reason, kept in the history; a --filter wants one.")]
 Digest = Annotated[str | None, typer.Option("--digest", help="Of the rehearsal: refuse when things have changed.")]
 
-LINES = {
-    "becomes": "{times} become {word}",
-    "unchanged": "{times} are applied without a change ({word})",
-    "stays": "{times} stay as they are ({word})",
-    "waits": "{times} wait on ({word})",
-    "asks_fal": "{times} would ask fal for the result: it decides",
-    "fails": "{times} fail by a bug of ours",
-    "left": "{times} are left as they are ({word})",
-    "ignored": "{times} are closed (they were {word})",
-    "goes_out": "{times} messages go out ({word})",
+LINES: Mapping[str, Msgid] = {
+    "becomes": msgid("{times} become {word}"),
+    "unchanged": msgid("{times} are applied without a change ({word})"),
+    "stays": msgid("{times} stay as they are ({word})"),
+    "waits": msgid("{times} wait on ({word})"),
+    "asks_fal": msgid("{times} would ask fal for the result: it decides"),
+    "fails": msgid("{times} fail by a bug of ours"),
+    "left": msgid("{times} are left as they are ({word})"),
+    "ignored": msgid("{times} are closed (they were {word})"),
+    "goes_out": msgid("{times} messages go out ({word})"),
+}
+WORDS: Mapping[str, Msgid] = {
+    "keys_or_filter": msgid("give either ids or --filter"),
+    "why": msgid("an act on a whole search wants --why"),
+    "changed": msgid("things have changed since they were shown: look again"),
+    "done": msgid("{operation}: {changed} of {total} {queue}"),
+    "progress": msgid("{done} of {total}"),
+    "rehearsal": msgid("rehearsal: {operation} of {rows} {queue}; nothing was changed"),
+    "sample": msgid("the first of them were played: {rows}"),
+    "at_cdn": msgid("{times} of them only if fal's CDN still has the artifact"),
+    "told": msgid("{told} owners told, {twice} told twice"),
+    "again": msgid("to do it as it stands: {command}"),
 }
 
 
@@ -84,9 +103,9 @@ def _act_on(
 ) -> None:
     """Rehearse an act on these keys, or on a search's rows, or do it; exit 1 when things have changed, or none did."""
     if (words is None) == (not keys):
-        raise typer.BadParameter("give either ids or --filter")
+        raise typer.BadParameter(say(WORDS["keys_or_filter"]))
     if words is not None and not rehearse and not (why or "").strip():
-        raise typer.BadParameter("an act on a whole search wants --why")
+        raise typer.BadParameter(say(WORDS["why"]))
     search = None if words is None else read_search(words, queue)
     if not structlog.is_configured():
         structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
@@ -99,13 +118,14 @@ def _act_on(
             lambda database: _act(database, queue, operation, search, keys, why=why or "by hand", digest=digest)
         )
     except SearchRefused as error:
-        raise typer.BadParameter(str(error)) from error
-    except RowsChanged as error:
-        fail(str(error), Exit.CHECK_FAILED, as_json=as_json)
+        raise typer.BadParameter(worded(error)) from error
+    except RowsChanged:
+        fail(say(WORDS["changed"]), Exit.CHECK_FAILED, as_json=as_json)
     if as_json:
         print_json({"operation": operation, "matched": total, "changed": changed})
     else:
-        typer.echo(f"{operation}: {len(changed):,} of {total:,} {queue}")
+        amounts = {"changed": f"{len(changed):,}", "total": f"{total:,}"}
+        typer.echo(say(WORDS["done"], operation=operation, queue=queue, **amounts))
     if not changed:
         raise typer.Exit(Exit.CHECK_FAILED)
 
@@ -123,7 +143,7 @@ async def _rehearse(
     database: Database, queue: Queue, operation: Operation, search: Search | None, keys: Sequence[str]
 ) -> Rehearsal:
     bot_tables = await schema.find_bot_tables(database)
-    rehearse = make_rehearse(load_settings(), database, bot_tables, SystemClock())
+    rehearse = await open_rehearse(load_settings(), database, bot_tables, SystemClock())
     return await rehearse(queue, operation, await _meant(database, queue, operation, search, keys))
 
 
@@ -140,15 +160,15 @@ async def _act(
     settings = load_settings()
     rows = await _meant(database, queue, operation, search, keys)
     if digest is not None:
-        code = make_rehearse(settings, database, await schema.find_bot_tables(database), SystemClock()).code
-        await require_unchanged(database, queue, operation, rows, digest=digest, code=code)
+        await require_unchanged(database, queue, operation, rows, digest=digest, code=__version__)
     invented = Invented.of(settings.invented_artifacts)
     by = Act(getpass.getuser(), why)
     act = BulkAct(database, SystemClock(), queue, operation, rows, act=by, invented=invented)
 
     def progress() -> None:
         if sys.stderr.isatty() and act.total > len(act.changed):
-            typer.echo(f"\r{act.done:,} of {act.total:,}", nl=act.done == act.total, err=True)
+            so_far = say(WORDS["progress"], done=f"{act.done:,}", total=f"{act.total:,}")
+            typer.echo(f"\r{so_far}", nl=act.done == act.total, err=True)
 
     return await act.run(progress), act.total
 
@@ -157,8 +177,9 @@ def _print(said: Rehearsal, *, as_json: bool) -> None:
     if as_json:
         print_json(asdict(said))
         return
-    sample = f", {len(said.rows):,} of them played" if said.is_sample else ""
-    typer.echo(f"rehearsal: {said.operation} of {said.matched:,} {said.queue}{sample}; nothing was changed")
+    typer.echo(say(WORDS["rehearsal"], operation=said.operation, rows=f"{said.matched:,}", queue=said.queue))
+    if said.is_sample:
+        typer.echo(f"  {say(WORDS['sample'], rows=f'{len(said.rows):,}')}")
     for line in lines(said):
         typer.echo(f"  {line}")
     for row in said.rows[:5]:
@@ -168,12 +189,12 @@ def _print(said: Rehearsal, *, as_json: bool) -> None:
             typer.echo(one_line(f"  {row.request_id}  {message.topic} ({message.language}): {message.text or '-'}"))
     if said.rows:
         again = called_again().replace(" --rehearse", "")
-        typer.echo(f"to do it as it stands: {one_line(again)} --digest {said.digest}")
+        typer.echo(say(WORDS["again"], command=f"{one_line(again)} --digest {said.digest}"))
 
 
 def lines(said: Rehearsal) -> list[str]:
     """Word the summary: a line for each outcome, then who hears of it."""
-    outcomes = [LINES[code].format(times=f"{times:,}", word=one_line(word)) for code, word, times in said.lines]
+    outcomes = [say(LINES[code], times=f"{times:,}", word=one_line(word)) for code, word, times in said.lines]
     looked = sum(row.asks == "artifact" for row in said.rows)
-    at_cdn = [f"{looked:,} of them only if fal's CDN still has the artifact"] if looked else []
-    return [*outcomes, *at_cdn, f"{said.told:,} owners told, {said.told_twice:,} told twice"]
+    at_cdn = [say(WORDS["at_cdn"], times=f"{looked:,}")] if looked else []
+    return [*outcomes, *at_cdn, say(WORDS["told"], told=f"{said.told:,}", twice=f"{said.told_twice:,}")]

@@ -11,9 +11,9 @@ from pydantic import TypeAdapter, ValidationError
 from app.catalog import translate_all
 from app.cli.output import print_json
 from app.core.exit_codes import Exit
+from app.core.setting_kinds import DatabaseUrl
 from app.core.setting_loader import load_settings
 from app.core.setting_sources import environment
-from app.core.setting_types import DatabaseUrl
 from app.db.copy_database import closing_statements, copy_database
 from app.domain.errors import CopyFailed, DatabaseUnavailable, OldNotClosed
 from app.domain.language import Msgid, msgid

@@ -9,15 +9,17 @@ from urllib.parse import urlsplit
 import typer
 
 from app.cli.operate import with_database
-from app.cli.output import Json, print_json
+from app.cli.output import Json, print_json, say
 from app.core.clock import SystemClock
 from app.core.config import Settings
 from app.core.setting_loader import load_settings
 from app.db import operator_access
 from app.db.engine import Database
+from app.domain.language import msgid
 
 app = typer.Typer(add_completion=False)
 LASTS = timedelta(minutes=5)
+LOCAL = msgid("in a browser on this machine: {url}")
 
 
 @app.command("dashboard-link")
@@ -35,8 +37,11 @@ def dashboard_link(*, json: Json = False) -> None:
     url = f"{_base(settings)}/dashboard/login?link={value}"
     if json:
         print_json({"url": url, "link": value, "ends_at": ends_at})
-    else:
-        typer.echo(url)
+        return
+    typer.echo(url)
+    scheme = "https" if settings.ssl_enabled else "http"
+    local = f"{scheme}://localhost:{settings.api_port}/dashboard/login?link={value}"
+    typer.echo(say(LOCAL, url=local), err=True)
 
 
 def _base(settings: Settings) -> str:

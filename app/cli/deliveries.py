@@ -17,7 +17,7 @@ COLUMNS = ("id", "request_id", "state", "reason", "attempt", "repeats", "receive
 
 @app.command("list")
 def list_(
-    search: Annotated[list[str] | None, browse.search_argument(Queue.DELIVERIES)] = None,
+    search: Annotated[list[str] | None, browse.search_argument()] = None,
     *,
     state: Annotated[DeliveryState | None, typer.Option(help="Only this state.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,
@@ -29,7 +29,7 @@ def list_(
 
 @app.command()
 def tail(
-    search: Annotated[list[str] | None, browse.search_argument(Queue.DELIVERIES)] = None,
+    search: Annotated[list[str] | None, browse.search_argument()] = None,
     *,
     lines: browse.Lines = 10,
     json: Json = False,

@@ -1,5 +1,6 @@
 """`aisha-webhook cert install-hook`: certbot hands each renewed certificate to us."""
 
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from app.domain.language import msgid
 from app.files.atomic_write import put
 from app.tls.deploy_hook import HOOK, hand_over
 
+LIVE = Path("/etc/letsencrypt/live")
 SCRIPT = Path(__file__).parents[2] / "deploy" / "certbot" / "aisha-webhook.sh"
 EXECUTABLE = 0o755
 
@@ -23,10 +25,13 @@ WORDS = {
     "current": msgid("The hook is in place and has not changed: {hook}"),
     "next": msgid(
         "Next:\n"
-        "1. Get a certificate. With port 8443 alone only DNS-01 works; the plugin is that of your DNS provider:\n"
+        "1. Get a certificate; where port 80 is not open, with the plugin of your DNS provider (docs/install.md):\n"
         "   {obtain}\n"
         "2. Hand it to the server for the first time; on renewals certbot will do it:\n"
         "   {run}"
+    ),
+    "hand_over": msgid(
+        "Next: hand the certificate to the server for the first time; certbot will do it on renewals:\n  {run}"
     ),
     "unwritable": msgid("{hook}: cannot be written ({reason}). Run as root: {sudo}"),
 }
@@ -45,13 +50,10 @@ def install_hook(
     except OSError as error:
         sys.stderr.write(words["unwritable"].format(hook=into, reason=error.strerror, sudo=again_as_root()) + "\n")
         raise typer.Exit(Exit.CHECK_FAILED) from error
-    plugin = "--dns-cloudflare --dns-cloudflare-credentials /root/cloudflare.ini"
-    steps = {
-        "obtain": f"sudo certbot certonly {plugin} -d {domain}",
-        "run": hand_over(domain, into),
-    }
+    steps = {"obtain": f"sudo certbot certonly --standalone -d {domain}", "run": hand_over(domain, into)}
+    following = words["hand_over" if os.access(LIVE / domain, os.F_OK) else "next"]
     headline = words["written" if written else "current"].format(hook=into)
-    sys.stdout.write(f"{headline}\n{words['next'].format(**steps)}\n")
+    sys.stdout.write(f"{headline}\n{following.format(**steps)}\n")
 
 
 def filled_in(script: str, domain: str, cert: Path, key: Path) -> str:

@@ -231,7 +231,7 @@ def _switching(replicas: int) -> Sequence[str]:
     wanted = [f"{name}.{kind}" for kind in ("socket", "service") for name in names]
     return (
         f"sudo systemctl enable --now {' '.join(wanted)} aisha-webhook-backup.timer",
-        f"systemctl status {' '.join(names)}",
+        f"systemctl status --no-pager {' '.join(names)}",
         f"journalctl -f {' '.join(f'-u {name}' for name in names)}",
     )
 

@@ -16,7 +16,7 @@ COLUMNS = ("request_id", "state", "stage", "outcome", "reason", "first_seen_at",
 
 @app.command("list")
 def list_(
-    search: Annotated[list[str] | None, browse.search_argument(Queue.JOBS)] = None,
+    search: Annotated[list[str] | None, browse.search_argument()] = None,
     *,
     state: Annotated[JobState | None, typer.Option(help="Only this state.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,

@@ -17,7 +17,7 @@ COLUMNS = ("id", "request_id", "kind", "chat_id", "state", "reason", "attempt", 
 
 @app.command("list")
 def list_(
-    search: Annotated[list[str] | None, browse.search_argument(Queue.NOTIFICATIONS)] = None,
+    search: Annotated[list[str] | None, browse.search_argument()] = None,
     *,
     state: Annotated[NotificationState | None, typer.Option(help="Only this state.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,

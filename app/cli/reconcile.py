@@ -19,7 +19,8 @@ from app.domain.look import End
 from app.flows.ask import JobLook
 
 app = typer.Typer(no_args_is_help=False, add_completion=False)
-AT_ONCE = 20  # jobs between two lines of progress
+AT_ONCE = 20  # jobs between two looks at the budget
+PAUSE = 0.5  # s, while the budget is spent
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 COLUMNS = ("request_id", "found", "stage", "endpoint", "why")
 
@@ -46,12 +47,15 @@ async def _reconcile(named: list[str], within: timedelta | None) -> list[dict[st
     require_database(settings)
     async with asking(settings) as parts:
         now = SystemClock().now()
-        await parts.database.write(parts.intake.take_in, now)
+        await parts.intake.take_in()
         since = None if within is None else now - within
         wanted = named or await parts.database.read(jobs.open_ids, since)
         found: list[dict[str, Any]] = []
-        for start in range(0, len(wanted), AT_ONCE):
-            asked = wanted[start : start + AT_ONCE]
+        while wanted:
+            if not (many := await parts.reconcile.allowed(min(AT_ONCE, len(wanted)))):
+                await asyncio.sleep(PAUSE)
+                continue
+            asked, wanted = wanted[:many], wanted[many:]
             findings = {one.looked.job.request_id: one for one in await parts.reconcile.by_hand(asked)}
             found += [_row(request_id, findings.get(request_id)) for request_id in asked]
         return found

@@ -11,10 +11,11 @@ import typer
 
 from app.catalog import translate
 from app.cli.output import Json, called, print_json
-from app.cli.setup_answers import Answers
+from app.cli.setup_answers import PRIVATE, Answers
 from app.cli.setup_checks import QUESTIONS, Question
 from app.cli.setup_words import QUESTIONS as ASKS
 from app.cli.setup_words import SAYS
+from app.cli.unit_group import restart, unit_group
 from app.core.config import Settings
 from app.core.exit_codes import Exit
 from app.core.setting_loader import ENV_FILE
@@ -27,11 +28,11 @@ from app.files.ownership import ownership_of
 
 app = typer.Typer(add_completion=False)
 
+MADE = Path(".venv/.synced")  # by `make setup`
 MARKS = {Level.OK: "✓", Level.WARN: "!", Level.FAIL: "✗"}
 # Of a trouble that other commands know as well: theirs.
 CODES = {"database.unreachable": Exit.REMOTE_DOWN, "database.read_only": Exit.REMOTE_DOWN}
 CODES |= {"telegram.unreachable": Exit.REMOTE_DOWN}
-UNIT = Path("/etc/systemd/system/aisha-webhook-api.service")
 
 
 @app.command()
@@ -157,7 +158,7 @@ class _Session:
             self._say(f"\n{self._words('written', facts)}")
         else:
             self._say(f"\n{self._words('same', {'path': answers.env_file})}")
-        command = self._next()
+        command = self._next(mode)
         self._say(self._words("next", {"command": command}))
         if self._is_quiet:
             self._print(mode, command)
@@ -175,10 +176,17 @@ class _Session:
             facts = {"path": answers.env_file, "why": error.strerror, "owner": owner, "command": f"{called()} setup"}
             self.give_up(Exit.CONFIG, "unreadable", facts)
 
-    def _next(self) -> str:
+    def _next(self, mode: int | None) -> str:
         if any(each.code == "database.behind" for _, each in self._found):
             return f"{called()} migrate"
-        return "sudo systemctl restart aisha-webhook-api" if UNIT.exists() else "make run"
+        group = unit_group()
+        letting_in = ""
+        if group is not None and mode == PRIVATE:
+            letting_in = f"sudo chgrp {group.gr_name} {ENV_FILE} && sudo chmod 640 {ENV_FILE} && "
+        command = restart()
+        if command is None:  # an environment of pip's own is left alone by `make`
+            return "make run" if MADE.exists() or not MADE.parent.exists() else f"{called()} serve"
+        return letting_in + command
 
     def _print(self, mode: int | None, command: str | None, error: str | None = None) -> None:
         checks = [

@@ -11,6 +11,7 @@ from dotenv import dotenv_values
 from pydantic import SecretStr
 
 from app.cli.setup_checks import QUESTIONS, Question, shown_url
+from app.cli.unit_group import may_give_to, unit_group
 from app.core import setting_meta as meta
 from app.core.config import Settings
 from app.core.setting_loader import load_settings
@@ -80,7 +81,8 @@ class Answers:
     def write(self) -> int:
         """Put the answers into the file and return its mode. Raises OSError, UnicodeError, NotWritable.
 
-        Owner and group stay; nobody but the owner may read it, or the group that was given it on purpose.
+        Owner and group stay; nobody but the owner may read it, or the group that was given it on purpose. Where
+        systemd runs the server, its group is given it now, if this account may do that.
         """
         spellings = {
             meta.env_name(one.field): tuple(
@@ -91,15 +93,18 @@ class Answers:
             )
             for one in QUESTIONS
         }
+        target, mode = self.env_file.resolve(), PRIVATE
         try:
-            target = self.env_file.resolve()
             text, status = target.read_bytes().decode("utf-8-sig"), target.stat()
         except FileNotFoundError:
-            put(target, with_values("", self.changed, spellings).encode(), mode=PRIVATE)
-            return PRIVATE
-        mode = PRIVATE | (status.st_mode & stat.S_IRGRP if _is_given(status) else 0)
-        content = with_values(text, self.changed, spellings).encode()
-        put(target, content, mode=mode, owner=(status.st_uid, status.st_gid))
+            text, owner = "", (os.geteuid(), os.getegid())
+        else:
+            owner = (status.st_uid, status.st_gid)
+            mode |= status.st_mode & stat.S_IRGRP if _is_given(status) else 0
+        group = unit_group()
+        if group is not None and mode == PRIVATE and may_give_to(group):
+            mode, owner = PRIVATE | stat.S_IRGRP, (owner[0], group.gr_gid)
+        put(target, with_values(text, self.changed, spellings).encode(), mode=mode, owner=owner)
         return mode
 
     def sqlite_file(self) -> Path | None:
@@ -128,7 +133,7 @@ class Answers:
 
 
 def _names(field: str) -> tuple[str, ...]:
-    return meta.env_name(field), *meta.aliases(Settings.model_fields[field])
+    return meta.names(field, Settings.model_fields[field])
 
 
 def _read(env_file: Path) -> Mapping[str, str | None]:

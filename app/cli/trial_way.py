@@ -67,7 +67,7 @@ class Trial:
     def key_path(self) -> Path:
         """Find the key: a replica has a folder of its own below DATA_DIR, named after its port."""
         own = self.data_dir / str(self.target.port) / own_key.FILE
-        return own if self.has_port and own.exists() else self.data_dir / own_key.FILE
+        return own if own.parent.is_dir() else self.data_dir / own_key.FILE
 
 
 async def walk(trial: Trial, database: Database, took: Callable[[Step], None]) -> None:

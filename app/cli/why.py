@@ -9,7 +9,6 @@ import typer
 from app.catalog import translate
 from app.cli.operate import with_database
 from app.cli.output import Json, print_json
-from app.cli.why_words import HEADS, WORDS
 from app.core.clock import SystemClock
 from app.core.setting_loader import load_settings
 from app.core.text import one_line
@@ -17,6 +16,7 @@ from app.db import schema
 from app.db.engine import Database
 from app.domain.language import Language
 from app.domain.story import Sentence, Story
+from app.domain.story_words import HEADS, WORDS
 from app.flows.why import why as tell
 
 app = typer.Typer(add_completion=False)

@@ -150,7 +150,7 @@ class _Pen(logging.Handler):
             return
 
 
-class _Turn:
+class _LoopTurn:
     """The outputs that keep lines, and the loop that was asked to write them at the end of its turn."""
 
     def __init__(self) -> None:
@@ -177,7 +177,7 @@ class _Turn:
                 pen.flush()
 
 
-_turn = _Turn()
+_turn = _LoopTurn()
 
 
 class Console(_Pen):

@@ -8,13 +8,13 @@ the file.
 import os
 import re
 import ssl
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
-from app.core.setting_errors import Origin, Remedy, SettingError
-from app.core.setting_sources import Given
-from app.domain.language import msgid
+from app.core.setting_sources import Collected, Given
+from app.core.setting_words import UNREADABLE, Words
+from app.domain.language import Msgid, msgid
 
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 CA_FILE, CA_FOLDER = "SSL_CERT_FILE", "SSL_CERT_DIR"
@@ -25,11 +25,13 @@ SCHEMES = ("http", "https", "socks5", "socks5h")
 _HASHED = re.compile(r"[0-9a-f]{8}\.\d+\Z")  # how OpenSSL finds a certificate in a folder
 _ODD = re.compile(r"[\s\\<>\"'`{}|^\x00-\x20\x7f-\x9f\ud800-\udfff]")
 
-PROXY = Remedy(msgid("http://host:port or socks5://host:port, a password in %-codes; leave it empty for no proxy"))
-FILE = Remedy(
+NO_PROXY = msgid("not the address of a proxy")
+NO_ROOTS = msgid("there are no PEM certificates in the file")
+PROXY = Words(msgid("http://host:port or socks5://host:port, a password in %-codes; leave it empty for no proxy"))
+FILE = Words(
     msgid("the path of a PEM file of root certificates, such as /etc/ssl/certs/ca-certificates.crt, or leave it empty")
 )
-FOLDER = Remedy(msgid("a folder on which openssl rehash was run, such as /etc/ssl/certs, or leave it empty"))
+FOLDER = Words(msgid("a folder on which openssl rehash was run, such as /etc/ssl/certs, or leave it empty"))
 
 
 def in_force(environ: Mapping[str, str], env_file: Mapping[str, Given]) -> dict[str, Given]:
@@ -37,7 +39,7 @@ def in_force(environ: Mapping[str, str], env_file: Mapping[str, Given]) -> dict[
 
     An empty one in the environment is not looked for in `.env`, as with settings.
     """
-    return _named(env_file) | _named({name: Given(value, name, Origin()) for name, value in environ.items()})
+    return _named(env_file) | _named({name: Given(value, name) for name, value in environ.items()})
 
 
 def _named(level: Mapping[str, Given]) -> dict[str, Given]:
@@ -49,21 +51,13 @@ def _named(level: Mapping[str, Given]) -> dict[str, Given]:
     return found
 
 
-def judge(found: Mapping[str, Given]) -> list[SettingError]:
+def judge(reach: Mapping[str, Given], found: Collected) -> None:
     """Say what cannot be used of what is in force. No value is part of it: a proxy's may hold a password."""
-    wrong: list[SettingError] = []
-    for name, given in found.items():
-        value = given.value.strip()
-        code, remedy = None, PROXY
-        if value and name in PROXIES:
-            code = _wrong_proxy(value)
-        elif value and name == CA_FILE:
-            code, remedy = _wrong_file(value), FILE
-        elif value and name == CA_FOLDER:
-            code, remedy = _wrong_folder(value), FOLDER
-        if code is not None:
-            wrong.append(SettingError(given.name, given.origin, code, remedy))
-    return wrong
+    for name, given in reach.items():
+        judgement = _JUDGES.get(name)
+        wrong = judgement[0](given.value.strip()) if judgement and given.value.strip() else None
+        if judgement and wrong is not None:
+            found.refuse(given, wrong, judgement[1])
 
 
 def settle(found: Mapping[str, Given], environ: MutableMapping[str, str]) -> list[str]:
@@ -78,34 +72,36 @@ def settle(found: Mapping[str, Given], environ: MutableMapping[str, str]) -> lis
     return []
 
 
-def _wrong_proxy(value: str) -> str | None:
+def _wrong_proxy(value: str) -> Msgid | None:
     try:
         parts = urlsplit(value if "://" in value else f"http://{value}")
         port = parts.port
     except ValueError:
-        return "proxy"
+        return NO_PROXY
     if parts.scheme not in SCHEMES:
-        return "proxy_scheme"
-    return None if _is_plain(value, parts) and port != 0 else "proxy"
+        return msgid("no such proxy is supported")
+    return None if _is_plain(value, parts) and port != 0 else NO_PROXY
 
 
 def _is_plain(value: str, parts: SplitResult) -> bool:
     return bool(parts.hostname) and not _ODD.search(value) and not parts.query and not parts.fragment
 
 
-def _wrong_file(path: str) -> str | None:
+def _wrong_file(path: str) -> Msgid | None:
     trusted = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         trusted.load_verify_locations(cafile=path)
     except ssl.SSLError:
-        return "ca_file"
+        return NO_ROOTS
     except (OSError, ValueError):
-        return "unreadable_file"
-    return None if trusted.cert_store_stats()["x509"] else "ca_file"
+        return UNREADABLE
+    return None if trusted.cert_store_stats()["x509"] else NO_ROOTS
 
 
-def _wrong_folder(paths: str) -> str | None:
-    return None if any(_holds_roots(Path(path)) for path in paths.split(os.pathsep) if path) else "ca_folder"
+def _wrong_folder(paths: str) -> Msgid | None:
+    if any(_holds_roots(Path(path)) for path in paths.split(os.pathsep) if path):
+        return None
+    return msgid("there are no root certificates in the folder")
 
 
 def _holds_roots(folder: Path) -> bool:
@@ -117,3 +113,10 @@ def _holds_roots(folder: Path) -> bool:
 
 def _names(folder: Path) -> Iterable[str]:
     return (path.name for path in folder.iterdir())
+
+
+_JUDGES: dict[str, tuple[Callable[[str], Msgid | None], Words]] = {
+    **dict.fromkeys(PROXIES, (_wrong_proxy, PROXY)),
+    CA_FILE: (_wrong_file, FILE),
+    CA_FOLDER: (_wrong_folder, FOLDER),
+}

@@ -1,40 +1,52 @@
-"""What a value must be like: each check returns it as it is used, or raises Wrong with a code."""
+"""What a text must be like: each check returns it as it is used, or raises Wrong and says why."""
 
 import re
+from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from pydantic import SecretStr
-
 from app.domain.endpoint import is_endpoint
+from app.domain.language import Msgid, msgid
 from app.domain.network import is_loopback
 
-_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
-_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\Z")
-_SECRET_JUNK = re.compile(r"[\s'\"`<>\\]|[^\x21-\x7e]")
-_DATABASE = re.compile(
-    r"(?:sqlite|sqlite\+aiosqlite|postgresql|postgresql\+asyncpg|postgresql\+psycopg|postgres)://(?=[^/]|/[^?])"
-)
+TOKEN_SHORTEST = 32  # characters of a token that is ours to choose
+NOT_URL = msgid("not a URL")
+STRAY = msgid("a stray '?' or '#' in the address")
+NOT_HOST = msgid("neither a host name nor an IP")
 
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*\Z")
+_SQLITE = re.compile(r"sqlite(?:\+aiosqlite)?:///(?=[^?])")
 # As SQLAlchemy and libpq read it; their own errors would quote the URL with its password: refused here first.
-_POSTGRESQL = re.compile(r"(?:[^:/]*(?::[^@]*)?@)?(?P<hosts>[^/?]*)(?:/[^?]*)?(?:\?.*)?\Z")
+_POSTGRESQL = re.compile(
+    r"postgres(?:ql(?:\+asyncpg|\+psycopg)?)?://(?=[^/]|/[^?])"
+    r"(?:[^:/]*(?::[^@]*)?@)?(?P<hosts>[^/?]*)(?:/[^?]*)?(?:\?.*)?\Z"
+)
 _ADDRESS = re.compile(r"(?:\[(?P<ipv6>[^\]]+)\]|(?P<host>[^:\[\]]*))(?::(?P<port>[0-9]*))?\Z")
 _LAST_PORT = 65535
-_SHORTEST_MARK = 4  # characters; a shorter beginning would take real ids for invented ones
-
-TOKEN_SHORTEST = 32  # characters of a token that is ours to choose
 
 
 class Wrong(ValueError):
-    """A value does not fit; `code` is a key of `setting_errors.WRONG`, and the value is no part of it."""
+    """A value does not fit; `why` says so, and the value is no part of it."""
 
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
+    def __init__(self, why: Msgid) -> None:
+        super().__init__(why)
+        self.why = why
 
 
-def _is_ip(host: str) -> bool:
+def _only(fits: Callable[[str], object], why: Msgid) -> Callable[[str], str]:
+    """Make a check of what is true of a text that fits."""
+
+    def check(text: str) -> str:
+        if not fits(text):
+            raise Wrong(why)
+        return text
+
+    return check
+
+
+def is_ip(host: str) -> bool:
+    """Tell whether it is an address, v4 or v6, without brackets."""
     try:
         ip_address(host)
     except ValueError:
@@ -43,93 +55,86 @@ def _is_ip(host: str) -> bool:
 
 
 def _split(url: str) -> SplitResult:
-    if "\\" in url or not url.isascii() or any(c.isspace() for c in url):
-        raise Wrong("url")
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018 reading it is the check
+        host, _ = parts.hostname or "", parts.port  # reading the port is a check
     except ValueError:
-        raise Wrong("url") from None
-    host = parts.hostname
-    if parts.scheme not in {"http", "https"} or not host or not (_HOST.match(host) or _is_ip(host)):
-        raise Wrong("url")
+        raise Wrong(NOT_URL) from None
+    if "\\" in url or not url.isascii() or any(map(str.isspace, url)):
+        raise Wrong(NOT_URL)
+    if parts.scheme not in {"http", "https"} or not (_HOST.match(host) or is_ip(host)):
+        raise Wrong(NOT_URL)
     if "@" in parts.netloc:
-        raise Wrong("url_password")
+        raise Wrong(msgid("a user name or password inside the URL"))
     if parts.scheme == "http" and not is_loopback(host):
-        raise Wrong("url_plain")
+        raise Wrong(msgid("http:// is accepted for this same machine only"))
     return parts
 
 
 def check_url(url: str) -> str:
     """Accept a URL we call or give out: https, or http on this machine; without credentials and fragment."""
     if _split(url).fragment:
-        raise Wrong("url_query")
+        raise Wrong(STRAY)
     return url
 
 
 def check_base(url: str) -> str:
-    """Accept a URL that paths are appended to; its trailing slash goes."""
     parts = _split(url)
     if parts.query or parts.fragment or url.endswith(("?", "#")):
-        raise Wrong("url_query")
-    return url.rstrip("/")
+        raise Wrong(STRAY)
+    return url.rstrip("/")  # paths are appended to it
+
+
+def check_bot_api(url: str) -> str:
+    """Accept where the Bot API lies; libraries write `/bot` at its end, which is ours to append."""
+    return check_base(url).removesuffix("/bot")
 
 
 def check_public(url: str) -> str:
-    """Accept a URL that a stranger's phone can open, as Telegram wants it of a button: https at a name on the internet.
-
-    Telegram refuses a whole message over an address that it does not like.
-    """
+    # As Telegram wants it of a button; it refuses a whole message over an address that it does not like.
     host = _split(url).hostname or ""
-    if not url.startswith("https://") or _is_ip(host) or "." not in host or is_loopback(host):
-        raise Wrong("url_public")
+    if not url.startswith("https://") or is_ip(host) or "." not in host or is_loopback(host):
+        raise Wrong(msgid("not an address that anybody's phone can open"))
     return url
 
 
-def check_endpoint(text: str) -> str:
-    """Accept the name of a fal endpoint: owner, app and perhaps a sub-path, as a model's page on fal.ai shows it."""
-    if not is_endpoint(text):
-        raise Wrong("endpoint")
-    return text
-
-
 def check_origin(origin: str) -> str:
-    """Accept what a browser sends as Origin: scheme, host, port; a lone `*` is accepted."""
     if origin == "*":
         return origin
     parts = _split(origin)
     if parts.path not in {"", "/"} or parts.query or parts.fragment:
-        raise Wrong("origin")
-    return f"{parts.scheme}://{parts.netloc}".lower()
+        raise Wrong(msgid("an origin has no path"))
+    return f"{parts.scheme}://{parts.netloc}".lower()  # what a browser sends
+
+
+check_endpoint = _only(is_endpoint, msgid("not an endpoint of fal's"))
 
 
 def check_host(host: str) -> str:
-    """Accept a host name or an IP, as a server binds to it; қазақ.kz becomes its xn-- spelling, which the wire uses."""
-    if _is_ip(host):
+    """Accept what a server binds to; қазақ.kz becomes its xn-- spelling, which the wire uses."""
+    if is_ip(host):
         return host
     try:
         host = host if host.isascii() else host.encode("idna").decode("ascii")
     except UnicodeError:
-        raise Wrong("host") from None
-    if not _HOST.match(host) or host.replace(".", "").isdigit() or len(host) > 253:  # noqa: PLR2004 DNS's own limit
-        raise Wrong("host")
+        raise Wrong(NOT_HOST) from None
+    if not _HOST.match(host) or host.replace(".", "").isdigit():
+        raise Wrong(NOT_HOST)
     return host
 
 
 def check_domain(host: str) -> str:
-    """Accept a host name or an IP, lower case, as a certificate names it."""
-    return check_host(host.lower())
+    return check_host(host.lower())  # as a certificate names it
 
 
 def check_host_pattern(pattern: str) -> str:
     """Accept what the Host header is matched with: a name, an address (IPv6 also in brackets), `*.name` or `*`."""
-    if pattern == "*" or (pattern.startswith("[") and pattern.endswith("]") and _is_ip(pattern[1:-1])):
+    if pattern == "*" or (pattern.startswith("[") and pattern.endswith("]") and is_ip(pattern[1:-1])):
         return pattern
-    star = "*." if pattern.startswith("*.") else ""
     try:
-        return star + check_domain(pattern.removeprefix("*."))
+        return ("*." if pattern.startswith("*.") else "") + check_domain(pattern.removeprefix("*."))
     except Wrong:
-        raise Wrong("host_pattern") from None
+        raise Wrong(msgid("neither a host name nor *.name")) from None
 
 
 def check_artifact_host(pattern: str) -> str:
@@ -137,33 +142,18 @@ def check_artifact_host(pattern: str) -> str:
     accepted = check_host_pattern(pattern)
     _, dot, last = accepted.removeprefix("*.").rpartition(".")
     if not dot or not last[:1].isalpha():  # an address ends in a number, in hexadecimal too
-        raise Wrong("artifact_host")
+        raise Wrong(msgid("not a name on the internet"))
     return accepted
 
 
+# A beginning of less than four characters would take real ids for invented ones.
+_is_mark = _only(
+    re.compile(r"[!-~]{4,}").fullmatch, msgid("neither a host nor the beginning of an id, from 4 characters")
+)
+
+
 def check_mark(mark: str) -> str:
-    """Accept how an invented artifact is known: the name of a host, or (without a dot) how a finetune id begins."""
-    if not mark.isascii() or not mark.isprintable() or " " in mark or len(mark) < _SHORTEST_MARK:
-        raise Wrong("mark")
-    return check_domain(mark) if "." in mark else mark.lower()
-
-
-def hosts_of(domain: str) -> tuple[str, ...]:
-    """List the hosts that a server of this name answers to unless others are set."""
-    below = () if _is_ip(domain) else (f"*.{domain}",)
-    return (domain, *below, "localhost", "127.0.0.1", "[::1]")
-
-
-def origins_of(domain: str) -> tuple[str, ...]:
-    """List the origins that may read a server of this name unless others are set."""
-    return (f"https://[{domain}]" if ":" in domain else f"https://{domain}",)
-
-
-def _network(text: str) -> IPv4Network | IPv6Network:
-    try:
-        return ip_network(text)
-    except ValueError as error:
-        raise Wrong("network_bits" if "host bits" in str(error) else "network") from None
+    return check_domain(_is_mark(mark)) if "." in mark else _is_mark(mark).lower()
 
 
 def check_network(text: str) -> str:
@@ -171,34 +161,34 @@ def check_network(text: str) -> str:
     return str(_network(text))
 
 
+def _network(text: str) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(text)
+    except ValueError as error:
+        if "host bits" in str(error):
+            raise Wrong(msgid("an address inside a network instead of its start")) from None
+        raise Wrong(msgid("neither an IP address nor a network")) from None
+
+
 def check_trusted(text: str) -> str:
-    """Accept an address or network whose X-Forwarded-For is accepted, or `unix`; never all addresses."""
-    if text == "unix":
-        return text
-    if text == "*" or _network(text).prefixlen == 0:
-        raise Wrong("trusts_all")
+    if text == "*" or (text != "unix" and _network(text).prefixlen == 0):
+        raise Wrong(msgid("trusting everybody lets anyone forge their IP"))
     return text
 
 
-def check_database(secret: SecretStr) -> SecretStr:
-    """Accept the URL of a database that the engine can open, that keeps its data when the server ends."""
-    url = secret.get_secret_value()
-    if not _DATABASE.match(url) or url != url.strip():
-        raise Wrong("database_scheme")
-    scheme, _, rest = url.partition("://")
-    if scheme.startswith("sqlite"):
-        if not rest.startswith("/"):
-            raise Wrong("database_scheme")
-        if ":memory:" in rest or "mode=memory" in rest:
-            raise Wrong("database_memory")
-    elif not _is_postgresql(rest):
-        raise Wrong("url")
-    return secret
+check_file_name = _only(re.compile(r"(?!\.{1,2}\Z)[^/\\]+").fullmatch, msgid("a file name without a folder is needed"))
 
 
-def _is_postgresql(rest: str) -> bool:
-    parts = _POSTGRESQL.match(rest)
-    return parts is not None and (not parts["hosts"] or all(map(_is_address, parts["hosts"].split(","))))
+def check_database(url: str) -> str:
+    """Accept a database that the engine can open, and that keeps its data when the server ends."""
+    parts = _POSTGRESQL.match(url)
+    if url != url.strip() or not (parts or _SQLITE.match(url)):
+        raise Wrong(msgid("no such database is supported"))
+    if parts is None and (":memory:" in url or "mode=memory" in url):
+        raise Wrong(msgid("a database in memory loses what was accepted"))
+    if parts and parts["hosts"] and not all(map(_is_address, parts["hosts"].split(","))):
+        raise Wrong(NOT_URL)
+    return url
 
 
 def _is_address(text: str) -> bool:
@@ -207,43 +197,19 @@ def _is_address(text: str) -> bool:
         return False
     host = unquote(parts["ipv6"] or parts["host"])
     # A host that is no host name is the rest of a password whose "@" was not written as %40.
-    return bool(_HOST.match(host)) or _is_ip(host) or host.startswith("/")
+    return bool(_HOST.match(host)) or is_ip(host) or host.startswith("/")
 
 
-def check_secret(secret: SecretStr) -> SecretStr:
-    """Accept a token that goes into a header or a URL: visible ASCII without quotes."""
-    text = secret.get_secret_value()
+_is_key = _only(re.compile(r"(?:(?!['\"`<>\\])[!-~])+").fullmatch, msgid("a space or a quote inside the secret"))
+
+
+def check_secret(text: str) -> str:
     if not text.strip():
-        raise Wrong("blank")
-    if _SECRET_JUNK.search(text):
-        raise Wrong("secret_junk")
-    return secret
+        raise Wrong(msgid("nothing but spaces"))
+    return _is_key(text)  # it goes into a header or a URL
 
 
-def check_token(value: SecretStr) -> SecretStr:
-    """Refuse a token of our own that could be guessed."""
-    if len(value.get_secret_value()) < TOKEN_SHORTEST:
-        raise Wrong("token_short")
-    return value
-
-
-def check_file_name(name: str) -> str:
-    """Accept the name of a file inside LOG_DIR."""
-    if name in {".", ".."} or "/" in name or "\\" in name:
-        raise Wrong("file_name")
-    return name
-
-
-def check_path(path: Path) -> Path:
-    """Accept a path and resolve its `~`; still relative to the working directory if it was."""
-    try:
-        return path.expanduser()
-    except RuntimeError:
-        raise Wrong("no_home") from None
-
-
-def check_chat(chat: int) -> int:
-    """Accept a Telegram chat id: a person is positive, a group negative."""
-    if chat == 0:
-        raise Wrong("zero")
-    return chat
+def check_token(text: str) -> str:
+    if len(check_secret(text)) < TOKEN_SHORTEST:
+        raise Wrong(msgid("a token shorter than 32 characters"))
+    return text

@@ -7,23 +7,15 @@ from typing import Any
 from pydantic import SecretStr, ValidationError
 
 from app.core import outgoing
-from app.core import setting_meta as a
+from app.core import setting_meta as meta
 from app.core.config import Settings
 from app.core.setting_checks import Wrong
-from app.core.setting_errors import DEFAULT, SettingError
-from app.core.setting_sources import Collected, Wanted, collect, environment
+from app.core.setting_sources import Collected, Given, collect, environment
+from app.core.setting_words import BY_TYPE, MISFIT, NOT_SET, Words
 from app.domain.errors import SettingsInvalid
 from app.domain.language import Language
 
 ENV_FILE = Path(".env")
-
-
-def wanted() -> tuple[Wanted, ...]:
-    """List what to look for in environment and files: one entry per field, in the order of the class."""
-    return tuple(
-        Wanted(name, (a.env_name(name), *a.aliases(info)), a.is_secret(info), a.remedy(info))
-        for name, info in Settings.model_fields.items()
-    )
 
 
 def load_settings(env_file: Path | None = ENV_FILE, environ: Mapping[str, str] | None = None) -> Settings:
@@ -34,40 +26,32 @@ def load_settings(env_file: Path | None = ENV_FILE, environ: Mapping[str, str] |
     *environ* of None they are settled, too.
     """
     surroundings = environment() if environ is None else environ
-    found = collect(wanted(), env_file, surroundings, outgoing.NAMES)
+    found = collect(Settings.model_fields, env_file, surroundings, outgoing.NAMES)
     reach = outgoing.in_force(surroundings, found.beside)
-    found.findings.extend(outgoing.judge(reach))
-    secret = {field for field, info in Settings.model_fields.items() if a.is_secret(info)}
-    values: dict[str, Any] = {
-        field: SecretStr(given.value) if field in secret else given.value for field, given in found.given.items()
-    }
+    outgoing.judge(reach, found)
+    values: dict[str, Any] = {name: given.value.strip() for name, given in found.given.items()}
+    for name in values:
+        if meta.is_secret(Settings.model_fields[name]):
+            values[name] = SecretStr(found.given[name].value)
     try:
         settings = Settings(**values)
     except ValidationError as error:
-        found.findings.extend(_translate(error, found))
+        _translate(error, found)
     else:
         if environ is None and not found.findings:
             found.notes.extend(outgoing.settle(reach, environment()))
         settings._notes = tuple(found.notes)  # noqa: SLF001 the only way to write to a frozen pydantic model after validation
     if found.findings:
-        raise SettingsInvalid(_lines(found)) from None
+        language: Language = "en" if str(values.get("default_language", "")).lower() == "en" else "ru"
+        raise SettingsInvalid(list(dict.fromkeys(words.say(language) for words in found.findings))) from None
     return settings
 
 
-def _translate(error: ValidationError, found: Collected) -> list[SettingError]:
-    by_field = {want.field: want for want in wanted()}
-    findings: dict[str, SettingError] = {}
-    for entry in error.errors(include_url=False, include_input=False):
-        want = by_field[str(entry["loc"][0])]
-        given = found.given.get(want.field)
-        name, origin = (given.name, given.origin) if given else (want.names[0], DEFAULT)
-        told = entry.get("ctx", {}).get("error")
-        code = told.code if isinstance(told, Wrong) else entry["type"]
-        findings.setdefault(want.field, SettingError(name, origin, code, want.remedy))
-    return list(findings.values())
-
-
-def _lines(found: Collected) -> list[str]:
-    given = found.given.get("default_language")
-    language: Language = "en" if given is not None and given.value.strip().lower() == "en" else "ru"
-    return list(dict.fromkeys(finding.line(language) for finding in found.findings))
+def _translate(error: ValidationError, found: Collected) -> None:
+    """Add what pydantic found; of a list with several wrong items the first."""
+    told = {str(entry["loc"][0]): entry for entry in reversed(error.errors(include_url=False, include_input=False))}
+    for name, entry in reversed(told.items()):
+        cause = entry.get("ctx", {}).get("error")
+        why = cause.why if isinstance(cause, Wrong) else BY_TYPE.get(entry["type"], MISFIT)
+        given = found.given.get(name, Given("", meta.env_name(name), Words(NOT_SET)))
+        found.refuse(given, why, meta.remedy(Settings.model_fields[name]))

@@ -1,4 +1,4 @@
-"""Reads settings from the environment, `.env` and secret files, and remembers where each value was found."""
+"""Finds the text of each setting, and where it stands: environment, `.env` line by line, files of secrets."""
 
 import grp
 import os
@@ -12,43 +12,28 @@ from pathlib import Path
 
 from dotenv.parser import Binding, parse_stream
 from dotenv.variables import parse_variables
+from pydantic.fields import FieldInfo
 
+from app.core import setting_meta as meta
 from app.core.setting_checks import Wrong
-from app.core.setting_errors import Origin, Remedy, SettingError, verbatim
 from app.core.setting_typos import nearest
-from app.core.text import UNSAFE, one_line
-from app.domain.language import msgid
+from app.core.setting_words import ENVIRONMENT, FILE_OF, LINE_OF, UNREADABLE, Words, finding, verbatim
+from app.core.text import UNSAFE
+from app.domain.language import Msgid, msgid
 
 SECRET_FILE_LIMIT = 65536  # bytes
 ENV_FILE_LIMIT = 1 << 20  # bytes
 _NAMED = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]{0,63})\s*=")
 # What a text editor makes of quotes, and what it begins and ends with.
 QUOTES = ('""', "''", "“”", "„“", "„”", "«»", "‘’", "””", "’’", "``")
-ONLY_ONE = msgid("only one of {one}, {other}")
-UNQUOTED = msgid("{name}=… without the quotes")
-READABLE = Remedy(msgid("the path of a file that the server can read"))
-OF_LINES = Remedy(msgid("a file of NAME=value lines, see env.example"))
-IN_UTF8 = Remedy(msgid("it in UTF-8: iconv -f UTF-16 -t UTF-8"))
-PAIRED = Remedy(msgid("NAME=value, quotes in pairs"))
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """One setting to look for: its field, its names (the first is preferred), and what a right value looks like."""
-
-    field: str
-    names: tuple[str, ...]
-    secret: bool
-    remedy: Remedy
-
-    @property
-    def file_names(self) -> tuple[str, ...]:
-        """The names that point at a file with the value; none for what is no secret."""
-        return tuple(f"{name}_FILE" for name in self.names) if self.secret else ()
-
-    def absent(self, value: str) -> bool:
-        """`NAME=` means not set; spaces in place of a secret are reported as an error."""
-        return not (value if self.secret else value.strip())
+NOT_UTF8 = msgid("the file is not UTF-8")
+NOT_A_FILE = msgid("this is not a regular file")
+OPEN_TO_ALL = msgid("the secret's file is readable by everyone")
+READABLE = Words(msgid("the path of a file that the server can read"))
+OF_LINES = Words(msgid("a file of NAME=value lines, see env.example"))
+IN_UTF8 = Words(msgid("it in UTF-8: iconv -f UTF-16 -t UTF-8"))
+HERE = Words(ENVIRONMENT)
+PAIRED = Words(msgid("NAME=value, quotes in pairs"))
 
 
 @dataclass(frozen=True, slots=True, repr=False)  # a repr would show secrets
@@ -57,7 +42,7 @@ class Given:
 
     value: str
     name: str
-    origin: Origin
+    place: Words = HERE
 
 
 @dataclass(slots=True, repr=False)
@@ -66,8 +51,12 @@ class Collected:
 
     given: dict[str, Given] = field(default_factory=dict)
     beside: dict[str, Given] = field(default_factory=dict)  # other names that were asked for, as `.env` has them
-    findings: list[SettingError] = field(default_factory=list)
+    findings: list[Words] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    def refuse(self, given: Given, wrong: Msgid, remedy: Words) -> None:
+        """Add a finding."""
+        self.findings.append(finding(given.name, given.place, wrong, remedy))
 
 
 def environment() -> MutableMapping[str, str]:
@@ -76,9 +65,9 @@ def environment() -> MutableMapping[str, str]:
 
 
 def collect(
-    wanted: Sequence[Wanted], env_file: Path | None, environ: Mapping[str, str], beside: Sequence[str] = ()
+    fields: Mapping[str, FieldInfo], env_file: Path | None, environ: Mapping[str, str], beside: Sequence[str] = ()
 ) -> Collected:
-    """Look every setting up: environment, then *env_file*, each by value or by `NAME_FILE`.
+    """Look every field of Settings up: environment, then *env_file*, each by value or by `NAME_FILE`.
 
     A credential that systemd passes (LoadCredential=NAME) counts as a `NAME_FILE` of the environment.
     A name that is empty in the environment is not looked up in `.env`: a single run can so unset what `.env` sets.
@@ -86,69 +75,72 @@ def collect(
     Raises nothing; whatever cannot be read is a finding.
     """
     found = Collected()
-    here = {
-        name.upper(): Given(value, name, Origin())
-        for name, value in sorted(environ.items(), key=lambda pair: pair[0].isupper())
-    }
-    here = _credentials(wanted, environ) | here
-    lines = _read_env_file(env_file, wanted, beside, environ, found) if env_file is not None else {}
+    names = [name for one in fields.items() for name in meta.names(*one)]
+    pointers = [name for one in fields.items() for name in meta.file_names(*one)]
+    spelled = sorted(environ.items(), key=lambda pair: pair[0].isupper())
+    here = _credentials(pointers, environ) | {name.upper(): Given(value, name) for name, value in spelled}
+    lines = _env_file(env_file, {*names, *pointers, *beside}, environ, found) if env_file is not None else {}
     found.beside = {name: lines[name] for name in beside if name in lines}
-    for want in wanted:
-        if not _look(want, here, found) and not any(name in here for name in want.names):
-            _look(want, lines, found)
-    if env_file is not None and any(want.secret and name in lines for want in wanted for name in want.names):
-        _note_permissions(env_file, found)
+    for one in fields.items():
+        if not _look(*one, here, found) and not any(name in here for name in meta.names(*one)):
+            _look(*one, lines, found)
+    secrets = {pointer.removesuffix("_FILE") for pointer in pointers}
+    if env_file is not None and secrets & lines.keys() and env_file.stat().st_mode & stat.S_IROTH:
+        found.notes.append(f"{env_file} holds secrets and everyone on this machine can read it: chmod 600 {env_file}")
     return found
 
 
-def _credentials(wanted: Sequence[Wanted], environ: Mapping[str, str]) -> dict[str, Given]:
+def _credentials(pointers: Iterable[str], environ: Mapping[str, str]) -> dict[str, Given]:
     folder = environ.get("CREDENTIALS_DIRECTORY")
-    paths = [Path(folder, name) for want in wanted if want.secret for name in want.names] if folder else []
-    there = [path for path in paths if os.access(path, os.F_OK)]
-    return {f"{path.name}_FILE": Given(str(path), f"{path.name}_FILE", Origin()) for path in there}
+    paths = {name: Path(folder, name.removesuffix("_FILE")) for name in pointers} if folder else {}
+    return {name: Given(str(path), name) for name, path in paths.items() if os.access(path, os.F_OK)}
 
 
-def _look(want: Wanted, level: Mapping[str, Given], found: Collected) -> bool:
-    direct = [level[name] for name in want.names if name in level and not want.absent(level[name].value)]
-    files = [level[name] for name in want.file_names if name in level and level[name].value.strip()]
+def _look(name: str, info: FieldInfo, level: Mapping[str, Given], found: Collected) -> bool:
+    """Take the field's text from one level; tell whether it stands there. `NAME=` means not set."""
+    there = [level[one] for one in meta.names(name, info) if one in level]
+    # Spaces in place of a secret are no text of somebody's who wanted none.
+    is_secret = bool(there) and meta.is_secret(info)
+    direct = [given for given in there if (given.value if is_secret else given.value.strip())]
+    files = [level[one] for one in meta.file_names(name, info) if one in level and level[one].value.strip()]
     if direct and files:
-        remedy = Remedy(ONLY_ONE, {"one": direct[0].name, "other": files[0].name})
-        found.findings.append(SettingError(direct[0].name, direct[0].origin, "twice", remedy))
-    elif direct:
-        _take(want, direct[0], found)
-    elif files:
-        secret = _read_secret(files[0], want, found)
-        if secret is not None:
-            _take(want, secret, found)
+        only = Words(msgid("only one of {one}, {other}"), {"one": direct[0].name, "other": files[0].name})
+        found.refuse(direct[0], msgid("both the value and its file are given"), only)
+    elif direct or files:
+        given = direct[0] if direct else _from_file(files[0], info, found)
+        if given is not None and _is_clean(given, info, found):
+            found.given[name] = given
     return bool(direct or files)
 
 
-def _take(want: Wanted, given: Given, found: Collected) -> None:
-    value = given.value if want.secret else given.value.strip()
+def _is_clean(given: Given, info: FieldInfo, found: Collected) -> bool:
+    value = given.value if meta.is_secret(info) else given.value.strip()
     if len(value) > 1 and value[0] + value[-1] in QUOTES:
-        remedy = Remedy(UNQUOTED, {"name": given.name})
-        found.findings.append(SettingError(given.name, given.origin, "quoted", remedy))
+        bare = Words(msgid("{name}=… without the quotes"), {"name": given.name})
+        found.refuse(given, msgid("the quotes became part of the value"), bare)
     elif UNSAFE.search(value):
-        found.findings.append(SettingError(given.name, given.origin, "control", want.remedy))
+        found.refuse(given, msgid("an unprintable character in the value"), meta.remedy(info))
     else:
-        found.given[want.field] = given
+        return True
+    return False
 
 
-def _read_secret(pointer: Given, want: Wanted, found: Collected) -> Given | None:
+def _from_file(pointer: Given, info: FieldInfo, found: Collected) -> Given | None:
     path = Path(pointer.value.strip())
-    origin = Origin(pointer.origin.line, pointer.origin.env_file, str(path))
+    place = Words(FILE_OF, {"file": path, "place": pointer.place})
     try:
-        value = _read(path, SECRET_FILE_LIMIT, is_secret=True).rstrip("\r\n")
+        given = Given(_read(path, SECRET_FILE_LIMIT, is_secret=True).rstrip("\r\n"), pointer.name, place)
     except Wrong as wrong:
-        is_open = wrong.code == "world_readable"
-        code, remedy = wrong.code, verbatim(f"chmod o-rwx {one_line(str(path))}") if is_open else READABLE
+        is_open = wrong.why == OPEN_TO_ALL
+        found.refuse(
+            Given("", pointer.name, place), wrong.why, verbatim(f"chmod o-rwx {path}") if is_open else READABLE
+        )
     except (OSError, ValueError):  # ValueError: a NUL in the path
-        code, remedy = "unreadable_file", READABLE
+        found.refuse(Given("", pointer.name, place), UNREADABLE, READABLE)
     else:
-        if value:
-            return Given(value, pointer.name, origin)
-        code, remedy = "empty_file", want.remedy
-    found.findings.append(SettingError(pointer.name, origin, code, remedy))
+        if given.value:
+            return given
+        found.refuse(given, msgid("the file is empty"), meta.remedy(info))
     return None
 
 
@@ -157,16 +149,16 @@ def _read(path: Path, limit: int, *, is_secret: bool) -> str:
     with open(path, "rb", opener=_open_at_once) as stream:
         mode = os.fstat(stream.fileno()).st_mode
         if not (stat.S_ISREG(mode) or (stat.S_ISCHR(mode) and not is_secret)):  # /dev/null: an empty .env
-            raise Wrong("not_a_file")
+            raise Wrong(NOT_A_FILE)
         if is_secret and mode & stat.S_IROTH:
-            raise Wrong("world_readable")
+            raise Wrong(OPEN_TO_ALL)
         raw = stream.read(limit + 1)
     if len(raw) > limit:
-        raise Wrong("too_long_file")
+        raise Wrong(msgid("the file is too large for a secret"))
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise Wrong("not_utf8") from None
+        raise Wrong(NOT_UTF8) from None
 
 
 def _open_at_once(path: str, flags: int) -> int:
@@ -174,83 +166,62 @@ def _open_at_once(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)
 
 
-def _read_env_file(
-    path: Path, wanted: Sequence[Wanted], beside: Sequence[str], environ: Mapping[str, str], found: Collected
-) -> dict[str, Given]:
-    remedy = OF_LINES
+def _env_file(path: Path, known: set[str], environ: Mapping[str, str], found: Collected) -> dict[str, Given]:
+    whole = Given("", path.name, verbatim(str(path)))
     try:
         text = _read(path, ENV_FILE_LIMIT, is_secret=False)
     except (FileNotFoundError, NotADirectoryError):
-        return {}
+        pass
     except Wrong as wrong:
-        code, remedy = wrong.code, IN_UTF8 if wrong.code == "not_utf8" else OF_LINES
+        found.refuse(whole, wrong.why, IN_UTF8 if wrong.why == NOT_UTF8 else OF_LINES)
     except PermissionError:
-        code, remedy = "unreadable_file", _let_in(path)
+        found.refuse(whole, UNREADABLE, _let_in(path))
     except OSError as error:
-        code = "not_a_file" if isinstance(error, IsADirectoryError) else "unreadable_file"
+        found.refuse(whole, NOT_A_FILE if isinstance(error, IsADirectoryError) else UNREADABLE, OF_LINES)
     else:
-        known = {*beside, *(name for want in wanted for name in (*want.names, *want.file_names))}
-        return _lines(parse_stream(StringIO(text)), str(path), known, environ, found)
-    found.findings.append(SettingError(path.name, Origin(0, str(path)), code, remedy))
+        return _lines(parse_stream(StringIO(text)), path, known, environ, found)
     return {}
 
 
-def _let_in(path: Path) -> Remedy:
+def _let_in(path: Path) -> Words:
     """Name the command by which our account may read a file of another's; `sed -i` and editors change its group."""
-    group = _group_name(os.getegid())
-    shown = shlex.quote(one_line(str(path.absolute())))
+    try:
+        group = grp.getgrgid(os.getegid()).gr_name
+    except KeyError:
+        group = str(os.getegid())
+    shown = shlex.quote(str(path.absolute()))
     return verbatim(f"sudo chgrp {group} {shown} && sudo chmod 640 {shown}")
 
 
-def _group_name(gid: int) -> str:
-    try:
-        return grp.getgrgid(gid).gr_name
-    except KeyError:
-        return str(gid)
-
-
-def _name_in(line: str, env_file: str) -> str:
-    """Name a line that cannot be read: by what stands before its '=', where that is a name, else by its file."""
-    named = _NAMED.match(line)
-    return named[1] if named else Path(env_file).name
-
-
 def _lines(
-    bindings: Iterable[Binding], env_file: str, known: set[str], environ: Mapping[str, str], found: Collected
+    bindings: Iterable[Binding], path: Path, known: set[str], environ: Mapping[str, str], found: Collected
 ) -> dict[str, Given]:
     level: dict[str, Given] = {}
     so_far: dict[str, str | None] = {}
     for binding in bindings:
         raw = binding.original.string
         blank = raw[: len(raw) - len(raw.lstrip())]
-        origin = Origin(binding.original.line + blank.count("\n"), env_file)
-        if binding.error:
-            found.findings.append(SettingError(_name_in(raw, env_file), origin, "unreadable_line", PAIRED))
+        place = Words(LINE_OF, {"file": path, "line": binding.original.line + blank.count("\n")})
+        if binding.error:  # named by what stands before its '=', where that is a name, else by its file
+            named = _NAMED.match(raw)
+            wrong = msgid("the line cannot be read as NAME=value")
+            found.refuse(Given("", named[1] if named else path.name, place), wrong, PAIRED)
             continue
         if binding.key is None:
             continue
         name = binding.key.upper()
-        if name not in known:
-            _suspect(binding.key, origin, known, found)
-        elif binding.value is None:
-            found.findings.append(SettingError(name, origin, "no_equals", verbatim(f"{name}=…")))
-        so_far[binding.key] = None if binding.value is None else _interpolated(binding.value, {**so_far, **environ})
-        if name in known and binding.value is not None:
-            level[name] = Given(so_far[binding.key] or "", binding.key, origin)
+        meant = None if name in known else nearest(binding.key, sorted(known))
+        if meant is not None:
+            found.refuse(Given("", binding.key, place), msgid("unknown name, looks like a typo"), verbatim(meant))
+        if binding.value is None:
+            so_far[binding.key] = None
+            if name in known:
+                found.refuse(Given("", name, place), msgid("no '=' sign"), verbatim(f"{name}=…"))
+            continue
+        # The bot reads the same file through python-dotenv, where ${NAME} is filled in.
+        atoms = parse_variables(binding.value) if "${" in binding.value else ()
+        value = "".join(atom.resolve({**so_far, **environ}) for atom in atoms) if atoms else binding.value
+        so_far[binding.key] = value
+        if name in known:
+            level[name] = Given(value, binding.key, place)
     return level
-
-
-def _interpolated(value: str, names: Mapping[str, str | None]) -> str:
-    # the bot reads the same file through python-dotenv, where ${NAME} is filled in
-    return "".join(atom.resolve(names) for atom in parse_variables(value)) if "${" in value else value
-
-
-def _suspect(key: str, origin: Origin, known: set[str], found: Collected) -> None:
-    meant = nearest(key, sorted(known))
-    if meant is not None:
-        found.findings.append(SettingError(key, origin, "unknown", verbatim(meant)))
-
-
-def _note_permissions(env_file: Path, found: Collected) -> None:
-    if env_file.stat().st_mode & stat.S_IROTH:
-        found.notes.append(f"{env_file} holds secrets and everyone on this machine can read it: chmod 600 {env_file}")

@@ -1,54 +1,24 @@
 """What acting on rows needs: the rehearsal, and acts under way."""
 
 import asyncio
-import secrets
 from collections import OrderedDict
-from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 
 import structlog
 
-from app import __version__
 from app.dashboard.parts import DashboardParts
 from app.db import rehearsing
 from app.db.operator_queries import Queue
 from app.db.rehearsing import RowStand
-from app.domain.artifact import ArtifactCheck
 from app.domain.errors import DatabaseUnavailable
-from app.domain.invented import Invented
 from app.domain.search import parse_search
 from app.flows.act import BulkAct
 from app.flows.operate import Operation
-from app.flows.planning import RetryLimits
-from app.flows.rehearse import Rehearse
-from app.telegram.catalogs import Catalogs
-from app.telegram.wording import word
 
 log = structlog.get_logger(__name__)
 
-REMEMBERED = 50  # acts of this process that can still be looked at
+REMEMBERED = 50  # acts of this process whose end is known here
 AT_ONCE = 2.0  # s in which most acts are over, before the page is shown
-
-
-def make_rehearse(parts: DashboardParts) -> Rehearse:
-    """Rehearse with the code, the limits and the words of this server."""
-    settings = parts.settings
-    limits = RetryLimits(
-        settings.retry_max_attempts, timedelta(hours=settings.orphan_hours), timedelta(seconds=settings.lease_seconds)
-    )
-    catalogs = Catalogs(settings.default_language)
-    return Rehearse(
-        parts.database,
-        parts.bot_tables,
-        parts.kinds,
-        limits,
-        parts.clock,
-        word=partial(word, catalogs=catalogs, support_url=settings.support_url),
-        code=__version__,
-        check=ArtifactCheck(settings.artifact_check),
-        invented=Invented.of(settings.invented_artifacts),
-    )
 
 
 async def rows_meant(
@@ -63,51 +33,35 @@ async def rows_meant(
     )
 
 
-@dataclass(slots=True)
-class RunningAct:
-    """An act, and what it was asked for."""
-
-    act: BulkAct
-    queue: Queue
-    operation: Operation
-    text: str
-    is_over: bool = False
-    is_broken: bool = False
-
-
 class Acts:
-    """The acts of this process, the newest last."""
+    """The acts of this process; how far they are stands in the history, where every replica reads it."""
 
     def __init__(self, parts: DashboardParts) -> None:
         self._parts = parts
-        self._known: OrderedDict[str, RunningAct] = OrderedDict()
+        self._broken: OrderedDict[str, None] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def find(self, name: str) -> RunningAct | None:
-        """Find an act by its name; another process's is not known here."""
-        return self._known.get(name)
+    def is_broken(self, name: str) -> bool:
+        """Tell whether the database failed under an act of this process; another's is not known here."""
+        return name in self._broken
 
-    async def start(self, running: RunningAct) -> str:
-        """Begin an act and wait a little for its end; return its name."""
-        name = secrets.token_urlsafe(12)
-        self._known[name] = running
-        while len(self._known) > REMEMBERED:
-            self._known.popitem(last=False)
-        task = asyncio.create_task(self._run(running), name="dashboard act")
+    async def start(self, name: str, act: BulkAct) -> None:
+        """Begin an act and wait a little for its end. Raises DatabaseUnavailable."""
+        await act.note()
+        task = asyncio.create_task(self._run(name, act), name="dashboard act")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         await asyncio.wait((task,), timeout=AT_ONCE)
-        return name
 
-    async def _run(self, running: RunningAct) -> None:
+    async def _run(self, name: str, act: BulkAct) -> None:
         def look() -> None:
             if self._parts.leaving.is_set():
-                running.act.cancel()
+                act.cancel()
 
         try:
-            await running.act.run(look)
+            await act.run(look)
         except DatabaseUnavailable as error:
-            running.is_broken = True
-            log.warning("dashboard.act_broken", cause=str(error), done=running.act.done, total=running.act.total)
-        finally:
-            running.is_over = True
+            self._broken[name] = None
+            while len(self._broken) > REMEMBERED:
+                self._broken.popitem(last=False)
+            log.warning("dashboard.act_broken", cause=str(error), done=act.done, total=act.total)

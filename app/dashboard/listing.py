@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from app.bootstrap.asking import trainer_endpoints
 from app.dashboard.parts import ROOT, DashboardParts
+from app.dashboard.remedies import remedy_of_all
 from app.dashboard.rendering import render, view_of
 from app.dashboard.words import say
 from app.db.operator_queries import CHANGEABLE, Queue
@@ -96,6 +97,7 @@ async def list_page(request: Request, listing: Listing) -> Response:
         qualifiers=QUEUES[listing.queue.value].qualifiers,
         can_act=listing.queue in CHANGEABLE and not wrong,
         spelled=spell_search(search),
+        found_remedy=remedy_of_all(language, listing.queue, search),
     )
 
 

@@ -1,7 +1,7 @@
 """What the operator's pages work with."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +9,7 @@ from app.bootstrap.services import Services
 from app.core.config import Settings
 from app.db.engine import Database
 from app.db.trainings import BotTables
+from app.domain.refusals import Refusal
 from app.flows.kinds import Kind
 from app.flows.ports import Clock
 
@@ -22,7 +23,7 @@ ROOT = "/dashboard"
 class DashboardParts:
     """What the pages work with.
 
-    `leaving` is set when the server stops: streams end then.
+    `leaving` is set when the server stops: streams end then. `refusals` are what this process did not take lately.
     """
 
     settings: Settings
@@ -33,12 +34,21 @@ class DashboardParts:
     totals: Callable[[], Awaitable[dict[str, Any]]]
     tls: "LiveContext | None"
     leaving: asyncio.Event = field(default_factory=asyncio.Event)
+    refusals: Callable[[], Sequence[Refusal]] = tuple
 
     @classmethod
-    def of(cls, settings: Settings, services: Services, tls: "LiveContext | None") -> "DashboardParts":
+    def of(
+        cls,
+        settings: Settings,
+        services: Services,
+        tls: "LiveContext | None",
+        refusals: Callable[[], Sequence[Refusal]] = tuple,
+    ) -> "DashboardParts":
         """Choose them among the services; `tls` is what the server is served with."""
         kinds, clock, totals = services.ingest.kinds, services.ingest.clock, services.health.totals
-        return cls(settings, services.database, services.bot_tables, kinds, clock, totals, tls)
+        return cls(
+            settings, services.database, services.bot_tables, kinds, clock, totals, tls, asyncio.Event(), refusals
+        )
 
     def also_leaving(self, stop: Callable[[], None]) -> Callable[[], None]:
         """Return what ends the streams as well as calling `stop`."""

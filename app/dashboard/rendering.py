@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
@@ -15,6 +15,7 @@ from app.core.text import one_line
 from app.dashboard.guard import cookie
 from app.dashboard.parts import DashboardParts
 from app.dashboard.words import LANGUAGES, say
+from app.domain.language import Language
 
 VIEW_COOKIE = "__Host-aisha-view"
 THEMES = ("auto", "light", "dark")
@@ -27,7 +28,7 @@ PAGES = ("", "deliveries", "messages", "jobs", "errors", "charts", "certificate"
 class View:
     """How an operator wants the pages: language, colours, and whether single keys do something."""
 
-    language: str
+    language: Language
     theme: str
     keys: str
 
@@ -41,7 +42,7 @@ def view_of(request: Request) -> View:
     """Read the view from its cookie; what is not known there is as the settings have it."""
     parts: DashboardParts = request.app.state.parts
     words = [*(cookie(request.headers, VIEW_COOKIE) or "").split("."), "", "", ""]
-    language = words[0] if words[0] in LANGUAGES else parts.settings.operator_language
+    language = cast("Language", words[0]) if words[0] in LANGUAGES else parts.settings.operator_language
     theme = words[1] if words[1] in THEMES else "auto"
     return View(language, theme, words[2] if words[2] in KEYS else "on")
 

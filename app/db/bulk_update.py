@@ -13,7 +13,7 @@ from operator import itemgetter
 from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import JSON, Executable, Table, Text, Update, and_, bindparam, cast, column, func, select, update
+from sqlalchemy import JSON, Executable, Table, Text, Update, and_, bindparam, case, cast, column, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql.elements import ColumnElement
@@ -86,6 +86,7 @@ class InsertMany:
     """An INSERT of rows that give the `given` columns.
 
     A row that is there already, by `unique`, is left as it is, or gets the `renewed` columns where it meets `only`.
+    `lasting` names columns of these that stay while another column does: {"finished_at": "outcome"}.
     """
 
     def __init__(
@@ -96,7 +97,9 @@ class InsertMany:
         unique: Sequence[str],
         renewed: Sequence[str] = (),
         only: Sequence[ColumnElement[bool]] = (),
+        lasting: Mapping[str, str] | None = None,
     ) -> None:
+        self._lasting = dict(lasting or {})
         self._table = table
         self._given = tuple(given)
         self._unique = tuple(unique)
@@ -131,9 +134,15 @@ class InsertMany:
             return insert.on_conflict_do_nothing(index_elements=self._unique)
         return insert.on_conflict_do_update(
             index_elements=self._unique,
-            set_={name: insert.excluded[name] for name in self._renewed},
+            set_={name: self._renew(insert, name) for name in self._renewed},
             where=and_(*self._only) if self._only else None,
         )
+
+    def _renew(self, insert: Insert, name: str) -> ColumnElement[Any]:
+        given = insert.excluded[name]
+        if (other := self._lasting.get(name)) is None:
+            return given
+        return case((self._table.c[other] == insert.excluded[other], self._table.c[name]), else_=given)
 
 
 class _RowByRow:

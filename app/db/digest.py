@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, exists, func, or_, select
 from sqlalchemy.engine import Connection
 
 from app.db.tables import jobs, notifications
@@ -34,11 +34,13 @@ def sum_up(connection: Connection, now: datetime) -> Digest:
 
 
 def _failures(connection: Connection, now: datetime) -> tuple[FailedTraining, ...]:
-    """Name the trainings that owners were told of as failed, the latest first."""
+    """Name the trainings that owners were told of as failed, the latest first; not those that succeeded after all."""
     columns = notifications.c
+    is_failure = or_(columns.kind == Topic.FAILED, and_(columns.kind == Topic.CORRECTION, columns.cause.is_not(None)))
+    succeeded = exists().where(jobs.c.request_id == columns.request_id, jobs.c.outcome == JobOutcome.COMPLETED)
     statement = (
         select(columns.avatar_name, columns.chat_id, columns.cause)
-        .where(columns.kind == Topic.FAILED, columns.applied_at > now - DAY)
+        .where(is_failure, columns.applied_at > now - DAY, ~succeeded)
         .order_by(columns.applied_at.desc(), columns.id.desc())
         .limit(SHOWN)
     )

@@ -23,7 +23,7 @@ from app.db.engine import UtcDateTime
 from app.db.submissions import UNKNOWN
 from app.db.tables import deliveries, jobs, notifications
 from app.domain.job import Stage
-from app.domain.job_alarms import AT_WORK_LATE, LATELY, OFTEN, UNHEARD, JobFacts
+from app.domain.job_alarms import AT_WORK_LATE, FIRST_IN_LINE, LATELY, OFTEN, UNHEARD, JobFacts
 from app.domain.look import Trouble
 from app.domain.promise import Hold
 
@@ -33,7 +33,12 @@ TROUBLES = (Trouble.ACCOUNT_LOCKED, Trouble.FAL_KEY_REFUSED, Trouble.NO_FAL_KEY)
 
 def count(connection: Connection, now: datetime) -> JobFacts:
     """Count what is open and overdue, what ended badly of late, and what waits for a key or an account."""
-    moments = {"at_work": now - AT_WORK_LATE, "unheard": now - UNHEARD, "lately": now - LATELY}
+    moments = {
+        "at_work": now - AT_WORK_LATE,
+        "queued": now - FIRST_IN_LINE,
+        "unheard": now - UNHEARD,
+        "lately": now - LATELY,
+    }
     by_stage = {UNSEEN: 0, **{stage.value: 0 for stage in Stage}}
     overdue, waiting = 0, [0] * len(TROUBLES)
     for stage, rows, late, *troubled in connection.execute(_OPEN, moments):
@@ -70,6 +75,7 @@ def _of(table: Table, condition: str, *where: ColumnElement[bool]) -> ScalarSele
 _COLUMNS = jobs.c
 _OVERDUE = or_(
     and_(_COLUMNS.stage.is_distinct_from(Stage.QUEUED.value), _COLUMNS.at_work_since < _moment("at_work")),
+    and_(_COLUMNS.stage == Stage.QUEUED.value, _COLUMNS.position == 0, _COLUMNS.stage_since < _moment("queued")),
     func.coalesce(_COLUMNS.said_at, _COLUMNS.first_seen_at) < _moment("unheard"),
 )
 _OTHER = jobs.alias()

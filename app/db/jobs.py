@@ -43,7 +43,8 @@ _ENDED = ("state", "reason", "detail", "due_at", "finished_at", "kind", "request
           "finetune_id", "artifact", "delivery_id")  # fmt: skip
 _RENEWED = ("state", "reason", "detail", "finished_at", "subject", "stage", "stage_since", "outcome", "lora_url",
             "config_url", "finetune_id", "artifact", "delivery_id")  # fmt: skip
-_TOLD = InsertMany(jobs, given=_ENDED, unique=("request_id",), renewed=_RENEWED)
+_LASTING = {"finished_at": "outcome", "stage_since": "outcome"}  # what was put right ended when it first did
+_TOLD = InsertMany(jobs, given=_ENDED, unique=("request_id",), renewed=_RENEWED, lasting=_LASTING)
 _FOUND = InsertMany(jobs, given=_ENDED, unique=("request_id",), renewed=_RENEWED, only=[jobs.c.state != JobState.DONE])
 
 
@@ -219,7 +220,7 @@ def _columns(looked: Looked, now: datetime) -> dict[str, Any]:
 def end(connection: Connection, ended: Sequence[Ended], now: datetime) -> None:
     """Write how jobs ended; a job that is not on record is added.
 
-    An end that did not change the subject leaves a job that has ended already as it is.
+    An end that did not change the subject leaves a job that has ended already; the same outcome once more, its moments.
     """
     for renew, rows in (
         (_TOLD, [_ended(one, now) for one in ended if one.changes]),

@@ -77,6 +77,14 @@ def rows_of(connection: Connection, queue: Queue, ids: Sequence[int]) -> dict[in
     return {row["id"]: row for row in plain_rows(connection, select(*shown).where(table.c.id.in_(ids)))}
 
 
+def names_of(connection: Connection, queue: Queue, ids: Sequence[int]) -> dict[int, set[str]]:
+    """Read by which request ids rows are known: what acts on one of them may change what is done with the others."""
+    columns = TABLES[queue].c
+    named = [columns.request_id] + ([columns.fal_request_id] if "fal_request_id" in columns else [])
+    found = connection.execute(select(columns.id, *named).where(columns.id.in_(ids)))
+    return {row_id: {name for name in names if name} for row_id, *names in found}
+
+
 def messages_of(connection: Connection, request_ids: Iterable[str]) -> dict[int, dict[str, Any]]:
     """Read the messages about these requests."""
     told = select(notifications).where(notifications.c.request_id.in_(sorted(set(request_ids))))

@@ -22,6 +22,8 @@ class EventKind(StrEnum):
     DRIFTED = "drifted"
     REDRIVEN = "redriven"
     IGNORED = "ignored"
+    ACT = "act"  # an operator's act on many rows has come this far; `reason` is its name
+    STOPPED = "stopped"  # somebody had it stopped
 
 
 ACTS = (EventKind.REDRIVEN, EventKind.IGNORED)  # an operator's

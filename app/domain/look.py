@@ -16,8 +16,8 @@ from app.domain.verdict import backoff
 GRACE = timedelta(seconds=10)  # between fal's COMPLETED and our fetching: the webhook is on its way as a rule
 WIDEST = timedelta(minutes=4)  # between two looks: results of 10 KB and more are kept for about 6 minutes
 WIDER = 20  # a job is looked at after a twentieth of the time that it has been at work, at least RECONCILE_EVERY
-BROKEN_TRIES = 5  # answers 5xx of the result endpoint before they count as the model's own
-UNSURE = timedelta(minutes=4)  # how long a missing result may wait to be confirmed by fal's list of requests
+BROKEN_TRIES = 8  # answers 5xx of the result endpoint, over three minutes, before they count as the model's own
+UNSURE = timedelta(minutes=3.5)  # how long a missing result may wait for fal's list: alerts are due within five minutes
 ODD_TRIES = 20  # looks that made no sense, one after the other, before a job is the operator's
 
 

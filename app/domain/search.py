@@ -7,14 +7,17 @@ from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from typing import Any
 
+from app.domain.artifact import ArtifactState
 from app.domain.delivery import DeliveryState
 from app.domain.errors import SearchRefused
-from app.domain.job import JobKind, JobState, Stage
+from app.domain.job import JobKind, JobOutcome, JobState, Stage
 from app.domain.notification import NotificationState, Topic
+from app.domain.story_reasons import reasons_to_wait
 
 LONGEST = 500  # characters of a search
 _TOKEN = re.compile(r'\s*(?:(?P<name>[A-Za-z_]+):)?(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^\s"]+))(?=\s|$)')
 _AGO = re.compile(r"(\d{1,6})([smhd])")
+_AGES = ("1h", "6h", "24h", "7d")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _EVERYWHERE = ("state", "reason", "avatar", "owner", "chat", "request", "kind", "after", "before")
 
@@ -33,7 +36,11 @@ QUEUES = {
     ),
     "notifications": QueueWords(_EVERYWHERE, {"state": tuple(NotificationState), "kind": tuple(Topic)}),
     "jobs": QueueWords(
-        (*_EVERYWHERE, "stage"), {"state": tuple(JobState), "kind": tuple(JobKind), "stage": tuple(Stage)}
+        (*_EVERYWHERE, "stage", "outcome", "artifact"),
+        {
+            "state": tuple(JobState), "kind": tuple(JobKind), "stage": tuple(Stage), "outcome": tuple(JobOutcome),
+            "artifact": tuple(ArtifactState),
+        },
     ),
 }  # fmt: skip
 
@@ -50,6 +57,8 @@ class Search:
     request: str | None = None
     kind: str | None = None
     stage: str | None = None
+    outcome: str | None = None
+    artifact: str | None = None
     after: datetime | None = None
     before: datetime | None = None
     contains: str | None = None
@@ -90,12 +99,15 @@ def spell_search(search: Search) -> str:
 
 
 def suggest(text: str, queue: str) -> list[str]:
-    """Offer how the last word of an unfinished search may go on."""
+    """Offer how the last word of an unfinished search may go on; of reasons those that something waits for."""
     last = text.rpartition(" ")[2]
     name, colon, begun = last.partition(":")
     if not colon:
         return [f"{one}:" for one in QUEUES[queue].qualifiers if one.startswith(name)]
-    return [f"{name}:{word}" for word in QUEUES[queue].words.get(name, ()) if word.startswith(begun)]
+    if name not in QUEUES[queue].qualifiers:
+        return []
+    words = {"reason": reasons_to_wait(queue), "after": _AGES, "before": _AGES, **QUEUES[queue].words}.get(name, ())
+    return [f"{name}:{word}" for word in words if word.startswith(begun)]
 
 
 def _tokens(text: str) -> Iterator[tuple[str, str]]:

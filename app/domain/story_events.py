@@ -1,6 +1,7 @@
 """What happened to one job, and how its rows stand: sentences, told from what is on record. Pure."""
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from app.domain.history import ACTS, Event, EventKind
 from app.domain.story import Sentence, StoryDelivery, StoryFacts, StoryJob, StoryMessage
@@ -12,8 +13,13 @@ def happened(facts: StoryFacts) -> Iterator[Sentence]:
     """Tell what has a moment, row by row."""
     if facts.job is not None:
         yield from _of_job(facts.job)
+    applied: dict[int, datetime] = {}
+    for event in facts.events:
+        if event.kind == EventKind.APPLIED and event.delivery_id is not None:
+            applied.setdefault(event.delivery_id, event.at)
     for delivery in facts.deliveries:
-        yield from _of_delivery(delivery, is_of_images=facts.job is not None and facts.job.is_of_images)
+        is_of_images = facts.job is not None and facts.job.is_of_images
+        yield from _of_delivery(delivery, applied.get(delivery.id), is_of_images=is_of_images)
     for message in facts.messages:
         yield from _of_message(message)
     for event in facts.events:
@@ -48,7 +54,8 @@ def _of_job(job: StoryJob) -> Iterator[Sentence]:
         yield Sentence("job.given_up", job.finished_at, {"reason": job.reason or job.state})
 
 
-def _of_delivery(delivery: StoryDelivery, *, is_of_images: bool) -> Iterator[Sentence]:
+def _of_delivery(delivery: StoryDelivery, first_applied: datetime | None, *, is_of_images: bool) -> Iterator[Sentence]:
+    """Tell of one delivery. Where a row that was set back had it applied once more, its end is the first time."""
     row = {"id": delivery.id}
     source = "fetched" if delivery.source == "reconcile" else "arrived"
     yield Sentence(f"delivery.{source}", delivery.received_at, row)
@@ -59,11 +66,12 @@ def _of_delivery(delivery: StoryDelivery, *, is_of_images: bool) -> Iterator[Sen
     if delivery.state == "pending":
         return
     reason = {**row, "reason": delivery.reason or delivery.state}
+    applied_at = first_applied or delivery.finished_at
     match delivery.state, delivery.reason:
         case "done", ("completed" | "failed") if is_of_images:
-            yield Sentence(f"delivery.images.{delivery.reason}", delivery.finished_at, row)
+            yield Sentence(f"delivery.images.{delivery.reason}", applied_at, row)
         case "done", ("completed" | "failed" | "already_completed" | "already_final"):
-            yield Sentence(f"delivery.{delivery.reason}", delivery.finished_at, row)
+            yield Sentence(f"delivery.{delivery.reason}", applied_at, row)
         case (("done" | "dead" | "ignored"), _):
             yield Sentence(f"delivery.{delivery.state}", delivery.finished_at, reason)
         case _:

@@ -126,3 +126,33 @@ DEAD_JOB: Reasons = {
     "fal_odd": StoryWait("decide.fal_odd", ASK_FAL),
     "entered_before": StoryWait("decide.entered_before", SHOW_JOB),
 }
+
+_BY_ROW: Mapping[tuple[str, str], tuple[Reasons, StoryWait]] = {
+    ("deliveries", "pending"): (PENDING_DELIVERY, StoryWait("wait.again", SHOW_DELIVERY)),
+    ("deliveries", "dead"): (DEAD_DELIVERY, StoryWait("decide.other", SHOW_DELIVERY)),
+    ("notifications", "pending"): (PENDING_MESSAGE, StoryWait("wait.again", SHOW_MESSAGE)),
+    ("notifications", "dead"): (DEAD_MESSAGE, StoryWait("decide.other", SHOW_MESSAGE)),
+    ("notifications", "unsent"): ({}, StoryWait("decide.no_token", SETTINGS)),
+    ("jobs", "pending"): (PENDING_JOB, StoryWait("wait.again", SHOW_JOB)),
+    ("jobs", "dead"): (DEAD_JOB, StoryWait("decide.job", SHOW_JOB)),
+}
+
+
+def wait_for(queue: str, state: str, reason: str | None, stage: str | None = None) -> StoryWait | None:
+    """Say what one row waits for, whatever else there is of its request; None where nothing is waited for.
+
+    >>> wait_for("deliveries", "dead", "orphan").code, wait_for("deliveries", "done", "completed")
+    ('decide.orphan', None)
+    """
+    if (queue, state) not in _BY_ROW:
+        return None
+    if queue == "jobs" and state == "pending" and reason is None:
+        return STAGE.get(stage, StoryWait("wait.stage", ASK_FAL))
+    known, other = _BY_ROW[queue, state]
+    return known.get(reason, other)
+
+
+def reasons_to_wait(queue: str) -> tuple[str, ...]:
+    """List the reasons for which rows of a queue wait, by themselves or for the operator."""
+    tables = [known for (name, _), (known, _) in _BY_ROW.items() if name == queue]
+    return tuple(sorted({reason for known in tables for reason in known if reason is not None}))

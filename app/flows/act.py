@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import structlog
 
-from app.db import rehearsing
+from app.db import act_progress, rehearsing
+from app.db.act_progress import ActProgress
 from app.db.engine import Connection, Database
 from app.db.operator_queries import Act, Queue
 from app.db.rehearsing import RowStand
@@ -25,7 +27,8 @@ log = structlog.get_logger(__name__)
 class BulkAct:
     """One act on rows as they stood when they were rehearsed. `done` of `total` rows are behind it.
 
-    `changed` are the ids that it changed. Rows that somebody else changed meanwhile are left as they are.
+    `changed` are the ids that it changed. Rows that somebody else changed meanwhile are left as they are. With a `name`
+    each batch says in the history how far the act is, and any replica may stop it.
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class BulkAct:
         act: Act,
         invented: Invented = NOTHING_INVENTED,
         wake: Callable[[], None] = lambda: None,
+        name: str | None = None,
     ) -> None:
         if not (act.why or "").strip():
             raise ValueError("an act on many rows wants a reason")
@@ -50,6 +54,7 @@ class BulkAct:
         self._act = act
         self._invented = invented
         self._wake = wake
+        self._name = name
         self.total = len(self._rows)
         self.done = 0
         self.changed: list[int] = []
@@ -59,18 +64,46 @@ class BulkAct:
         """Stop before the next batch; what is done stays done."""
         self.is_cancelled = True
 
+    @property
+    def progress(self) -> ActProgress:
+        """Say how far it is."""
+        return ActProgress(
+            self._operation.value, self._queue.value, self.done, self.total, len(self.changed), self.is_cancelled
+        )
+
+    async def note(self) -> None:
+        """Let every replica know how far it is. Raises DatabaseUnavailable."""
+        if self._name is not None:
+            await self._database.write(act_progress.went_on, self._name, self.progress, self._clock.now())
+
     async def run(self, on_progress: Callable[[], None] = lambda: None) -> list[int]:
         """Act; return the ids that were changed. Raises DatabaseUnavailable, and may then be run again."""
         while self.done < self.total and not self.is_cancelled:
             batch = self._rows[self.done : self.done + BATCH]
-            changed = await self._database.write(self._change, batch)
+            changed = await self._database.write(self._take, batch)
+            if changed is None:
+                self.cancel()
+                break
             self.changed += changed
             self.done += len(batch)
             self._wake()
             log.info("operator.changed", queue=self._queue, operation=self._operation, ids=changed, who=self._act.who)
             on_progress()
             await asyncio.sleep(0)  # whoever cancels gets a turn
+        if self.is_cancelled:
+            await self.note()
         return self.changed
+
+    def _take(self, connection: Connection, batch: Sequence[RowStand]) -> list[int] | None:
+        """Change one batch and say so; None where the act was stopped, and nothing is changed."""
+        if self._name is None:
+            return self._change(connection, batch)
+        if act_progress.is_stopped(connection, self._name):
+            return None
+        changed = self._change(connection, batch)
+        so_far = replace(self.progress, done=self.done + len(batch), changed=len(self.changed) + len(changed))
+        act_progress.went_on(connection, self._name, so_far, self._clock.now())
+        return changed
 
     def _change(self, connection: Connection, batch: Sequence[RowStand]) -> list[int]:
         meant = set(batch)

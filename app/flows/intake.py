@@ -1,6 +1,6 @@
 """The bot's trainings that nobody told us of → jobs, by our clock: their rows say nothing of when fal began."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -16,6 +16,7 @@ log = structlog.get_logger(__name__)
 
 NAME = "intake"
 LEASE = timedelta(minutes=1)
+BATCH = 500  # jobs that share a commit
 SLOWEST = timedelta(seconds=15)  # between two turns: rows are met soon, and the bot's table is read in one query
 HISTORIC = timedelta(days=3)  # since the last change of a row that is met at the first start
 OUTAGE = timedelta(minutes=2)  # since the last turn: nobody looked, and results may be about to expire
@@ -44,8 +45,8 @@ class Intake:
         self._wake = wake
 
     async def __call__(self) -> int:
-        """Take in what is new; return how many jobs that made. One transaction. Raises DatabaseUnavailable."""
-        taken, roused = await self._database.write(self.take_in, self._clock.now())
+        """Take in what is new; return how many jobs that made. Raises DatabaseUnavailable."""
+        taken, roused = await self.take_in()
         if taken:
             log.info("jobs.taken_in", jobs=taken)
         if roused:
@@ -53,20 +54,46 @@ class Intake:
             self._wake()
         return taken
 
-    def take_in(self, connection: Connection, now: datetime) -> tuple[int, int]:
-        """Do one turn if it is due; return how many jobs are new, and how many were made due after an outage."""
+    async def take_in(self) -> tuple[int, int]:
+        """Do one turn if it is due; return how many jobs are new, and how many were made due after an outage.
+
+        One transaction, or one for each BATCH: thousands at once would hold SQLite's one writer for a second.
+        """
+        now = self._clock.now()
+        found, is_outage, roused = await self._database.write(self._begin, now)
+        for start in range(BATCH, len(found), BATCH):
+            is_last = start + BATCH >= len(found)
+            part = found[start : start + BATCH]
+            roused = await self._database.write(self._go_on, part, now, is_last=is_last, is_outage=is_outage)
+        return len(found), roused
+
+    def _begin(self, connection: Connection, now: datetime) -> tuple[list[Expected], bool, int]:
+        """Begin a turn if it is due, and end it where one BATCH is all.
+
+        Returns what is new, of which the first BATCH is on record now, whether nobody looked for OUTAGE, and what
+        `_go_on` returns.
+        """
         last = chores.last_finished(connection, NAME)
         if not chores.claim(connection, NAME, now=now, lease=LEASE, every=self.every):
-            return 0, 0
-        # Of what is already old at the first start nobody waits for news from us any more.
-        unmet = self._subjects.unmet(connection, old_before=now - HISTORIC)
+            return [], False, 0
+        # Of what is already old at the first start nobody waits for news from us any more. A turn that breaks off
+        # there leaves no end on record, so that the next one is the first again.
         found = [
             Expected(
                 one.request_id, one.avatar_id, self._endpoint_of(one.trainer), is_historic=last is None and one.is_old
             )
-            for one in unmet
+            for one in self._subjects.unmet(connection, old_before=now - HISTORIC)
         ]
+        is_outage = last is not None and now - last > OUTAGE
+        is_last = len(found) <= BATCH
+        return found, is_outage, self._go_on(connection, found[:BATCH], now, is_last=is_last, is_outage=is_outage)
+
+    def _go_on(
+        self, connection: Connection, found: Sequence[Expected], now: datetime, *, is_last: bool, is_outage: bool
+    ) -> int:
+        """Take in a part, and end the turn with the last one; return how many jobs were made due after an outage."""
         jobs.expect(connection, found, now=now, due_at=now + self._after)
-        roused = jobs.rouse(connection, now) if last is not None and now - last > OUTAGE else 0
+        if not is_last:
+            return 0
         chores.finish(connection, NAME, now=now, every=self.every, reason="done")
-        return len(found), roused
+        return jobs.rouse(connection, now) if is_outage else 0

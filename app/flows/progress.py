@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from app.db import progress, promises
+from app.db import pacing, progress, promises
 from app.db.engine import Connection, Database
 from app.db.jobs import Looked
 from app.db.progress import Closing
@@ -201,7 +201,7 @@ class Progress:
         columns = _columns(outcome, due.line.kind, shown, chat_id)
         if "progress_line" in columns:
             columns |= {"progress_ends_at": ends_at(due.standing, due.line, now), "percent": due.percent}
-        await self._database.write(progress.record, due.job.claim.id, columns)
+        await self._database.write(_record, due.job.claim.id, columns, _rest(outcome, chat_id, now))
         _report(due.job.request_id, due.line.kind, outcome)
 
     async def _close_one(self, closing: Closing) -> None:
@@ -209,11 +209,24 @@ class Progress:
         if line is None:
             return
         message = self._word(ProgressMessage(closing.name, closing.owner, line))
-        outcome = await self._messenger.edit(closing.shown.chat_id, closing.shown.message_id, message)
-        columns = _columns(outcome, line.kind, closing.shown, closing.shown.chat_id)
+        chat_id = closing.shown.chat_id
+        outcome = await self._messenger.edit(chat_id, closing.shown.message_id, message)
+        columns = _columns(outcome, line.kind, closing.shown, chat_id)
         if isinstance(outcome, Sent):
             columns["progress_end"] = ProgressEnd.CLOSED
-        await self._database.write(progress.record, closing.job_id, columns)
+        rest = _rest(outcome, chat_id, self._clock.now())
+        await self._database.write(_record, closing.job_id, columns, rest)
+
+
+def _rest(outcome: SendOutcome, chat_id: int, now: datetime) -> tuple[int, datetime] | None:
+    """Tell which chat Telegram asked to let rest, and until when: what its owner is owed waits as well."""
+    return (chat_id, now + timedelta(seconds=outcome.seconds)) if isinstance(outcome, SlowDown) else None
+
+
+def _record(connection: Connection, job_id: int, columns: dict[str, Any], rest: tuple[int, datetime] | None) -> None:
+    progress.record(connection, job_id, columns)
+    if rest is not None:
+        pacing.pause(connection, *rest, asked=True)
 
 
 def _may_show(looked: Looked) -> bool:

@@ -29,7 +29,7 @@ log = structlog.get_logger("app.webhook")
 
 BATCH = 32  # jobs in one turn
 ASKED_AT_ONCE = 8  # questions to fal under way
-RATE = 25.0  # questions per second, all replicas together
+RATE = 25.0  # jobs asked about per second, all replicas together and whoever asks by hand
 BUCKET = "fal"
 HORIZON = timedelta(seconds=2)  # how much of that budget may be spent ahead
 DEADLINE = 12.0  # s for all questions about one job
@@ -99,6 +99,13 @@ class Reconcile:
         self._rests_until = self._clock.now() + min(REST, self._every) if silent else None
         return len(claimed)
 
+    async def allowed(self, wanted: int) -> int:
+        """Take from the budget that all replicas share; return about how many of `wanted` jobs fal may be asked now.
+
+        Raises DatabaseUnavailable.
+        """
+        return await self._database.write(self._take, self._clock.now(), wanted)
+
     async def by_hand(self, request_ids: Sequence[str]) -> list[JobLook]:
         """Look at these jobs now, due or not, ended without an outcome or not; return what was found.
 
@@ -112,15 +119,22 @@ class Reconcile:
 
     def _claim(self, connection: Connection, now: datetime, limit: int) -> list[OpenJob]:
         """Claim as many as fal may be asked about now; those that no row carries any more end here."""
-        limit = min(limit, pacing.free_budget(connection, BUCKET, now=now, horizon=HORIZON, rate=RATE))
+        limit = min(limit, _free(connection, now))
         claimed = jobs.claim(connection, now=now, lease_until=now + self._lease, limit=limit) if limit else []
         if not claimed:
             return []
-        pacing.spend_budget(connection, BUCKET, len(claimed), now=now, horizon=HORIZON, rate=RATE)
+        _spend(connection, now, len(claimed))
         carried = self._subjects.carried(connection, [job.request_id for job in claimed])
         over = [job for job in claimed if self._is_superseded(job, carried, now)]
         jobs.record(connection, [Looked(job, SUPERSEDED) for job in over], now)
         return [job for job in claimed if job not in over]
+
+    @staticmethod
+    def _take(connection: Connection, now: datetime, wanted: int) -> int:
+        taken = min(wanted, _free(connection, now))
+        if taken:
+            _spend(connection, now, taken)
+        return taken
 
     def _is_superseded(self, job: OpenJob, carried: frozenset[str], now: datetime) -> bool:
         """Tell whether the bot has begun anew. A job that was registered before its row waits for it as orphans do."""
@@ -211,6 +225,14 @@ class Reconcile:
             ],
             now,
         )
+
+
+def _free(connection: Connection, now: datetime) -> int:
+    return pacing.free_budget(connection, BUCKET, now=now, horizon=HORIZON, rate=RATE)
+
+
+def _spend(connection: Connection, now: datetime, jobs_asked: int) -> None:
+    pacing.spend_budget(connection, BUCKET, jobs_asked, now=now, horizon=HORIZON, rate=RATE)
 
 
 def _delivery(job: OpenJob, body: bytes, now: datetime) -> Delivery:

@@ -1,12 +1,14 @@
-"""What a redrive or an ignore would do: done for real, by the code that does it, in a transaction that is rolled back.
+"""What a redrive or an ignore would do: done for real, by the code that does it, in transactions that are rolled back.
 
-Nothing can be asked or sent meanwhile: what is played has a connection, and no port to fal, its CDN or Telegram.
+Rows of one request are played together, for one may change what the next does. Others have nothing to do with each
+other: a few are played at a time, and SQLite's one writer is held for a moment only. Nothing can be asked or sent
+meanwhile: what is played has a connection, and no port to fal, its CDN or Telegram.
 """
 
 import hashlib
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -30,7 +32,7 @@ from app.flows.rehearsed import RehearsedRow, Word, ignored, left, sent
 
 MOST = 50  # rows that are played
 SECONDS = 1.0
-SLICE = 10  # rows between two looks at the time
+SLICE = 10  # rows of one transaction; more where they are of one request
 REHEARSED = Act("rehearsal")
 
 
@@ -67,6 +69,33 @@ def digest_of(queue: Queue, operation: Operation, rows: Sequence[RowStand], code
     return hashlib.sha256(orjson.dumps(facts)).hexdigest()
 
 
+def together(names: Mapping[int, Collection[str]], most: int) -> Iterator[list[int]]:
+    """Part ids into lists of `most` and more, so that ids which share a name, however remotely, are in one list.
+
+    >>> list(together({1: ["a"], 2: ["b"], 3: ["a", "c"], 4: ["c"], 5: ["d"]}, 2))
+    [[1, 3, 4], [2, 5]]
+    """
+    by_name: defaultdict[str, list[int]] = defaultdict(list)
+    for row_id, own in names.items():
+        for name in own:
+            by_name[name].append(row_id)
+    seen: set[int] = set()
+    part: list[int] = []
+    for row_id in sorted(names):
+        waiting = [] if row_id in seen else [row_id]
+        while waiting:
+            one = waiting.pop()
+            if one not in seen:
+                seen.add(one)
+                part.append(one)
+                waiting += [other for name in names[one] for other in by_name[name]]
+        if len(part) >= most:
+            yield sorted(part)
+            part = []
+    if part:
+        yield sorted(part)
+
+
 class Rehearse:
     """Rehearses acts. `code` is the version of the code, `word` words a message as Telegram would get it."""
 
@@ -98,13 +127,19 @@ class Rehearse:
 
         Raises DatabaseUnavailable.
         """
+        end, now = self._elapsed() + SECONDS, self._clock.now()
         ids = [row.id for row in rows[:MOST]]
         played: list[RehearsedRow] = []
         told_twice = 0
-        try:
-            await self._database.write(self._play, queue, operation, ids, self._clock.now())
-        except _Undone as undone:
-            played, told_twice = undone.rows, undone.told_twice
+        for some in together(await self._database.read(rehearsing.names_of, queue, ids), SLICE):
+            if played and self._elapsed() > end:
+                break
+            try:
+                await self._database.write(self._play, queue, operation, some, now)
+            except _Undone as undone:
+                played += undone.rows
+                told_twice += undone.told_twice
+        played.sort(key=lambda row: row.id)
         counted = Counter((row.code, row.word) for row in played)
         return Rehearsal(
             queue,
@@ -121,27 +156,18 @@ class Rehearse:
     def _play(
         self, connection: Connection, queue: Queue, operation: Operation, ids: Sequence[int], now: datetime
     ) -> None:
-        end = self._elapsed() + SECONDS
-        rows: list[RehearsedRow] = []
         told_twice = 0
-        for start in range(0, len(ids), SLICE):
-            if rows and self._elapsed() > end:
-                break
-            some = ids[start : start + SLICE]
-            before = rehearsing.rows_of(connection, queue, some)
-            changed = set(
-                change_rows(connection, queue, operation, some, act=REHEARSED, invented=self._invented, now=now)
-            )
-            others = [left(row) for row_id, row in before.items() if row_id not in changed]
-            if operation is Operation.IGNORE:
-                played = [ignored(row) for row_id, row in before.items() if row_id in changed]
-            elif queue is Queue.NOTIFICATIONS:
-                played = self._send(connection, [row for row_id, row in before.items() if row_id in changed])
-            else:
-                played, twice = Play(connection, self._bot_tables, self._planner, self._word, before, now)(changed)
-                told_twice += twice
-            rows += sorted([*others, *played], key=lambda row: row.id)
-        raise _Undone(rows, told_twice)
+        before = rehearsing.rows_of(connection, queue, ids)
+        changed = set(change_rows(connection, queue, operation, ids, act=REHEARSED, invented=self._invented, now=now))
+        others = [left(row) for row_id, row in before.items() if row_id not in changed]
+        if operation is Operation.IGNORE:
+            played = [ignored(row) for row_id, row in before.items() if row_id in changed]
+        elif queue is Queue.NOTIFICATIONS:
+            played = self._send(connection, [row for row_id, row in before.items() if row_id in changed])
+        else:
+            play = Play(connection, self._bot_tables, self._planner, self._word, before, now)
+            played, told_twice = play(changed)
+        raise _Undone([*others, *played], told_twice)
 
     def _send(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> list[RehearsedRow]:
         fates = rehearsing.at_their_claim(connection, [row["id"] for row in rows]) if rows else {}

@@ -148,6 +148,8 @@ class FalTwin(FalDeskTwin):
                 return json_response(refusal[0], bodies.dumps({"detail": refusal[1]}))
             if base != fal_queue.app_of(base):  # the queue drops a model's sub-path; asking with it is a first mistake
                 return json_response(405, b'{"detail": "Method Not Allowed"}')
+            if tail := fal_queue.lost_tail(base, None if job is None else job.endpoint):
+                return json_response(404, bodies.dumps({"detail": f"Path {tail} not found"}))
             match question:
                 case "status":
                     logs = request.query_params.get("logs") == "1"

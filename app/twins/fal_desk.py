@@ -33,7 +33,8 @@ class FalDeskTwin(Twin):
     """The desk of the fal twin.
 
     To be changed at any time: the faults, `prices` (endpoint → dollars and unit), `waits` and `works` (s) of what is
-    submitted. `submissions` is what was taken, `files` what was stored, by path, with the headers of its upload.
+    submitted, `tells_state` (the answer may say IN_PROGRESS already). `submissions` is what was taken, `files` what was
+    stored, by path, with the headers of its upload.
     """
 
     jobs: dict[str, FalJob]
@@ -50,6 +51,7 @@ class FalDeskTwin(Twin):
         self.lifecycles: list[list[Any]] = []  # of each upload, in both headers
         self.put_headers: list[dict[str, str]] = []
         self.waits, self.works = 0.0, 60.0
+        self.tells_state = False
         return [
             Route("/v1/models/pricing", self._pricing),
             Route("/storage/upload/initiate", self._initiate, methods=["POST"]),
@@ -87,7 +89,7 @@ class FalDeskTwin(Twin):
             base = f"{request.url.scheme}://{request.url.netloc}/{fal_queue.app_of(endpoint)}"
             url = f"{base}/requests/{request_id}"
             fields = {
-                "status": "IN_QUEUE",
+                "status": job.at(now) if self.tells_state else "IN_QUEUE",
                 "request_id": request_id,
                 "gateway_request_id": request_id,
                 "queue_position": 0,

@@ -43,6 +43,7 @@ class FalJob:
     starts_at: float | None = None
     ends_at: float | None = None
     forgotten_at: float | None = None
+    refuses_cancel_with: str | None = None  # `detail` without a status, as a finished job may answer
     ignores_cancel: bool = False  # as a request may that is at work
     is_listed: bool = True
     keeps_output: bool = True  # in the list; fal need not
@@ -67,6 +68,12 @@ def app_of(path: str) -> str:
     """Return the owner and app of an endpoint."""
     segments = path.split("/")
     return "/".join(segments[: 3 if segments[0] in THREE_SEGMENT_OWNERS else 2])
+
+
+def lost_tail(app: str, known: str | None) -> str | None:
+    """Return what is missing of an app of three segments that was asked with two of them; None where nothing is."""
+    whole = app_of(known or "")
+    return whole.removeprefix(app) if whole.startswith(f"{app}/") else None
 
 
 def status(job: FalJob | None, request_id: str, url: str, now: float, *, logs: bool) -> Response:
@@ -99,15 +106,17 @@ def result(job: FalJob | None, request_id: str, url: str, now: float) -> Respons
 
 
 def cancel(job: FalJob | None, now: float) -> Response:
-    """Cancel a request; what is at work may finish all the same."""
+    """Cancel a request, with 200 while it waits in the queue; what is at work may finish all the same."""
     if job is None:
         return json_response(404, b'{"status": "NOT_FOUND"}')
     if job.at(now) == "COMPLETED":
-        return json_response(400, b'{"status": "ALREADY_COMPLETED"}')
+        told = {"status": "ALREADY_COMPLETED"} if (why := job.refuses_cancel_with) is None else {"detail": why}
+        return json_response(400, bodies.dumps(told))
+    is_removed = job.at(now) == "IN_QUEUE"
     if not job.ignores_cancel:
         job.state, job.ends_at, job.status_code = "COMPLETED", now, 499
         job.body = b'{"detail": "Request was cancelled", "error_type": "client_cancelled"}'
-    return json_response(202, b'{"status": "CANCELLATION_REQUESTED"}')
+    return json_response(200 if is_removed else 202, b'{"status": "CANCELLATION_REQUESTED"}')
 
 
 def listed(jobs: Mapping[str, FalJob], query: QueryParams, now: float) -> Response:

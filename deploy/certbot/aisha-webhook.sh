@@ -12,7 +12,12 @@ key=/opt/aisha-backend/ssl/aibots.kz.key
 unit=aisha-webhook-api
 
 say() {
-    printf 'aisha-webhook: %s\n' "$*" >&2
+    printf 'aisha-webhook: %s\n' "$*"
+}
+
+# What certbot finds on stderr it shows as an error of the hook.
+warn() {
+    say "$@" >&2
 }
 
 # Is one of the renewed names ours? A wildcard stands for one label.
@@ -56,10 +61,10 @@ copy() {
 reload() {
     command -v systemctl >/dev/null || return 0
     if systemctl is-active --quiet nginx; then
-        systemctl reload nginx || say "nginx was not reloaded; to see why: nginx -t"
+        systemctl reload nginx || warn "nginx was not reloaded; to see why: nginx -t"
     fi
     if systemctl is-active --quiet "$unit"; then
-        systemctl reload "$unit" 2>/dev/null || systemctl kill --signal=HUP "$unit" || say "$unit was not told"
+        systemctl reload "$unit" 2>/dev/null || systemctl kill --signal=HUP "$unit" || warn "$unit was not told"
     fi
 }
 

@@ -32,3 +32,16 @@ def test_the_link_opens_one_session(database_url: str, monkeypatch: pytest.Monke
     assert by_itself is None
     assert by_digest
     assert again is None
+
+
+def test_a_browser_on_this_machine_needs_no_name(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where the server's name leads elsewhere, or nowhere yet, the link is also said for localhost."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATABASE_URL", sqlite_url)
+    monkeypatch.setenv("DEFAULT_LANGUAGE", "en")
+    said = CliRunner().invoke(app, ["dashboard-link"])
+    [url] = said.stdout.splitlines()
+    link = url.partition("?link=")[2]
+    assert said.stderr == f"in a browser on this machine: https://localhost:8443/dashboard/login?link={link}\n"

@@ -1,16 +1,20 @@
 """Redrive and ignore from the pages."""
 
+import asyncio
 import re
+from collections.abc import Callable
 from html import unescape
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from app.db.engine import Connection
 from app.db.tables import deliveries, events
-from tests.dashboard.conftest import FROM_US, Site, hidden
+from app.flows.act import BulkAct
+from tests.dashboard.conftest import FROM_US, HTML, Site, hidden
 from tests.dashboard.rows import a_day, seeded_at
 
 pytestmark = pytest.mark.anyio
@@ -133,3 +137,53 @@ async def test_a_form_that_is_no_form_is_refused(inside: Site, form: dict[str, s
     given = {"why": "x", **form}
     assert (await inside.http.post("/dashboard/deliveries/act", data=given, headers=FROM_US)).status_code == status
     assert (await inside.http.post("/dashboard/jobs/act", data=given, headers=FROM_US)).status_code == 404
+
+
+async def test_an_act_is_stopped_between_two_batches(
+    filled: Site, open_site: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every replica shows how far it is, and stops it; the rest is left, and what is done stays done."""
+    first, go_on = asyncio.Event(), asyncio.Event()
+    run = BulkAct.run
+
+    async def gated(self: BulkAct, on_progress: Callable[[], None]) -> list[int]:
+        write = self._database.write
+
+        async def slow(*wanted: Any) -> Any:
+            changed = await write(*wanted)
+            first.set()
+            await go_on.wait()
+            return changed
+
+        self._database = SimpleNamespace(write=slow)  # type: ignore[assignment]  # all that an act needs of it
+        return await run(self, on_progress)
+
+    monkeypatch.setattr("app.flows.act.BATCH", 1)
+    monkeypatch.setattr("app.dashboard.acting.AT_ONCE", 0.01)
+    monkeypatch.setattr(BulkAct, "run", gated)
+    answer = await filled.post("/dashboard/deliveries/act", **await form_of(filled, DEAD), why="once is enough")
+    [name] = set(re.findall(r"/dashboard/acts/([^/\"]+)", answer.text))
+    await first.wait()
+    async with open_site() as other:
+        other.http.headers["Cookie"] = filled.http.headers["Cookie"]
+        path = f"/dashboard/acts/{name}"
+        assert "1 of 3, changed: 1" in await other.text(path)
+        stopped = await other.post(f"{path}/cancel")
+        assert (stopped.status_code, stopped.headers["location"]) == (303, path)
+        go_on.set()
+        await asyncio.gather(*(task for task in asyncio.all_tasks() if task.get_name() == "dashboard act"))
+        for site in (filled, other):
+            page = await site.text(path)
+            assert "1 of 3, changed: 1" in page
+            assert "Stopped." in page
+            assert "hx-get" not in page
+    after = await filled.database.read(states)
+    assert sorted(after[number] for number in (61, 62, 63)) == ["dead", "dead", "ignored"]
+
+
+async def test_an_unknown_act_is_no_page(filled: Site) -> None:
+    """Nothing is stopped that there is not, and the history keeps no line of it."""
+    assert (await filled.post("/dashboard/acts/unknown/cancel")).status_code == 303
+    assert (await filled.http.get("/dashboard/acts/unknown", headers=HTML)).status_code == 404
+    stops = select(func.count()).select_from(events).where(events.c.kind == "stopped")
+    assert await filled.database.read(lambda connection: connection.execute(stops).scalar_one()) == 0

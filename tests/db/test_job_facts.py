@@ -10,7 +10,7 @@ from sqlalchemy import insert, update
 from app.db import inbox, job_facts
 from app.db.engine import Database
 from app.db.tables import deliveries
-from app.domain.job_alarms import AT_WORK_LATE, LATELY, UNHEARD, JobFacts
+from app.domain.job_alarms import AT_WORK_LATE, FIRST_IN_LINE, LATELY, UNHEARD, JobFacts
 from tests.factories import delivery
 from tests.fakes import START
 from tests.job_facts import NO_JOBS, add_job
@@ -41,6 +41,11 @@ async def test_without_jobs_there_is_nothing(database: Database) -> None:
         ({"stage": None, "at_work_since": LATE}, 1),
         ({"stage": "queued", "first_seen_at": LONG_AGO}, 0),
         ({"stage": "queued", "at_work_since": LATE}, 0),
+        ({"stage": "queued", "stage_since": START - FIRST_IN_LINE - MOMENT, "position": 0}, 1),
+        ({"stage": "queued", "stage_since": START - FIRST_IN_LINE - MOMENT, "position": 1}, 0),
+        ({"stage": "queued", "stage_since": START - FIRST_IN_LINE - MOMENT, "position": None}, 0),
+        ({"stage": "queued", "stage_since": START - FIRST_IN_LINE, "position": 0}, 0),
+        ({"stage": "at_work", "stage_since": LONG_AGO, "position": 0}, 0),
         ({"said_at": START - UNHEARD - MOMENT}, 1),
         ({"said_at": START - UNHEARD}, 0),
         ({"said_at": None, "first_seen_at": START - UNHEARD - MOMENT}, 1),
@@ -51,7 +56,7 @@ async def test_without_jobs_there_is_nothing(database: Database) -> None:
     ],
 )
 async def test_which_jobs_are_overdue(database: Database, columns: dict[str, Any], overdue: int) -> None:
-    """Two hours at work, or half an hour without a word; fal's queue may be as long as it likes (fal's own wait)."""
+    """Two hours at work, or half an hour without a word; fal's queue may be long, but nobody waits at its front."""
     add_job(database, "r1", **columns)
     assert (await count(database)).overdue == overdue
 

@@ -7,12 +7,13 @@ import pytest
 from sqlalchemy import delete, insert, update
 
 from app.db import events, inbox
-from app.db.engine import Database
+from app.db.engine import Database, open_database
 from app.db.operator_queries import Queue
 from app.db.tables import deliveries, jobs, notifications
-from app.db.views import charts, figures, one, open_jobs, pages, time_limit
+from app.db.views import charts, conditions, figures, one, open_jobs, pages, time_limit
 from app.domain.errors import SearchTooWide
 from app.domain.history import Event
+from app.domain.job_alarms import FIRST_IN_LINE
 from app.domain.progress import FIRST_GUESS
 from app.domain.search import EVERYTHING, Search, parse_search
 from app.domain.trainer import Trainer
@@ -183,7 +184,8 @@ async def test_messages_and_jobs_are_searched_alike(database: Database) -> None:
     await tell(database, "r1")
     await tell(database, "r2", kind="failed", state="dead", reason="blocked", avatar_id="a2", chat_id=7)
     await expect(database, "r1", stage="at_work")
-    await expect(database, "r2", state="dead", reason="result_gone", subject="a2")
+    ended = {"finished_at": NOW, "outcome": "gone", "artifact": "absent"}
+    await expect(database, "r2", state="dead", reason="result_gone", subject="a2", **ended)
     for words, expected in (
         ("", ["r2", "r1"]), ("state:dead", ["r2"]), ("reason:blocked", ["r2"]), ("kind:ready", ["r1"]),
         ("avatar:a1", ["r1"]), ("owner:o1", ["r2", "r1"]), ("chat:7 state:dead", ["r2"]), ("request:r1", ["r1"]),
@@ -192,8 +194,22 @@ async def test_messages_and_jobs_are_searched_alike(database: Database) -> None:
     for words, expected in (
         ("", ["r2", "r1"]), ("state:dead", ["r2"]), ("stage:at_work state:pending", ["r1"]), ("avatar:a2", ["r2"]),
         ("chat:42", ["r1"]), ("reason:result_gone", ["r2"]), ("r2", ["r2"]),
+        ("outcome:gone", ["r2"]), ("artifact:absent state:dead", ["r2"]), ("outcome:failed", []), ("artifact:seen", []),
     ):  # fmt: skip
         assert await found(database, words, Queue.JOBS) == expected, words
+
+
+async def test_jobs_that_ended_badly_are_found_by_an_index(sqlite_url: str) -> None:
+    """What an alert leads to is found among a million jobs without reading them."""
+    database = open_database(sqlite_url)
+    with database.engine.connect() as connection:
+        for words in ("outcome:gone", "artifact:absent", "outcome:gone state:done"):
+            wanted = conditions.where(connection, jobs, parse_search(words, "jobs", NOW)).newest(jobs.c.id)
+            compiled = wanted.compile(connection, compile_kwargs={"literal_binds": True})
+            plan = [row.detail for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}")]
+            assert any("USING INDEX webhook_jobs_" in step for step in plan), plan
+            assert not any(step.startswith("SCAN webhook_jobs") for step in plan), plan
+    await database.close()
 
 
 async def test_a_job_is_late_when_it_takes_longer_than_nearly_all(database: Database) -> None:
@@ -203,6 +219,9 @@ async def test_a_job_is_late_when_it_takes_longer_than_nearly_all(database: Data
     await expect(database, "late", at_work_since=NOW - usual.late - timedelta(minutes=1), **said)
     await expect(database, "fine", at_work_since=NOW - timedelta(minutes=1), **said)
     await expect(database, "done", state="done", at_work_since=START, finished_at=NOW, stage="finished")
+    queued = {"stage": "queued", "stage_since": NOW - FIRST_IN_LINE - timedelta(minutes=1), "said_at": NOW}
+    await expect(database, "first", position=0, **queued)
+    await expect(database, "second", position=1, **queued)
     page = await database.read(open_jobs.jobs_page, EVERYTHING, now=NOW, trainer_of=lambda _: Trainer.STYLE)
     shown = {row["request_id"]: (row["is_late"], row["usual"], row["ends_at"]) for row in page.rows}
     ends_at = NOW - timedelta(minutes=1) + usual.likely
@@ -210,6 +229,8 @@ async def test_a_job_is_late_when_it_takes_longer_than_nearly_all(database: Data
         "late": (True, usual.likely, NOW - usual.late - timedelta(minutes=1) + usual.likely),
         "fine": (False, usual.likely, ends_at),
         "done": (False, usual.likely, None),
+        "first": (True, usual.likely, None),
+        "second": (False, usual.likely, None),
     }
 
 

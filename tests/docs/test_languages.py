@@ -9,7 +9,7 @@ from tests.docs.project import ROOT, page, rows
 
 PAIRS = [
     ("README.md", "README.ru.md"),
-    *((f"docs/{name}.md", f"docs/{name}.ru.md") for name in ("install", "operate", "settings", "runbook")),
+    *((f"docs/{name}.md", f"docs/{name}.ru.md") for name in ("install", "operate", "settings", "runbook", "dashboard")),
 ]
 IN_ENGLISH = "DEFAULT_LANGUAGE=en "  # how an English reader has the console speak
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)

@@ -10,6 +10,7 @@ from tests.docs.project import ROOT, between, page, rows
 
 INDEX, THREATS, ASVS = "docs/security.md", "docs/security/threats.md", "docs/security/asvs.md"
 PAGES = (INDEX, THREATS, ASVS)
+FAULTS_OF_OTHERS = "docs/environments.md"
 
 QUOTED = re.compile(r"`([^`\n]+)`")
 TEST = re.compile(r"`((?:tests)/[\w/]+\.py)::(test_\w+)`")
@@ -18,7 +19,7 @@ REFUSAL = re.compile(r"(\d{3}) `(\w+)`")
 ACTOR = re.compile(r"\*\*([A-Z])\*\* ")
 THREAT_ROWS = rows(between(page(THREATS), "threats"))
 INPUTS = rows(between(page(INDEX), "input"))
-NAMED = sorted({(file, name) for text in map(page, PAGES) for file, name in TEST.findall(text)})
+NAMED = sorted({(file, name) for text in map(page, (*PAGES, FAULTS_OF_OTHERS)) for file, name in TEST.findall(text)})
 
 
 @cache

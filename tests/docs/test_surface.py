@@ -19,7 +19,7 @@ from starlette.routing import Mount, Route
 # Where the code lies is said here and nowhere below; the rest is found wherever in app/ it stands.
 from app.cli.main import app as command_line
 from app.core.config import Settings
-from app.core.setting_meta import aliases, env_name, is_secret
+from app.core.setting_meta import env_name, is_secret, names
 from app.core.setting_page import default_text
 from app.doctor.tls.voice import say_broken
 from app.domain.alert import REMEDY, Condition
@@ -82,7 +82,7 @@ def endpoints() -> Iterator[str]:
 
 def settings() -> Iterator[str]:
     for field, info in Settings.model_fields.items():
-        others = [*aliases(info), *([f"{env_name(field)}_FILE"] if is_secret(info) else [])]
+        others = [*names(field, info)[1:], *([f"{env_name(field)}_FILE"] if is_secret(info) else [])]
         yield f"{env_name(field)}={default_text(field)}{''.join(f' (= {other})' for other in others)}"
 
 

@@ -79,11 +79,12 @@ COMPLETED_ROWS: dict[Trainer | None, dict[str, tuple[str, str, str]]] = {
     },
 }
 COMPLETED_ROWS[UNKNOWN] = COMPLETED_ROWS[STYLE]
-ROWS: list[tuple[Trainer | None, str, Outcome, str]] = [
+SAYS: tuple[Outcome, ...] = (Completed(BY_LORA), Completed(BY_ID), FAILED)
+ROWS = [
     (trainer, held, says, follows)
     for trainer, table in COMPLETED_ROWS.items()
     for held, cells in table.items()
-    for says, follows in zip((Completed(BY_LORA), Completed(BY_ID), FAILED), cells, strict=True)
+    for says, follows in zip(SAYS, cells, strict=True)
 ]
 
 

@@ -99,3 +99,7 @@ def test_an_unfinished_word_is_completed() -> None:
     assert suggest("state:dead re", "deliveries") == ["reason:", "request:"]
     assert suggest("state:d", "deliveries") == ["state:done", "state:dead"]
     assert suggest("reason:x", "deliveries") == []
+    assert suggest("reason:or", "deliveries") == ["reason:orphan"]
+    assert suggest("after:2", "jobs") == ["after:24h"]
+    assert suggest("outcome:g", "jobs") == ["outcome:gone"]
+    assert suggest("outcome:g", "deliveries") == []

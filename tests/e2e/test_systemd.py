@@ -6,9 +6,12 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 
+import psycopg
 import pytest
 
 from tests.e2e.machine import Machine, machine, missing
+from tests.factories import BOT_TABLES
+from tests.faults.cluster import start_cluster
 from tests.faults.rig import tell
 
 WHY = missing()
@@ -28,6 +31,10 @@ unset PYTHONPATH
 printf 'API_HOST=127.0.0.1\\nAPI_PORT={PORT}\\nAPI_DOMAIN=example.kz\\nDEFAULT_LANGUAGE=en\\n' > .env
 .venv/bin/aisha-webhook migrate
 """
+
+
+REPLICAS = (8444, 8445)
+REPLICA_SETTINGS = "API_HOST=127.0.0.1\\nAPI_PORT=8444\\nSSL_ENABLED=false\\nDEFAULT_LANGUAGE=en\\n"
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +133,17 @@ def test_a_credential_reaches_the_settings(box: Machine) -> None:
     box.until(HEALTH)
 
 
+def test_what_root_sets_up_the_service_reads(box: Machine) -> None:
+    """`setup` as root, over no `.env` at all: the service's group may read what was written, nobody else."""
+    box.sh(f"mv {HOME}/.env /tmp/env.kept")
+    said = box.sh(f"cd {HOME} && .venv/bin/aisha-webhook setup --account of-a-test --no-check")
+    assert f"sudo systemctl restart {UNIT}" in said
+    assert box.sh(f"stat -c '%a %U %G' {HOME}/.env") == "640 root aisha"
+    shown = box.sh(f"cd {HOME} && sudo -u aisha .venv/bin/aisha-webhook config show --json")
+    assert json.loads(shown)["FAL_USER_ID"] == "of-a-test"
+    box.sh(f"mv /tmp/env.kept {HOME}/.env")
+
+
 def test_the_timer_makes_a_backup(box: Machine) -> None:
     """The backup's timer is waiting, and its unit leaves a file when it is run."""
     assert shown(box, "ActiveState", unit=f"{UNIT[:-4]}-backup.timer")["ActiveState"] == "active"
@@ -158,3 +176,37 @@ def test_it_stops_in_order(box: Machine) -> None:
     box.sh(f"systemctl stop {UNIT}.socket {UNIT}.service")
     assert time.monotonic() - begun < 12
     assert shown(box, "Result", "ExecMainStatus") == {"Result": "success", "ExecMainStatus": "0"}
+
+
+@pytest.fixture
+def bots_database() -> Iterator[str]:
+    """The URL of a PostgreSQL with the bot's tables, on a port that the machine reaches."""
+    with start_cluster() as cluster:
+        with psycopg.connect(cluster.url("postgres"), autocommit=True) as connection:
+            connection.execute("CREATE DATABASE machine")
+        with psycopg.connect(cluster.url("machine"), autocommit=True) as connection:
+            connection.execute(BOT_TABLES)
+        yield cluster.url("machine")
+
+
+def test_two_replicas_take_over(box: Machine, bots_database: str) -> None:
+    """By the printed lines two replicas serve in the single server's place; killed or restarted, none is missed."""
+    box.sh(
+        f"cd {HOME} && umask 077 && printf '{REPLICA_SETTINGS}DATABASE_URL={bots_database}\\n' > /tmp/env && "
+        "rm .env && mv /tmp/env .env && chown root:root .env"
+    )
+    printed = box.sh(f"cd {HOME} && .venv/bin/aisha-webhook install systemd --replicas 2")
+    lines = [line.strip() for line in printed.splitlines() if line.strip().startswith("sudo ")]
+    *before, starting = lines
+    migrating = "sudo -u aisha .venv/bin/aisha-webhook migrate"
+    box.sh(f"cd {HOME}\n" + "\n".join([*before, migrating, starting]))
+    asked = [f"curl -sf -m 30 http://127.0.0.1:{port}/health" for port in REPLICAS]
+    for one in asked:
+        box.until(one)
+    assert "whole way took" in box.sh(f"cd {HOME} && sudo -u aisha .venv/bin/aisha-webhook try --port 8445")
+    for act in ("restart", "kill -s KILL"):
+        box.sh(f"systemctl {act} {UNIT}@8444.service & for n in $(seq 20); do {'; '.join(asked)}; done; wait")
+    assert shown(box, "NRestarts", unit=f"{UNIT}@8444")["NRestarts"] == "1"
+    said = box.sh(f"cd {HOME} && .venv/bin/aisha-webhook setup --account of-a-test --no-check")
+    assert f"sudo systemctl restart '{UNIT}@*'" in said
+    box.sh(f"systemctl stop '{UNIT}@*'")

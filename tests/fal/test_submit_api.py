@@ -168,6 +168,16 @@ async def test_foreign_addresses_in_fals_answer_are_dropped() -> None:
         assert await api.submit(PORTRAIT, GIVEN, WEBHOOK) == Submitted("r1", stage=Stage.AT_WORK)
 
 
+async def test_what_begins_at_once_is_at_work() -> None:
+    """The answer to a submission may say IN_PROGRESS already."""
+    async with desk() as (api, fal):
+        for tells_state, stage in ((True, Stage.AT_WORK), (False, Stage.QUEUED)):
+            fal.tells_state = tells_state
+            said = await api.submit(PORTRAIT, GIVEN, WEBHOOK)
+            assert isinstance(said, Submitted)
+            assert said.stage is stage
+
+
 async def test_the_key_is_in_no_words() -> None:
     """A service that echoes the header it refuses cannot put our key into a row."""
     async with desk() as (api, fal):
@@ -185,6 +195,12 @@ async def test_a_cancellation_is_read() -> None:
         assert await api.cancel(PORTRAIT, said.request_id, said.cancel_url) == Cancelled()
         assert await api.cancel(PORTRAIT, said.request_id, None) == AlreadyOver()
         assert await api.cancel(PORTRAIT, "unknown", None) == AlreadyOver()
+        fal.jobs[said.request_id].refuses_cancel_with = "Request is already completed"
+        assert await api.cancel(PORTRAIT, said.request_id, None) == AlreadyOver()
+        fal.waits = 60.0
+        waits = await api.submit(PORTRAIT, GIVEN, WEBHOOK)
+        assert isinstance(waits, Submitted)
+        assert await api.cancel(PORTRAIT, waits.request_id, None) == Cancelled()  # 200: it was not begun
         fal.locked = "Exhausted balance"
         refused = await api.cancel(PORTRAIT, said.request_id, None)
         assert isinstance(refused, NotTaken)

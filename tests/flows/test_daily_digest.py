@@ -76,6 +76,20 @@ async def test_a_days_trainings_are_summed_up(database: Database) -> None:
     )
 
 
+async def test_nobody_is_named_whose_training_succeeded_after_all(database: Database) -> None:
+    """A success that overruled the failure is no case for a refund; a failure that corrected a "ready" is one."""
+    corrected = {**failure(2), "kind": "correction"}
+    succeeded = {**failure(1), "kind": "correction", "cause": None}
+    fill(
+        database,
+        [job(1, outcome="completed", waited=5), job(2, outcome="failed", waited=5)],
+        [failure(1), succeeded, corrected],
+    )
+    digest = await database.read(sum_up, START)
+    assert (digest.ready, digest.failed) == (1, 1)
+    assert digest.failures == (FailedTraining("Айша 2", 5, "no_face"),)
+
+
 async def test_a_bad_day_names_the_latest_failures(database: Database) -> None:
     """However many failed, the message names fifteen."""
     fill(database, [job(n, outcome="failed", waited=5) for n in range(40)], [failure(n) for n in range(40)])

@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 
 from app.db import chores, drift, inbox, outbox
 from app.db import jobs as jobs_queue
+from app.db.digest import sum_up
 from app.db.engine import open_database
 from app.db.operator_queries import Queue
 from app.db.outbox import NO_DELIVERY
@@ -24,6 +25,7 @@ from app.domain.notification import Owner, OwnerMessage, Topic
 from app.flows.drift import NAME, Mend
 from app.flows.operate import Operation, operate
 from app.flows.prune import Prune
+from app.flows.why import why
 from tests.factories import CONFIG, INVENTED, INVENTED_ID, INVENTED_LORA, LORA, Bot, error_body, ok_body
 from tests.fakes import START, FrozenClock, kinds
 from tests.flows.conftest import House, open_house
@@ -317,6 +319,27 @@ async def test_only_one_replica_looks_in_a_minute(home: Home) -> None:
     await home.spoil(status="training")
     assert await home.mend() == 0
     assert await home.look() == 1
+
+
+@pytest.mark.parametrize("said", [ok_body("r1"), error_body("r1")], ids=["success", "failure"])
+async def test_what_was_mended_ended_when_it_first_did(home: Home, said: bytes) -> None:
+    """A row that is put right two days later is no new end: neither the day's figures nor the story move it."""
+    await home.train()
+    await home.apply(said)
+    ended_at = (await home.job())["finished_at"]
+    home.house.clock.move(2 * 24 * 3600)
+    await home.spoil(status="training")
+    assert await home.look() == 1
+    job = await home.job()
+    assert (job["finished_at"], job["stage_since"]) == (ended_at, ended_at)
+    digest = await home.house.database.read(sum_up, home.house.clock.at)
+    assert (digest.ready, digest.failed, digest.failures) == (0, 0, ())
+    story = await why(home.house.database, home.mend._bot_tables, home.house.clock, "r1", has_token=True)
+    order = [sentence.code for sentence in story.sentences if sentence.at is not None]
+    assert order.index("message.sent") < order.index("job.drifted")
+    assert max(order.index(code) for code in order if code.startswith(("delivery.", "job.end"))) < order.index(
+        "job.drifted"
+    )
 
 
 async def test_what_was_found_is_logged_and_its_delivery_due(home: Home) -> None:

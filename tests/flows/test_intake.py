@@ -1,17 +1,27 @@
 """The bot's trainings become jobs by our clock."""
 
+from collections import Counter
+from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import partial
+from typing import Any
 
 import pytest
 from sqlalchemy import select, text
 
-from app.db.engine import Connection, Database
-from app.db.tables import jobs
+from app.db import poller_traces
+from app.db.engine import Connection, Database, open_database
+from app.db.schema import find_bot_tables
+from app.db.tables import jobs, notifications
 from app.db.trainings import BotTables
+from app.domain.errors import DatabaseUnavailable
 from app.domain.trainer import Trainer
-from app.flows.intake import OUTAGE, Intake
-from tests.factories import Bot
+from app.flows.drift import Mend
+from app.flows.intake import BATCH, LEASE, OUTAGE, Intake
+from tests.factories import INVENTED, INVENTED_LORA, Bot
 from tests.fakes import START, FrozenClock
+from tests.flows.asking import ScriptedFal, reconcile_of
+from tests.flows.test_watch import Machine
 
 pytestmark = pytest.mark.anyio
 
@@ -26,6 +36,10 @@ def woken() -> list[str]:
 
 @pytest.fixture
 def intake(database: Database, bot_tables: BotTables, clock: FrozenClock, woken: list[str]) -> Intake:
+    return intake_of(database, bot_tables, clock, woken)
+
+
+def intake_of(database: Database, bot_tables: BotTables, clock: FrozenClock, woken: list[str]) -> Intake:
     def endpoint_of(trainer: Trainer | None) -> str:
         return f"fal-ai/{trainer}-trainer"
 
@@ -109,27 +123,80 @@ async def test_rows_met_later_are_never_historic(
     assert (await met(database))["old"][0] == "pending"
 
 
-async def test_a_first_start_beside_many_old_rows_asks_nobody(
-    intake: Intake, bot: Bot, database: Database, clock: FrozenClock
+@pytest.fixture
+async def fresh(database_url: str) -> AsyncIterator[Database]:
+    """Connections of its own: a plan that was made for the few rows of other tests would serve many badly."""
+    database = open_database(database_url)
+    yield database
+    await database.close()
+
+
+async def test_a_first_start_beside_many_old_rows_asks_and_tells_nobody(fresh: Database, clock: FrozenClock) -> None:
+    """10,000 old rows, at training and ended, cost no question and no message, at the start or a day later.
+
+    Those at training become historic jobs in one turn; invented artifacts and rows without any are among the others.
+    """
+    bot_tables, database = await find_bot_tables(fresh), fresh
+    intake = intake_of(database, bot_tables, clock, [])
+    await Bot(database).train_many([f"r{number}" for number in range(10_000)])
+    at = "2026-01-01 00:00:00.000000" if database.is_sqlite else START - timedelta(days=300)
+    with database.engine.begin() as transaction:
+        transaction.execute(text("UPDATE avatars SET updated_at = :at"), {"at": at})
+        for last, status in ((1, "completed"), (2, "error"), (3, "cancelled")):
+            where = f"fal_request_id LIKE '%{last}'"
+            transaction.execute(text(f"UPDATE avatars SET status = :status WHERE {where}"), {"status": status})
+        invented = text("UPDATE avatars SET diffusers_lora_file_url = :url WHERE fal_request_id LIKE '%5'")
+        transaction.execute(invented, {"url": INVENTED_LORA})
+    fal = ScriptedFal()
+    reconcile = reconcile_of(database, bot_tables, fal, clock)
+    mend = Mend(database, bot_tables, clock, INVENTED, every=timedelta(seconds=60), wake_apply=lambda: None)
+    machine = Machine(database, clock)
+    count_invented = partial(poller_traces.count_invented_at_work, bot_tables=bot_tables, invented=INVENTED)
+    taken = [await intake()]
+    for _ in range(2):
+        assert await reconcile() == 0
+        machine.invented = await database.read(count_invented)
+        await machine.look()
+        clock.move(24 * 3600)
+        assert await mend() == 0
+        taken.append(await intake())
+    assert taken == [7_000, 0, 0]
+    assert await database.read(count_states) == [("historic", 7_000)]
+    assert fal.asked == []
+    assert await machine.told() == []
+    assert await database.read(lambda connection: connection.execute(select(notifications)).all()) == []
+
+
+def count_states(connection: Connection) -> list[tuple[str, int]]:
+    rows = connection.execute(text("SELECT state, count(*) FROM webhook_jobs GROUP BY state"))
+    return [(str(state), int(number)) for state, number in rows]
+
+
+async def test_many_are_taken_in_part_by_part(
+    intake: Intake, bot: Bot, database: Database, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """10,000 old rows become 10,000 historic jobs in one turn; none is ever due."""
-    await bot.train_many([f"r{number}" for number in range(10_000)])
-    await database.write(
-        lambda connection: (
-            connection.execute(
-                text("UPDATE avatars SET updated_at = :at"),
-                {"at": "2026-01-01 00:00:00.000000" if database.is_sqlite else START - timedelta(days=300)},
-            )
-            and None
-        )
-    )
-    assert await intake() == 10_000
-    states = await database.read(
-        lambda connection: dict(
-            tuple(row) for row in connection.execute(text("SELECT state, count(*) FROM webhook_jobs GROUP BY state"))
-        )
-    )
-    assert states == {"historic": 10_000}
+    """Between two parts others may write; a first turn that breaks off after a part is the first again."""
+    await bot.train_many([f"r{number}" for number in range(BATCH * 2 + 1)])
+    for number in (0, BATCH, BATCH * 2):
+        await age(database, f"r{number}", 4)
+    write, writes = database.write, 0
+
+    async def writing(function: Any, *args: Any, **kwargs: Any) -> Any:
+        nonlocal writes
+        writes += 1
+        if writes == 2:
+            raise DatabaseUnavailable("gone")
+        return await write(function, *args, **kwargs)
+
+    monkeypatch.setattr(database, "write", writing)
+    with pytest.raises(DatabaseUnavailable):
+        await intake()
+    assert len(await met(database)) == BATCH
+    monkeypatch.undo()
+    clock.move(LEASE.total_seconds())
+    assert await intake() == BATCH + 1
+    states = Counter(job[0] for job in (await met(database)).values())
+    assert states == {"pending": BATCH * 2 - 2, "historic": 3}
 
 
 async def test_one_replica_takes_a_turn(intake: Intake, bot: Bot, database: Database, clock: FrozenClock) -> None:

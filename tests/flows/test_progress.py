@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select, text, update
 
-from app.db import jobs
+from app.db import jobs, pacing
 from app.db.engine import Connection, Database
 from app.db.jobs import Ended, Expected, Looked
 from app.db.tables import alerts, notifications
@@ -241,6 +241,19 @@ async def test_what_telegram_refuses_ends_progress_in_that_chat(desk: Desk, outc
     await desk.look(times=4)
     assert desk.chats.edits == 1
     assert [(await desk.job(name))["progress_message_id"] for name in ("r1", "r2", "r3")] == [1, None, 2]
+
+
+async def test_a_chat_that_is_slowed_down_rests_from_results_too(desk: Desk) -> None:
+    """A 429 for a line of progress puts off what the same chat is owed until Telegram's time is over."""
+    desk.chats.outcomes = [SlowDown(600)]
+    await desk.train("r1")
+    await desk.look(times=2)
+    chat, now = (await desk.job("r1"))["progress_chat_id"], desk.clock.now()
+    granted, put_back = await desk.database.write(
+        pacing.take_slots, [chat], now=now, horizon=timedelta(seconds=2), rate=25.0
+    )
+    assert granted == {}
+    assert put_back[0] > now + timedelta(seconds=300)
 
 
 async def test_a_first_message_of_unknown_outcome_is_not_sent_again(desk: Desk) -> None:

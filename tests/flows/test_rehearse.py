@@ -1,8 +1,12 @@
 """A rehearsal changes nothing, and says what the act then does."""
 
+from itertools import combinations
 from random import Random
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import select
 
 from app.db import rehearsing
@@ -15,8 +19,8 @@ from app.domain.errors import RowsChanged
 from app.domain.search import EVERYTHING, Search
 from app.flows.act import BulkAct, require_unchanged
 from app.flows.operate import Operation
-from app.flows.rehearse import MOST, Rehearse
-from tests.factories import INVENTED, Bot, error_body, ok_body
+from app.flows.rehearse import MOST, Rehearse, together
+from tests.factories import INVENTED, LORA, Bot, error_body, ok_body
 from tests.fakes import FrozenClock
 from tests.flows.conftest import House, kinds_of
 from tests.flows.rehearsals import all_rows, make_history
@@ -125,6 +129,46 @@ async def test_more_rows_than_can_be_played_are_a_sample(house: House, rehearse:
     said = await rehearse(Queue.DELIVERIES, Operation.REDRIVE, rows)
     assert (said.matched, len(said.rows), said.is_sample) == (MOST + 5, MOST, True)
     assert said.digest != (await rehearse(Queue.DELIVERIES, Operation.REDRIVE, rows[:MOST])).digest
+
+
+async def test_a_rehearsal_lets_others_write_in_between(
+    house: House, rehearse: Rehearse, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows of one request are played together, others ten at a time: SQLite's one writer is free in between."""
+    for number in range(25):
+        await house.deliver(f"r{number}")
+    for number in range(3):
+        await house.deliver("r0", ok_body("r0", lora=f"{LORA}{number}"))
+    names = {row["id"]: row["request_id"] for row in await house.rows()}
+    played: list[list[int]] = []
+    write = database.write
+
+    async def noted(work: Any, *wanted: Any) -> Any:
+        if work.__name__ == "_play":
+            played.append(list(wanted[2]))
+        return await write(work, *wanted)
+
+    monkeypatch.setattr(database, "write", noted)
+    said = await rehearse(Queue.DELIVERIES, Operation.REDRIVE, await find(database))
+    assert [row.id for row in said.rows] == sorted(names)
+    assert sorted(one for part in played for one in part) == sorted(names)
+    assert [len(part) for part in played] == [10, 10, 8]
+    assert {len({names[row_id] for row_id in part} & {"r0"}) for part in played} == {0, 1}
+    assert sum("r0" in {names[row_id] for row_id in part} for part in played) == 1
+
+
+@given(
+    names=st.dictionaries(st.integers(1, 60), st.sets(st.integers(0, 20), max_size=3), max_size=40),
+    most=st.integers(1, 8),
+)
+def test_what_shares_a_name_is_in_one_part(names: dict[int, set[int]], most: int) -> None:
+    """Parts hold each id once, keep names together, and are no larger than that makes them."""
+    spelled = {row_id: {str(name) for name in own} for row_id, own in names.items()}
+    parts = list(together(spelled, most))
+    assert sorted(one for part in parts for one in part) == sorted(spelled)
+    named = [{name for row_id in part for name in spelled[row_id]} for part in parts]
+    assert all(not one & other for one, other in combinations(named, 2))
+    assert all(len(part) >= most for part in parts[:-1])
 
 
 async def test_a_slow_rehearsal_ends_as_a_sample(

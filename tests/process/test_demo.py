@@ -7,15 +7,20 @@ import signal
 import socket
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
+from typer.testing import CliRunner
 
 from app.catalog import translate
 from app.cli.demo.command import ALL_SECONDS
 from app.cli.demo.scenes import SCENES
+from app.cli.main import app as cli
+from app.db.engine import open_database
 from app.telegram.catalogs import Catalogs
 from tests.docs.cast import strayed
 
@@ -33,6 +38,10 @@ STEPS = (
     *("portrait", "failure", "duplicate", "late", "fetched", "lost"),
     *("drift", "absent", "style", "forged", "telegram", "closing"),
 )
+EVERY_ID = """
+SELECT request_id FROM webhook_deliveries UNION SELECT fal_request_id FROM webhook_deliveries
+UNION SELECT request_id FROM webhook_jobs UNION SELECT fal_request_id FROM avatars
+"""
 RUN = "from app.cli.main import main; main()"
 LYING = """
 from app.cli.demo import command, stage
@@ -83,10 +92,15 @@ def test_the_whole_way_is_as_it_should_be(tmp_path: Path) -> None:
     assert list((tmp_path / "scratch").iterdir()) == []
 
 
-def test_a_machine_reads_the_same_as_one_document(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
+    """Play the demo as a machine reads it, and keep what it made."""
+    return run(tmp_path_factory.mktemp("played"), "--json", "--language", "en", "--keep", before=UNHURRIED)
+
+
+def test_a_machine_reads_the_same_as_one_document(played: subprocess.CompletedProcess[str]) -> None:
     """--json prints one document with every answer, row and message; --keep leaves the logs where it says."""
-    done = run(tmp_path, "--json", "--language", "en", "--keep", before=UNHURRIED)
-    told = json.loads(done.stdout)
+    done, told = played, json.loads(played.stdout)
     steps = {step["name"]: step for step in told["steps"]}
     assert [check for step in told["steps"] for check in step["checks"] if not check["holds"]] == []
     assert (done.returncode, told["right"], tuple(steps)) == (0, True, STEPS)
@@ -103,6 +117,30 @@ def test_a_machine_reads_the_same_as_one_document(tmp_path: Path) -> None:
     assert seen(steps["failure"])["avatar"]["status"] == "error"
     assert seen(steps["portrait"])["messages"][0]["text"].startswith("✨ Your avatar")
     assert (Path(told["folder"]) / "logs" / "webhook.log").stat().st_size > 0
+
+
+def test_every_request_of_the_demo_is_explained(
+    played: subprocess.CompletedProcess[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """`why` tells of each request id the story to its end, or whose turn it is and with which command."""
+    monkeypatch.chdir(tmp_path)
+    url = f"sqlite:///{json.loads(played.stdout)['folder']}/data/aisha.db"
+    monkeypatch.setenv("DATABASE_URL", url)
+    monkeypatch.setenv("TELEGRAM_TOKEN", f"123456789:{'A' * 35}")
+    database = open_database(url)
+    with database.engine.connect() as connection:
+        known = connection.execute(text(EVERY_ID)).scalars().all()
+    database.engine.dispose()
+    stories = {
+        request_id: json.loads(CliRunner().invoke(cli, ["why", request_id, "--json"]).stdout) for request_id in known
+    }
+    last: Counter[str] = Counter()
+    for story in stories.values():
+        assert len(story["story"]) >= 3
+        assert (story["waits_for"] is None) != (story["end"] is None)
+        assert story["end"] is not None or story["next_command"]
+        last[(story["waits_for"] or story["end"])["code"]] += 1
+    assert last == {"end.told.ready": 8, "end.told.failed": 1, "decide.mismatch": 1, "decide.owner_left": 1}
 
 
 def seen(step: Mapping[str, Any]) -> Any:

@@ -257,7 +257,7 @@ def test_the_command_writes_the_hook_with_the_settings(tmp_path: Path) -> None:
     assert "\ndomain=hook.aibots.kz\n" in text
     assert f"\ncert={tmp_path}/ssl/aibots_kz.crt\n" in text
     assert f"\nkey={tmp_path}/ssl/aibots.kz.key\n" in text
-    assert "certbot certonly --dns-cloudflare" in done.stdout
+    assert "certbot certonly --standalone" in done.stdout
     assert f"RENEWED_DOMAINS=hook.aibots.kz {hook}" in done.stdout
     assert [path.name for path in hook.parent.iterdir()] == [hook.name]
 

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.simulation.plan import Plan
 from tests.simulation.planted import BUGS
 from tests.simulation.run import Report, run
-from tests.simulation.world import Plan
 
 _fork = multiprocessing.get_context("fork")
 

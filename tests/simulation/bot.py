@@ -1,5 +1,6 @@
 """The bot, played: its rows, and what it does to them beside the server (docs/bot-database.md)."""
 
+import asyncio
 import random
 import sqlite3
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from pathlib import Path
 from tests.simulation import storage
 from tests.simulation.course import Course, until
 from tests.simulation.ledger import Ledger
+from tests.simulation.newer_bot import TABLE
 from tests.simulation.storage import Storage, Touched
 
 NEW_USER = "INSERT OR IGNORE INTO users (id, telegram_id, language_code, timezone, is_blocked) VALUES (?, ?, ?, ?, 0)"
@@ -52,12 +54,7 @@ class Bot:
 
     async def begin(self, course: Course, chance: random.Random, late: float) -> None:
         """Make the rows, then write fal's id down (perhaps late), then the status, in a commit of its own."""
-        now = self._now()
-        self.write(
-            f"makes avatar {course.number}",
-            (NEW_USER, (course.user_id, str(course.chat_id), course.language, "UTC+5")),
-            (NEW_AVATAR, (course.avatar_id, course.user_id, course.name, course.type, now, now)),
-        )
+        self.make_avatar(course)
         await until(course.begins + late)
         statement = "UPDATE avatars SET fal_request_id = ?, status = 'training', updated_at = ? WHERE id = ?"
         if chance.random() < 0.5:  # the revision that commits both at once
@@ -73,19 +70,32 @@ class Bot:
         await until(course.begins + late + chance.choice((0.05, 0.05, 0.5, 20)))
         self._set_back(course)
 
+    def make_avatar(self, course: Course) -> None:
+        """Make the rows of a training that nobody has submitted yet."""
+        now = self._now()
+        self.write(
+            f"makes avatar {course.number}",
+            (NEW_USER, (course.user_id, str(course.chat_id), course.language, "UTC+5")),
+            (NEW_AVATAR, (course.avatar_id, course.user_id, course.name, course.type, now, now)),
+        )
+
     def _set_back(self, course: Course) -> None:
-        course.is_meddled = True
+        self._meddles(course)
         statement = (
             "UPDATE avatars SET status = 'training', training_progress = 0, updated_at = ? WHERE fal_request_id = ?"
         )
         self.write(f"sets {course.number} to training", (statement, (self._now(), course.request_id)))
+
+    @staticmethod
+    def _meddles(course: Course) -> None:
+        course.is_meddled, course.meddled_at = True, asyncio.get_running_loop().time()
 
     async def meddle(self, course: Course, chance: random.Random) -> None:
         """Do one of the five mishaps, some time after the start."""
         await until(course.begins + chance.choice((90, 150, course.waits + course.works + 5, 1800, 4000)))
         if not course.has_row:
             return
-        course.is_meddled = True
+        self._meddles(course)
         how = chance.choice(("late progress", "old receiver", "invented", "invented", "error"))
         if how in ("late progress", "old receiver"):
             self._set_back(course)
@@ -120,9 +130,11 @@ class Bot:
             self.write(f"begins anew with {course.number}", (statement, (course.request_id,)))
 
 
-def open_tables(path: Path, held: Storage) -> None:
-    """Install the triggers that tell of every row."""
+def open_tables(path: Path, held: Storage, *, has_generations: bool = False) -> None:
+    """Install the triggers that tell of every row, and the table that a bot of the newer kind may have."""
     driver = sqlite3.connect(path)
     held.introduce(driver)
+    if has_generations:
+        driver.execute(TABLE)
     storage.install_triggers(driver)
     driver.close()

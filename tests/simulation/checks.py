@@ -1,20 +1,21 @@
-"""The promises, looked at after every event (I1-I4, I11), every few minutes (I9, I10, bounds) and at the end.
+"""The promises that every commit, answer and message is held to (I1-I6, I12).
 
 What is true, `Course` knows; what the database says is read here over a connection of our own.
 """
 
 import sqlite3
-from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from tests.simulation.course import Course
 
-# A job whose delivery is in the inbox is not asked about.
-RESTS = (
-    " AND NOT EXISTS (SELECT 1 FROM webhook_deliveries d WHERE d.request_id = one.request_id AND d.state = 'pending')"
-)
+PATIENCE = 23 * 3600.0  # s for which a delivery waits for its avatar at least
 OPERATORS = frozenset({"alert", "resolved", "digest", "test"})
+
+
+def _unix(spelt: str) -> float:
+    return datetime.fromisoformat(spelt).replace(tzinfo=UTC).timestamp()
 
 
 class Violation(Exception):
@@ -38,6 +39,8 @@ class Checker:
         self._world = world
         self._driver: sqlite3.Connection | None = None
         self.looks = 0
+        self._states: dict[tuple[str, int], str] = {}  # of rows, as the last commit left them
+        self._doubts: dict[int, int] = {}  # sends of unknown outcome, by message
 
     @property
     def driver(self) -> sqlite3.Connection:
@@ -58,9 +61,10 @@ class Checker:
 
     # After every commit
 
-    def look_at(self, notes: list[tuple[str, int, str]], *, by_server: bool) -> None:
+    def look_at(self, notes: list[tuple[str, int, str]], *, by_server: bool, by_operator: bool = False) -> None:
         """Hold the rows that one commit touched to the truth."""
-        for table, rowid, what in dict.fromkeys(notes):
+        self._by_operator = by_operator
+        for table, rowid, what in sorted(dict.fromkeys(notes)):  # avatars first: they say whose training it is
             self.looks += 1
             if what == "delete":
                 if table != "webhook_alerts":
@@ -81,6 +85,8 @@ class Checker:
         if (row["finished_at"] is None) != (row["state"] == "pending"):
             raise Violation("I2", request_id, f"delivery {rowid} is {row['state']}, finished at {row['finished_at']}")
         course = self.course(request_id)
+        if course is not None:
+            self._orphan(row, course)
         if row["source"] == "webhook":
             if course is None or row["body_sha256"] not in course.signed:
                 raise Violation("I4", request_id, f"delivery {rowid} was never signed by fal")
@@ -92,15 +98,36 @@ class Checker:
         if row["reason"] == "bug":
             raise Violation("I9", request_id, f"delivery {rowid} met a bug: {str(row['detail'])[-300:]}")
 
+    def _orphan(self, row: sqlite3.Row, course: Course) -> None:
+        """Hold a delivery whose avatar the bot has not committed yet: it waits for a day (I10)."""
+        if self._by_operator or course.is_generation or course.has_row or course.is_touched:
+            return
+        age = self._world.unix() - _unix(row["received_at"])
+        is_over = row["state"] in ("done", "ignored") or (row["reason"] == "orphan" and row["state"] == "dead")
+        if is_over and abs(age) < PATIENCE and not self._world.clock_offset:
+            how = f"delivery {row['id']} is {row['state']} ({row['reason']}) after {age:.0f} s without its avatar"
+            raise Violation("I10", course.request_id, how)
+
+    def _goes_on(self, table: str, row: sqlite3.Row, over: frozenset[str]) -> None:
+        """Hold a row to its last state: what is over stays over, unless an operator says otherwise (I2)."""
+        before, now = self._states.get((table, row["id"])), row["state"]
+        self._states[table, row["id"]] = now
+        if before in over and now != before and not self._by_operator:
+            how = f"row {row['id']} of {table} was {before} and is {now} ({row['reason']})"
+            raise Violation("I2", row["request_id"], how)
+
     def _job(self, rowid: int) -> None:
         row = self.rows("SELECT * FROM webhook_jobs WHERE rowid = ?", rowid)[0]
         if (row["finished_at"] is None) != (row["state"] in ("pending", "historic")):
             raise Violation("I2", row["request_id"], f"job {rowid} is {row['state']}, finished {row['finished_at']}")
+        self._goes_on("webhook_jobs", row, frozenset({"done"}))
 
     def _avatar(self, rowid: int) -> None:
         row = self.rows("SELECT * FROM avatars WHERE rowid = ?", rowid)[0]
         request_id, status = row["fal_request_id"], str(row["status"]).lower()
         course = self.course(request_id)
+        if self._is_begun(course, row["id"], status):
+            return
         if course is None:
             raise Violation("I4", str(request_id), "the server wrote into an avatar that fal knows nothing of")
         artifact = row["finetune_id"] if row["training_type"] == "style" and row["finetune_id"] else None
@@ -113,6 +140,27 @@ class Checker:
             raise Violation("I2", request_id, "an error was written that fal never told")
         if status == "error" and artifact is not None:
             raise Violation("I2", request_id, f"an error beside the artifact {artifact}")
+        self._written(course, status, artifact)
+
+    def _is_begun(self, course: Course | None, avatar_id: str, status: str) -> bool:
+        """Tell whether the server has only put down that it submits a training, or that fal has taken it."""
+        if course is None:
+            return avatar_id in self._world.newer_bot.avatars
+        if not course.is_submitted:
+            return False
+        course.has_row = True
+        return status == "training"
+
+    def _written(self, course: Course, status: str, artifact: str | None) -> None:
+        """Hold an end that was written to what had been acknowledged, and to what can be had."""
+        request_id = course.request_id
+        if status == "error" and not course.can_fail and course.is_plain and course.acknowledged:
+            raise Violation("I1", request_id, "an error was written though fal's success had been acknowledged")
+        if status == "completed" and self._world.settings.artifact_check == "require":
+            shelf = self._world.fal.shelves.get(artifact)
+            is_absent = shelf is not None and (shelf.is_empty or shelf.there_from > self._world.unix() + 1)
+            if is_absent and self._world.weather.is_fair():
+                raise Violation("I2", request_id, f"completed with {artifact}, which nobody can fetch")
 
     def _message(self, rowid: int) -> None:
         row = self.rows("SELECT * FROM webhook_notifications WHERE rowid = ?", rowid)[0]
@@ -120,6 +168,10 @@ class Checker:
         if (row["finished_at"] is None) != (row["state"] == "pending"):
             raise Violation("I2", row["request_id"], f"message {rowid} is {row['state']} and has {row['finished_at']}")
         self._count(row, self._world.telegram.seen[meaning])
+        self._goes_on("webhook_notifications", row, frozenset({"sent"}))
+        if row["uncertain"] > self._doubts.get(rowid, 0) and self._world.weather.is_fair():
+            raise Violation("I3", row["request_id"], f"message {rowid} was sent in doubt in fair weather")
+        self._doubts[rowid] = row["uncertain"]
         if row["state"] == "sent" and not self._world.telegram.seen[meaning]:
             raise Violation("I3", row["request_id"], f"message {rowid} is marked sent, and nobody saw it")
         if row["reason"] == "bug":
@@ -152,6 +204,7 @@ class Checker:
     def _count(self, row: sqlite3.Row, seen: int) -> None:
         """At most one message, and one more for each send of unknown outcome, which is counted."""
         allowed = (row["state"] == "sent") + row["uncertain"] + (row["reason"] == "sending")
+        allowed += -(-row["images_shown"] // 10)  # albums, each seen as one
         if seen > allowed:
             how = f"{row['kind']} was seen {seen} times; {row['state']}, {row['reason']}, {row['uncertain']} uncertain"
             raise Violation("I3", row["request_id"], how)
@@ -169,70 +222,16 @@ class Checker:
         if status in (401, 403) and self._world.weather.is_fair():
             raise Violation("I1", course.request_id, f"a genuine delivery was refused with {status} in fair weather")
 
+    def rushed(self, chat: int, left: float) -> None:
+        """Hold a message to a rest that Telegram asked for (I6)."""
+        if self._world.weather.is_fair():
+            raise Violation("I6", "", f"chat {chat} was written to {left:.0f} s before Telegram's rest was over")
+
     def forged(self, kind: str, status: int) -> None:
         """Hold the answer to a forgery (I4)."""
         if status < 400 and not ("clock" in kind and self._world.clock_offset):
             raise Violation("I4", "", f"a forgery ({kind}) was answered {status}")
 
-    # Every few minutes
-
-    def overdue(self, before: str) -> Iterator[Violation]:
-        """Rows that are due and that nobody takes, while the world allows it."""
-        for table in ("webhook_deliveries", "webhook_notifications", "webhook_jobs"):
-            rests = "" if table != "webhook_jobs" else RESTS
-            for row in self.rows(
-                f"SELECT * FROM {table} one WHERE state = 'pending' AND due_at < ?{rests} LIMIT 3", before
-            ):
-                yield Violation("due", row["request_id"], f"row {row['id']} of {table} is due since {row['due_at']}")
-
-    def far(self, after: str) -> Iterator[Violation]:
-        """Rows that rest for longer than anything may."""
-        for table in ("webhook_deliveries", "webhook_jobs"):
-            for row in self.rows(f"SELECT * FROM {table} WHERE state = 'pending' AND due_at > ? LIMIT 3", after):
-                yield Violation("due", row["request_id"], f"row {row['id']} of {table} rests until {row['due_at']}")
-
-    def settled(self, course: Course) -> str | None:
-        """Say why the owner of an ended training is still without a word; None where all is well (I10)."""
-        if not course.has_row or course.is_begun_anew or course.is_cancelled or course.is_touched:
-            return None
-        messages = self.rows(
-            "SELECT kind, state, reason FROM webhook_notifications "
-            "WHERE request_id = ? AND kind IN ('ready', 'failed')",
-            course.request_id,
-        )
-        if any(row["state"] != "pending" for row in messages):
-            return None
-        if messages:
-            return f"{messages[0]['kind']} is owed and {messages[0]['reason']}"
-        deliveries = self.rows(
-            "SELECT state, reason FROM webhook_deliveries WHERE request_id = ? OR fal_request_id = ?",
-            course.request_id, course.request_id,
-        )  # fmt: skip
-        if any(row["state"] == "dead" for row in deliveries):
-            return None  # the operator's, who has an alert
-        jobs = self.rows(
-            "SELECT state, reason, outcome, stage FROM webhook_jobs WHERE request_id = ?", course.request_id
-        )
-        if any(row["state"] == "dead" or row["outcome"] == "superseded" for row in jobs):
-            return None
-        if course.is_meddled and any(row["state"] == "done" for row in deliveries):
-            return None  # the bot completed it in its own words, and told its owner itself
-        told = [dict(row) for row in [*deliveries, *jobs]]
-        return f"nothing is owed; {told}"
-
-    def spoilt(self, course: Course) -> str | None:
-        """Say how the row of an ended job stands against the truth; None where it does not (I11)."""
-        if not course.has_row or course.is_begun_anew or course.is_cancelled or course.is_touched:
-            return None
-        job = self.rows("SELECT * FROM webhook_jobs WHERE request_id = ?", course.request_id)
-        row = self.rows("SELECT * FROM avatars WHERE fal_request_id = ?", course.request_id)
-        if not job or not row or job[0]["outcome"] not in ("completed", "failed"):
-            return None
-        status = str(row[0]["status"]).lower()
-        wanted = {"completed": "completed", "failed": "error"}[job[0]["outcome"]]
-        if status != wanted:
-            return f"the job {job[0]['outcome']}, the row stands at {status}"
-        held = {row[0]["diffusers_lora_file_url"], row[0]["finetune_id"]} - {None, ""}
-        if wanted == "completed" and not held & course.artifacts:
-            return f"the row holds {held}"
-        return None
+    def submitted_twice(self, course: Course) -> None:
+        """Hold submissions to one for each key."""
+        raise Violation("I12", course.request_id, f"training {course.number} was submitted to fal twice")

@@ -12,18 +12,19 @@ from app.twins.sender import LARGE_BYTES
 from tests.simulation.chance import one_of
 from tests.simulation.fal import Shelf
 
-Trainer = Literal["portrait", "style", "other"]
+Trainer = Literal["portrait", "style", "other", "images"]
 
 ENDPOINTS: dict[str, str] = {
     "portrait": "fal-ai/flux-lora-portrait-trainer",
     "style": "fal-ai/flux-lora-fast-training",
+    "images": "fal-ai/flux-lora",
     "other": "fal-ai/turbo-flux-trainer",  # which nobody told the server of, unless the bot registers its jobs
 }
 LASTS = {"portrait": (240, 900), "style": (90, 420), "other": (60, 300)}  # s at work, mostly
 ENDS: dict[str, float] = {
     "success": 88, "finetune": 2, "two files": 1, "large": 2, "unserialised": 1,
     "refused": 1.5, "infra": 1, "text": 0.7, "unserialised failure": 0.5, "locked": 0.3, "no artifact": 0.5,
-    "error then success": 0.7, "two successes": 0.4, "success then error": 0.4,
+    "error then success": 1, "two successes": 0.6, "success then error": 1.5,
 }  # fmt: skip
 FAILURES = ("refused", "infra", "text", "unserialised failure", "locked")
 WORDS = {"text": "No face was found", "locked": "User is locked. Reason: Exhausted balance."}
@@ -70,10 +71,20 @@ class Course:
     is_cancelled: bool = False
     is_touched: bool = False  # by an operator
     shelf: str = "there"
+    is_submitted: bool = False  # by the server itself
+    is_generation: bool = False
+    is_registered: bool = False
+    webhook: str = "/api/v1/avatar/status_update?training_type=portrait"  # the address that fal was given
+    meddled_at: float = 0.0  # when the bot last wrote into the row on its own
 
     @property
     def ends(self) -> float:
         return self.begins + self.waits + self.works
+
+    @property
+    def is_plain(self) -> bool:
+        """Tell whether its webhook says all there is to say, and its file can be had."""
+        return self.end in ("success", "finetune", "two files", "two successes") and self.shelf == "there"
 
     @property
     def type(self) -> str:
@@ -114,7 +125,64 @@ def draw(number: int, begins: float, chance: random.Random, owners: list[tuple[s
     )
     if course.end == "finetune":
         course.trainer = "style"
+    course.is_submitted = course.trainer != "other" and chance.random() < 0.15
     return course
+
+
+IMAGES: dict[str, float] = {"images": 80, "some flagged": 6, "all flagged": 4, "refused": 4, "infra": 3, "none": 2}
+
+
+def draw_images(of: Course, chance: random.Random, begins: float) -> Course:
+    """Draw a generation with the model that a training gave."""
+    return Course(
+        1_000_000 + of.number,
+        bodies.job_id(chance.getrandbits(48)),
+        _uuid(chance),
+        of.user_id,
+        of.chat_id,
+        "images",
+        of.name,
+        of.language,
+        one_of(chance, IMAGES),
+        begins,
+        chance.expovariate(1 / 3),
+        chance.uniform(2, 40),
+        is_generation=True,
+        webhook="/api/v1/generation/status_update",
+    )
+
+
+def prepare_images(course: Course, chance: random.Random, unix: float) -> FalJob:
+    """Settle what fal will say of a generation that begins at `unix`."""
+    count = chance.choice((1, 1, 2, 4, 10, 12))
+    flagged = {"some flagged": range(count // 2), "all flagged": range(count)}.get(course.end, range(0))
+    payload = bodies.images(course.request_id, count, flagged) if course.end != "none" else {"images": []}
+    ends = unix + course.waits + course.works
+    job = FalJob(
+        "IN_QUEUE",
+        endpoint=course.endpoint,
+        sent_at=unix,
+        starts_at=unix + course.waits,
+        ends_at=ends,
+        body=bodies.dumps(payload),
+    )
+    job.forgotten_at = ends + 3600
+    course.sayings = [Saying(0, bodies.success(course.request_id, payload))]
+    if course.end in FAILURES:
+        _fail(course, job, chance)
+    course.can_fail = True
+    return job
+
+
+def cancel(course: Course, now: float) -> None:
+    """Let fal end a training that nobody wants any more."""
+    answer = {"detail": "Request was cancelled", "error_type": "client_cancelled"}
+    body = bodies.body_for(course.request_id, status="ERROR", payload=answer, error="Request was cancelled")
+    for saying in course.sayings:
+        saying.body = body
+    course.works = now - course.begins - course.waits
+    course.artifacts.clear()
+    course.can_fail = True
 
 
 def _uuid(chance: random.Random) -> str:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import orjson
 from starlette.datastructures import QueryParams
@@ -15,7 +16,7 @@ from app.twins.signing import FalKey
 
 API_KEY = "fal-key-of-the-simulation"
 ADDRESSES = ("34.123.59.101", "34.135.41.243", "35.239.83.87")
-MADE = bytes(32)
+CANCELLED = 499
 
 
 @dataclass
@@ -36,6 +37,8 @@ class Fal:
     shelves: dict[str, Shelf] = field(default_factory=dict)
     keys: list[FalKey] = field(default_factory=list)
     made_keys: int = 0
+    on_submit: Callable[[str, dict[str, Any], str], str] = lambda *_: ""  # endpoint, arguments, webhook → request id
+    on_cancel: Callable[[str], None] = lambda _: None
 
     def __post_init__(self) -> None:
         self.rotate()
@@ -47,25 +50,53 @@ class Fal:
         seed = hashlib.sha256(f"{self.seed}:key:{self.made_keys}".encode()).digest()
         self.keys = [*self.keys[-1:], FalKey(seed)]
 
-    def queue(self, method: str, url: URL, headers: Mapping[str, str], _body: bytes) -> Response:
+    def queue(self, method: str, url: URL, headers: Mapping[str, str], body: bytes) -> Response:
         """Answer for the queue."""
         if headers.get("Authorization") != f"Key {API_KEY}":
             return Response(b'{"detail": "invalid key credentials"}', 401)
         app, _, rest = url.path.strip("/").partition("/requests/")
         request_id, _, what = rest.partition("/")
         now = self.time()
+        if method == "POST":
+            return self._submit(app, url, body)
         job = self.jobs.get(request_id)
         if job is not None and not job.is_known(app, now):
             job = None
         address = f"https://queue.fal.run/{app}/requests/{request_id}"
+        if what == "cancel":
+            answer = fal_queue.cancel(job, now)
+            if job is not None and job.status_code == CANCELLED:
+                self.on_cancel(request_id)
+            return answer
         if what == "status":
             return fal_queue.status(job, request_id, address, now, logs=url.query.get("logs") == "1")
         return fal_queue.result(job, request_id, address, now)
 
+    def _submit(self, endpoint: str, url: URL, body: bytes) -> Response:
+        request_id = self.on_submit(endpoint, orjson.loads(body), url.query.get("fal_webhook", ""))
+        address = f"https://queue.fal.run/{fal_queue.app_of(endpoint)}/requests/{request_id}"
+        fields = {
+            "status": "IN_QUEUE",
+            "request_id": request_id,
+            "queue_position": 0,
+            "response_url": address,
+            "status_url": f"{address}/status",
+            "cancel_url": f"{address}/cancel",
+        }
+        return Response(orjson.dumps(fields), 200)
+
     def platform(self, _method: str, url: URL, _headers: Mapping[str, str], _body: bytes) -> Response:
         """Answer for the list of requests."""
-        wanted = url.query.get("request_id", "")
-        known = {wanted: self.jobs[wanted]} if wanted in self.jobs else {}
+        if url.path.endswith("/pricing"):
+            prices = [
+                {"endpoint_id": one, "unit_price": 2.0, "unit": "1000 steps", "currency": "USD"}
+                for one in url.query.getall("endpoint_id", [])
+            ]
+            return Response(orjson.dumps({"prices": prices, "next_cursor": None, "has_more": False}), 200)
+        wanted = url.query.get("request_id")
+        known = self.jobs
+        if wanted is not None:
+            known = {wanted: self.jobs[wanted]} if wanted in self.jobs else {}
         return fal_queue.listed(known, QueryParams(url.query_string), self.time())
 
     def published_keys(self, *_request: object) -> Response:

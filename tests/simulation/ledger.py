@@ -1,6 +1,7 @@
 """The event log of a run: what happened, when, to whom. Two runs of one seed have the same bytes."""
 
 import hashlib
+import sys
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -47,6 +48,8 @@ class Ledger:
         owner = OWNER.get()
         if owner is not None and not owner.is_dead:
             error = event.pop("exc_info", None)
+            if error is True:
+                error = sys.exc_info()[1]
             facts = " ".join(f"{name}={event[name]!r}" for name in sorted(event) if name != "event")
             why = f" error={error!r}" if isinstance(error, BaseException) else " error" if error else ""
             self.note(str(owner), f"log {event['event']} {facts}{why}")

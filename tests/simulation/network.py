@@ -16,6 +16,8 @@ from tests.simulation.virtual_loop import OWNER
 from tests.simulation.weather import Weather
 
 USUAL = 0.04  # s that either way takes, on average
+LOSES = 0.08  # of the submissions to fal end badly on any day
+SLOW = 0.03  # of Telegram's answers take seconds on any day
 EVER = 100_000.0  # s; whoever waits gives up long before
 
 
@@ -50,6 +52,10 @@ class Network:
         self.asked[part] = self.asked.get(part, 0) + 1
         await asyncio.sleep(self._chance.expovariate(1 / USUAL))
         owner.must_live()
+        if method == "POST" and part == "queue" and mode is None and self._chance.random() < LOSES:
+            mode = self._chance.choice(("answer lost", "answer late", "500", "429"))
+        if mode is None and part == "telegram" and self._chance.random() < SLOW:
+            mode = "slow"
         match mode:
             case "refused":
                 raise HttpFailed("ConnectError")
@@ -65,6 +71,7 @@ class Network:
         else:
             given = _trouble(mode or "")
         self._ledger.note(str(owner), f"asks {method} {part} {_shown(url)} {given.status_code} {mode or ''}")
+        owner.freeze_at(part)
         match mode:
             case "answer lost":
                 raise aiohttp.ServerDisconnectedError

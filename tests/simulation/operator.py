@@ -11,11 +11,13 @@ from app.db.engine import Database
 from app.db.operator_queries import CHANGEABLE
 from app.domain.errors import DatabaseUnavailable
 from app.flows.operate import Operation, operate
-from tests.simulation.chance import stream
+from tests.simulation import visits
+from tests.simulation.chance import one_of, stream
 from tests.simulation.course import Course, until
 from tests.simulation.server import Broken, Life, Refused, apart
 
-PAUSE = 6 * 3600.0  # s between two visits, on average
+PAUSE = 3 * 3600.0  # s between two visits, on average
+VISITS: dict[Any, float] = {None: 4, visits.look: 2, visits.act_on_many: 2, visits.ask_by_hand: 2}
 
 
 class Operator:
@@ -34,6 +36,14 @@ class Operator:
 
     async def _visit(self) -> None:
         world, chance = self._world, self._chance
+        work = one_of(chance, VISITS)
+        if work is not None:
+
+            async def do(database: Database, life: Life) -> None:
+                await work(world, database, life, chance)
+
+            await apart("operator", world.settings, world.ledger, lambda: world.clock_offset, do)
+            return
         queue = chance.choice(CHANGEABLE)
         table = f"webhook_{queue}"
         dead = world.checker.rows(f"SELECT id, request_id FROM {table} WHERE state = 'dead' LIMIT 20")

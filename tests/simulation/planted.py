@@ -6,17 +6,18 @@ from datetime import timedelta
 from importlib import import_module
 from typing import Any
 
-from app.db import chores, inbox, outbox, queue, retention
+from app.db import chores, inbox, jobs, outbox, queue, retention
 from app.db.bulk_update import UpdateMany
 from app.domain import decision, send_policy, verdict
+from app.domain.alert import follow as follow_alert
 from app.domain.invented import Invented
 from app.domain.notification import Topic
-from app.domain.send_outcome import Down, Sent, Uncertain
+from app.domain.send_outcome import Down, Sent, SlowDown, Uncertain
 from app.domain.training import Artifacts, Change, Plan, TrainingStatus
 from app.domain.verdict import Done
 from app.fal.authenticate import Authenticator
 from app.fal.keys import Keys
-from app.flows import planning
+from app.flows import planning, watch
 from app.flows.accept import Accept
 from app.flows.drift import Mend
 from app.flows.notify.claiming import Notify
@@ -160,6 +161,56 @@ def never_pull_back() -> None:
     replace(chores, "pull_back", lambda *_: 0)
 
 
+def give_orphans_up_early() -> None:
+    """A delivery waits for the bot's commit for a minute instead of a day."""
+
+    def await_briefly(received_at: Any, now: Any, _patience: Any) -> Any:
+        return real(received_at, now, timedelta(minutes=1))
+
+    real = verdict.await_training
+    replace(planning, "await_training", await_briefly)
+
+
+def ignore_retry_after() -> None:
+    """Telegram asks for forty seconds, and is asked again after one."""
+    real = send_policy.judge
+
+    def judge(outcome: Any, **facts: Any) -> Any:
+        return real(SlowDown(1) if isinstance(outcome, SlowDown) else outcome, **facts)
+
+    replace(import_module("app.flows.notify.claiming"), "judge", judge)
+
+
+def never_close_an_alert() -> None:
+    """What was wrong once stays on the list."""
+    real = follow_alert
+
+    def follow(alert: Any, alarm: Any, *args: Any, **options: Any) -> Any:
+        return None if alarm is None else real(alert, alarm, *args, **options)
+
+    replace(watch, "follow", follow)
+
+
+def raise_no_alert() -> None:
+    """Nobody hears of what waits for an operator."""
+    replace(watch, "queue_alarms", lambda *_: iter(()))
+
+
+def believe_every_file() -> None:
+    """A result is applied though its file is not there."""
+    replace(planning, "weigh", lambda plan, *_args, **_options: plan)
+
+
+def leave_the_job_open() -> None:
+    """A delivery ends a training, and its job does not hear of it."""
+    replace(jobs, "end", lambda *_: None)
+
+
+def take_nothing_in() -> None:
+    """The bot's trainings get no job unless it registers them."""
+    replace(jobs, "expect", lambda *_args, **_options: None)
+
+
 BUGS: dict[str, Bug] = {
     bug.__name__.replace("_", "-"): bug
     for bug in (
@@ -179,5 +230,12 @@ BUGS: dict[str, Bug] = {
         rest_for_ever,
         forget_the_undecided,
         never_pull_back,
+        give_orphans_up_early,
+        ignore_retry_after,
+        never_close_an_alert,
+        raise_no_alert,
+        believe_every_file,
+        leave_the_job_open,
+        take_nothing_in,
     )
 }

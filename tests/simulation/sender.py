@@ -13,7 +13,7 @@ from tests.simulation.ledger import Ledger
 from tests.simulation.server import Broken, Refused, Server
 from tests.simulation.weather import Weather
 
-PATH = "/api/v1/avatar/status_update"
+PATH = "/api/v1/avatar/status_update?training_type=portrait"
 WRONG_KEY = FalKey(bytes([7]) * 32)
 JSON = {"Content-Type": "application/json", "Accept": "*/*"}
 
@@ -74,7 +74,8 @@ class Sender:
         name = "forgery" if course is None else str(course.number)
         try:
             sent = loop.time()
-            status, _ = await server.ask("POST", PATH, headers, body, address=address, patience=patience)
+            path = PATH if course is None else course.webhook
+            status, _ = await server.ask("POST", path, headers, body, address=address, patience=patience)
         except (Refused, Broken, TimeoutError) as why:
             self._ledger.note("fal", f"posts {name} to {server.name}: {type(why).__name__}")
             if isinstance(why, TimeoutError) and course is not None:

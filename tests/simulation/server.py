@@ -53,7 +53,10 @@ class Life:
         self.context: Context = copy_context()
         self.context.run(OWNER.set, self)
         self.on_death: Callable[[str], None] = lambda _: None
+        self.on_migrated: Callable[[], None] = lambda: None
         self.under_way = 0
+        self._frozen_until = 0.0
+        self.freezes: tuple[str, float] | None = None  # at which part's next answer, for how long (s)
 
     def __str__(self) -> str:
         return self.name
@@ -75,6 +78,19 @@ class Life:
         if self.is_dead:
             raise asyncio.CancelledError
 
+    def freeze(self, seconds: float) -> None:
+        """Let nothing of this process go on for so long, as where its machine is suspended."""
+        loop: Any = asyncio.get_running_loop()
+        self._ledger.note(self.name, f"freezes for {seconds} s")
+        self._frozen_until = loop.time() + seconds
+        loop.freeze(self, self._frozen_until)
+
+    def freeze_at(self, part: str) -> None:
+        """Freeze now if it is this part's answer at which the process is to freeze."""
+        if self.freezes is not None and self.freezes[0] == part:
+            (_, seconds), self.freezes = self.freezes, None
+            self.freeze(seconds)
+
     def begin(self, work: Any) -> SimulatedTask:
         """Begin a task of this process."""
         return asyncio.get_running_loop().create_task(work, context=self.context.copy())  # type: ignore[return-value]  # the loop makes these
@@ -85,6 +101,8 @@ class Life:
             return
         self._ledger.note(self.name, f"dies {where}")
         self.is_dead, self.is_up = True, False
+        loop: Any = asyncio.get_running_loop()
+        loop.thaw(self)
         for task in list(self._tasks.values()):
             task.cancel()
         for database in self.databases:
@@ -97,6 +115,7 @@ class Life:
             await check_database(settings)
         except DatabaseBehind:
             migrate(settings.database_url.get_secret_value())
+            self.on_migrated()
             self._ledger.note(self.name, "migrates")
         app = create_app(settings)
         self.asgi = enclose(app, settings)
@@ -117,12 +136,13 @@ class Life:
         """Send a request to this process. Raises Refused, Broken, and TimeoutError after `patience` seconds."""
         if not self.is_up:
             raise Refused
+        path, _, query = path.partition("?")
         raw = [(b"host", HOST), *((name.lower().encode(), value.encode()) for name, value in headers.items())]
         if body:
             raw.append((b"content-length", str(len(body)).encode()))
         scope = {
             "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": "https",
-            "path": path, "raw_path": path.encode(), "query_string": b"training_type=portrait", "headers": raw,
+            "path": path, "raw_path": path.encode(), "query_string": query.encode(), "headers": raw,
             "client": (address, 40000), "server": ("aibots.kz", 8443), "state": {},
         }  # fmt: skip
         messages = [{"type": "http.request", "body": body, "more_body": False}]
@@ -141,12 +161,14 @@ class Life:
                 answer["body"] += message.get("body", b"")
 
         self.under_way += 1
+        began = asyncio.get_running_loop().time()
         task = self.begin(self.asgi(scope, receive, send))
         try:
             await asyncio.wait({task}, timeout=patience)
         finally:
             self.under_way -= 1
-        if self.is_dead:
+        if self.is_dead or self._frozen_until > began:
+            task.cancel()
             raise Broken
         if not task.done():
             task.cancel()
@@ -188,6 +210,7 @@ class Server:
         self.starts = 0
         self._again = asyncio.Event()
         self.on_end: Callable[[], Awaitable[None] | None] = lambda: None
+        self.on_migrated: Callable[[], None] = lambda: None
 
     @property
     def is_up(self) -> bool:
@@ -208,6 +231,7 @@ class Server:
                 continue
             self.starts += 1
             life = self.life = Life(f"{self.name}.{self.starts}", self._ledger, self._skew)
+            life.on_migrated = self.on_migrated
             died = asyncio.Event()
             life.on_death = lambda _, died=died: died.set()  # type: ignore[misc]  # bound to this life
             task = life.begin(life.live(self._settings))

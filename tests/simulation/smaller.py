@@ -1,11 +1,11 @@
 """A plan that fails → a smaller one that breaks the same promise: its shortest prefix, without what is not needed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+from tests.simulation.plan import DAY, Plan
 from tests.simulation.run import Report
-from tests.simulation.world import DAY, Plan
 
 T = TypeVar("T")
 
@@ -31,21 +31,27 @@ def shrink(report: Report, run: Callable[[Plan], Report], tries: int) -> Report:
         trainings=tuple(one for one in report.plan.trainings if one[1] <= end),
     )
     best = fails(prefix) or best
-    for _ in range(tries):
-        before = best
-        for acts in _halves(best.plan.acts):
-            if (found := fails(replace(best.plan, acts=acts))) is not None:
-                best = found
-                break
-        for trainings in _halves(best.plan.trainings):
-            if (found := fails(replace(best.plan, trainings=trainings))) is not None:
-                best = found
-                break
-        if best is before or left <= 0:
+    parts = 2
+    while left > 0:
+        smaller = next((found for plan in _thinner(best.plan, parts) if (found := fails(plan)) is not None), None)
+        if smaller is not None:
+            best, parts = smaller, 2
+        elif parts >= max(len(best.plan.acts), len(best.plan.trainings)):
             break
+        else:
+            parts *= 2
     return best
 
 
-def _halves(items: Sequence[T]) -> list[tuple[T, ...]]:
-    middle = len(items) // 2
-    return [tuple(items[middle:]), tuple(items[:middle])] if items else []
+def _thinner(plan: Plan, parts: int) -> Iterator[Plan]:
+    """Leave out one part after the other of the troubles, then of the trainings."""
+    for acts in _without(plan.acts, parts):
+        yield replace(plan, acts=acts)
+    for trainings in _without(plan.trainings, parts):
+        yield replace(plan, trainings=trainings)
+
+
+def _without(items: Sequence[T], parts: int) -> Iterator[tuple[T, ...]]:
+    size = -(-len(items) // parts)
+    for start in range(0, len(items), max(size, 1)):
+        yield (*items[:start], *items[start + size :])

@@ -16,6 +16,8 @@ from app.twins.markup import MarkupRefused, visible_text
 OPERATOR_CHAT = -700
 TOKEN = "700:simulation"
 LIMIT = 4096
+CAPTION = 1024
+RESTS = 40  # s that a chat asks for
 
 Meaning = tuple[str, str, str]  # subject, request id, topic
 
@@ -32,19 +34,53 @@ class Telegram:
     edits: int = 0
     refused_markup: list[str] = field(default_factory=list)
     on_seen: Callable[[Meaning, int], None] = lambda _meaning, _chat: None
+    on_rushed: Callable[[int, float], None] = lambda _chat, _left: None
+    time: Callable[[], float] = lambda: 0.0
+    rests: dict[int, float] = field(default_factory=dict)  # chats that were told to slow down, until when
     _last: int = 0
 
     def expect(self, notification: Notification, message: Message) -> None:
         """Remember what a text means that is about to be sent."""
         chat = notification.owner.chat_id or 0
         meaning = (notification.subject, notification.request_id, notification.topic.value)
-        for text in (message.html, message.plain):
-            self.meanings[chat, text] = meaning
+        for words in (message, message.photos):
+            if words is not None:
+                self.meanings[chat, words.html] = self.meanings[chat, words.plain] = meaning
 
     def answer(self, _method: str, url: URL, _headers: Mapping[str, str], body: bytes) -> Response:
         """Answer one call of the Bot API."""
         fields = orjson.loads(body) if body else {}
-        chat, text = int(fields.get("chat_id", 0)), str(fields.get("text", ""))
+        album = fields.get("media") or []
+        fields |= {name: value for one in album[:1] for name, value in one.items() if name in ("caption", "parse_mode")}
+        chat, text = int(fields.get("chat_id", 0)), str(fields.get("text", fields.get("caption", "")))
+        if (left := self.rests.get(chat, 0.0) - self.time()) > 0:
+            self.on_rushed(chat, left)
+        refused = self._in_mood(chat, fields)
+        if refused is not None:
+            return refused
+        try:
+            visible = visible_text(text) if fields.get("parse_mode") else text
+        except MarkupRefused as error:
+            self.refused_markup.append(str(error))
+            return _refusal(400, f"Bad Request: can't parse entities: {error}")
+        if not visible.strip() or len(visible) > (CAPTION if album or "photo" in fields else LIMIT):
+            return _refusal(400, "Bad Request: message text is empty or too long")
+        if url.path.endswith("/editMessageText"):
+            return self._edit(chat, int(fields["message_id"]), text, fields.get("reply_markup"))
+        first = self._last + 1
+        self._last += max(len(album), 1)
+        self.shown[chat, self._last] = (text, fields.get("reply_markup"))
+        meaning = self.meanings.get((chat, text))
+        if meaning is not None:
+            self.seen[meaning] += 1
+            self.order.setdefault(chat, []).append(meaning)
+            self.on_seen(meaning, chat)
+        if album:
+            shown = [{"message_id": one, "chat": {"id": chat}, "date": 0} for one in range(first, self._last + 1)]
+            return Response(orjson.dumps({"ok": True, "result": shown}), 200)
+        return _accepted(chat, self._last)
+
+    def _in_mood(self, chat: int, fields: Mapping[str, Any]) -> Response | None:
         match self.moods.get(chat):
             case "blocked":
                 return _refusal(403, "Forbidden: bot was blocked by the user")
@@ -52,26 +88,11 @@ class Telegram:
                 return _refusal(400, "Bad Request: chat not found")
             case "slow":
                 del self.moods[chat]
-                return _refusal(429, "Too Many Requests: retry after 40", retry_after=40)
+                self.rests[chat] = self.time() + RESTS - 1
+                return _refusal(429, "Too Many Requests: retry after 40", retry_after=RESTS)
             case "picky" if fields.get("parse_mode"):
                 return _refusal(400, "Bad Request: can't parse entities: unsupported start tag")
-        try:
-            visible = visible_text(text) if fields.get("parse_mode") else text
-        except MarkupRefused as error:
-            self.refused_markup.append(str(error))
-            return _refusal(400, f"Bad Request: can't parse entities: {error}")
-        if not visible.strip() or len(visible) > LIMIT:
-            return _refusal(400, "Bad Request: message text is empty or too long")
-        if url.path.endswith("/editMessageText"):
-            return self._edit(chat, int(fields["message_id"]), text, fields.get("reply_markup"))
-        self._last += 1
-        self.shown[chat, self._last] = (text, fields.get("reply_markup"))
-        meaning = self.meanings.get((chat, text))
-        if meaning is not None:
-            self.seen[meaning] += 1
-            self.order.setdefault(chat, []).append(meaning)
-            self.on_seen(meaning, chat)
-        return _accepted(chat, self._last)
+        return None
 
     def _edit(self, chat: int, message_id: int, text: str, markup: Any) -> Response:
         before = self.shown.get((chat, message_id))

@@ -17,7 +17,7 @@ OUTSIDE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "the account is locked": (("queue",), ("locked",)),
     "our key is refused": (("queue",), ("key refused",)),
     "the CDN is away": (("cdn",), ("500", "hung", "refused", "html")),
-    "Telegram is away": (("telegram",), ("refused", "hung", "reset", "500", "html", "telegram 429")),
+    "Telegram is away": (("telegram",), ("refused", "hung", "reset", "500", "html", "telegram 429", "slow")),
     "Telegram's answers are lost": (("telegram",), ("answer lost", "answer late")),
     "the token is refused": (("telegram",), ("telegram 401",)),
     "webhooks are lost": (("webhooks",), ("lost",)),
@@ -32,12 +32,14 @@ WEIGHTS: dict[str, float] = {
     "fal is away": 2, "fal's queue is odd": 2, "fal's list is away": 1, "no keys can be had": 1, "the CDN is away": 1,
     "the account is locked": 1, "our key is refused": 0.5, "Telegram is away": 3, "Telegram's answers are lost": 2,
     "the token is refused": 0.5, "webhooks are lost": 2, "the database is troubled": 3, "the disk is full": 1,
-    "the disk fails": 0.5, "commits are deadly": 3, "a process dies": 6, "both processes die": 2, "a deploy": 1.5,
-    "one replica rests": 1, "the server is away": 1, "the clock steps": 1.5, "fal has a new key": 1.5,
+    "the disk fails": 0.5, "commits are deadly": 3, "a process dies": 6, "a process freezes": 3,
+    "both processes die": 2, "a deploy": 1.5,
+    "one replica rests": 1, "the server is away": 1, "the clock steps": 2.5, "fal has a new key": 2,
 }  # fmt: skip
 LASTS = (20, 60, 60, 240, 600, 1800)  # s
 LONG = (3600, 7200)
 QUIET = 600.0  # s
+UNTIL_FROZEN = 40  # half minutes that a process may need to ask for something
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,8 @@ async def play(act: Act, world: Any) -> None:
             await _lasting(world, act, [Trouble("database", mode, share)], min(lasts, most))
         case "a process dies" | "both processes die":
             _kill(world, act, chance)
+        case "a process freezes":
+            await _freeze(world, act, chance)
         case "a deploy":
             await _deploy(world, act, chance)
         case "one replica rests" | "the server is away":
@@ -100,6 +104,27 @@ def _kill(world: Any, act: Act, chance: random.Random) -> None:
     world.weather.disturb()
 
 
+async def _freeze(world: Any, act: Act, chance: random.Random) -> None:
+    """Suspend one process for longer than a lease, mostly: another one takes over, and then it goes on."""
+    lasts = chance.choice((5.0, 30.0, 70.0, 120.0, 300.0, 900.0))
+    _tell(world, act, f"for {lasts} s")
+    life = chance.choice(world.servers).life
+    numbers = world.weather.begin(Trouble("server", "frozen"))
+    if life is not None:
+        part = chance.choice(("telegram", "telegram", "queue", "cdn", None))
+        if part is None:
+            life.freeze(lasts)
+        else:
+            life.freezes = (part, lasts)
+            for _ in range(UNTIL_FROZEN):
+                await asyncio.sleep(30)
+                if life.freezes is None or life.is_dead:
+                    break
+            life.freezes = None
+    await asyncio.sleep(lasts)
+    world.weather.end(numbers)
+
+
 async def _deploy(world: Any, act: Act, chance: random.Random) -> None:
     _tell(world, act)
     world.weather.disturb()
@@ -122,7 +147,7 @@ async def _resting(world: Any, act: Act, chance: random.Random, lasts: float) ->
 
 
 async def _stepping(world: Any, act: Act, chance: random.Random, lasts: float) -> None:
-    step = chance.choice((-3.0, 3.0, -200.0, 200.0, -301.0, 301.0, -3600.0, 3600.0))
+    step = chance.choice((-3.0, 3.0, -200.0, 200.0, -301.0, 301.0, -3600.0, 3600.0, -18_000.0, 18_000.0))
     _tell(world, act, f"by {step} s for {lasts} s")
     numbers = world.weather.begin(Trouble("clock", "off"))
     world.clock_offset += step

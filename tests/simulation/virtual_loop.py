@@ -62,6 +62,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self._chance = chance
         self.steps = 0
         self.errors: list[dict[str, Any]] = []
+        self._frozen: dict[Any, list[Any]] = {}  # what owners whose time stands still would have done
         self.set_task_factory(_make_task)
         self.set_exception_handler(lambda _, context: self.errors.append(context))
 
@@ -87,9 +88,24 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             self._mix()
         for _ in range(len(ready)):
             call = ready.popleft()
-            if not call._cancelled:
+            if not call._cancelled and not (self._frozen and self._is_held(call)):
                 self.steps += 1
                 call._run()
+
+    def freeze(self, owner: Owner, until: float) -> None:
+        """Let nothing of an owner's go on before a moment."""
+        self._frozen.setdefault(owner, [])
+        self.call_at(until, self.thaw, owner, context=Context())
+
+    def thaw(self, owner: Owner) -> None:
+        """Let everything of an owner's go on that has waited meanwhile."""
+        self._ready.extend(self._frozen.pop(owner, ()))
+
+    def _is_held(self, call: Any) -> bool:
+        held = self._frozen.get(call._context.get(OWNER))
+        if held is not None:
+            held.append(call)
+        return held is not None
 
     def _clear_timers(self) -> None:
         timers = self._scheduled

@@ -2,11 +2,13 @@
 
 import asyncio
 import heapq
+from contextlib import suppress
 from typing import Any
 
 from app.cli.why import lines
 from app.db import schema
 from app.db.engine import Database
+from app.domain.story_reasons import DEAD_DELIVERY
 from app.flows.why import why
 from tests.simulation.checks import Violation
 from tests.simulation.course import Course
@@ -14,8 +16,8 @@ from tests.simulation.server import Broken, Life, Refused, apart
 
 EVERY = 120.0  # s between two looks
 BOUND = 1800.0  # s of fair weather within which an owner has a word
-LOOKS = 300.0  # s of fair weather within which a spoilt row is right again (I11: two looks)
 TAKEN = 180.0  # s that a due row may wait in fair weather
+CLOSES = 4500.0  # s of calm after which an alert is over
 REST = 2 * 3600.0  # s that a row of fal's may rest at most
 AFTER = 1.5 * 3600.0  # s that a run goes on in fair weather after its last day
 MONITOR = 600.0  # s between two looks of somebody's monitor
@@ -24,7 +26,7 @@ LASTING = frozenset({
     "deliveries_buried", "notifications_buried", "orphans_waiting", "jobs_overdue", "results_gone", "artifact_absent",
     "drift", "poller_seen", "failures_jumped", "foreign_deliveries",
 })  # fmt: skip
-UNKNOWN = frozenset({"wait.again", "wait.stage", "wait.server", "decide.other", "decide.job", "end.never_heard"})
+UNKNOWN = frozenset({"wait.again", "wait.stage", "wait.server", "decide.other", "end.never_heard"})
 
 
 class Watchman:
@@ -56,18 +58,32 @@ class Watchman:
         world = self._world
         if not world.weather.is_fair():
             return
-        for violation in world.checker.overdue(world.spelled(-TAKEN)):
+        for violation in world.ends.overdue(world.spelled(-TAKEN)):
             raise violation
-        for violation in world.checker.far(world.spelled(REST)):
+        for violation in world.ends.far(world.spelled(REST)):
             raise violation
+        for violation in world.ends.untold(world.spelled(-BOUND)):
+            raise violation
+        if world.weather.calm() > CLOSES:
+            self._closed(world.spelled(-CLOSES))
+        self._look_at_the_ended()
+
+    def _look_at_the_ended(self) -> None:
+        """Hold the server to a word for each owner whose time is up, and to his row."""
+        world = self._world
         fair = world.weather.fair()
         while self._expected and self._expected[0][0] <= fair:
             _, _, course = heapq.heappop(self._expected)
-            if not course.has_row and not course.is_begun_anew:
+            if not course.has_row and not course.is_begun_anew and not course.is_generation:
                 self.expect(course)
                 continue
-            if (why_not := world.checker.settled(course)) is not None:
+            if (why_not := world.ends.settled(course)) is not None:
                 raise Violation("I10", course.request_id, why_not)
+            if world.loop.time() - course.meddled_at < BOUND:
+                self.expect(course)
+                continue
+            if (why_not := world.ends.spoilt(course)) is not None:
+                raise Violation("I11", course.request_id, why_not)
             self.settled += 1
 
     async def _monitor(self, server: Any) -> None:
@@ -75,6 +91,9 @@ class Watchman:
         if not server.is_up:
             return
         world = self._world
+        for path in ("/metrics", "/api/v1/webhook/status"):
+            with suppress(Refused, Broken, TimeoutError):
+                await server.life.ask("GET", path, {}, b"", address="127.0.0.1", patience=30.0)
         for path in ("/health", "/livez", "/readyz", "/api/v1/health"):
             life, was_fair = server.life, world.weather.is_fair()
             try:
@@ -99,18 +118,27 @@ class Watchman:
         for course in world.courses.values():
             if course.ends + 3600 > world.loop.time():
                 continue
-            if (why_not := world.checker.settled(course)) is not None:
+            if (why_not := world.ends.settled(course)) is not None:
                 raise Violation("I10", course.request_id, why_not)
-            if (why_not := world.checker.spoilt(course)) is not None:
+            if (why_not := world.ends.spoilt(course)) is not None:
                 raise Violation("I11", course.request_id, why_not)
-        for row in world.checker.rows("SELECT name, detail FROM webhook_alerts WHERE resolved_at IS NULL"):
-            if row["name"].partition("@")[0] not in LASTING:
-                raise Violation("alerts", "", f"{row['name']} is still open: {row['detail']}")
+            if course.is_submitted and course.acknowledged and not course.has_row:
+                raise Violation("I12", course.request_id, "its webhook came, and it is nobody's training")
+        self._closed(world.spelled(0.0))
         self._bounded()
         if world.telegram.refused_markup:
             raise Violation("I3", "", f"Telegram refused markup: {world.telegram.refused_markup[0]}")
         if world.loop.errors:
             raise Violation("bug", "", f"nobody caught {world.loop.errors[0]}")
+
+    def _closed(self, before: str) -> None:
+        """Hold alerts that opened before a moment to be over, but for those that wait for an operator."""
+        found = self._world.checker.rows(
+            "SELECT name, detail FROM webhook_alerts WHERE resolved_at IS NULL AND opened_at < ?", before
+        )
+        for row in found:
+            if row["name"].partition("@")[0] not in LASTING:
+                raise Violation("alerts", "", f"{row['name']} is still open: {row['detail']}")
 
     def _bounded(self) -> None:
         """Hold the tables to a size that follows from the trainings."""
@@ -139,11 +167,16 @@ class Watchman:
             story = await tell(world, course.request_id)
             last = story.waits_for or story.end
             self.explained += 1
-            if last is None or last.code in UNKNOWN:
+            if last is None or last.code in UNKNOWN or (last.code == "decide.job" and not _is_named(last.facts)):
                 facts = None if last is None else f"{last.code} {dict(last.facts)}"
                 world.fail(Violation("why", course.request_id, f"nothing explains it: {facts}"))
                 return
             list(lines(story, "en"))
+
+
+def _is_named(facts: Any) -> bool:
+    """Tell whether a job was given up for the reason of its delivery, which the operator has left as it is."""
+    return dict(facts).get("reason") in DEAD_DELIVERY
 
 
 async def tell(world: Any, request_id: str) -> Any:

@@ -65,6 +65,10 @@ class Weather:
             return self._fair
         return self._fair + max(0.0, self._time() - self._fair_from)
 
+    def calm(self) -> float:
+        """Seconds for which everything has been allowed, without a break."""
+        return max(0.0, self._time() - self._fair_from) if self.is_fair() and self._fair_from is not None else 0.0
+
     def is_fair(self) -> bool:
         """Tell whether everything is allowed now."""
         return not self._under_way and self._fair_from is not None and self._time() >= self._fair_from

@@ -2,8 +2,7 @@
 
 import asyncio
 import math
-import random
-from collections.abc import Iterator
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -18,52 +17,30 @@ from app.twins.signing import ACCOUNT
 from tests.fakes import START
 from tests.simulation import bot as bots
 from tests.simulation import course as courses
-from tests.simulation import troubles
+from tests.simulation import earlier, troubles
 from tests.simulation.bot import Bot
-from tests.simulation.chance import one_of, stream
+from tests.simulation.chance import stream
 from tests.simulation.checks import Checker, Violation
 from tests.simulation.course import Course
+from tests.simulation.ends import Ends
 from tests.simulation.fal import API_KEY, Fal
 from tests.simulation.ledger import Ledger
 from tests.simulation.network import Network
+from tests.simulation.newer_bot import NewerBot
 from tests.simulation.operator import Operator
+from tests.simulation.plan import DAY, Plan
 from tests.simulation.quiet import Stirring
 from tests.simulation.sender import Sender
 from tests.simulation.server import Server
 from tests.simulation.storage import Storage
 from tests.simulation.telegram import OPERATOR_CHAT, TOKEN, Telegram
+from tests.simulation.trainings import Trainings
 from tests.simulation.troubles import Act
 from tests.simulation.virtual_loop import OWNER
 from tests.simulation.watchman import Watchman
 from tests.simulation.weather import Weather
 
-DAY = 86_400.0
 API_TOKEN = "token-of-the-simulated-bot-0123456789"
-NIGHT = (0.15, 0.1, 0.1, 0.1, 0.15, 0.3, 0.6, 1, 1, 1, 1, 1.2, 1.2, 1, 1, 1.2, 1.4, 1.5, 1.5, 1.4, 1.2, 0.9, 0.6, 0.3)
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a run consists of. A part of it is a run as well, which is how a failure is made smaller."""
-
-    seed: int
-    days: float
-    acts: tuple[Act, ...]
-    trainings: tuple[tuple[int, float], ...]  # number, begin
-
-    @classmethod
-    def of(cls, seed: int, days: float, trainings_a_day: float, troubles_a_day: float) -> "Plan":
-        """Draw a plan."""
-        chance = stream(seed, "plan")
-        hours = list(range(math.ceil(days * 24)))
-        drawn = chance.choices(hours, [NIGHT[hour % 24] for hour in hours], k=round(days * trainings_a_day))
-        begins = sorted((hour + chance.random()) * 3600 for hour in drawn)
-        return cls(
-            seed,
-            days,
-            tuple(troubles.draw(stream(seed, "acts"), days, troubles_a_day, seed)),
-            tuple(enumerate((begin for begin in begins if begin < days * DAY), start=1)),
-        )
 
 
 @dataclass
@@ -90,16 +67,20 @@ class World:
         self.storage = Storage(self.weather, stream(self.seed, "storage"), self.ledger)
         self.network = Network(self.weather, stream(self.seed, "network"), self.ledger, self._date)
         self.fal = Fal(self.unix, self.seed)
-        self.telegram = Telegram()
+        self.telegram = Telegram(time=self.loop.time)
         self.path = self.folder / "aisha.db"
         self.bot = Bot(self.path, self.storage, self.ledger, lambda: self.now().isoformat(sep=" ")[:26])
         self.checker = Checker(self.path, self)
+        self.ends = Ends(self.checker.rows)
         self.stirring = Stirring(self._next_due)
         self._due: float | None = None
         self.settings = self._settings()
         self.servers = [self._server("a", 0.0), self._server("b", 0.4)]
         self.sender = Sender(self.fal, self.servers, self.weather, stream(self.seed, "sender"), self.ledger)
         self.operator = Operator(self)
+        self.newer_bot = NewerBot(self)
+        self.trainings = Trainings(self)
+        self.context = copy_context()
         self.watchman = Watchman(self)
         self._connect()
 
@@ -117,6 +98,7 @@ class World:
             api_token=SecretStr(API_TOKEN),
             alert_ping_url=SecretStr("https://ping.example/simulation"),
             digest_hour=9,
+            training_max_usd=10,
             progress=chance.choice(("late", "on")),
             retention_days=chance.choice((1, 7)),
             artifact_check=chance.choice(("require", "require", "note")),
@@ -140,9 +122,12 @@ class World:
         ]
         self.stirring.is_alarmed = lambda: not self.weather.is_fair()
         self.stirring.times = self._times
+        self.stirring.next_sweep = self._next_sweep
         self.storage.on_commit = self._committed
         self.bot.on_write = self._bot_wrote
         self.telegram.on_seen = lambda meaning, chat: self.hold(self.checker.seen, meaning, chat)
+        self.telegram.on_rushed = lambda chat, left: self.hold(self.checker.rushed, chat, left)
+        self.fal.on_submit, self.fal.on_cancel = self.trainings.submitted, self.trainings.cancelled
         self.sender.on_answer = lambda *answer: self.hold(self.checker.answered, *answer)
         self.sender.on_forged = lambda *answer: self.hold(self.checker.forged, *answer)
 
@@ -168,7 +153,8 @@ class World:
             found = self.checker.rows(
                 "SELECT min(due) FROM (SELECT min(due_at) AS due FROM webhook_deliveries WHERE state = 'pending' "
                 "UNION ALL SELECT min(due_at) FROM webhook_notifications WHERE state = 'pending' "
-                "UNION ALL SELECT min(due_at) FROM webhook_jobs j WHERE state = 'pending' AND NOT EXISTS "
+                "UNION ALL SELECT min(due_at) FROM webhook_jobs j WHERE state = 'pending' AND request_id IS NOT NULL "
+                "AND NOT EXISTS "
                 "(SELECT 1 FROM webhook_deliveries d WHERE d.request_id = j.request_id AND d.state = 'pending'))"
             )[0][0]
             due = math.inf
@@ -176,6 +162,17 @@ class World:
                 due = (datetime.fromisoformat(found).replace(tzinfo=UTC) - START).total_seconds()
             self._due = due
         return self._due - self.clock_offset
+
+    def _next_sweep(self) -> float:
+        if not self.newer_bot.submitted:
+            return math.inf
+        found = self.checker.rows(
+            "SELECT min(due_at) FROM webhook_jobs WHERE state = 'pending' AND request_id IS NULL"
+        )[0][0]
+        if found is None:
+            return math.inf
+        due = (datetime.fromisoformat(found).replace(tzinfo=UTC) - START).total_seconds()
+        return due - self.clock_offset
 
     def _times(self) -> float:
         """The second replica rests longer from what the first one does."""
@@ -199,11 +196,11 @@ class World:
             self.ledger.note("world", f"VIOLATION {violation} {violation.request_id}")
             self.failed.set()
 
-    def _committed(self, _life: object, notes: list[Any]) -> None:
+    def _committed(self, life: Any, notes: list[Any]) -> None:
         if notes:
             self._due = None
             self.stirring.stir()
-            self.hold(self.checker.look_at, notes, by_server=True)
+            self.hold(self.checker.look_at, notes, by_server=True, by_operator=not life.is_server)
 
     def _bot_wrote(self, notes: list[Any]) -> None:
         self._due = None
@@ -233,19 +230,24 @@ class World:
         self.ledger.note("world", f"ends after {self.loop.time():.3f}")
 
     def _prepare(self) -> None:
-        if self.template is not None:
+        if earlier.is_drawn(self.seed):
+            for course in earlier.make(self.path, self):
+                self.begin(self.trainings.expect(course))
+        elif self.template is not None:
             self.path.write_bytes(self.template.read_bytes())
         else:
             migrate(f"sqlite:///{self.path}")
-        bots.open_tables(self.path, self.storage)
+        for server in self.servers:
+            server.on_migrated = lambda: bots.open_tables(self.path, self.storage)
+        bots.open_tables(self.path, self.storage, has_generations=self.newer_bot.has_table)
 
     async def _all(self) -> None:
         for server in self.servers:
-            self._begin(server.supervise())
-        for work in (*self._courses(), self.watchman.walk(), self.operator.work()):
-            self._begin(work)
+            self.begin(server.supervise())
+        for work in (*self.trainings.all(), self.watchman.walk(), self.operator.work()):
+            self.begin(work)
         for act in self.plan.acts:
-            self._begin(self._play(act))
+            self.begin(self._play(act))
         await courses.until(self.plan.days * DAY)
         self.ledger.note("world", "fair weather to the end")
         self.is_over = True
@@ -255,8 +257,9 @@ class World:
             server.start()
         await self.watchman.end()
 
-    def _begin(self, work: Any) -> None:
-        task = asyncio.ensure_future(work)
+    def begin(self, work: Any) -> None:
+        """Begin a task of the world's own."""
+        task = self.loop.create_task(work, context=self.context.copy())  # nobody's, whoever begins it
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
@@ -273,34 +276,6 @@ class World:
         await courses.until(act.at)
         if self.loop.time() < self.plan.days * DAY:
             await troubles.play(act, self)
-
-    def _courses(self) -> Iterator[Any]:
-        owners: list[tuple[str, int]] = []
-        for number, begins in self.plan.trainings:
-            chance = random.Random(f"{self.seed}:course:{number}")
-            yield self._train(courses.draw(number, begins, chance, owners), chance)
-
-    async def _train(self, course: Course, chance: random.Random) -> None:
-        await courses.until(course.begins)
-        job, shelves = courses.prepare(course, chance, self.unix())
-        self.fal.jobs[course.request_id] = job
-        self.fal.shelves |= shelves
-        self.courses[course.request_id] = course
-        if course.mood is not None:
-            self.telegram.moods[course.chat_id] = course.mood
-        self._begin(self.bot.begin(course, chance, one_of(chance, bots.LATE)))
-        for number, saying in enumerate(course.sayings):
-            self._begin(self.sender.say(course, saying, random.Random(f"{self.seed}:say:{course.number}:{number}")))
-        if chance.random() < 0.05:
-            self._begin(self.bot.meddle(course, random.Random(f"{self.seed}:meddle:{course.number}")))
-        elif chance.random() < 0.015:
-            self._begin(self.bot.give_up(course, random.Random(f"{self.seed}:up:{course.number}")))
-        if chance.random() < (0.8 if course.trainer == "other" else 0.15):
-            self._begin(self.operator.register(course, random.Random(f"{self.seed}:register:{course.number}")))
-        if chance.random() < 0.03:
-            await self.sender.forge(course, chance)
-        await courses.until(course.ends + max(saying.at for saying in course.sayings))
-        self.watchman.expect(course)
 
 
 BUGS = frozenset({

@@ -137,6 +137,10 @@ async def test_the_sub_path_is_no_address(queue: Queue) -> None:
         for app in ("workflows/me/mine", "workflows/me/mine/run", "workflows/me", f"{APP}/fast")
     ]
     assert codes == [202, 405, 404, 405]
+    assert (await queue.get(f"workflows/me/requests/{ID}")).json() == {"detail": "Path /mine not found"}
+    said = read_status(await queue.api.status("workflows/me", ID, f"{queue.url}/workflows/me/requests/{ID}/status"))
+    assert isinstance(said, Unsaid)
+    assert said.trouble is Trouble.FAL_ODD
 
 
 async def test_a_cancelled_request_ends_with_499(queue: Queue) -> None:
@@ -153,6 +157,37 @@ async def test_a_cancelled_request_ends_with_499(queue: Queue) -> None:
     assert ignored.status_code == 202
     assert queue.twin.jobs[stubborn].at(queue.clock.at.timestamp()) == "IN_PROGRESS"
     assert queue.twin.asked(ID) == {"cancel": 2, "result": 1}
+
+
+async def test_a_request_that_waits_is_removed_at_once(queue: Queue) -> None:
+    """200 instead of 202; a finished one may answer in words alone, without a status."""
+    queue.twin.train(ID, APP, waits=30)
+    removed = await queue.put(f"{APP}/requests/{ID}/cancel")
+    queue.twin.jobs[ID].refuses_cancel_with = "Request is already completed"
+    again = await queue.put(f"{APP}/requests/{ID}/cancel")
+    assert (removed.status_code, removed.json()) == (200, {"status": "CANCELLATION_REQUESTED"})
+    assert (again.status_code, again.json()) == (400, {"detail": "Request is already completed"})
+    assert queue.twin.jobs[ID].status_code == 499
+
+
+async def test_without_a_balance_a_request_waits_first_in_line_for_ever(queue: Queue) -> None:
+    """Position 0, whenever it is asked for; its result says that it is still in progress."""
+    queue.twin.jobs[ID] = FalJob("IN_QUEUE", endpoint=APP)
+    for _ in range(3):
+        assert read_status(await queue.api.status(APP, ID)) == Queued(0)
+        assert read_result(ID, await queue.api.result(APP, ID)) == AtWork()
+        queue.clock.move(7 * 86_400)
+
+
+@pytest.mark.parametrize("reason", ["Exhausted balance", "Admin lock", "TOP_UP"])
+async def test_every_lock_is_one(queue: Queue, reason: str) -> None:
+    """Whatever fal says of its reason, for the result as for the state."""
+    queue.twin.succeed(ID)
+    queue.twin.locked = reason
+    for said in (read_status(await queue.api.status(APP, ID)), read_result(ID, await queue.api.result(APP, ID))):
+        assert isinstance(said, Unsaid)
+        assert said.trouble is Trouble.ACCOUNT_LOCKED
+        assert reason in said.detail
 
 
 async def test_a_result_is_forgotten_by_the_queue_and_kept_by_the_list(queue: Queue) -> None:
@@ -186,7 +221,7 @@ async def test_a_hung_request_does_not_hang_the_others(queue: Queue) -> None:
     queue.twin.jobs[ID] = FalJob(fault=Hang())
     queue.twin.succeed(other)
     with pytest.raises(httpx2.ReadTimeout):
-        await queue.http.get(f"{queue.url}/{APP}/requests/{ID}/status", timeout=0.05)
+        await queue.http.get(f"{queue.url}/{APP}/requests/{ID}/status", timeout=httpx2.Timeout(30, read=0.05))
     assert (await queue.get(f"{APP}/requests/{other}/status")).status_code == 200
 
 

@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import shlex
 import shutil
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -28,6 +30,7 @@ from app.core.setting_sources import environment
 from app.core.text import one_line
 from app.domain.errors import DatabaseUnavailable
 from app.domain.language import Language, Msgid, msgid
+from app.files.command import WRAPPER
 from app.telegram.names import bare
 
 PLAY_SECONDS = 25.0  # for starting and playing
@@ -76,6 +79,10 @@ WORDS: dict[str, Msgid] = {
     "tail": msgid("The last lines of the server's log:"),
     "keep": msgid("To keep logs and database: aisha-webhook demo --keep"),
     "kept": msgid("The scratch folder was kept: {folder}"),
+    "pages": msgid("To see this day in the operator's pages: cd {folder} && API_DOMAIN=localhost {cli} serve"),
+    "link": msgid(
+        "and, for a link to them, in a second terminal: cd {folder} && API_DOMAIN=localhost {cli} dashboard-link"
+    ),
 }
 
 
@@ -282,4 +289,8 @@ def demo(
         printer.line(text, indent=3)
     if keep or not right:
         printer.say("kept" if keep else "keep", folder=folder)
+    if keep:
+        own = Path(sys.executable).with_name(WRAPPER.name)
+        for words in ("pages", "link"):
+            printer.say(words, folder=shlex.quote(str(folder)), cli=shlex.quote(str(own)))
     raise typer.Exit(Exit.OK if right else Exit.CHECK_FAILED)

@@ -1,21 +1,26 @@
 """Redrive and ignore: GET rehearses, POST acts on what was rehearsed or says that it has changed."""
 
+import secrets
 from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
-from app.dashboard.acting import Acts, RunningAct, make_rehearse, rows_meant
+from app import __version__
+from app.bootstrap.rehearsing import make_rehearse
+from app.dashboard.acting import Acts, rows_meant
 from app.dashboard.forms import read_form
 from app.dashboard.guard import Operator
 from app.dashboard.listing import DELIVERIES, MESSAGES, Listing
 from app.dashboard.parts import ROOT, DashboardParts
 from app.dashboard.rendering import render, view_of
 from app.dashboard.words import say
+from app.db import act_progress
 from app.db.operator_queries import Act
 from app.db.views import figures
 from app.domain.errors import RowsChanged, SearchRefused
+from app.domain.history import ACTS, EventKind
 from app.domain.invented import Invented
 from app.flows.act import BulkAct, require_unchanged
 from app.flows.operate import Operation
@@ -23,6 +28,7 @@ from app.flows.operate import Operation
 router = APIRouter()
 LISTINGS = {listing.place: listing for listing in (DELIVERIES, MESSAGES)}
 WHY_LIMIT = 500  # characters of a reason
+MENDED = (EventKind.DRIFTED.value, EventKind.RECOVERED.value)
 
 
 @router.get(f"{ROOT}/{{place}}/act")
@@ -50,7 +56,7 @@ async def act(request: Request, place: str) -> Response:
             operation,
             rows,
             digest=form.get("digest", ""),
-            code=make_rehearse(parts).code,
+            code=__version__,
         )
     except RowsChanged:
         return await _rehearse(request, listing, form, status=409, wrong="act.changed")
@@ -65,42 +71,45 @@ async def act(request: Request, place: str) -> Response:
         rows,
         act=Act(operator.who, why, via="dashboard"),
         invented=Invented.of(parts.settings.invented_artifacts),
+        name=(name := secrets.token_urlsafe(12)),
     )
-    acts = _acts(request)
-    running = RunningAct(bulk, listing.queue, operation, text)
-    return _show(request, await acts.start(running), running)
+    await _acts(request).start(name, bulk)
+    return await progress(request, name)
 
 
 @router.get(f"{ROOT}/acts/{{name}}")
 async def progress(request: Request, name: str) -> Response:
-    """Show how far an act is."""
-    running = _acts(request).find(name)
-    if running is None:
-        raise HTTPException(404, "this process knows no such act: see the history")
-    return _show(request, name, running)
+    """Show how far an act is, whichever replica goes through it."""
+    parts: DashboardParts = request.app.state.parts
+    found = await parts.database.read(act_progress.read, name)
+    if found is None:
+        raise HTTPException(404, "there is no such act, or it is too old: see what was done")
+    is_broken = _acts(request).is_broken(name)
+    return render(request, "progress.html", f"act.{found.operation}", name=name, act=found, is_broken=is_broken)
 
 
 @router.post(f"{ROOT}/acts/{{name}}/cancel")
 async def cancel(request: Request, name: str) -> Response:
-    """Stop an act before its next batch."""
-    running = _acts(request).find(name)
-    if running is not None:
-        running.act.cancel()
+    """Stop an act before its next batch, whichever replica goes through it."""
+    parts: DashboardParts = request.app.state.parts
+    operator: Operator = request.state.operator
+    await parts.database.write(act_progress.stop, name, operator.who, parts.clock.now())
     return RedirectResponse(f"{ROOT}/acts/{name}", 303)
 
 
 @router.get(f"{ROOT}/history")
 async def history(request: Request) -> Response:
-    """List what operators did."""
+    """List what operators did; `kind` asks for what the server mended by itself."""
     parts: DashboardParts = request.app.state.parts
     asked = request.query_params.get("before", "")
     before = int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 19 else None  # noqa: PLR2004  a BIGINT
-    lines = await parts.database.read(figures.audit, before=before)
-    return render(request, "audit.html", "page.history", page="history", lines=lines)
-
-
-def _show(request: Request, name: str, running: RunningAct) -> Response:
-    return render(request, "progress.html", f"act.{running.operation}", name=name, running=running)
+    kind = request.query_params.get("kind", "")
+    kinds = (EventKind(kind),) if kind in MENDED else ACTS
+    lines = await parts.database.read(figures.audit, before=before, kinds=kinds)
+    chosen = kind if kind in MENDED else ""
+    return render(
+        request, "audit.html", "page.history", page="history", lines=lines, kinds=("", *MENDED), chosen=chosen
+    )
 
 
 async def _rehearse(
@@ -112,7 +121,8 @@ async def _rehearse(
         rows = await rows_meant(parts, listing.queue, operation, text, row_id)
     except SearchRefused as refused:
         return _refused(request, refused)
-    found = await make_rehearse(parts)(listing.queue, operation, rows)
+    rehearse = make_rehearse(parts.settings, parts.database, parts.bot_tables, parts.clock, parts.kinds)
+    found = await rehearse(listing.queue, operation, rows)
     values: dict[str, Any] = {"listing": listing, "text": text, "row_id": row_id, "why": form.get("why", "")}
     return render(
         request,

@@ -10,8 +10,11 @@ import structlog
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from app.core.setting_sources import environment
 from app.dashboard.parts import ROOT, DashboardParts
-from app.dashboard.rendering import render
+from app.dashboard.remedies import pasted
+from app.dashboard.rendering import render, view_of
+from app.domain.language import Language
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +38,7 @@ async def examine(request: Request) -> Response:
     state.is_examining = True
     clock, began = asyncio.get_running_loop().time, asyncio.get_running_loop().time()
     try:
-        findings = await _findings(state.parts)
+        findings = await _findings(state.parts, view_of(request).language)
     finally:
         state.is_examining = False
     if findings is None:
@@ -43,10 +46,14 @@ async def examine(request: Request) -> Response:
     return _page(request, findings=findings, took=round(clock() - began, 1))
 
 
-async def _findings(parts: DashboardParts) -> list[dict[str, Any]] | None:
-    """Run the command; None where it took too long, the server stops, or its answer cannot be read."""
+async def _findings(parts: DashboardParts, language: Language) -> list[dict[str, Any]] | None:
+    """Run the command in the reader's language; None where it takes too long, we stop, or its answer cannot be read."""
     doctor = await asyncio.create_subprocess_exec(
-        *COMMAND, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+        *COMMAND,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        env={**environment(), "OPERATOR_LANGUAGE": language},
     )
     answer = asyncio.ensure_future(doctor.communicate())
     leaving = asyncio.ensure_future(parts.leaving.wait())
@@ -64,7 +71,9 @@ async def _findings(parts: DashboardParts) -> list[dict[str, Any]] | None:
             with suppress(ProcessLookupError):
                 doctor.kill()
             await answer
-    return found if isinstance(found, list) else None
+    if not isinstance(found, list):
+        return None
+    return [{**one, "command": pasted(one["command"]) if one["command"] else ""} for one in found]
 
 
 def _page(
@@ -84,4 +93,5 @@ def _page(
         wrong=wrong,
         findings=findings,
         took=took,
+        own=pasted("aisha-webhook doctor"),
     )

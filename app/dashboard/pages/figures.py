@@ -7,18 +7,21 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from app.catalog import translate
 from app.dashboard.parts import ROOT, DashboardParts
+from app.dashboard.remedies import meaning
 from app.dashboard.rendering import render, view_of
 from app.dashboard.svg import draw
 from app.dashboard.words import say
 from app.db.views import charts as series
 from app.db.views import figures
 from app.domain.errors import SearchRefused
+from app.domain.refusal_words import sentence
 from app.domain.search import Search, spell_search
-from app.telegram.alert_wording import REASONS
-from app.telegram.catalogs import Catalogs
 
 router = APIRouter()
+SHOWN = 50  # refusals
+QUANTILES = ("p50", "p95")
 PLACES = {"deliveries": "deliveries", "notifications": "messages", "jobs": "jobs"}
 
 
@@ -31,13 +34,17 @@ async def errors_page(request: Request) -> Response:
         found = await parts.database.read(figures.errors, parts.clock.now())
     except SearchRefused as refused:
         wrong = say(language, f"search.{refused.sentence}", **refused.facts)
-    words = Catalogs("ru").of(language)
-    groups = [
-        (group, _links(group), words.gettext(f"reason.{group.reason}") if group.reason in REASONS else "")
-        for group in found
-    ]
     return render(
-        request, "errors.html", "page.errors", page="errors", groups=groups, periods=figures.PERIODS, wrong=wrong
+        request,
+        "errors.html",
+        "page.errors",
+        page="errors",
+        groups=[(group, _links(group), meaning(language, group.reason)) for group in found],
+        periods=figures.PERIODS,
+        wrong=wrong,
+        refusals=[
+            (one, translate(sentence(one.code), language).format(code=one.code)) for one in parts.refusals()[:SHOWN]
+        ],
     )
 
 
@@ -67,6 +74,7 @@ async def charts_page(request: Request) -> Response:
         (key, draw(values, labels, top=top), list(zip(found.moments, values, strict=True)))
         for key, (values, top) in drawn.items()
     ]
+    times = [(f"{trainer} {name}", getattr(wait, name)) for trainer, wait in found.waits.items() for name in QUANTILES]
     return render(
         request,
         "charts.html",
@@ -74,6 +82,7 @@ async def charts_page(request: Request) -> Response:
         page="charts",
         drawings=drawings,
         waits=found.waits,
+        waits_drawn=draw([wait for _, wait in times], [name for name, _ in times]),
         period=period,
         periods=series.STEPS,
     )

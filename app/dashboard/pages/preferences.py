@@ -1,5 +1,7 @@
 """How an operator wants the pages: kept in the browser, on no server."""
 
+from typing import cast
+
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
@@ -7,6 +9,7 @@ from app.dashboard.forms import read_form
 from app.dashboard.parts import ROOT
 from app.dashboard.rendering import KEYS, THEMES, VIEW_COOKIE, View, view_of
 from app.dashboard.words import LANGUAGES
+from app.domain.language import Language
 
 router = APIRouter()
 YEAR = 365 * 86400
@@ -17,7 +20,7 @@ async def prefer(request: Request) -> Response:
     """Keep what was chosen and go back to the page."""
     form, view = await read_form(request), view_of(request)
     chosen = View(
-        _one_of(LANGUAGES, form.get("language"), view.language),
+        cast("Language", _one_of(LANGUAGES, form.get("language"), view.language)),
         _one_of(THEMES, form.get("theme"), view.theme),
         _one_of(KEYS, form.get("keys"), view.keys),
     )

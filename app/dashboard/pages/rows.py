@@ -10,7 +10,9 @@ from starlette.responses import Response
 from app.dashboard.curl import as_curl
 from app.dashboard.listing import DELIVERIES, JOBS, MESSAGES, list_page
 from app.dashboard.parts import ROOT, DashboardParts
-from app.dashboard.rendering import render
+from app.dashboard.remedies import remedy_of
+from app.dashboard.rendering import render, view_of
+from app.db.operator_queries import Queue
 from app.db.views.one import one_delivery, one_job, one_message
 from app.domain.search import QUEUES, suggest
 
@@ -60,6 +62,7 @@ async def delivery(request: Request, row_id: str) -> Response:
         "one.delivery",
         page=DELIVERIES.place,
         found=found,
+        found_remedy=remedy_of(view_of(request).language, Queue.DELIVERIES, row),
         row=row,
         facts=_facts(row, "body", "headers"),
         body=None if body is None else _text(body),
@@ -77,7 +80,17 @@ async def message(request: Request, row_id: str) -> Response:
     if found is None:
         raise HTTPException(404, "no such message")
     row, lines = found
-    return render(request, "message.html", "one.message", page=MESSAGES.place, row=row, facts=_facts(row), lines=lines)
+    found_remedy = remedy_of(view_of(request).language, Queue.NOTIFICATIONS, row)
+    return render(
+        request,
+        "message.html",
+        "one.message",
+        page=MESSAGES.place,
+        row=row,
+        facts=_facts(row),
+        lines=lines,
+        found_remedy=found_remedy,
+    )
 
 
 @router.get(JOBS.path + "/{row_id}")
@@ -87,7 +100,17 @@ async def job(request: Request, row_id: str) -> Response:
     found = await parts.database.read(one_job, _id(row_id))
     if found is None:
         raise HTTPException(404, "no such job")
-    return render(request, "job.html", "one.job", page=JOBS.place, row=found.row, facts=_facts(found.row), found=found)
+    found_remedy = remedy_of(view_of(request).language, Queue.JOBS, found.row)
+    return render(
+        request,
+        "job.html",
+        "one.job",
+        page=JOBS.place,
+        row=found.row,
+        facts=_facts(found.row),
+        found=found,
+        found_remedy=found_remedy,
+    )
 
 
 def _id(text: str) -> int:

@@ -105,7 +105,5 @@
   document.addEventListener("focusout", () => isLate && setTimeout(refresh, 0));
   document.addEventListener("htmx:afterSettle", () => show(isPaused ? 1 : 0));
 
-  const batch = find("form[data-continue]");
-  if (batch) setTimeout(() => batch.isConnected && batch.requestSubmit(), 500);
   listen();
 })();

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Select, Table, and_, func, literal_column, or_, select
@@ -20,6 +20,7 @@ CAME: dict[str, Column[Any]] = {  # ids ascend with these moments, but for SLACK
     notifications.name: notifications.c.applied_at,
     jobs.name: jobs.c.first_seen_at,
 }
+_LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 _USUAL = {deliveries.name: "training", jobs.name: "training"}
 
 
@@ -81,6 +82,10 @@ def where(
         is_sorted = is_sorted and search.avatar is None
     if search.stage is not None:
         terms.append(columns.stage == search.stage)
+    if search.outcome is not None or search.artifact is not None:
+        terms += _ended(search)
+        is_rare = search.outcome == "gone" or search.artifact == "absent"
+        is_sorted, is_free = is_sorted and not is_rare, is_free and not is_rare
     terms += _few_words(connection, table, search, {} if probed is None else probed, is_free=is_free)
     is_sorted = is_sorted and not (is_free and search.state == "pending")
     ids = ids_within(connection, table, search, is_exact=is_exact) if ids is None else ids
@@ -122,6 +127,17 @@ def _few_words(
     rarest = min(found, key=amount, default=None) if is_free else None
     others = [literal_column(f"({table.name}.{name} || '')") == given[name] for name in found if name != rarest]
     return [*(found[rarest] if rarest is not None else []), *others]
+
+
+def _ended(search: Search) -> list[ColumnElement[bool]]:
+    """Say how jobs ended; what an operator must know of is found by an index on the moment of its end."""
+    terms: list[ColumnElement[bool]] = []
+    for name, value, rare in (("outcome", search.outcome, "gone"), ("artifact", search.artifact, "absent")):
+        if value == rare:
+            terms += [_spelled(f"webhook_jobs.{name} = '{rare}'"), jobs.c.finished_at > _LONG_AGO]
+        elif value is not None:
+            terms.append(jobs.c[name] == value)
+    return terms
 
 
 def in_state(table: Table, state: str) -> list[ColumnElement[bool]]:

@@ -1,5 +1,6 @@
 """Figures over a time: errors by reason, whether nothing was lost, charts, and what operators did."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -151,12 +152,17 @@ def _happened(connection: Connection, kind: EventKind, since: datetime) -> int:
 
 
 def audit(
-    connection: Connection, *, before: int | None = None, limit: int = 50, who: str | None = None
+    connection: Connection,
+    *,
+    before: int | None = None,
+    limit: int = 50,
+    who: str | None = None,
+    kinds: Sequence[EventKind] = ACTS,
 ) -> list[dict[str, Any]]:
-    """List what operators did, newest first; `before` is the id of the last line seen."""
+    """List what operators did, or what else is of these kinds, newest first; `before` is the last line's id."""
     columns = events.c
     found: list[dict[str, Any]] = []
-    for kind in ACTS:
+    for kind in kinds:
         acts = select(events).where(columns.kind == kind.value).order_by((columns.id + 0).desc())
         if before is not None:
             acts = acts.where(columns.id < before)

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 from app.db.operator_queries import Queue
 from app.db.tables import jobs
 from app.db.views.pages import Page, page
-from app.domain.job_alarms import AT_WORK_LATE, UNHEARD
+from app.domain.job_alarms import AT_WORK_LATE, FIRST_IN_LINE, UNHEARD
 from app.domain.progress import Usual, usual
 from app.domain.search import Search
 from app.domain.trainer import Trainer
@@ -59,6 +59,9 @@ def _is_late(row: dict[str, object], times: Usual | None, now: datetime) -> bool
     assert isinstance(heard, datetime), "a job was seen"
     if now - heard > UNHEARD:
         return True
+    queued = row["stage_since"]
+    if row["stage"] == "queued" and row["position"] == 0 and isinstance(queued, datetime):
+        return now - queued > FIRST_IN_LINE
     late = AT_WORK_LATE if times is None else min(times.late, AT_WORK_LATE)
     return isinstance(began, datetime) and row["stage"] != "queued" and now - began > late
 

@@ -21,7 +21,7 @@ WORDS: Catalogue = {
         Level.FAIL,
         msgid("the name {name} is not found ({reason})"),
         msgid("Give the name an A record with this machine's address at your registrar, or correct API_DOMAIN."),
-        "dig +short {name} A",
+        "getent ahostsv4 {name}",
     ),
     "dns.private": Wording(
         Level.FAIL,
@@ -33,7 +33,7 @@ WORDS: Catalogue = {
         Level.WARN,
         msgid("{name} stands in {file} ({addresses}): what fal sees cannot be told from here"),
         msgid("Ask a public DNS; it must name a public address."),
-        "dig +short {name} A @1.1.1.1",
+        "curl -sG https://dns.google/resolve -d type=A -d name={name}",
     ),
 }
 

@@ -4,7 +4,7 @@ from app.doctor.finding import WHO_LISTENS, Catalogue, Level, Wording
 from app.domain.language import msgid
 
 FIX_CHAIN = "aisha-webhook cert fix-chain"
-CERTBOT_NEW = "sudo certbot certonly --manual --preferred-challenges dns -d {name}"
+CERTBOT_NEW = "sudo certbot certonly --standalone -d {name}"
 TIDY = msgid("Rewrite the file: the certificate, then the intermediates in order.")
 
 CHAIN_WORDS: Catalogue = {
