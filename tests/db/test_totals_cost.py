@@ -95,7 +95,8 @@ async def test_no_answer_scans_what_has_ended(filled: Database) -> None:
                     f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters
                 ).scalar_one()
                 plans += [node for root in found for node in nodes(root["Plan"])]
-            scans = [node for node in plans if node.get("Relation Name") in LARGE]
+            # A branch that was not entered may be planned in any way: it would read a table of this size at one go.
+            scans = [node for node in plans if node.get("Relation Name") in LARGE and node["Actual Loops"]]
             assert len(scans) > 5
             shown = json.dumps([(node["Node Type"], node["Relation Name"], read_rows(node)) for node in scans])
             assert "Seq Scan" not in {node["Node Type"] for node in scans}, shown

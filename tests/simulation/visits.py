@@ -4,7 +4,7 @@ import random
 from typing import Any
 
 from app.bootstrap.asking import make_asking, make_fal_queue
-from app.bootstrap.rehearsing import make_rehearse
+from app.bootstrap.rehearsing import open_rehearse
 from app.db import operator_queries, rehearsing, schema, views
 from app.db.engine import Database
 from app.db.operator_queries import CHANGEABLE, Act, Queue
@@ -73,7 +73,7 @@ async def act_on_many(world: Any, database: Database, life: Life, chance: random
         return
     rows = rows[:30]
     bot_tables = await schema.find_bot_tables(database)
-    rehearse = make_rehearse(world.settings, database, bot_tables, life)
+    rehearse = await open_rehearse(world.settings, database, bot_tables, life)
     shown = await rehearse(queue, operation, rows)
     if shown.told_twice:
         world.fail(Violation("I3", "", f"a rehearsal of {operation} says that {shown.told_twice} would hear twice"))
