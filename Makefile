@@ -38,7 +38,7 @@ servers: setup ## tests that start servers, kill them, and take disks, networks 
 test-on: export UV_PROJECT_ENVIRONMENT := .venv-other
 test-on: | .tools/bin/uv ## the same, on SQLite alone, on another interpreter: PYTHON_TO_TEST=/usr/bin/python3.11
 	@$(UV) sync --quiet --frozen --compile-bytecode --no-python-downloads --python $(PYTHON_TO_TEST)
-	@.venv-other/bin/python -m pytest $(NO_SERVERS) -k "not postgresql"
+	@.venv-other/bin/python -m pytest $(NO_SERVERS) --ignore=tests/docs --ignore=tests/simulation -k "not postgresql"
 
 faults: setup ## kill, power cut, races, outages (needs strace; some need root)
 	@FAULTS=full $(BIN)/python -m pytest tests/faults -p no:randomly -s

@@ -18,7 +18,7 @@ from sqlalchemy import (
 from app.db.engine import UtcDateTime
 
 VERSION_TABLE = "webhook_schema_version"
-HEAD = "0011"  # the newest migration; a test compares it with the files
+HEAD = "0012"  # the newest migration; a test compares it with the files
 
 metadata = MetaData()
 _Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only INTEGER keys
@@ -93,7 +93,7 @@ deliveries = Table(
     _partial("webhook_deliveries_fal_request_id", "fal_request_id", where=_READ),
     _partial("webhook_deliveries_kept", "finished_at", where=_KEPT),
     _partial("webhook_deliveries_dead", "id", where=_DEAD),
-    _partial("webhook_deliveries_waiting", "reason", where=_WAITING),
+    _partial("webhook_deliveries_waiting", "reason", "state", where=_WAITING),
     _partial("webhook_deliveries_tried", "received_at", where=_TRIED),
     _partial("webhook_deliveries_repeated", "last_received_at", where=_REPEATED),
     *_searched("webhook_deliveries"),
