@@ -93,7 +93,8 @@ deliveries = Table(
     _partial("webhook_deliveries_fal_request_id", "fal_request_id", where=_READ),
     _partial("webhook_deliveries_kept", "finished_at", where=_KEPT),
     _partial("webhook_deliveries_dead", "id", where=_DEAD),
-    _partial("webhook_deliveries_waiting", "reason", "state", where=_WAITING),
+    _partial("webhook_deliveries_waiting", "reason", where=_WAITING),  # of an earlier version; the next one serves
+    _partial("webhook_deliveries_held", "reason", "state", where=_WAITING),
     _partial("webhook_deliveries_tried", "received_at", where=_TRIED),
     _partial("webhook_deliveries_repeated", "last_received_at", where=_REPEATED),
     *_searched("webhook_deliveries"),
