@@ -25,7 +25,7 @@ NONE_LIKE = msgid("no {queue} like this")
 SEARCHED = msgid("bodies looked at: {bodies}, all of them")
 SEARCHED_PART = msgid("only the newest bodies were looked at: {bodies}; a time looks further back")
 NEWEST = msgid("the newest {limit} of {amount}")
-NO_CONTAINS = msgid("tail takes no contains:")
+NO_CONTAINS = msgid("tail does not look into bodies: leave out contains:, or use list")
 REFUSALS: dict[str, Msgid] = {
     str(words): words
     for words in (
@@ -38,7 +38,7 @@ REFUSALS: dict[str, Msgid] = {
         msgid("{name}: wants a time such as 2026-11-29T12:30, or 6h for six hours ago"),
         msgid("unknown {what} {word}: did you mean {near}? there are: {known}"),
         msgid("unknown {what} {word}; there are: {known}"),
-        msgid("this takes too long: narrow it, by a time or a state"),
+        msgid("this takes too long: narrow it by a time or a state, such as after:6h"),
         msgid("an act takes at most 100,000 rows: narrow the search"),
     )
 }

@@ -1,6 +1,7 @@
 """Redrive and ignore by a search: rehearsed first, then done in batches."""
 
 import getpass
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -55,7 +56,7 @@ LINES: Mapping[str, Msgid] = {
 WORDS: Mapping[str, Msgid] = {
     "keys_or_filter": msgid("give either ids or --filter"),
     "why": msgid("an act on a whole search wants --why"),
-    "changed": msgid("things have changed since they were shown: look again"),
+    "changed": msgid("things have changed since they were rehearsed: nothing was done. Rehearse again: {command}"),
     "done": msgid("{operation}: {changed} of {total} {queue}"),
     "progress": msgid("{done} of {total}"),
     "rehearsal": msgid("rehearsal: {operation} of {rows} {queue}; nothing was changed"),
@@ -120,7 +121,8 @@ def _act_on(
     except SearchRefused as error:
         raise typer.BadParameter(worded(error)) from error
     except RowsChanged:
-        fail(say(WORDS["changed"]), Exit.CHECK_FAILED, as_json=as_json)
+        rehearsal = re.sub(r" --digest[ =]\S+", " --rehearse", one_line(called_again()))
+        fail(say(WORDS["changed"], command=rehearsal), Exit.CHECK_FAILED, as_json=as_json)
     if as_json:
         print_json({"operation": operation, "matched": total, "changed": changed})
     else:

@@ -1,4 +1,4 @@
-"""The group that systemd runs the server with: it must be able to read `.env`, whoever wrote that file."""
+"""The Unix group under which systemd runs the server. It needs to read `.env`, whichever account wrote the file."""
 
 import grp
 import os

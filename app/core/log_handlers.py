@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
@@ -90,7 +91,7 @@ def _prepared(record: logging.LogRecord) -> Event:
     return cast("Event", kept["prepared"])
 
 
-class _Pen(logging.Handler):
+class _Pen(logging.Handler, ABC):
     """Keeps rendered lines until the event loop's turn ends; without a loop, or for a WARNING, writes them at once.
 
     It says on stderr that an event could not be written, once per handler and without its contents.
@@ -132,11 +133,13 @@ class _Pen(logging.Handler):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 the name is logging's
         self._complain(record.name)
 
+    @abstractmethod
     def _rendered(self, record: logging.LogRecord) -> str:
-        raise NotImplementedError
+        """Render one line, with its end."""
 
+    @abstractmethod
     def _write(self, lines: str) -> None:
-        raise NotImplementedError
+        """Write lines and flush."""
 
     def _complain(self, name: str) -> None:
         if self._complained:
@@ -199,8 +202,9 @@ class LogFile(_Pen):
     """A rotating file of JSON lines that only its owner and group read."""
 
     def __init__(self, path: Path, *, max_bytes: int, backups: int) -> None:
-        super().__init__()
+        # Before the base's: at exit logging closes what was made last first, and that must be whoever keeps lines.
         self._file = _Rotating(path, maxBytes=max_bytes, backupCount=backups, encoding="utf-8")
+        super().__init__()
 
     def close(self) -> None:
         """Write what was kept, then close the file."""

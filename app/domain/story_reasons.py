@@ -139,7 +139,7 @@ _BY_ROW: Mapping[tuple[str, str], tuple[Reasons, StoryWait]] = {
 
 
 def wait_for(queue: str, state: str, reason: str | None, stage: str | None = None) -> StoryWait | None:
-    """Say what one row waits for, whatever else there is of its request; None where nothing is waited for.
+    """Say what one row waits for, by its own state and reason alone; None where it waits for nothing.
 
     >>> wait_for("deliveries", "dead", "orphan").code, wait_for("deliveries", "done", "completed")
     ('decide.orphan', None)

@@ -19,7 +19,7 @@ from app.flows.ports import Clock
 from app.flows.rehearse import digest_of
 
 BATCH = 100  # rows of one commit
-CHANGED = "things have changed since they were shown: look again"
+CHANGED = "things have changed since they were rehearsed: nothing was done"
 
 log = structlog.get_logger(__name__)
 

@@ -57,6 +57,7 @@ class Intake:
     async def take_in(self) -> tuple[int, int]:
         """Do one turn if it is due; return how many jobs are new, and how many were made due after an outage.
 
+        Raises DatabaseUnavailable.
         One transaction, or one for each BATCH: thousands at once would hold SQLite's one writer for a second.
         """
         now = self._clock.now()
@@ -76,8 +77,8 @@ class Intake:
         last = chores.last_finished(connection, NAME)
         if not chores.claim(connection, NAME, now=now, lease=LEASE, every=self.every):
             return [], False, 0
-        # Of what is already old at the first start nobody waits for news from us any more. A turn that breaks off
-        # there leaves no end on record, so that the next one is the first again.
+        # Rows that are already old at the first start become historic: nobody waits for news of them. Where that turn
+        # fails half way it is not recorded as finished, and the next turn still counts as the first.
         found = [
             Expected(
                 one.request_id, one.avatar_id, self._endpoint_of(one.trainer), is_historic=last is None and one.is_old

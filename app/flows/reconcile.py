@@ -29,7 +29,7 @@ log = structlog.get_logger("app.webhook")
 
 BATCH = 32  # jobs in one turn
 ASKED_AT_ONCE = 8  # questions to fal under way
-RATE = 25.0  # jobs asked about per second, all replicas together and whoever asks by hand
+RATE = 25.0  # jobs asked about per second, by all replicas and by `aisha-webhook reconcile` together
 BUCKET = "fal"
 HORIZON = timedelta(seconds=2)  # how much of that budget may be spent ahead
 DEADLINE = 12.0  # s for all questions about one job

@@ -1,6 +1,5 @@
 """Searching, following and completing from the command line."""
 
-import asyncio
 import json
 import shutil
 import subprocess
@@ -18,39 +17,9 @@ from app.cli.main import app
 from app.db.engine import open_database
 from app.db.operator_queries import Queue
 from app.db.tables import deliveries
-from tests.dashboard.rows import a_day
-from tests.fakes import START
+from tests.cli.day import LATER
 
 ROOT = Path(__file__).parents[2]
-LATER: dict[str, Any] = {
-    "state": "pending",
-    "due_at": START,
-    "body_sha256": "0" * 64,
-    "body": b"{}",
-    "headers": "{}",
-    "source": "webhook",
-    "received_at": START,
-    "stored_at": START,
-    "last_received_at": START,
-}
-
-
-@pytest.fixture
-def url(sqlite_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DATABASE_URL", sqlite_url)
-    monkeypatch.setenv("DEFAULT_LANGUAGE", "en")
-    change(sqlite_url, lambda connection: a_day(connection, START, "two people"))
-    return sqlite_url
-
-
-def change(url: str, work: Callable[[Any], object]) -> None:
-    async def run() -> None:
-        database = open_database(url)
-        await database.write(work)
-        await database.close()
-
-    asyncio.run(run())
 
 
 def add(connection: Any, row: dict[str, Any]) -> None:

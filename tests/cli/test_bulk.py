@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from pathlib import Path
+import sys
 from typing import Any
 
 import pytest
@@ -11,24 +11,14 @@ from sqlalchemy import insert, select
 from typer.testing import CliRunner, Result
 
 from app.cli.main import app
+from app.cli.output import called
 from app.db.engine import open_database
 from app.db.tables import deliveries, events
 from app.twins import bodies
-from tests.cli.test_browse import LATER, change
-from tests.dashboard.rows import a_day
-from tests.fakes import START
+from tests.cli.day import LATER, change
 
 DIGEST = re.compile(r"--digest ([0-9a-f]{64})")
 DEAD = ("--filter", "state:dead")
-
-
-@pytest.fixture
-def url(sqlite_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DATABASE_URL", sqlite_url)
-    monkeypatch.setenv("DEFAULT_LANGUAGE", "en")
-    change(sqlite_url, lambda connection: a_day(connection, START, "two people"))
-    return sqlite_url
 
 
 def call(*words: str) -> Result:
@@ -49,7 +39,7 @@ def states(url: str) -> list[str]:
     return [state for (state,) in read(url, select(deliveries.c.state).where(deliveries.c.id > 60).order_by("id"))]
 
 
-def test_what_was_rehearsed_is_done_once(url: str) -> None:
+def test_what_was_rehearsed_is_done_once(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A rehearsal changes nothing and ends with the command; that does it with its reason, and not a second time."""
     said = call("ignore", *DEAD, "--rehearse")
     assert said.exit_code == 0, said.output
@@ -66,9 +56,12 @@ def test_what_was_rehearsed_is_done_once(url: str) -> None:
     assert states(url) == ["ignored"] * 3
     whys = read(url, select(events.c.why).where(events.c.kind == "ignored"))
     assert whys == [("of a former bot",)] * 3
-    again = call("ignore", *DEAD, "--digest", digest[1], "--why", "of a former bot")
+    typed = ["ignore", *DEAD, "--digest", digest[1], "--why", "of a former bot"]
+    monkeypatch.setattr(sys, "argv", ["aisha-webhook", "deliveries", *typed])
+    again = call(*typed)
     assert (again.exit_code, again.stdout) == (1, "")
-    assert again.stderr.endswith("things have changed since they were shown: look again\n")
+    rehearsal = "deliveries ignore --filter state:dead --rehearse --why 'of a former bot'"
+    assert again.stderr.endswith(f"nothing was done. Rehearse again: {called()} {rehearsal}\n")
 
 
 @pytest.mark.parametrize(

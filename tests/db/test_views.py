@@ -7,10 +7,12 @@ import pytest
 from sqlalchemy import delete, insert, update
 
 from app.db import events, inbox
-from app.db.engine import Database, open_database
+from app.db.engine import Connection, Database, open_database
 from app.db.operator_queries import Queue
 from app.db.tables import deliveries, jobs, notifications
 from app.db.views import charts, conditions, figures, one, open_jobs, pages, time_limit
+from app.db.views.conditions import Where, where
+from app.db.views.pages import Amount
 from app.domain.errors import SearchTooWide
 from app.domain.history import Event
 from app.domain.job_alarms import FIRST_IN_LINE
@@ -131,6 +133,41 @@ async def test_counts_are_capped(database: Database, monkeypatch: pytest.MonkeyP
     amount = await database.read(pages.count, Queue.DELIVERIES, EVERYTHING)
     assert str(amount) == "5+"
     assert str(await database.read(pages.count, Queue.DELIVERIES, Search(state="dead"))) == "3"
+
+
+async def test_what_cannot_be_counted_in_time_is_a_question_mark(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One facet that takes too long leaves the others their figures."""
+    await store(database)
+    count = pages._count
+
+    def slow(connection: Connection, wanted: Where, most: int) -> Amount:
+        if str(wanted.terms[0]).endswith("= 'pending'"):
+            raise SearchTooWide("too long")
+        return count(connection, wanted, most)
+
+    monkeypatch.setattr(pages, "_count", slow)
+    found = await database.read(pages.facets, Queue.DELIVERIES, EVERYTHING)
+    assert {state: str(amount) for state, amount in found.states.items() if state in ("pending", "dead")} == {
+        "pending": "?",
+        "dead": "4",
+    }
+
+
+async def test_a_page_of_what_waits_walks_its_index(sqlite_url: str) -> None:
+    """Deep in the table, too, SQLite finds pending rows by the index of the few that wait."""
+    database = open_database(sqlite_url)
+
+    def plan(connection: Connection) -> str:
+        wanted = where(connection, deliveries, Search(state="pending"))
+        page = wanted.newest(deliveries.c.id, older_than=500_000).compile(
+            connection.engine, compile_kwargs={"literal_binds": True}
+        )
+        return " ".join(row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {page}"))
+
+    assert "webhook_deliveries_due" in await database.read(plan)
+    await database.close()
 
 
 async def test_facets_count_by_state_and_by_reason(database: Database) -> None:

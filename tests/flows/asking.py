@@ -113,9 +113,14 @@ class Desk:
 
 
 def reconcile_of(
-    database: Database, bot_tables: BotTables, fal: FalQueue, clock: FrozenClock, woken: list[str] | None = None
+    database: Database,
+    bot_tables: BotTables,
+    fal: FalQueue,
+    clock: FrozenClock,
+    woken: list[str] | None = None,
+    **more: Any,
 ) -> Reconcile:
-    """Assemble what asks `fal`; `woken` hears of what entered the inbox."""
+    """Assemble what asks `fal`; `woken` hears of what entered the inbox. `more` is Reconcile's own."""
     heard = [] if woken is None else woken
     return Reconcile(
         database,
@@ -128,6 +133,7 @@ def reconcile_of(
         known_endpoints=[PORTRAIT, STYLE],
         chance=no_jitter,
         wake_apply=lambda: heard.append("apply"),
+        **more,
     )
 
 

@@ -26,7 +26,8 @@ from app.fal.payload import FalAnswer
 from app.flows.progress import Progress
 from app.flows.reconcile import Reconcile
 from tests.factories import Bot
-from tests.fakes import FrozenClock, no_jitter
+from tests.fakes import FrozenClock
+from tests.flows.asking import reconcile_of
 from tests.flows.conftest import on_sqlite
 
 pytestmark = pytest.mark.anyio
@@ -159,19 +160,7 @@ def mode() -> ProgressMode:
 def desk(database: Database, bot_tables: BotTables, bot: Bot, clock: FrozenClock, mode: ProgressMode) -> Desk:
     fal, chats = Fal(), Chats()
     progress = make_progress((database, bot_tables, fal, chats, clock), mode)
-    reconcile = Reconcile(
-        database,
-        bot_tables,
-        fal,
-        clock,
-        every=timedelta(seconds=EVERY),
-        lease=timedelta(seconds=60),
-        orphans=timedelta(hours=24),
-        known_endpoints=[PORTRAIT],
-        chance=no_jitter,
-        wake_apply=lambda: None,
-        on_looked=progress.consider,
-    )
+    reconcile = reconcile_of(database, bot_tables, fal, clock, on_looked=progress.consider)
     return Desk(database, bot, clock, fal, chats, reconcile, progress)
 
 

@@ -1,6 +1,6 @@
 """What progress costs a result where Telegram refuses every edit: nothing."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -11,11 +11,11 @@ from app.db.jobs import Expected
 from app.db.schema import find_bot_tables
 from app.domain.progress import ProgressMode
 from app.domain.send_outcome import SendOutcome, SlowDown
-from app.flows.reconcile import Reconcile
 from tests.factories import Bot, ok_body
-from tests.fakes import FrozenClock, no_jitter
+from tests.fakes import FrozenClock
+from tests.flows.asking import reconcile_of
 from tests.flows.conftest import open_house
-from tests.flows.test_progress import AT_WORK, EVERY, PORTRAIT, QUEUED, Chats, Fal, make_progress
+from tests.flows.test_progress import AT_WORK, PORTRAIT, QUEUED, Chats, Fal, make_progress
 
 pytestmark = pytest.mark.anyio
 
@@ -41,19 +41,7 @@ async def told(path: Path, template: Path, mode: ProgressMode) -> tuple[dict[str
     database, clock, fal, chats = open_database(copied(path, template)), FrozenClock(), Fal(), Refusing()
     bot_tables, bot = await find_bot_tables(database), Bot(database)
     progress = make_progress((database, bot_tables, fal, chats, clock), mode)
-    reconcile = Reconcile(
-        database,
-        bot_tables,
-        fal,
-        clock,
-        every=timedelta(seconds=EVERY),
-        lease=timedelta(seconds=60),
-        orphans=timedelta(hours=24),
-        known_endpoints=[PORTRAIT],
-        chance=no_jitter,
-        wake_apply=lambda: None,
-        on_looked=progress.consider,
-    )
+    reconcile = reconcile_of(database, bot_tables, fal, clock, on_looked=progress.consider)
     names = [f"r{number}" for number in range(TRAININGS)]
     async with open_house(database, bot_tables, clock) as house:
         await bot.train_many(names)

@@ -154,6 +154,7 @@ async def _stepping(world: Any, act: Act, chance: random.Random, lasts: float) -
     await asyncio.sleep(lasts)
     if not world.is_over:  # else the clock is right already
         world.clock_offset -= step
+        world.weather.clock_went_back(step)
     world.weather.end(numbers)
 
 

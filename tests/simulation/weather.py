@@ -5,6 +5,9 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from app.db.chores import APART, LONGEST
+
+CAUGHT_UP = (LONGEST + APART).total_seconds()
 SETTLE = 900.0  # s after the last trouble in which pauses of ours may still run: the longest backoff is 5 minutes
 
 
@@ -28,6 +31,7 @@ class Weather:
         self._number = 0
         self._fair = 0.0
         self._fair_from: float | None = 0.0
+        self._late = 0.0  # until when rows may rest that a fast clock put off
 
     def begin(self, *troubles: Trouble) -> list[int]:
         """Let troubles begin; return what ends them."""
@@ -48,12 +52,22 @@ class Weather:
             if trouble is not None:
                 self._by_part[trouble.part].remove(trouble)
         if numbers and not self._under_way and self._fair_from is None:
-            self._fair_from = self._time() + SETTLE
+            self._fair_from = self._settled()
 
     def disturb(self) -> None:
-        """Note something that was over at once (a crash, a step of the clock), or the begin of something."""
+        """Note something that was over at once (a crash), or the begin of something."""
         self._fair = self.fair()
-        self._fair_from = None if self._under_way else self._time() + SETTLE
+        self._fair_from = None if self._under_way else self._settled()
+
+    def clock_went_back(self, step: float) -> None:
+        """Note that a clock which was `step` s ahead is right again: what it put off rests until that time comes.
+
+        What rests further than CAUGHT_UP is pulled back by the server (`chores.pull_back`).
+        """
+        self._late = max(self._late, self._time() + min(step, CAUGHT_UP))
+
+    def _settled(self) -> float:
+        return max(self._time(), self._late) + SETTLE
 
     def clear_up(self) -> None:
         """End everything."""

@@ -251,6 +251,7 @@ class World:
         await courses.until(self.plan.days * DAY)
         self.ledger.note("world", "fair weather to the end")
         self.is_over = True
+        self.weather.clock_went_back(self.clock_offset)
         self.weather.clear_up()
         self.clock_offset = 0.0
         for server in self.servers:

@@ -24,7 +24,7 @@ def time_limit(connection: Connection, seconds: float) -> Iterator[None]:
     except DBAPIError as error:
         name = getattr(error.orig, "sqlite_errorname", None) or getattr(error.orig, "sqlstate", None)
         if name in ("SQLITE_INTERRUPT", TIMED_OUT) and not error.connection_invalidated:
-            raise SearchTooWide("this takes too long: narrow it, by a time or a state") from error
+            raise SearchTooWide("this takes too long: narrow it by a time or a state, such as after:6h") from error
         raise
     finally:
         leave()
