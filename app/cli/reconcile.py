@@ -13,7 +13,7 @@ from app.cli.output import print_json, print_table, say
 from app.core.clock import SystemClock
 from app.core.exit_codes import Exit
 from app.core.setting_loader import load_settings
-from app.db import jobs
+from app.db import job_lists
 from app.domain.language import msgid
 from app.domain.look import End
 from app.flows.ask import JobLook
@@ -49,7 +49,7 @@ async def _reconcile(named: list[str], within: timedelta | None) -> list[dict[st
         now = SystemClock().now()
         await parts.intake.take_in()
         since = None if within is None else now - within
-        wanted = named or await parts.database.read(jobs.open_ids, since)
+        wanted = named or await parts.database.read(job_lists.open_ids, since)
         found: list[dict[str, Any]] = []
         while wanted:
             if not (many := await parts.reconcile.allowed(min(AT_ONCE, len(wanted)))):

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, exists, func, select, update
+from sqlalchemy import ColumnElement, Row, exists, func, literal_column, select, update
 from sqlalchemy.engine import Connection
 
 from app.db import events, queue
 from app.db.bulk_update import InsertMany
 from app.db.progress import read_shown
 from app.db.tables import deliveries, jobs
-from app.domain.delivery import Claim, DeliveryState
+from app.domain.delivery import Claim
 from app.domain.history import Event, EventKind, is_worth_keeping
 from app.domain.job import EndpointSource, JobKind, JobOutcome, JobState, Stage
 from app.domain.look import End, OpenJob, Wait
@@ -28,9 +28,10 @@ _OPEN = [
     )
 ]  # fmt: skip
 _ASKABLE = (JobState.PENDING, JobState.HISTORIC, JobState.DEAD)  # the last two by hand only
-_WAITING = exists().where(deliveries.c.request_id == jobs.c.request_id, deliveries.c.state == DeliveryState.PENDING)
-# What may be asked about. Built once: a claim is compiled by its conditions.
-ASKED = (jobs.c.request_id.is_not(None), jobs.c.kind.in_(sorted(JobKind)), ~_WAITING)
+_WAITING = exists().where(deliveries.c.request_id == jobs.c.request_id, queue.is_pending(deliveries))
+# What may be asked about. Built once, without parameters: a claim is compiled by its conditions (`queue.is_pending`).
+_KINDS: list[ColumnElement[str]] = [literal_column(f"'{kind}'") for kind in sorted(JobKind)]
+ASKED = (jobs.c.request_id.is_not(None), jobs.c.kind.in_(_KINDS), ~_WAITING)
 _NEW = InsertMany(
     jobs,
     given=(
@@ -276,22 +277,6 @@ def known(connection: Connection, request_ids: Sequence[str]) -> dict[str, Known
         )
         for request_id, state, outcome, lora_url, config_url, finetune_id, began_at in connection.execute(statement)
     }
-
-
-def endpoints(connection: Connection) -> list[str]:
-    """List every endpoint that a job was found at or registered for."""
-    statement = select(jobs.c.endpoint).where(
-        jobs.c.endpoint.is_not(None), jobs.c.endpoint_source != EndpointSource.GUESSED
-    )
-    return sorted(connection.execute(statement.distinct().limit(50)).scalars())
-
-
-def open_ids(connection: Connection, since: datetime | None) -> list[str]:
-    """List the open jobs, first due first; with `since` only those first seen from then on."""
-    statement = select(jobs.c.request_id).where(jobs.c.state == JobState.PENDING, jobs.c.request_id.is_not(None))
-    if since is not None:
-        statement = statement.where(jobs.c.first_seen_at >= since)
-    return list(connection.execute(statement.order_by(jobs.c.due_at, jobs.c.id)).scalars())
 
 
 def rouse(connection: Connection, now: datetime) -> int:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from app.db import events, inbox, jobs, pacing, totals
+from app.db import events, inbox, job_lists, jobs, pacing, totals
 from app.db.engine import Connection, Database
 from app.db.jobs import Looked
 from app.db.trainings import BotTables
@@ -146,7 +146,7 @@ class Reconcile:
         """Ask about all beside each other, each within its deadline and all within BUDGET; record what was found."""
         if not claimed:
             return []
-        more = await self._database.read(jobs.endpoints) if any(job.is_guessed for job in claimed) else []
+        more = await self._database.read(job_lists.endpoints) if any(job.is_guessed for job in claimed) else []
         endpoints = list(dict.fromkeys([*self._known_endpoints, *more]))
         looks = [asyncio.create_task(self._look(job, endpoints, at_once=at_once)) for job in claimed]
         _, late = await asyncio.wait(looks, timeout=BUDGET)

@@ -4,11 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from app.db import outbox
+from app.db import outbox, queue
 from app.db.engine import Database
 from app.domain.delivery import Claim, ClaimedDelivery
 from app.domain.notification import Owner, OwnerMessage, Topic
-from app.flows.poll import Poll
+from app.flows.poll import CLAIMED, QUEUES, Poll
 from tests.fakes import START, FrozenClock
 from tests.flows.conftest import House
 from tests.job_facts import add_job
@@ -90,3 +90,9 @@ async def test_what_is_claimed_is_due_again_after_its_lease(
     clock.at = row["due_at"]
     await poll()
     assert woken == ["apply"]
+
+
+async def test_the_look_has_the_moment_alone_as_a_parameter() -> None:
+    """SQLite plans a statement anew each time where a parameter decides which partial index serves."""
+    look = queue._look(QUEUES, tuple(CLAIMED.get(table, ()) for table in QUEUES))
+    assert set(look.compile().params) == {"now"}

@@ -29,7 +29,7 @@ class Telegram:
     moods: dict[int, str] = field(default_factory=dict)
     seen: Counter[Meaning] = field(default_factory=Counter)
     order: dict[int, list[Meaning]] = field(default_factory=dict)
-    meanings: dict[tuple[int, str], Meaning] = field(default_factory=dict)
+    meanings: dict[tuple[int, str], list[Meaning]] = field(default_factory=dict)  # of a text, as they were worded
     shown: dict[tuple[int, int], tuple[str, Any]] = field(default_factory=dict)
     edits: int = 0
     refused_markup: list[str] = field(default_factory=list)
@@ -45,7 +45,10 @@ class Telegram:
         meaning = (notification.subject, notification.request_id, notification.topic.value)
         for words in (message, message.photos):
             if words is not None:
-                self.meanings[chat, words.html] = self.meanings[chat, words.plain] = meaning
+                for text in {words.html, words.plain}:
+                    same = self.meanings.setdefault((chat, text), [])
+                    if meaning not in same:
+                        same.append(meaning)
 
     def answer(self, _method: str, url: URL, _headers: Mapping[str, str], body: bytes) -> Response:
         """Answer one call of the Bot API."""
@@ -70,8 +73,9 @@ class Telegram:
         first = self._last + 1
         self._last += max(len(album), 1)
         self.shown[chat, self._last] = (text, fields.get("reply_markup"))
-        meaning = self.meanings.get((chat, text))
-        if meaning is not None:
+        if same := self.meanings.get((chat, text)):
+            # Two alerts of one name may end in the same words: each is seen once before one counts as repeated.
+            meaning = min(same, key=lambda one: self.seen[one])
             self.seen[meaning] += 1
             self.order.setdefault(chat, []).append(meaning)
             self.on_seen(meaning, chat)
