@@ -43,8 +43,9 @@ async def test_work_whose_caller_left_before_it_began_never_begins(sqlite_url: s
         gone = asyncio.ensure_future(touch(database, "gone"))
         await asyncio.sleep(0)
         gone.cancel()
+        await asyncio.gather(gone, return_exceptions=True)
         hang.end.set()
-        await asyncio.gather(first, gone, return_exceptions=True)
+        await asyncio.gather(first, return_exceptions=True)
         await touch(database, "next")
         assert await names(database) == {"first", "next"}
 
