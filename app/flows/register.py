@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import KW_ONLY, asdict, dataclass
 from datetime import timedelta
 
 import orjson
@@ -39,26 +39,19 @@ class Registration:
         return hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
 class Register:
     """Puts jobs on record. `is_ours` tells whether fal's key may go to a URL; `after` is RECONCILE_AFTER.
 
     `knows_chat` tells whether somebody may be told in a chat; it is asked for kinds whose owner the bot names.
     """
 
-    def __init__(
-        self,
-        database: Database,
-        clock: Clock,
-        *,
-        is_ours: Callable[[str], bool],
-        after: timedelta,
-        knows_chat: Callable[[Connection, int], bool],
-    ) -> None:
-        self._database = database
-        self._clock = clock
-        self._is_ours = is_ours
-        self._after = after
-        self._knows_chat = knows_chat
+    database: Database
+    clock: Clock
+    _: KW_ONLY
+    is_ours: Callable[[str], bool]
+    after: timedelta
+    knows_chat: Callable[[Connection, int], bool]
 
     async def __call__(self, wanted: Registration) -> bool:
         """Put one job on record; tell whether it is new. Raises JobRefused, DatabaseUnavailable.
@@ -66,10 +59,10 @@ class Register:
         The first registration stands. What we knew of the job before, from its row or its webhook, stays.
         """
         for url in (wanted.status_url, wanted.response_url):
-            if url is not None and not self._is_ours(url):
+            if url is not None and not self.is_ours(url):
                 raise JobRefused(400, "foreign_url", "URLs must have the origin of FAL_QUEUE_URL: fal's key goes there")
         digest = wanted.digest()
-        stands = await self._database.write(self._register, wanted, digest)
+        stands = await self.database.write(self._register, wanted, digest)
         if stands is not None and stands != digest:
             raise JobRefused(409, "job_differs", "this request_id was registered with other fields; the first stands")
         if stands is None:
@@ -77,9 +70,9 @@ class Register:
         return stands is None
 
     def _register(self, connection: Connection, wanted: Registration, digest: str) -> str | None:
-        if wanted.chat_id is not None and not self._knows_chat(connection, wanted.chat_id):
+        if wanted.chat_id is not None and not self.knows_chat(connection, wanted.chat_id):
             raise JobRefused(400, "chat_unknown", "chat_id is neither a users.telegram_id nor OPERATOR_CHAT_ID")
-        now = self._clock.now()
+        now = self.clock.now()
         return register(
             connection,
             Registered(
@@ -95,5 +88,5 @@ class Register:
                 wanted.language,
             ),
             now=now,
-            due_at=now + self._after,
+            due_at=now + self.after,
         )

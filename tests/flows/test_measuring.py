@@ -29,7 +29,7 @@ NOTE = OwnerMessage("a1", "Айша", "r1", Topic.READY, Owner("o1", 42, "ru"))
 
 
 def applied(house: House) -> Measures:
-    return house.apply._measures
+    return house.apply.measures
 
 
 async def test_a_training_is_measured_from_its_first_look_to_its_owner(house: House, bot: Bot) -> None:
@@ -45,7 +45,7 @@ async def test_a_training_is_measured_from_its_first_look_to_its_owner(house: Ho
     assert measures.applied == {("training", "completed"): 1}
     assert (measures.to_applied.total, sum(measures.to_applied.counts)) == (2, 1)
     assert [histogram.total for name, histogram in measures.training.items() if name != "style"] == [600, 0]
-    assert house.notify._recorder._measures.to_told.total == 5
+    assert house.notify._recorder.measures.to_told.total == 5
 
 
 async def test_a_training_whose_beginning_nobody_saw_has_no_duration(house: House, bot: Bot) -> None:

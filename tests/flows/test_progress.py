@@ -304,7 +304,7 @@ async def test_two_replicas_send_one_message(desk: Desk, bot_tables: BotTables) 
         desk.progress.consider(looked)
         others.consider(looked)
 
-    desk.reconcile._on_looked = both
+    desk.reconcile.on_looked = both
     await desk.look(times=2)
     await others.idle()
     assert desk.chats.messages == {1: ProgressLine.AT_WORK}
@@ -318,7 +318,7 @@ async def test_the_usual_time_is_learnt_from_our_own_past(desk: Desk) -> None:
     began = desk.clock.at - timedelta(minutes=5)
     await desk.database.write(lambda connection: connection.execute(update(table).values(at_work_since=began)))
     seen: list[ProgressState] = []
-    desk.progress._word = lambda message: seen.append(message.line) or spell(message)  # type: ignore[func-returns-value]
+    desk.progress.word = lambda message: seen.append(message.line) or spell(message)  # type: ignore[func-returns-value]
     await desk.train("r1")
     await desk.look(times=2)
     assert [line.usual for line in seen] == [timedelta(minutes=5)]

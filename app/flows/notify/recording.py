@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 
@@ -63,23 +63,16 @@ def _write_blocked(bot_tables: BotTables, connection: Connection, records: Seque
         bot_tables.set_blocked(connection, sorted(owners), blocked=blocked)
 
 
+@dataclass(eq=False, slots=True)
 class Recorder:
     """Writes outcomes down in the group commit of `records`, and logs each."""
 
-    def __init__(
-        self,
-        records: GroupCommit[Record, None],
-        clock: Clock,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        steps: Watched = UNWATCHED,
-        measures: Measures | None = None,
-    ) -> None:
-        self._measures = measures or Measures()
-        self._steps = steps
-        self._records = records
-        self._clock = clock
-        self._sleep = sleep
-        self._unrecorded: dict[int, Judgement] = {}
+    records: GroupCommit[Record, None]
+    clock: Clock
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    steps: Watched = UNWATCHED
+    measures: Measures = field(default_factory=Measures)
+    _unrecorded: dict[int, Judgement] = field(default_factory=dict, init=False)
 
     def take_unrecorded(self, item: ClaimedNotification) -> Judgement | None:
         """Return what is known of a row that was sent and could not be written before its lease ended; forget it."""
@@ -97,33 +90,33 @@ class Recorder:
             judgement.state,
             judgement.message_id,
             judgement.uncertain,
-            self._clock.now(),
+            self.clock.now(),
             shown_of(item) + judgement.images,
         )
         has_failed = False
         while True:
             try:
-                await self._records.submit(Record(told, judgement))
+                await self.records.submit(Record(told, judgement))
             except ClaimLost:
                 log.warning("notification.claim_lost", notification=item.claim.id)
                 return
             except DatabaseUnavailable as error:
-                self._steps.failed("records", error)
-                if self._clock.now() >= lease_until:  # also reached where a lock on the owner's row is never released
+                self.steps.failed("records", error)
+                if self.clock.now() >= lease_until:  # also reached where a lock on the owner's row is never released
                     judgement = _without_blocked(judgement, error)
             except Exception as error:
-                self._steps.failed("records", error)
+                self.steps.failed("records", error)
                 if not has_failed:
                     log.exception("notification.not_recorded", notification=item.claim.id)
-                if self._clock.now() >= lease_until:
+                if self.clock.now() >= lease_until:
                     self._unrecorded[item.claim.id] = judgement
                     return
                 has_failed, judgement = True, _without_blocked(judgement, error)
             else:
-                self._steps.worked("records")
+                self.steps.worked("records")
                 break
-            await self._sleep(RECORD_PAUSE)
-        count_told(self._measures, told)
+            await self.sleep(RECORD_PAUSE)
+        count_told(self.measures, told)
         report(told)
 
 
