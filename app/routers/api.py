@@ -11,10 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from starlette.responses import JSONResponse, Response
 
 from app.bootstrap.submitting import Submitting
+from app.db.registered_jobs import Registration
 from app.domain.errors import DatabaseUnavailable, JobRefused
 from app.domain.job import JobKind
 from app.domain.quotas import SignatureQuota
-from app.flows.register import Registration
 from app.routers.operator_access import has_bearer
 from app.routers.problems import problem, refusal
 
@@ -82,17 +82,7 @@ def _registration(body: JobBody, kinds: frozenset[JobKind]) -> Registration:
             raise JobRefused(400, "chat_missing", "chat_id: a generation's owner is told where the bot says")
     elif body.chat_id is not None or body.language is not None:
         raise JobRefused(400, "owner_from_row", "chat_id and language of a training come from the avatar's row")
-    return Registration(
-        body.request_id,
-        JobKind(body.kind),
-        body.endpoint,
-        body.status_url,
-        body.response_url,
-        body.subject_id,
-        body.steps,
-        body.chat_id,
-        body.language,
-    )
+    return Registration(**body.model_dump() | {"kind": JobKind(body.kind)})
 
 
 def admit(request: Request, parts: ApiParts) -> None:
