@@ -14,11 +14,11 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from app.catalog import translate
+from app.doctor.access import Reader
 from app.doctor.finding import AS_ITS_OWNER, ASK_ITS_OWNER, Catalogue, Finding, Level, Wording, finding
 from app.doctor.host.unit import FOLDER as UNITS
 from app.doctor.host.unit import reader_of
 from app.domain.language import Language, msgid
-from app.files.access import Reader
 from app.files.atomic_write import put
 from app.files.ownership import ROOT, ownership_of
 
