@@ -31,22 +31,19 @@ class Asking:
     reconcile: Reconcile
 
 
+def fal_key(settings: Settings) -> str | None:
+    """Read FAL_API_KEY."""
+    return None if settings.fal_api_key is None else settings.fal_api_key.get_secret_value()
+
+
 def make_fal_queue(settings: Settings, client: Client, clock: Clock) -> FalQueueApi:
     """Build the client of fal's queue."""
-    key = settings.fal_api_key
-    return FalQueueApi(
-        settings.fal_queue_url,
-        settings.fal_api_url,
-        None if key is None else key.get_secret_value(),
-        client,
-        clock.now,
-    )
+    return FalQueueApi(settings.fal_queue_url, settings.fal_api_url, fal_key(settings), client, clock.now)
 
 
 def make_scrub(settings: Settings) -> Scrub:
     """Build what takes every secret of the settings out of what fal says."""
-    key = settings.fal_api_key
-    return Scrub(None if key is None else key.get_secret_value(), settings.secret_values())
+    return Scrub(fal_key(settings), settings.secret_values())
 
 
 def trainer_endpoints(settings: Settings) -> TrainerEndpoints:

@@ -24,7 +24,7 @@ CHANGED = "things have changed since they were rehearsed: nothing was done"
 log = structlog.get_logger(__name__)
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, repr=False, slots=True)
 class BulkAct:
     """One act on rows as they stood when they were rehearsed. `done` of `total` rows are behind it.
 

@@ -49,7 +49,7 @@ class _Applied:
     is_more: bool  # second deliveries of trainings that were among them
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, repr=False, slots=True)
 class Apply:
     """Apply what is due.
 

@@ -25,7 +25,7 @@ ROOM = 400  # deliveries under way; beyond that the flow waits
 Settle = Callable[[list[Item]], Awaitable[Sequence[Item]]]  # returns those that need another look
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, repr=False, slots=True)
 class ArtifactLooks:
     """What is being looked at. `check` is never OFF; `elapsed` counts seconds, whatever the wall clock does."""
 

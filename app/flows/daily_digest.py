@@ -12,7 +12,7 @@ from app.flows.ports import Clock
 from app.flows.watch import OperatorChat
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, repr=False, slots=True)
 class DailyDigest:
     """Owes one digest a day, in the hour `hour` of `local`'s clock, whichever replica comes first; None: never.
 

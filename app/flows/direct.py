@@ -32,7 +32,7 @@ AFTER = timedelta(seconds=60)  # since the first failure: a restart of the datab
 log = structlog.get_logger(__name__)
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, repr=False, slots=True)
 class DirectAlerts:
     """One alert about the alerts' own way, sent past the outbox; its state lies in a file that replicas here share.
 

@@ -27,7 +27,7 @@ SLOWEST = timedelta(minutes=1)  # between two looks
 LEASE = timedelta(seconds=55)
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, repr=False, slots=True)
 class Mend:
     """Find drift and mend it, `every` so often, once a minute at least; `wake_apply` is called when one is due."""
 

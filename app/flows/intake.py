@@ -23,7 +23,7 @@ HISTORIC = timedelta(days=3)  # since the last change of a row that is met at th
 OUTAGE = timedelta(minutes=2)  # since the last turn: nobody looked, and results may be about to expire
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, repr=False, slots=True)
 class Intake:
     """Takes in trainings under way. `after` is RECONCILE_AFTER; `every` its upper bound of a turn's interval."""
 

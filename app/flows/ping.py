@@ -16,7 +16,7 @@ from app.flows.write_check import WriteCheck
 log = structlog.get_logger(__name__)
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, repr=False, slots=True)
 class Ping:
     """Fetches while no step fails, the database takes writes, and no critical alert is open.
 

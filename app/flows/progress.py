@@ -66,7 +66,7 @@ class Due:
     percent: int | None
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, repr=False, slots=True)
 class Progress:
     """Shows owners how their trainings stand. `word` words one state; `trainer_of` tells what an endpoint trains."""
 

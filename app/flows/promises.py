@@ -32,7 +32,7 @@ class _Turn:
     is_back: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, repr=False, slots=True)
 class Promises:
     """Lets messages through that waited for the operator's alert, and keeps what was promised.
 

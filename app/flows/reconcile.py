@@ -39,7 +39,7 @@ ENTERED_BEFORE = End(JobState.DEAD, "entered_before")  # the same result was in 
 SUPERSEDED = End(JobState.DONE, "superseded", JobOutcome.SUPERSEDED)
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, repr=False, slots=True)
 class Reconcile:
     """Asks fal about due jobs. `known_endpoints` are tried where a guess is wrong. `every` is RECONCILE_EVERY.
 

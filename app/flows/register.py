@@ -14,7 +14,7 @@ from app.flows.ports import Clock
 log = structlog.get_logger("app.webhook")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, repr=False, slots=True)
 class Register:
     """Puts jobs on record. `is_ours` tells whether fal's key may go to a URL; `after` is RECONCILE_AFTER.
 

@@ -96,7 +96,7 @@ def together(names: Mapping[int, Collection[str]], most: int) -> Iterator[list[i
         yield sorted(part)
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, repr=False, slots=True)
 class Rehearse:
     """Rehearses acts. `code` is the version of the code, `word` words a message as Telegram would get it."""
 

@@ -61,7 +61,7 @@ class WantedTraining:
         return hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, repr=False, slots=True)
 class Submit:
     """Submits trainings. `endpoint_of` and `webhook` tell where to and where its result goes; `nonce` makes 128 bits.
 

@@ -32,7 +32,7 @@ class OperatorChat:
     language: str
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, repr=False, slots=True)
 class Watch:
     """Gather the facts, write the alerts that they change, owe one message for each turn.
 

@@ -35,7 +35,7 @@ AllowsHost = Callable[[bytes | None], bool]
 Refuse = Callable[[Exception, str | None, Scope, Send], Awaitable[None]]
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, repr=False, slots=True)
 class LeanLane:
     """Takes ordinary deliveries; `full` answers everything else.
 

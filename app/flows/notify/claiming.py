@@ -29,7 +29,7 @@ PATIENCE = 15.0  # s that one turn waits for a free send; below the minute after
 MARGIN = timedelta(seconds=5)  # a send must end this long before its lease does
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, repr=False, slots=True)
 class Notify:
     """Tell owners what is due; sends run beside each other, claims happen as room frees up."""
 

@@ -63,7 +63,7 @@ def _write_blocked(bot_tables: BotTables, connection: Connection, records: Seque
         bot_tables.set_blocked(connection, sorted(owners), blocked=blocked)
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, repr=False, slots=True)
 class Recorder:
     """Writes outcomes down in the group commit of `records`, and logs each."""
 
