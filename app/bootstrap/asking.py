@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from app.core.clock import SystemClock
 from app.core.config import Settings
@@ -12,11 +13,13 @@ from app.db import schema
 from app.db.engine import Database, open_database
 from app.db.jobs import Looked
 from app.db.trainings import BotTables
+from app.domain.measures import Measures
 from app.fal.api import FalQueueApi
 from app.fal.client import Client, make_client
 from app.fal.endpoints import TrainerEndpoints
 from app.fal.scrub import Scrub
 from app.flows.intake import Intake
+from app.flows.measuring import count_asked
 from app.flows.ports import Clock, FalQueue
 from app.flows.reconcile import Reconcile
 from app.flows.steps import UNWATCHED, Watched
@@ -36,9 +39,10 @@ def fal_key(settings: Settings) -> str | None:
     return None if settings.fal_api_key is None else settings.fal_api_key.get_secret_value()
 
 
-def make_fal_queue(settings: Settings, client: Client, clock: Clock) -> FalQueueApi:
-    """Build the client of fal's queue."""
-    return FalQueueApi(settings.fal_queue_url, settings.fal_api_url, fal_key(settings), client, clock.now)
+def make_fal_queue(settings: Settings, client: Client, clock: Clock, measures: Measures | None = None) -> FalQueueApi:
+    """Build the client of fal's queue, which counts what it is told."""
+    count = partial(count_asked, measures or Measures())
+    return FalQueueApi(settings.fal_queue_url, settings.fal_api_url, fal_key(settings), client, clock.now, count)
 
 
 def make_scrub(settings: Settings) -> Scrub:

@@ -19,6 +19,7 @@ from app.db.trainings import BotTables
 from app.domain.alert import Condition
 from app.domain.job import JobKind, JobState, Stage
 from app.domain.look import OpenJob, Trouble, Wait
+from app.domain.measures import Measures
 from app.domain.message import Message
 from app.domain.progress import (
     APART,
@@ -42,6 +43,7 @@ from app.domain.trainer import Trainer
 from app.domain.training import Training
 from app.fal.log_percent import read_percent
 from app.fal.queue_answers import read_logs
+from app.flows.measuring import PROGRESS, count_sent
 from app.flows.ports import Clock, FalQueue, Messenger
 
 log = structlog.get_logger("app.webhook")
@@ -80,6 +82,7 @@ class Progress:
     mode: ProgressMode
     rate: float
     trainer_of: Callable[[str], Trainer | None]
+    measures: Measures = field(default_factory=Measures)
     _usual: dict[str, tuple[datetime, Usual]] = field(default_factory=dict, init=False)
     _showing: asyncio.Task[None] | None = field(default=None, init=False)
 
@@ -186,6 +189,7 @@ class Progress:
             outcome = await self.messenger.send(chat_id, message)
         else:
             outcome = await self.messenger.edit(chat_id, shown.message_id, message)
+        count_sent(self.measures, PROGRESS, outcome)
         now = self.clock.now()
         columns = _columns(outcome, due.line.kind, shown, chat_id)
         if "progress_line" in columns:
@@ -200,6 +204,7 @@ class Progress:
         message = self.word(ProgressMessage(closing.name, closing.owner, line))
         chat_id = closing.shown.chat_id
         outcome = await self.messenger.edit(chat_id, closing.shown.message_id, message)
+        count_sent(self.measures, PROGRESS, outcome)
         columns = _columns(outcome, line.kind, closing.shown, chat_id)
         if isinstance(outcome, Sent):
             columns["progress_end"] = ProgressEnd.CLOSED

@@ -173,6 +173,7 @@ async def test_one_silent_message_is_edited_in_place(desk: Desk) -> None:
     desk.fal.says = AT_WORK
     await desk.look(times=4)
     assert desk.chats.messages == {1: ProgressLine.AT_WORK}
+    assert desk.progress.measures.sends == {("progress", "sent"): 2}
     await desk.end(avatar, "r1")
     await desk.progress()
     assert desk.chats.messages == {1: ProgressLine.AT_WORK}, "the result was not told yet"
