@@ -41,22 +41,21 @@ from app.domain.quotas import MemoryQuota, SignatureQuota
 from app.fal.cdn import WayOut
 from app.routers import api, health, metrics, trainings
 from app.routers.api import ApiParts
-from app.routers.docs import serve_docs
 from app.routers.fal_webhook import PATH, WebhookLane, WebhookParts
 from app.routers.head import HeadAsGet
 from app.routers.health import HealthParts
 from app.routers.lean_lane import LeanLane
 from app.routers.metrics import MetricsParts
+from app.routers.openapi import serve_docs
 from app.routers.problems import on_bug, on_http_exception
-from app.server.banner import Banner
-from app.server.core_dumps import forbid_core_dumps
+from app.server.banner import Banner, still_to_do
 from app.server.hosts import HostGuard
 from app.server.lifespan import HOOKS, Hooks
 from app.server.listener import LOOPBACK, Listener, narrow
+from app.server.open_files import forbid_core_dumps
 from app.server.proxies import ClientAddress
 from app.server.run import serve
 from app.server.security_headers import SecurityHeaders
-from app.server.still_to_do import still_to_do
 from app.server.systemd import inherited_socket
 from app.worker import Worker
 

@@ -1,12 +1,13 @@
-"""Finds the text of each setting, and where it stands: environment, `.env` line by line, files of secrets."""
+"""Finds the text of each setting, and where it stands: environment, `.env` line by line, files of secrets; and slips in names."""
 
 import grp
 import os
 import re
 import shlex
 import stat
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
+from difflib import SequenceMatcher, get_close_matches
 from io import StringIO
 from pathlib import Path
 
@@ -16,7 +17,6 @@ from pydantic.fields import FieldInfo
 
 from app.core import setting_meta as meta
 from app.core.setting_checks import Wrong
-from app.core.setting_typos import nearest
 from app.core.setting_words import ENVIRONMENT, FILE_OF, LINE_OF, UNREADABLE, Words, finding, verbatim
 from app.core.text import UNSAFE
 from app.domain.language import Msgid, msgid
@@ -225,3 +225,34 @@ def _lines(
         if name in known:
             level[name] = Given(value, binding.key, place)
     return level
+
+
+_SHORT = 3  # letters: APP, BFL, IDS beside API, FAL, IPS are other words, not misspellings
+_NEAR = 0.8
+_SYNONYMS = {"URI": "URL"}
+
+
+def nearest(name: str, known: Collection[str]) -> str | None:
+    """Find the known name that *name* was meant to be; None where it is another program's key.
+
+    >>> nearest("TELEGRAM_TOKN", ["TELEGRAM_TOKEN"]), nearest("API_PROT", ["API_PORT"])
+    ('TELEGRAM_TOKEN', 'API_PORT')
+    >>> nearest("APP_PORT", ["API_PORT"]), nearest("TEST_DATABASE_URL", ["DATABASE_URL"])
+    (None, None)
+    """
+    given = [_SYNONYMS.get(word, word) for word in name.upper().replace("-", "_").split("_") if word]
+    for candidate in get_close_matches("_".join(given), known, n=5, cutoff=_NEAR):
+        words = candidate.split("_")
+        if "".join(words) == "".join(given):
+            return candidate
+        if len(words) == len(given) and all(map(_slip, given, words)):
+            return candidate
+    return None
+
+
+def _slip(given: str, meant: str) -> bool:
+    if given == meant or sorted(given) == sorted(meant):
+        return True
+    if len(given) <= _SHORT and len(meant) <= _SHORT:
+        return given in meant or meant in given
+    return meant.startswith(given) or SequenceMatcher(None, given, meant).ratio() >= _NEAR - 0.1

@@ -17,7 +17,7 @@ from app.db.trainings import BotTables
 from app.domain.delivery import Delivery, Source
 from app.domain.drift import DriftedJob
 from app.domain.invented import Invented
-from app.fal.restored_body import restored
+from app.fal.result_body import restored
 from app.flows.ports import Clock
 
 log = structlog.get_logger("app.webhook")

@@ -41,8 +41,7 @@ from app.domain.promise import TOLD_BY
 from app.domain.send_outcome import Down, NotEditable, Rejected, SendOutcome, Sent, SlowDown, TokenRefused, Unreachable
 from app.domain.trainer import Trainer
 from app.domain.training import Training
-from app.fal.log_percent import read_percent
-from app.fal.queue_answers import read_logs
+from app.fal.queue_answers import read_logs, read_percent
 from app.flows.measuring import PROGRESS, count_sent
 from app.flows.ports import Clock, FalQueue, Messenger
 

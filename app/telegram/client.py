@@ -14,9 +14,8 @@ import orjson
 
 from app.domain.message import Keyboard, LinkButton
 from app.domain.send_outcome import Down, Uncertain
-from app.http_client.client import HttpClient, read_url
+from app.http_client.client import HttpClient, make_form, read_url
 from app.http_client.failures import HttpFailed
-from app.http_client.form import make_form
 from app.telegram.answers import Answer, NoAddress, read_album, read_answer, read_facts, read_sent
 
 ANSWER_LIMIT = 2**20  # bytes read of one answer; what follows is not looked at

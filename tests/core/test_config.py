@@ -11,7 +11,7 @@ from app.cli.setting_page import env_example, settings_table
 from app.core import setting_meta
 from app.core.config import Settings
 from app.core.setting_loader import load_settings
-from app.core.setting_typos import nearest
+from app.core.setting_sources import nearest
 from app.domain.errors import SettingsInvalid, StartRefused
 from app.main import main
 

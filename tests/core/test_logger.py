@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import structlog
 
-from app.core import log_handlers, log_redaction, setting_typos, text
+from app.core import log_handlers, log_redaction, setting_sources, text
 from app.core import logger as subject
 from app.core.log_redaction import LONGEST, plain, redact
 from app.core.logger import get_api_logger, get_webhook_logger, register_secrets, reset_logging, setup_logging
@@ -408,7 +408,7 @@ def test_levels(logs: Logs) -> None:
     assert where["stack"].startswith("Stack (most recent call last)")
 
 
-@pytest.mark.parametrize("module", [text, setting_typos, log_redaction], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [text, setting_sources, log_redaction], ids=lambda module: module.__name__)
 def test_examples(module: ModuleType) -> None:
     """The examples in the docstrings are true."""
     failed, attempted = doctest.testmod(module)

@@ -24,7 +24,7 @@ from app.core.setting_meta import env_name, is_secret, names
 from app.doctor.tls.voice import say_broken
 from app.domain.alert import REMEDY, Condition
 from app.main import create_app
-from app.routers.docs import describe
+from app.routers.openapi import describe
 from app.tls.causes import CAUSES
 from app.tls.certificates import PairBroken
 from tests.docs.project import ROOT, calls, modules, project_files
