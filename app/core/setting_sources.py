@@ -1,4 +1,4 @@
-"""Finds the text of each setting, and where it stands: environment, `.env` line by line, files of secrets; and slips in names."""
+"""Finds the text of each setting, and where it stands: environment, `.env`, files of secrets; and slips in names."""
 
 import grp
 import os
