@@ -13,7 +13,7 @@ from app.domain.look import Trouble, Unsaid
 from app.domain.submission import ListedRequest, Price
 from app.domain.submit_outcome import AnswerLost, CancelOutcome, NotTaken, SubmitOutcome
 from app.fal.access import FalAccess
-from app.fal.client import FetchFailed, WriteFailed, get_capped, send_once
+from app.fal.client import FetchFailed, get_capped, send_once
 from app.fal.endpoints import LIST_PATH, cancel_url, submit_url
 from app.fal.payload import FalAnswer
 from app.fal.submit_answers import read_cancelled, read_page, read_prices, read_submitted
@@ -38,7 +38,7 @@ class FalSubmitApi(FalAccess):
             return NotTaken(*((Trouble.NO_FAL_KEY, NO_KEY) if url else (Trouble.FAL_ODD, "no endpoint of fal's")))
         try:
             answered = await self._write("POST", url, orjson.dumps(arguments))
-        except WriteFailed as failed:
+        except FetchFailed as failed:
             why = f"no answer to the submission: {failed.why}"
             return AnswerLost(why) if failed.has_left else NotTaken(Trouble.FAL_DOWN, why)
         return read_submitted(answered, self._is_own)
@@ -51,7 +51,7 @@ class FalSubmitApi(FalAccess):
             return NotTaken(*((Trouble.NO_FAL_KEY, NO_KEY) if address else (Trouble.FAL_ODD, "no request of fal's")))
         try:
             answered = await self._write("PUT", address, b"")
-        except WriteFailed as failed:
+        except FetchFailed as failed:
             return NotTaken(Trouble.FAL_DOWN, f"no answer to the cancellation: {failed.why}")
         return read_cancelled(answered)
 

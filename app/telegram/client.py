@@ -1,4 +1,4 @@
-"""Telegram's Bot API over one HTTP client: six methods, each one request and one answer.
+"""Telegram's Bot API over one HTTP client: five methods, each one request and one answer.
 
 The token is part of every URL, and no exception of the client holds one.
 Never `getUpdates` or `setWebhook`: those belong to the bot.
@@ -105,10 +105,6 @@ class TelegramClient:
     async def get_me(self) -> Answer:
         """Ask who our bot is."""
         return await self._call("getMe", {}, {}, read_facts)
-
-    async def get_chat(self, chat_id: int) -> Answer:
-        """Ask what a chat is; a person who never wrote to the bot is no chat of its."""
-        return await self._call("getChat", {"chat_id": chat_id}, {}, read_facts)
 
     async def _call(
         self,
