@@ -88,7 +88,7 @@ def count_asked(measures: Measures, asked: str, said: FalAnswer | Unsaid) -> Non
 
 def count_told(measures: Measures, told: Told) -> None:
     """Count how long an owner waited for a result, once it is on record that it was sent."""
-    is_sent = isinstance(told.verdict, Done) and told.state is NotificationState.SENT
+    is_sent = isinstance(told.judgement.verdict, Done) and told.judgement.state is NotificationState.SENT
     if is_sent and told.claimed.notification.topic in RESULTS:
         waited: timedelta = told.finished_at - told.claimed.received_at
         measures.to_told.add(waited.total_seconds())

@@ -14,6 +14,7 @@ from sqlalchemy import select
 from app.db import inbox
 from app.db.engine import Database
 from app.db.group_commit import GroupCommit
+from app.db.outbox import Told
 from app.db.tables import deliveries, notifications
 from app.db.trainings import BotTables
 from app.fal.authenticate import Authenticator
@@ -21,7 +22,7 @@ from app.fal.endpoints import TrainerEndpoints
 from app.flows.apply import Apply
 from app.flows.kinds import Kind, training
 from app.flows.notify.claiming import Notify
-from app.flows.notify.recording import Record, write_records
+from app.flows.notify.recording import write_records
 from app.flows.planning import RetryLimits
 from app.flows.tell import Tell
 from tests.factories import INVENTED, delivery
@@ -40,7 +41,7 @@ class House:
     clock: FrozenClock
     apply: Apply
     notify: Notify
-    records: GroupCommit[Record, None]
+    records: GroupCommit[Told, None]
     fal: FakeFalQueue
     messenger: FakeMessenger
     woken: list[str] = field(default_factory=list)

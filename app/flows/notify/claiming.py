@@ -17,7 +17,7 @@ from app.domain.notification import ClaimedNotification, Notification, Notificat
 from app.domain.send_outcome import SendOutcome, Uncertain
 from app.domain.send_policy import Judgement, judge
 from app.domain.verdict import Bury, Retry, last_words, retry_or_bury
-from app.flows.notify.recording import Record, Recorder, report, shown_of
+from app.flows.notify.recording import Recorder, report
 from app.flows.notify.rests import Rests
 from app.flows.ports import Clock
 from app.flows.steps import UNWATCHED, Watched
@@ -34,7 +34,7 @@ class Notify:
     """Tell owners what is due; sends run beside each other, claims happen as room frees up."""
 
     database: Database
-    records: GroupCommit[Record, None]
+    records: GroupCommit[Told, None]
     tell: Callable[[Notification], Awaitable[SendOutcome]]
     clock: Clock
     _: KW_ONLY
@@ -72,8 +72,8 @@ class Notify:
         claimed = await self.database.write(outbox.claim, now=now, lease_until=lease_until, limit=room, rate=self.rate)
         for item in claimed:
             if item.is_buried:
-                buried = Bury("outcome_unknown")
-                report(Told(item, buried, NotificationState.DEAD, None, item.uncertain, now, shown_of(item)))
+                buried = Judgement(Bury("outcome_unknown"), NotificationState.DEAD, uncertain=item.uncertain)
+                report(Told(item, buried, now))
                 continue
             task = asyncio.create_task(self._tell(item, lease_until))
             self._under_way[task] = lease_until
