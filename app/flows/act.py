@@ -40,7 +40,6 @@ class BulkAct:
     _: KW_ONLY
     act: Act
     invented: Invented = NOTHING_INVENTED
-    wake: Callable[[], None] = lambda: None
     name: str | None = None
     done: int = field(default=0, init=False)
     changed: list[int] = field(default_factory=list, init=False)
@@ -81,7 +80,6 @@ class BulkAct:
                 break
             self.changed += changed
             self.done += len(batch)
-            self.wake()
             log.info("operator.changed", queue=self.queue, operation=self.operation, ids=changed, who=self.act.who)
             on_progress()
             await asyncio.sleep(0)  # whoever cancels gets a turn
