@@ -62,7 +62,7 @@ def _row(driver: sqlite3.Connection, number: int, chance: random.Random, world: 
     course.acknowledged.add(digest(body))
     course.has_row = True
     then, now = world.spelled(course.ends), world.spelled(0.0)
-    driver.execute(NEW_USER, (course.user_id, str(course.chat_id), course.language, "UTC+5"))
+    driver.execute(NEW_USER, (course.user_id, str(course.chat_id), course.language, course.zone))
     driver.execute(NEW_AVATAR, (course.avatar_id, course.user_id, course.name, course.type, then, then))
     is_applied = number % 2 == 0
     status = "completed" if is_applied else "training"

@@ -24,7 +24,10 @@ Meaning = tuple[str, str, str]  # subject, request id, topic
 
 @dataclass
 class Telegram:
-    """`moods` say how single chats answer: blocked, unknown, slow, picky. `on_seen` hears of each message."""
+    """`moods` say how single chats answer: blocked, unknown, slow, picky, fixed (takes no edit).
+
+    `on_seen` hears of each message.
+    """
 
     moods: dict[int, str] = field(default_factory=dict)
     seen: Counter[Meaning] = field(default_factory=Counter)
@@ -100,6 +103,8 @@ class Telegram:
 
     def _edit(self, chat: int, message_id: int, text: str, markup: Any) -> Response:
         before = self.shown.get((chat, message_id))
+        if self.moods.get(chat) == "fixed":
+            return _refusal(400, "Bad Request: message can't be edited")
         if before is None:
             return _refusal(400, "Bad Request: message to edit not found")
         if before == (text, markup):

@@ -8,6 +8,7 @@ from yarl import URL
 
 from tests.simulation import bot as bots
 from tests.simulation import course as courses
+from tests.simulation import meddling
 from tests.simulation.chance import one_of
 from tests.simulation.course import Course
 
@@ -26,7 +27,7 @@ class Trainings:
         owners: list[tuple[str, int]] = []
         for number, begins in self._world.plan.trainings:
             chance = random.Random(f"{self._world.seed}:course:{number}")
-            yield self._train(courses.draw(number, begins, chance, owners), chance)
+            yield self._train(courses.draw(number, begins, chance, owners, self._world.temper), chance)
 
     def submitted(self, _endpoint: str, given: dict[str, Any], webhook: str) -> str:
         """Let fal take a training that the server submits; return its request id."""
@@ -53,7 +54,7 @@ class Trainings:
         self._world.fal.jobs[course.request_id] = job
         self._world.fal.shelves |= shelves
         self._follow(course)
-        if chance.random() < 0.3:
+        if chance.random() < self._world.temper.generates:
             begins = course.ends + chance.uniform(60, 3600)
             self._world.begin(self._generate(courses.draw_images(course, chance, begins), chance))
 
@@ -85,12 +86,12 @@ class Trainings:
             return
         self._take(course, chance)
         self._world.begin(self._world.bot.begin(course, chance, one_of(chance, bots.LATE)))
-        if chance.random() < 0.05:
-            self._world.begin(self._world.bot.meddle(course, self._chance("meddle", course)))
-        elif chance.random() < 0.015:
+        if chance.random() < self._world.temper.meddles:
+            self._world.begin(meddling.meddle(self._world.bot, course, self._chance("meddle", course)))
+        elif chance.random() < self._world.temper.gives_up:
             self._world.begin(self._world.bot.give_up(course, self._chance("up", course)))
-        if chance.random() < (0.8 if course.trainer == "other" else 0.15):
+        if chance.random() < (0.8 if course.trainer == "other" else self._world.temper.registers):
             self._world.begin(self._world.operator.register(course, self._chance("register", course)))
-        if chance.random() < 0.1:
+        if chance.random() < self._world.temper.forges:
             await self._world.sender.forge(course, chance)
         await self.expect(course)

@@ -9,21 +9,17 @@ from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import SecretStr
-
-from app.core.config import Settings
 from app.db.migrate import migrate
-from app.twins.signing import ACCOUNT
 from tests.fakes import START
 from tests.simulation import bot as bots
 from tests.simulation import course as courses
-from tests.simulation import earlier, troubles
+from tests.simulation import earlier, settings, troubles
 from tests.simulation.bot import Bot
 from tests.simulation.chance import stream
 from tests.simulation.checks import Checker, Violation
 from tests.simulation.course import Course
 from tests.simulation.ends import Ends
-from tests.simulation.fal import API_KEY, Fal
+from tests.simulation.fal import Fal
 from tests.simulation.ledger import Ledger
 from tests.simulation.network import Network
 from tests.simulation.newer_bot import NewerBot
@@ -33,14 +29,13 @@ from tests.simulation.quiet import Stirring
 from tests.simulation.sender import Sender
 from tests.simulation.server import Server
 from tests.simulation.storage import Storage
-from tests.simulation.telegram import OPERATOR_CHAT, TOKEN, Telegram
+from tests.simulation.telegram import Telegram
+from tests.simulation.temper import Temper
 from tests.simulation.trainings import Trainings
 from tests.simulation.troubles import Act
 from tests.simulation.virtual_loop import OWNER
 from tests.simulation.watchman import Watchman
 from tests.simulation.weather import Weather
-
-API_TOKEN = "token-of-the-simulated-bot-0123456789"
 
 
 @dataclass
@@ -74,7 +69,8 @@ class World:
         self.ends = Ends(self.checker.rows)
         self.stirring = Stirring(self._next_due)
         self._due: float | None = None
-        self.settings = self._settings()
+        self.temper = Temper.of(self.seed)
+        self.settings = settings.draw(self.seed, self.path, self.folder)
         self.servers = [self._server("a", 0.0), self._server("b", 0.4)]
         self.sender = Sender(self.fal, self.servers, self.weather, stream(self.seed, "sender"), self.ledger)
         self.operator = Operator(self)
@@ -83,28 +79,6 @@ class World:
         self.context = copy_context()
         self.watchman = Watchman(self)
         self._connect()
-
-    def _settings(self) -> Settings:
-        chance = stream(self.seed, "settings")
-        return Settings(
-            database_url=SecretStr(f"sqlite:///{self.path}"),
-            data_dir=self.folder,
-            log_dir=self.folder,
-            ssl_enabled=False,
-            telegram_token=SecretStr(TOKEN),
-            operator_chat_id=OPERATOR_CHAT,
-            fal_user_id=ACCOUNT,
-            fal_api_key=SecretStr(API_KEY),
-            api_token=SecretStr(API_TOKEN),
-            alert_ping_url=SecretStr("https://ping.example/simulation"),
-            digest_hour=9,
-            training_max_usd=10,
-            progress=chance.choice(("late", "on")),
-            retention_days=chance.choice((1, 7)),
-            artifact_check=chance.choice(("require", "require", "note")),
-            tell_when_found_completed=chance.random() < 0.3,
-            default_language=chance.choice(("ru", "en", "kk")),
-        )
 
     def _server(self, name: str, skew: float) -> Server:
         chance = stream(self.seed, f"server {name}")
