@@ -17,6 +17,7 @@ NEW_AVATAR = (
     "INSERT INTO avatars (id, user_id, name, training_type, status, training_progress, avatar_data, fal_response_data, "
     "created_at, updated_at) VALUES (?, ?, ?, ?, 'photos_uploading', 0, '{}', '{}', ?, ?)"
 )
+NAMELESS = "@nobody"  # no chat can be named so
 LATE = {0.2: 80.0, 3.0: 8.0, 31.0: 4.0, 300.0: 3.0, 1200.0: 1.0}  # s after the submission: how often (%)
 
 
@@ -74,9 +75,23 @@ class Bot:
         now = self.now()
         self.write(
             f"makes avatar {course.number}",
-            (NEW_USER, (course.user_id, str(course.chat_id), course.language, course.zone)),
+            (
+                NEW_USER,
+                (
+                    course.user_id,
+                    NAMELESS if course.mood == "nameless" else str(course.chat_id),
+                    course.language,
+                    course.zone,
+                ),
+            ),
             (NEW_AVATAR, (course.avatar_id, course.user_id, course.name, course.type, now, now)),
         )
+
+    async def name(self, course: Course, chance: random.Random) -> None:
+        """Write down at last in which chat an owner is."""
+        await until(course.begins + chance.choice((600, 1200, 4000)))
+        statement = "UPDATE users SET telegram_id = ? WHERE id = ?"
+        self.write(f"names the owner of {course.number}", (statement, (str(course.chat_id), course.user_id)))
 
     def set_back(self, course: Course) -> None:
         """Write the row back to its start, as a poller of an earlier age does."""

@@ -82,6 +82,8 @@ class Checker:
     def _delivery(self, rowid: int) -> None:
         row = self.rows("SELECT * FROM webhook_deliveries WHERE rowid = ?", rowid)[0]
         request_id = row["request_id"]
+        if row["kind"] == "test":  # the operator's own, about nothing of the bot's
+            return
         if (row["finished_at"] is None) != (row["state"] == "pending"):
             raise Violation("I2", request_id, f"delivery {rowid} is {row['state']}, finished at {row['finished_at']}")
         course = self.course(request_id)
@@ -91,7 +93,7 @@ class Checker:
             if course is None or row["body_sha256"] not in course.signed:
                 raise Violation("I4", request_id, f"delivery {rowid} was never signed by fal")
             body = row["body"]
-            if body is None and row["state"] not in ("done", "ignored"):
+            if body is None and row["state"] not in ("done", "ignored") and not course.is_emptied:
                 raise Violation("I1", request_id, f"delivery {rowid} lost its body while it is {row['state']}")
             if body is not None and bytes(body) != course.signed[row["body_sha256"]]:
                 raise Violation("I1", request_id, f"delivery {rowid} holds other bytes than fal sent")

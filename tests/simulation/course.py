@@ -68,7 +68,8 @@ class Course:
     is_meddled: bool = False
     is_begun_anew: bool = False
     is_cancelled: bool = False
-    is_touched: bool = False  # by an operator
+    is_touched: bool = False  # by an operator, or by whoever else answers for it
+    is_emptied: bool = False  # its body was forgotten before this version came
     shelf: str = "there"
     is_submitted: bool = False  # by the server itself
     is_generation: bool = False
@@ -106,14 +107,14 @@ def draw(
         user_id, chat_id = chance.choice(owners)
         mood = None
     else:
-        user_id, chat_id = _uuid(chance), 10_000 + number
+        user_id, chat_id = uuid(chance), 10_000 + number
         mood = one_of(chance, temper.moods)
         if mood is None:
             owners.append((user_id, chat_id))
     course = Course(
         number,
         bodies.job_id(chance.getrandbits(48)),
-        _uuid(chance),
+        uuid(chance),
         user_id,
         chat_id,
         trainer,
@@ -133,51 +134,6 @@ def draw(
     return course
 
 
-IMAGES: dict[str, float] = {"images": 80, "some flagged": 6, "all flagged": 4, "refused": 4, "infra": 3, "none": 2}
-
-
-def draw_images(of: Course, chance: random.Random, begins: float) -> Course:
-    """Draw a generation with the model that a training gave."""
-    return Course(
-        1_000_000 + of.number,
-        bodies.job_id(chance.getrandbits(48)),
-        _uuid(chance),
-        of.user_id,
-        of.chat_id,
-        "images",
-        of.name,
-        of.language,
-        one_of(chance, IMAGES),
-        begins,
-        chance.expovariate(1 / 3),
-        chance.uniform(2, 40),
-        is_generation=True,
-        webhook="/api/v1/generation/status_update",
-    )
-
-
-def prepare_images(course: Course, chance: random.Random, unix: float) -> FalJob:
-    """Settle what fal will say of a generation that begins at `unix`."""
-    count = chance.choice((1, 1, 2, 4, 10, 12))
-    flagged = {"some flagged": range(count // 2), "all flagged": range(count)}.get(course.end, range(0))
-    payload = bodies.images(course.request_id, count, flagged) if course.end != "none" else {"images": []}
-    ends = unix + course.waits + course.works
-    job = FalJob(
-        "IN_QUEUE",
-        endpoint=course.endpoint,
-        sent_at=unix,
-        starts_at=unix + course.waits,
-        ends_at=ends,
-        body=bodies.dumps(payload),
-    )
-    job.forgotten_at = ends + 3600
-    course.sayings = [Saying(0, bodies.success(course.request_id, payload))]
-    if course.end in FAILURES:
-        _fail(course, job, chance)
-    course.can_fail = True
-    return job
-
-
 def cancel(course: Course, now: float) -> None:
     """Let fal end a training that nobody wants any more."""
     answer = {"detail": "Request was cancelled", "error_type": "client_cancelled"}
@@ -189,7 +145,8 @@ def cancel(course: Course, now: float) -> None:
     course.can_fail = True
 
 
-def _uuid(chance: random.Random) -> str:
+def uuid(chance: random.Random) -> str:
+    """Draw an id as the bot's tables have them."""
     text = f"{chance.getrandbits(128):032x}"
     return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-a{text[17:20]}-{text[20:]}"
 
@@ -232,7 +189,7 @@ def prepare(course: Course, chance: random.Random, unix: float) -> tuple[FalJob,
 def _end(course: Course, job: FalJob, chance: random.Random) -> None:
     request_id = course.request_id
     if course.end in FAILURES:
-        _fail(course, job, chance)
+        fail(course, job, chance)
     match course.end:
         case "unserialised":
             course.sayings = [Saying(0, bodies.unserialised_success(request_id))]
@@ -251,7 +208,7 @@ def _end(course: Course, job: FalJob, chance: random.Random) -> None:
     course.can_fail = course.end in FAILURES or "error" in course.end
 
 
-def _fail(course: Course, job: FalJob, chance: random.Random) -> None:
+def fail(course: Course, job: FalJob, chance: random.Random) -> None:
     """Settle how a training fails, by webhook and in the queue."""
     request_id = course.request_id
     status, answer = 422, {"detail": WORDS.get(course.end, "Something")}

@@ -21,9 +21,22 @@ WORDS = (
     "kind:training after:1d", "stage:at_work",
     "kind:ready", "state:sent", "owner:x", "chat:10001", "chat:-700", "before:2999-01-01 after:9999-12-31T00:00",
     "chat:x", "", "a b", "reason:bug before:2026-11-22T10:00", 'contains:"', 'contains:"a \\"b\\" c"', "state:",
-    "state:dead state:done", 'contains:"a\0b"', "x" * 2000, "after:2026-11-22T10:00+05:00", "state:qqqqqq",
+    'state:""', "state:dead state:done", 'contains:"a\0b"', "x" * 2000, "after:2026-11-22T10:00+05:00", "state:qqqqqq",
 )  # fmt: skip
-BEGUN = ("", "st", "state:", "state:d", "reason:", "reason:o", "after:", "foo:x", "owner:", "state:dead re", "zz")
+BEGUN = (
+    "",
+    "st",
+    "state:",
+    'state:""',
+    "state:d",
+    "reason:",
+    "reason:o",
+    "after:",
+    "foo:x",
+    "owner:",
+    "state:dead re",
+    "zz",
+)
 SEEN = 4  # rows and jobs of one visit
 
 

@@ -37,6 +37,7 @@ class Fal:
     shelves: dict[str, Shelf] = field(default_factory=dict)
     keys: list[FalKey] = field(default_factory=list)
     made_keys: int = 0
+    unit: str = "1000 steps"  # that a trainer is paid by
     on_submit: Callable[[str, dict[str, Any], str], str] = lambda *_: ""  # endpoint, arguments, webhook → request id
     on_cancel: Callable[[str], None] = lambda _: None
 
@@ -89,7 +90,7 @@ class Fal:
         """Answer for the list of requests."""
         if url.path.endswith("/pricing"):
             prices = [
-                {"endpoint_id": one, "unit_price": 2.0, "unit": "1000 steps", "currency": "USD"}
+                {"endpoint_id": one, "unit_price": 2.0, "unit": self.unit, "currency": "USD"}
                 for one in url.query.getall("endpoint_id", [])
             ]
             return Response(orjson.dumps({"prices": prices, "next_cursor": None, "has_more": False}), 200)

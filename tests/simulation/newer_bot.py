@@ -97,7 +97,7 @@ class NewerBot:
             differs = ("POST", "/api/v1/jobs", {**body, "language": "kk", "steps": 9}, frozenset({400, 409}))
             await mistakes.slip(self._world, chance, differs)
         if row_id is not None and chance.random() < max(0.03, self._world.temper.meddles / 2):
-            await asyncio.sleep(chance.choice((0, 0, 30, 300)))
+            await asyncio.sleep(chance.choice((0, 0, 2, 10)))
             self._meddle(course, row_id, chance)
 
     def _meddle(self, course: Course, row_id: str, chance: random.Random) -> None:

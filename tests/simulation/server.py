@@ -131,21 +131,32 @@ class Life:
                 await asyncio.sleep(0.1)
 
     async def ask(
-        self, method: str, path: str, headers: Mapping[str, str], body: bytes, *, address: str, patience: float
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        address: str,
+        patience: float,
+        is_slow: bool = False,
     ) -> tuple[int, bytes]:
-        """Send a request to this process. Raises Refused, Broken, and TimeoutError after `patience` seconds."""
+        """Send a request to this process; the body of a slow one has no end.
+
+        Raises Refused, Broken, and TimeoutError after `patience` seconds.
+        """
         if not self.is_up:
             raise Refused
         path, _, query = path.partition("?")
         raw = [(b"host", HOST), *((name.lower().encode(), value.encode()) for name, value in headers.items())]
-        if body:
+        if body and not is_slow:
             raw.append((b"content-length", str(len(body)).encode()))
         scope = {
             "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": "https",
             "path": path, "raw_path": path.encode(), "query_string": query.encode(), "headers": raw,
             "client": (address, 40000), "server": ("aibots.kz", 8443), "state": {},
         }  # fmt: skip
-        messages = [{"type": "http.request", "body": body, "more_body": False}]
+        messages = [{"type": "http.request", "body": body, "more_body": is_slow}]
         answer: dict[str, Any] = {"status": 0, "body": b""}
 
         async def receive() -> dict[str, Any]:

@@ -8,9 +8,11 @@ from yarl import URL
 
 from tests.simulation import bot as bots
 from tests.simulation import course as courses
-from tests.simulation import meddling
+from tests.simulation import images, meddling
 from tests.simulation.chance import one_of
 from tests.simulation.course import Course
+
+FAILING = 0.9  # of the trainings that begin while fal fails
 
 
 class Trainings:
@@ -49,6 +51,8 @@ class Trainings:
 
     def _take(self, course: Course, chance: random.Random) -> None:
         """Let fal take a training on: from now on it works, and says what becomes of it."""
+        if self._world.is_failing and chance.random() < FAILING:
+            course.end = "refused"
         job, shelves = courses.prepare(course, chance, self._world.unix())
         job.ignores_cancel = course.number % 3 == 0
         self._world.fal.jobs[course.request_id] = job
@@ -56,11 +60,11 @@ class Trainings:
         self._follow(course)
         if chance.random() < self._world.temper.generates:
             begins = course.ends + chance.uniform(60, 3600)
-            self._world.begin(self._generate(courses.draw_images(course, chance, begins), chance))
+            self._world.begin(self._generate(images.draw(course, chance, begins), chance))
 
     def _follow(self, course: Course) -> None:
         self._world.courses[course.request_id] = course
-        if course.mood is not None:
+        if course.mood not in (None, "nameless"):
             self._world.telegram.moods[course.chat_id] = course.mood
         for number, saying in enumerate(course.sayings):
             self._world.begin(self._world.sender.say(course, saying, self._chance(f"say {number}", course)))
@@ -74,7 +78,7 @@ class Trainings:
         await courses.until(course.begins)
         if self._world.is_over:
             return
-        self._world.fal.jobs[course.request_id] = courses.prepare_images(course, chance, self._world.unix())
+        self._world.fal.jobs[course.request_id] = images.prepare(course, chance, self._world.unix())
         self._follow(course)
         self._world.begin(self._world.newer_bot.generate(course, chance))
         await self.expect(course)
@@ -86,6 +90,8 @@ class Trainings:
             return
         self._take(course, chance)
         self._world.begin(self._world.bot.begin(course, chance, one_of(chance, bots.LATE)))
+        if course.mood == "nameless" and chance.random() < 0.7:
+            self._world.begin(self._world.bot.name(course, chance))
         if chance.random() < self._world.temper.meddles:
             self._world.begin(meddling.meddle(self._world.bot, course, self._chance("meddle", course)))
         elif chance.random() < self._world.temper.gives_up:

@@ -48,13 +48,15 @@ async def act_on_many(world: Any, database: Database, life: Life, chance: random
         for row in world.checker.rows(f"SELECT id, request_id FROM webhook_{queue}"):
             if row["id"] in {one.id for one in rows} and (course := world.courses.get(row["request_id"])):
                 course.is_touched = True
-    await _act(database, life, shown, rows, chance)
+    await asyncio.sleep(chance.choice((0, 0, 20, 90)))  # somebody else may act meanwhile
+    if chance.random() < 0.5:
+        rows = await database.read(rehearsing.meant, queue, search, is_redrive=operation is Operation.REDRIVE)
+    await _act(database, life, shown, rows[-SOME:], chance)
 
 
 async def _act(database: Database, life: Life, shown: Rehearsal, rows: list[Any], chance: random.Random) -> None:
     """Do what was rehearsed, if the rows still stand so; now and then it is stopped, or begun without a reason."""
     queue, operation = shown.queue, shown.operation
-    await asyncio.sleep(chance.choice((0, 0, 20)))  # somebody else may act meanwhile
     name = f"act-{chance.getrandbits(40)}" if chance.random() < 0.7 else None
     why = chance.choice(("the simulation", "the simulation", " "))
     with suppress(ValueError, RowsChanged):
@@ -84,6 +86,7 @@ async def ask_by_hand(world: Any, database: Database, life: Life, chance: random
     ids = [
         row["request_id"]
         for row in world.checker.rows("SELECT request_id FROM webhook_jobs WHERE request_id IS NOT NULL")
+        if row["request_id"] in world.courses  # others nobody plays
     ]
     await asking.intake()
     if ids:

@@ -24,7 +24,8 @@ MONITOR = 600.0  # s between two looks of somebody's monitor
 # Alerts that may be open at the end: about what an operator has to decide, or what ends by itself after a day.
 LASTING = frozenset({
     "deliveries_buried", "notifications_buried", "orphans_waiting", "jobs_overdue", "results_gone", "artifact_absent",
-    "drift", "poller_seen", "failures_jumped", "foreign_deliveries",
+    "drift", "poller_seen", "failures_jumped", "foreign_deliveries", "fal_key_missing", "certificate_expiring",
+    "certificate_expired", "certificate_refused",
 })  # fmt: skip
 UNKNOWN = frozenset({"wait.again", "wait.stage", "wait.server", "decide.other", "end.never_heard"})
 
@@ -143,11 +144,11 @@ class Watchman:
     def _bounded(self) -> None:
         """Hold the tables to a size that follows from the trainings."""
         world = self._world
-        trainings, chats = len(world.courses), len({course.chat_id for course in world.courses.values()})
+        trainings, chats = len(world.courses) + len(world.newer_bot.submitted), len(world.courses)
         most = {
-            "webhook_deliveries": 4 * trainings + 10,
+            "webhook_deliveries": 4 * trainings + world.old_rows + 100,
             "webhook_notifications": 3 * trainings + 4000,
-            "webhook_jobs": trainings + 10,
+            "webhook_jobs": trainings + world.old_rows + 10,
             "webhook_slots": 2 * chats + 10,
             "webhook_chores": 40,
             "webhook_alerts": 100,
@@ -184,6 +185,6 @@ async def tell(world: Any, request_id: str) -> Any:
 
     async def ask(database: Database, life: Life) -> Any:
         bot_tables = await schema.find_bot_tables(database)
-        return await why(database, bot_tables, life, request_id, has_token=True)
+        return await why(database, bot_tables, life, request_id, has_token=world.settings.telegram_token is not None)
 
     return await apart("why", world.settings, world.ledger, lambda: world.clock_offset, ask)

@@ -12,8 +12,8 @@ from typing import Any
 from app.db.migrate import migrate
 from tests.fakes import START
 from tests.simulation import bot as bots
+from tests.simulation import certificates, earlier, settings, troubles
 from tests.simulation import course as courses
-from tests.simulation import earlier, settings, troubles
 from tests.simulation.bot import Bot
 from tests.simulation.chance import stream
 from tests.simulation.checks import Checker, Violation
@@ -49,6 +49,8 @@ class World:
     template: Path | None = None
     clock_offset: float = 0.0
     crashes: int = 0
+    is_failing: int = 0  # troubles in which nearly every training fails
+    old_rows: int = 0  # of bygone days, which nobody plays
     is_over: bool = False  # what comes now is fair weather
     courses: dict[str, Course] = field(default_factory=dict)
     violation: Violation | None = None
@@ -62,6 +64,7 @@ class World:
         self.storage = Storage(self.weather, stream(self.seed, "storage"), self.ledger)
         self.network = Network(self.weather, stream(self.seed, "network"), self.ledger, self._date)
         self.fal = Fal(self.unix, self.seed)
+        self.fal.unit = stream(self.seed, "prices").choice(("1000 steps", "1000 steps", "step", "training", "second"))
         self.telegram = Telegram(time=self.loop.time)
         self.path = self.folder / "aisha.db"
         self.bot = Bot(self.path, self.storage, self.ledger, lambda: self.now().isoformat(sep=" ")[:26])
@@ -73,6 +76,7 @@ class World:
         self.settings = settings.draw(self.seed, self.path, self.folder)
         self.servers = [self._server("a", 0.0), self._server("b", 0.4)]
         self.sender = Sender(self.fal, self.servers, self.weather, stream(self.seed, "sender"), self.ledger)
+        self.sender.is_behind = f"{settings.PROXY}/32" in self.settings.forwarded_allow_ips
         self.operator = Operator(self)
         self.newer_bot = NewerBot(self)
         self.trainings = Trainings(self)
@@ -204,6 +208,7 @@ class World:
         self.ledger.note("world", f"ends after {self.loop.time():.3f}")
 
     def _prepare(self) -> None:
+        certificates.prepare(self)
         if earlier.is_drawn(self.seed):
             for course in earlier.make(self.path, self):
                 self.begin(self.trainings.expect(course))
