@@ -17,6 +17,11 @@ NEW_AVATAR = (
     "INSERT INTO avatars (id, user_id, name, training_type, status, training_progress, avatar_data, fal_response_data, "
     "created_at, updated_at) VALUES (?, ?, ?, ?, 'photos_uploading', 0, '{}', '{}', ?, ?)"
 )
+REFUSES = (
+    "CREATE TRIGGER IF NOT EXISTS simulation_refuses BEFORE UPDATE ON avatars "
+    "WHEN NEW.status IN ('completed', 'error') "
+    "AND NEW.id IN (SELECT id FROM simulation_refused) BEGIN SELECT RAISE(ABORT, 'a constraint of the bot'); END"
+)
 NAMELESS = "@nobody"  # no chat can be named so
 LATE = {0.2: 80.0, 3.0: 8.0, 31.0: 4.0, 300.0: 3.0, 1200.0: 1.0}  # s after the submission: how often (%)
 
@@ -87,6 +92,13 @@ class Bot:
             (NEW_AVATAR, (course.avatar_id, course.user_id, course.name, course.type, now, now)),
         )
 
+    def refuse(self, course: Course) -> None:
+        """Let a row take no end, as by a constraint that somebody added to the bot's tables."""
+        course.is_refused = course.is_touched = True
+        self.write(
+            f"guards the row of {course.number}", ("INSERT INTO simulation_refused VALUES (?)", (course.avatar_id,))
+        )
+
     async def name(self, course: Course, chance: random.Random) -> None:
         """Write down at last in which chat an owner is."""
         await until(course.begins + chance.choice((600, 1200, 4000)))
@@ -126,5 +138,7 @@ def open_tables(path: Path, held: Storage, *, has_generations: bool = False) -> 
     held.introduce(driver)
     if has_generations:
         driver.execute(TABLE)
+    driver.execute("CREATE TABLE IF NOT EXISTS simulation_refused (id VARCHAR(36) PRIMARY KEY)")
+    driver.execute(REFUSES)
     storage.install_triggers(driver)
     driver.close()

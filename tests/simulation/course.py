@@ -69,6 +69,7 @@ class Course:
     is_begun_anew: bool = False
     is_cancelled: bool = False
     is_touched: bool = False  # by an operator, or by whoever else answers for it
+    is_refused: bool = False  # its row takes no end
     is_emptied: bool = False  # its body was forgotten before this version came
     shelf: str = "there"
     is_submitted: bool = False  # by the server itself

@@ -49,7 +49,7 @@ def make(path: Path, world: Any) -> list[Course]:
     for number in range(COUNT, 2 * COUNT):
         _old_row(driver, number, chance, world)
     world.old_rows = chance.choice((0, 0, CROWD))
-    then = world.spelled(-DAYS_OLD[0] * DAY)
+    then = world.spelled(-DAYS_OLD[-1] * DAY)
     for number in range(world.old_rows):
         driver.execute(NEW_AVATAR, (f"old-{number}", "nobody", "", "portrait", then, then))
     driver.execute("UPDATE avatars SET fal_request_id = 'of-' || id, status = 'training' WHERE user_id = 'nobody'")

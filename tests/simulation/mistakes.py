@@ -31,6 +31,11 @@ def about_trainings(course: Course, body: dict[str, Any], chance: random.Random)
     yield "DELETE", f"{TRAININGS}/{chance.choice(NO_REQUEST)}", None, frozenset({404})
 
 
+def about_what_is_at_work(body: dict[str, Any]) -> list[Asked]:
+    """Name what another key asks for an avatar that fal is at work for."""
+    return [("POST", TRAININGS, {**body, "idempotency_key": body["idempotency_key"] + "-more"}, frozenset({409, 402}))]
+
+
 def about_jobs(course: Course, chance: random.Random) -> Iterator[Asked]:
     """Name registrations that cannot stand."""
     body = {"request_id": course.request_id, "kind": "training", "endpoint": course.endpoint}

@@ -68,7 +68,11 @@ class NewerBot:
             return
         known = course.request_id in self._world.fal.jobs
         slips = [*mistakes.about_trainings(course, body, chance), *mistakes.about_jobs(course, chance)]
-        for asked in chance.sample(slips, 4):
+        job = self._world.fal.jobs.get(course.request_id)
+        now = self._world.loop.time()
+        if job is not None and now < course.ends - 30 and (job.forgotten_at or 0.0) > self._world.unix():
+            slips += mistakes.about_what_is_at_work(body) * 3
+        for asked in chance.sample(slips, 5):
             await mistakes.slip(self._world, chance, asked)
         if known:
             await self._ask("POST", "/api/v1/trainings", body, chance)

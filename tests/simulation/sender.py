@@ -53,7 +53,7 @@ class Sender:
         else:
             return
         if chance.random() < 0.05:  # at least once, says fal
-            await asyncio.sleep(chance.choice((0.0, 0.01, 3, 600)))
+            await asyncio.sleep(chance.choice((0.0, 0.0, 0.01, 3, 600)))
             await asyncio.gather(self._post(course, body, first), self._post(course, body, first))
 
     async def _post(self, course: Course, body: bytes, patience: float) -> bool:

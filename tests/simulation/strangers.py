@@ -23,7 +23,7 @@ LONG = 4_000_000  # bytes that one of them sends
 
 async def visit(world: Any, chance: random.Random) -> None:
     """Do one of the things that strangers do, or the operator's `try`."""
-    work = one_of(chance, {flood: 3, crowd: 2, scan: 2, try_it: 4})
+    work = one_of(chance, {flood: 3, crowd: 4, scan: 2, try_it: 4})
     await work(world, chance)
 
 
@@ -63,12 +63,7 @@ async def scan(world: Any, chance: random.Random) -> None:
     for path in ("/", "/.env", "/api/v1/jobs", "/metrics", "/api/v1/webhook/status", "/dashboard", PATH):
         method = chance.choice(("GET", "POST", "PUT"))
         request = (method, path, dict(JSON), b"{}" * (method != "GET"))
-        await _ask(
-            world,
-            chance.choice(world.servers),
-            chance.choice(ADDRESSES),
-            (method, path, dict(JSON), b"{}" * (method != "GET")),
-        )
+        await _ask(world, chance.choice(world.servers), chance.choice(ADDRESSES), request)
 
 
 async def try_it(world: Any, chance: random.Random) -> None:

@@ -29,6 +29,7 @@ class Temper:
     gives_up: float = 0.015
     submits: float = 0.15
     registers: float = 0.15
+    refuses: float = 0.003  # a row of the bot's that takes no end, by a check of the bot's own
     errs: float = 0.1  # asks the API for what cannot be had
     forges: float = 0.1
     generates: float = 0.3
@@ -45,6 +46,7 @@ class Temper:
             gives_up=one_of(chance, {0.015: 8, 0.2: 2}),
             submits=one_of(chance, {0.15: 7, 0.6: 3}),
             registers=one_of(chance, {0.15: 7, 0.6: 3}),
+            refuses=one_of(chance, {0.003: 4, 0.08: 1}),
             errs=one_of(chance, {0.1: 6, 0.7: 4}),
             forges=one_of(chance, {0.1: 7, 0.6: 3}),
             generates=one_of(chance, {0.3: 7, 0.9: 3}),

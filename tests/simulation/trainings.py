@@ -92,7 +92,9 @@ class Trainings:
         self._world.begin(self._world.bot.begin(course, chance, one_of(chance, bots.LATE)))
         if course.mood == "nameless" and chance.random() < 0.7:
             self._world.begin(self._world.bot.name(course, chance))
-        if chance.random() < self._world.temper.meddles:
+        if chance.random() < self._world.temper.refuses:
+            self._world.bot.refuse(course)
+        elif chance.random() < self._world.temper.meddles:
             self._world.begin(meddling.meddle(self._world.bot, course, self._chance("meddle", course)))
         elif chance.random() < self._world.temper.gives_up:
             self._world.begin(self._world.bot.give_up(course, self._chance("up", course)))

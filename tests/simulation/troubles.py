@@ -39,8 +39,8 @@ WEIGHTS: dict[str, float] = {
     "fal forgets": 2, "fal fails": 1, "the ping is away": 0.5, "the database is troubled": 3, "the disk is full": 1,
     "the disk fails": 0.5, "commits are deadly": 3, "a process dies": 6, "a process freezes": 3,
     "both processes die": 2, "a deploy": 1.5, "nobody can be told": 1.5, "strangers come by": 3,
-    "one replica rests": 1, "the server is away": 1, "the clock steps": 2.5, "a certificate is replaced": 0.7, "the date is wrong": 1,
-    "fal has a new key": 2,
+    "one replica rests": 1, "the server is away": 1, "the clock steps": 2.5, "the date is wrong": 1,
+    "a certificate is replaced": 0.7, "fal has a new key": 2,
 }  # fmt: skip
 LASTS = (20, 60, 60, 240, 600, 1800)  # s
 LONG = (3600, 7200)
@@ -143,19 +143,22 @@ async def _resting(world: Any, act: Act, chance: random.Random, lasts: float) ->
     world.weather.end(numbers)
 
 
+LOST = (Trouble("webhooks", "lost"),)
+
+
 async def _forget(world: Any, act: Act, chance: random.Random, lasts: float) -> None:
     """Let fal lose requests before their time, while its list is away."""
-    known = [one for one in world.courses.values() if one.request_id in world.fal.jobs]
-    for course in chance.sample(known, min(3, len(known))):
+    known = [one for one in world.courses.values() if one.request_id in world.fal.jobs and not one.acknowledged]
+    for course in known[-3:]:
         job = world.fal.jobs[course.request_id]
         job.forgotten_at = min(world.fal.time(), job.forgotten_at or world.fal.time())
         world.ledger.note("fal", f"forgets {course.number}")
-    await _lasting(world, act, [Trouble("platform", chance.choice(("500", "hung", "slow")))], lasts)
+    await _lasting(world, act, [Trouble("platform", chance.choice(("500", "hung", "slow"))), *LOST], max(lasts, 400))
 
 
 async def _lose(world: Any, act: Act, chance: random.Random, lasts: float) -> None:
     mode = chance.choice(OUTSIDE["fal's results are odd"][1])
-    await _lasting(world, act, [Trouble("results", mode), Trouble("webhooks", "lost")], max(lasts, 1200))
+    await _lasting(world, act, [Trouble("results", mode), *LOST], max(lasts, 1200))
 
 
 async def _silence(world: Any, act: Act, chance: random.Random, lasts: float) -> None:

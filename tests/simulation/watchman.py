@@ -2,7 +2,6 @@
 
 import asyncio
 import heapq
-from contextlib import suppress
 from typing import Any
 
 from app.cli.why import lines
@@ -92,9 +91,11 @@ class Watchman:
         if not server.is_up:
             return
         world = self._world
-        for path in ("/metrics", "/api/v1/webhook/status"):
-            with suppress(Refused, Broken, TimeoutError):
-                await server.life.ask("GET", path, {}, b"", address="127.0.0.1", patience=30.0)
+        for path in ("/metrics", "/api/v1/webhook/status"):  # two collectors at a time
+            asked = [server.life.ask("GET", path, {}, b"", address="127.0.0.1", patience=30.0) for _ in range(2)]
+            for said in await asyncio.gather(*asked, return_exceptions=True):
+                if isinstance(said, Exception) and not isinstance(said, (Refused, Broken, TimeoutError)):
+                    raise said
         for path in ("/health", "/livez", "/readyz", "/api/v1/health"):
             life, was_fair = server.life, world.weather.is_fair()
             try:

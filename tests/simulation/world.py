@@ -187,7 +187,9 @@ class World:
 
     def _hear(self, event: str, facts: dict[str, Any], error: object) -> None:
         """Bugs that the server survives are bugs all the same."""
-        if event in BUGS and not isinstance(error, TimeoutError):
+        course = self.courses.get(str(facts.get("request_id", "")))
+        is_refused = course is not None and course.is_refused
+        if event in BUGS and not is_refused and not isinstance(error, TimeoutError):
             self.fail(Violation("bug", str(facts.get("request_id", "")), f"{event}: {error!r}"))
 
     def may_be_gone(self, course: Course) -> bool:
