@@ -15,7 +15,14 @@ from tests.fakes import START
 from tests.simulation.chance import stream
 
 LOOKS = 600.0  # s between two looks of a process at its pair
-ENDS_IN = (timedelta(hours=2), timedelta(hours=5), timedelta(days=5), timedelta(days=60), timedelta(days=300))
+ENDS_IN = (
+    timedelta(minutes=50),
+    timedelta(hours=2),
+    timedelta(hours=5),
+    timedelta(days=5),
+    timedelta(days=60),
+    timedelta(days=300),
+)
 
 
 def prepare(world: Any) -> None:

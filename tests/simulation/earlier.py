@@ -107,15 +107,15 @@ def _old_row(driver: sqlite3.Connection, number: int, chance: random.Random, wor
     course.is_touched = True
     then = world.spelled(course.ends)
     _make_avatar(driver, course, then)
-    how = chance.choice(("told", "told", "unsent", "historic", "emptied", "orphan", "late orphan"))
+    how = chance.choice(("told", "told", "unsent", "historic", "emptied", "orphan", "late orphan", "before us"))
     course.is_emptied = how == "emptied"
-    status = {"told": "completed", "unsent": "completed"}.get(how, "training")
+    status = {"told": "completed", "unsent": "completed", "before us": "completed"}.get(how, "training")
     if how != "late orphan":
         driver.execute(
             "UPDATE avatars SET fal_request_id = ?, status = ?, diffusers_lora_file_url = ? WHERE id = ?",
             (course.request_id, status, _artifact(course) if status == "completed" else None, course.avatar_id),
         )
-    if how == "historic":
+    if how in ("historic", "before us"):
         return
     body = course.sayings[0].body
     came = world.spelled(-LATE_ORPHAN) if how == "late orphan" else then

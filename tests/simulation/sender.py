@@ -15,6 +15,7 @@ from tests.simulation.settings import PROXY
 from tests.simulation.weather import Weather
 
 PATH = "/api/v1/avatar/status_update?training_type=portrait"
+TRACED = 0.2  # of the first deliveries carry a trace as the repeats do
 WRONG_KEY = FalKey(bytes([7]) * 32)
 JSON = {"Content-Type": "application/json", "Accept": "*/*"}
 
@@ -59,6 +60,8 @@ class Sender:
     async def _post(self, course: Course, body: bytes, patience: float) -> bool:
         key = self._fal.keys[-1]
         headers = {**JSON, **sign(key, course.request_id, ACCOUNT, int(self._fal.time()), body)}
+        if patience == RETRY_TIMEOUT or self._chance.random() < TRACED:
+            headers["traceparent"] = f"00-{self._chance.getrandbits(127) + 1:032x}-b7ad6b7169203331-01"
         status = await self._send(headers, body, self._chance.choice(ADDRESSES), patience, course)
         if status is not None and 200 <= status < 300:
             course.acknowledged.add(digest(body))

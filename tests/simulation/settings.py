@@ -21,7 +21,7 @@ def draw(seed: object, path: Path, folder: Path) -> Settings:
         database_url=SecretStr(f"sqlite:///{path}"),
         data_dir=folder,
         log_dir=folder,
-        ssl_enabled=chance.random() < 0.15,
+        ssl_enabled=chance.random() < 0.2,
         ssl_cert_path=folder / "server.crt",
         ssl_key_path=folder / "server.key",
         ssl_ca_bundle_path=folder / "none.ca-bundle",

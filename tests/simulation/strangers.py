@@ -12,10 +12,13 @@ from app.flows.trial import PATH as TRIAL
 from app.twins.signing import ACCOUNT, FalKey, sign
 from tests.simulation.chance import one_of
 from tests.simulation.course import digest
+from tests.simulation.fal import ADDRESSES as OF_FAL
 from tests.simulation.sender import JSON, PATH, WRONG_KEY
 from tests.simulation.server import Broken, Refused
+from tests.simulation.settings import PROXY
 
 ADDRESSES = ("198.51.100.7", "2001:db8::7", "2001:db8::8", "::ffff:198.51.100.9", "fe80::1%eth0", "127.0.0.1", "here")
+HOPS = ("198.51.100.7:99999", "unknown", "[2001:db8::1]:80", "[198.51.100.7]", "")
 MANY = 30  # requests of one flood: more than an address may have refused, and logged
 HELD = 40.0  # s for which a slow body is held open
 LONG = 4_000_000  # bytes that one of them sends
@@ -43,7 +46,9 @@ async def crowd(world: Any, chance: random.Random) -> None:
     """Begin bodies and do not end them, from few addresses or from many."""
     is_one = chance.random() < 0.4
     limit = world.settings.max_body_bytes
-    addresses = [f"198.51.100.{1 if is_one else 1 + number}" for number in range(4 if is_one else MANY)]
+    addresses = [f"198.51.100.{number}" for number in range(MANY)] + [one for one in OF_FAL for _ in range(6)]
+    if is_one:
+        addresses = [OF_FAL[0]] * 6
     key = world.fal.keys[-1]
     server = chance.choice(world.servers)
     headers = {**JSON, **sign(key, "slow", ACCOUNT, int(world.fal.time()) - chance.choice((0, 900)), b"")}
@@ -63,7 +68,9 @@ async def scan(world: Any, chance: random.Random) -> None:
     for path in ("/", "/.env", "/api/v1/jobs", "/metrics", "/api/v1/webhook/status", "/dashboard", PATH):
         method = chance.choice(("GET", "POST", "PUT"))
         request = (method, path, dict(JSON), b"{}" * (method != "GET"))
-        await _ask(world, chance.choice(world.servers), chance.choice(ADDRESSES), request)
+        if chance.random() < 0.5:
+            request[2]["X-Forwarded-For"] = chance.choice(HOPS)
+        await _ask(world, chance.choice(world.servers), chance.choice((*ADDRESSES, PROXY)), request)
 
 
 async def try_it(world: Any, chance: random.Random) -> None:

@@ -6,9 +6,9 @@ from typing import Self, TypeVar
 from tests.simulation.chance import one_of, stream
 
 ENDS: dict[str, float] = {
-    "success": 88, "finetune": 2, "two files": 1, "large": 2, "unserialised": 1,
-    "refused": 1.5, "infra": 1, "text": 0.7, "unserialised failure": 0.5, "locked": 0.3, "no artifact": 0.5,
-    "error then success": 1, "two successes": 0.6, "success then error": 1.5, "odd file": 0.4, "long id": 0.2,
+    "success": 88, "finetune": 2, "two files": 1, "large": 2, "unserialised": 2,
+    "refused": 1.5, "infra": 1, "text": 0.7, "unserialised failure": 0.5, "locked": 0.3, "no artifact": 1,
+    "error then success": 1, "two successes": 0.6, "success then error": 1.5, "odd file": 0.9, "long id": 0.2,
 }  # fmt: skip
 SHELVES: dict[str, float] = {"there": 95, "lags": 3, "never": 0.6, "empty": 0.4}
 MOODS: dict[str | None, float] = {

@@ -95,7 +95,7 @@ class Trainings:
         if chance.random() < self._world.temper.refuses:
             self._world.bot.refuse(course)
         elif chance.random() < self._world.temper.meddles:
-            self._world.begin(meddling.meddle(self._world.bot, course, self._chance("meddle", course)))
+            self._world.begin(meddling.meddle(self._world, course, self._chance("meddle", course)))
         elif chance.random() < self._world.temper.gives_up:
             self._world.begin(self._world.bot.give_up(course, self._chance("up", course)))
         if chance.random() < (0.8 if course.trainer == "other" else self._world.temper.registers):

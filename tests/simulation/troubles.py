@@ -36,16 +36,17 @@ WEIGHTS: dict[str, float] = {
     "fal is away": 2, "fal's queue is odd": 2, "fal's list is away": 1, "no keys can be had": 1, "the CDN is away": 1,
     "the account is locked": 1, "our key is refused": 0.5, "Telegram is away": 3, "Telegram's answers are lost": 2,
     "the token is refused": 0.5, "webhooks are lost": 2, "fal's results are odd": 2, "results are lost": 3,
-    "fal forgets": 2, "fal fails": 1, "the ping is away": 0.5, "the database is troubled": 3, "the disk is full": 1,
+    "fal forgets": 2, "fal fails": 1, "the ping is away": 1, "the database is troubled": 3, "the disk is full": 1,
     "the disk fails": 0.5, "commits are deadly": 3, "a process dies": 6, "a process freezes": 3,
-    "both processes die": 2, "a deploy": 1.5, "nobody can be told": 1.5, "strangers come by": 3,
-    "one replica rests": 1, "the server is away": 1, "the clock steps": 2.5, "the date is wrong": 1,
-    "a certificate is replaced": 0.7, "fal has a new key": 2,
+    "both processes die": 2, "a deploy": 1.5, "nobody can be told": 2.5, "strangers come by": 3,
+    "one replica rests": 1, "the server is away": 1, "the clock steps": 2.5, "the date is wrong": 1.5,
+    "a certificate is replaced": 1.5, "fal has a new key": 2,
 }  # fmt: skip
 LASTS = (20, 60, 60, 240, 600, 1800)  # s
 LONG = (3600, 7200)
 STEPS = (-3.0, 3.0, -200.0, 200.0, -301.0, 301.0, -3600.0, 3600.0, -18_000.0, 18_000.0)  # s
 LEAPS = (-100_000.0, 30_000.0, 100_000.0, 200_000.0)  # s
+BESIDE = ((), ("keys", "meta"), ("telegram",), ("queue", "platform"))  # what is away while the date is wrong
 QUIET = 600.0  # s
 UNTIL_FROZEN = 40  # half minutes that a process may need to ask for something
 
@@ -181,11 +182,11 @@ async def _failing(world: Any, act: Act, _chance: random.Random, lasts: float) -
 
 
 async def _stepping(world: Any, act: Act, chance: random.Random, lasts: float) -> None:
-    step = chance.choice(STEPS)
+    step, away = chance.choice(STEPS), ()
     if act.kind == "the date is wrong":
-        step, lasts = chance.choice(LEAPS), min(lasts, 600)
+        step, away, lasts = chance.choice(LEAPS), chance.choice(BESIDE), min(lasts, 600)
     _tell(world, act, f"by {step} s for {lasts} s")
-    numbers = world.weather.begin(Trouble("clock", "off"))
+    numbers = world.weather.begin(Trouble("clock", "off"), *(Trouble(part, "500") for part in away))
     world.clock_offset += step
     await asyncio.sleep(lasts)
     if not world.is_over:  # else the clock is right already

@@ -18,6 +18,7 @@ BOUND = 1800.0  # s of fair weather within which an owner has a word
 TAKEN = 180.0  # s that a due row may wait in fair weather
 CLOSES = 4500.0  # s of calm after which an alert is over
 REST = 2 * 3600.0  # s that a row of fal's may rest at most
+TRIES = 6  # rows that a submission may leave which fal does not take
 AFTER = 1.5 * 3600.0  # s that a run goes on in fair weather after its last day
 MONITOR = 600.0  # s between two looks of somebody's monitor
 # Alerts that may be open at the end: about what an operator has to decide, or what ends by itself after a day.
@@ -149,7 +150,7 @@ class Watchman:
         most = {
             "webhook_deliveries": 4 * trainings + world.old_rows + 100,
             "webhook_notifications": 3 * trainings + 4000,
-            "webhook_jobs": trainings + world.old_rows + 10,
+            "webhook_jobs": trainings + TRIES * len(world.newer_bot.submitted) + world.old_rows + 10,
             "webhook_slots": 2 * chats + 10,
             "webhook_chores": 40,
             "webhook_alerts": 100,
@@ -169,11 +170,20 @@ class Watchman:
             story = await tell(world, course.request_id)
             last = story.waits_for or story.end
             self.explained += 1
+            if not _is_heard_of(course):
+                continue
             if last is None or last.code in UNKNOWN or (last.code == "decide.job" and not _is_named(last.facts)):
                 facts = None if last is None else f"{last.code} {dict(last.facts)}"
                 world.fail(Violation("why", course.request_id, f"nothing explains it: {facts}"))
                 return
             list(lines(story, "en"))
+
+
+def _is_heard_of(course: Course) -> bool:
+    """Tell whether anybody told the server of a job: by a row, a registration, a webhook or fal's answer."""
+    if course.is_generation:
+        return course.is_registered or bool(course.acknowledged)
+    return course.has_row or not course.is_submitted or bool(course.acknowledged)
 
 
 def _is_named(facts: Any) -> bool:

@@ -37,6 +37,8 @@ from tests.simulation.virtual_loop import OWNER
 from tests.simulation.watchman import Watchman
 from tests.simulation.weather import Weather
 
+KEYLESS = 0.1  # of the worlds begin while fal's keys cannot be had
+
 
 @dataclass
 class World:
@@ -69,11 +71,11 @@ class World:
         self.path = self.folder / "aisha.db"
         self.bot = Bot(self.path, self.storage, self.ledger, lambda: self.now().isoformat(sep=" ")[:26])
         self.checker = Checker(self.path, self)
-        self.ends = Ends(self.checker.rows)
         self.stirring = Stirring(self._next_due)
         self._due: float | None = None
         self.temper = Temper.of(self.seed)
         self.settings = settings.draw(self.seed, self.path, self.folder)
+        self.ends = Ends(self.checker.rows, is_keyless=self.settings.fal_api_key is None)
         self.servers = [self._server("a", 0.0), self._server("b", 0.4)]
         self.sender = Sender(self.fal, self.servers, self.weather, stream(self.seed, "sender"), self.ledger)
         self.sender.is_behind = f"{settings.PROXY}/32" in self.settings.forwarded_allow_ips
@@ -229,6 +231,8 @@ class World:
             self.begin(work)
         for act in self.plan.acts:
             self.begin(self._play(act))
+        if stream(self.seed, "first minutes").random() < KEYLESS:
+            self.begin(self._play(Act(0.0, "no keys can be had", f"{self.seed}:act:first")))
         await courses.until(self.plan.days * DAY)
         self.ledger.note("world", "fair weather to the end")
         self.is_over = True
