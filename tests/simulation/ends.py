@@ -85,8 +85,10 @@ class Ends:
             return None
         if self.is_keyless and any(row["reason"] == "no_fal_key" for row in [*deliveries, *jobs]):
             return None  # the operator has an alert; nobody can be asked
-        if course.is_meddled and any(row["state"] == "done" for row in deliveries):
-            return None  # the bot completed it in its own words, and told its owner itself
+        # The bot completed it in its own words, and told its owner itself: before its webhook, or before we ever looked.
+        is_told = any(row["state"] == "done" for row in deliveries) or not (deliveries or jobs)
+        if course.is_meddled and is_told:
+            return None
         told = [dict(row) for row in [*deliveries, *jobs]]
         return f"nothing is owed; {told}"
 
