@@ -85,7 +85,7 @@ class Ends:
             return None
         if self.is_keyless and any(row["reason"] == "no_fal_key" for row in [*deliveries, *jobs]):
             return None  # the operator has an alert; nobody can be asked
-        # The bot completed it in its own words, and told its owner itself: before its webhook, or before we ever looked.
+        # The bot completed it in its own words, and told its owner itself; perhaps before the server ever looked.
         is_told = any(row["state"] == "done" for row in deliveries) or not (deliveries or jobs)
         if course.is_meddled and is_told:
             return None
