@@ -182,7 +182,8 @@ async def _failing(world: Any, act: Act, _chance: random.Random, lasts: float) -
 
 
 async def _stepping(world: Any, act: Act, chance: random.Random, lasts: float) -> None:
-    step, away = chance.choice(STEPS), ()
+    away: tuple[str, ...] = ()
+    step = chance.choice(STEPS)
     if act.kind == "the date is wrong":
         step, away, lasts = chance.choice(LEAPS), chance.choice(BESIDE), min(lasts, 600)
     _tell(world, act, f"by {step} s for {lasts} s")
