@@ -14,11 +14,11 @@ API_TOKEN = "token-of-the-simulated-bot-0123456789"
 PROXY = "10.0.0.2"  # stands before the server in some worlds
 
 
-def draw(seed: object, path: Path, folder: Path) -> Settings:
-    """Draw them; `path` is the database, `folder` takes everything else."""
+def draw(seed: object, url: str, folder: Path) -> Settings:
+    """Draw them; `url` is the database, `folder` takes everything else."""
     chance = stream(seed, "settings")
     return Settings(
-        database_url=SecretStr(f"sqlite:///{path}"),
+        database_url=SecretStr(url),
         data_dir=folder,
         log_dir=folder,
         ssl_enabled=chance.random() < 0.2,

@@ -74,7 +74,7 @@ class World:
         self.stirring = Stirring(self._next_due)
         self._due: float | None = None
         self.temper = Temper.of(self.seed)
-        self.settings = settings.draw(self.seed, self.path, self.folder)
+        self.settings = settings.draw(self.seed, f"sqlite:///{self.path}", self.folder)
         self.ends = Ends(self.checker.rows, is_keyless=self.settings.fal_api_key is None)
         self.servers = [self._server("a", 0.0), self._server("b", 0.4)]
         self.sender = Sender(self.fal, self.servers, self.weather, stream(self.seed, "sender"), self.ledger)
