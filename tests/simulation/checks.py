@@ -174,7 +174,7 @@ class Checker:
         if row["uncertain"] > self._doubts.get(rowid, 0) and self._world.weather.is_fair():
             raise Violation("I3", row["request_id"], f"message {rowid} was sent in doubt in fair weather")
         self._doubts[rowid] = row["uncertain"]
-        if row["state"] == "sent" and not self._world.telegram.seen[meaning]:
+        if row["state"] == "sent" and not self._world.telegram.is_seen(meaning):
             raise Violation("I3", row["request_id"], f"message {rowid} is marked sent, and nobody saw it")
         if row["reason"] == "bug":
             raise Violation("I9", row["request_id"], f"message {rowid} met a bug: {str(row['detail'])[-300:]}")

@@ -87,6 +87,12 @@ class Telegram:
             return Response(orjson.dumps({"ok": True, "result": shown}), 200)
         return _accepted(chat, self._last)
 
+    def is_seen(self, meaning: Meaning) -> bool:
+        """Tell whether a message was seen, or another that ends in the same words: nobody can tell them apart."""
+        if self.seen[meaning]:
+            return True
+        return any(self.seen[one] for same in self.meanings.values() if meaning in same for one in same)
+
     def _in_mood(self, chat: int, fields: Mapping[str, Any]) -> Response | None:
         match self.moods.get(chat):
             case "blocked":
