@@ -51,6 +51,12 @@ class Fal:
         seed = hashlib.sha256(f"{self.seed}:key:{self.made_keys}".encode()).digest()
         self.keys = [*self.keys[-1:], FalKey(seed)]
 
+    def forget(self, request_id: str) -> None:
+        """Lose a request, or what it gave, before its time."""
+        job = self.jobs.get(request_id)
+        if job is not None:
+            job.forgotten_at = min(self.time(), job.forgotten_at or self.time())
+
     def queue(self, method: str, url: URL, headers: Mapping[str, str], body: bytes) -> Response:
         """Answer for the queue."""
         if headers.get("Authorization") != f"Key {API_KEY}":

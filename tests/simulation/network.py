@@ -44,6 +44,7 @@ class Network:
         self._date = date
         self.places: list[tuple[str, str, Answer]] = []
         self.asked: dict[str, int] = {}
+        self.on_gone: Callable[[str], None] = lambda _: None  # hears which request fal says it has not
 
     async def exchange(self, method: str, url: URL, headers: Mapping[str, str], body: Any) -> Reply:
         """Ask whoever answers at this address. Raises what aiohttp would, or HttpFailed for what never left."""
@@ -67,6 +68,8 @@ class Network:
         if mode in (None, "slow", "answer lost", "answer late"):
             given = answer(method, url, headers, body or b"")
         else:
+            if mode == "gone":
+                self.on_gone(url.path.rpartition("/requests/")[2])
             status, said = TROUBLES[mode or ""]
             given = Response(said, status)
         self._ledger.note(str(owner), f"asks {method} {part} {_shown(url)} {given.status_code} {mode or ''}")

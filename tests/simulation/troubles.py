@@ -151,8 +151,7 @@ async def _forget(world: Any, act: Act, chance: random.Random, lasts: float) -> 
     """Let fal lose requests before their time, while its list is away."""
     known = [one for one in world.courses.values() if one.request_id in world.fal.jobs and not one.acknowledged]
     for course in known[-3:]:
-        job = world.fal.jobs[course.request_id]
-        job.forgotten_at = min(world.fal.time(), job.forgotten_at or world.fal.time())
+        world.fal.forget(course.request_id)
         world.ledger.note("fal", f"forgets {course.number}")
     await _lasting(world, act, [Trouble("platform", chance.choice(("500", "hung", "slow"))), *LOST], max(lasts, 400))
 
