@@ -113,7 +113,7 @@ class Watchman:
         return any(course.is_refused for course in self._world.courses.values())
 
     def _is_asked_to_rest(self) -> bool:
-        """Tell whether a chat rests as Telegram asked, by a clock that was hours ahead: nobody can tell it from a rest."""
+        """Tell whether a chat rests as Telegram asked, by a clock that was hours ahead perhaps."""
         now = self._world.spelled(0.0)
         return bool(
             self._world.checker.rows("SELECT 1 FROM webhook_slots WHERE bucket LIKE '%:asked' AND next_at > ?", now)
