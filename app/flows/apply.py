@@ -222,13 +222,16 @@ class Apply:
     async def _set_aside(self, item: Item, error: Exception) -> None:
         now = self.clock.now()
         if isinstance(error, ClaimLost):
-            log.warning("delivery.claim_lost", request_id=item.claimed.request_id, delivery=item.claimed.claim.id)
+            _log_lost(item)
             return
         log.error("delivery.apply_failed", request_id=item.claimed.request_id, exc_info=error)
         self.steps.failed("deliveries", error)
         detail = last_words(error)
         verdict = self._planner.postpone(item, "bug", detail, now)
-        await self.database.write(inbox.finish, [inbox.Finished(item.claimed, verdict, None)], now)
+        try:
+            await self.database.write(inbox.finish, [inbox.Finished(item.claimed, verdict, None)], now)
+        except ClaimLost:  # its lease had ended before it broke: it is with another process
+            _log_lost(item)
 
     def _report(self, plans: Sequence[tuple[Item, Plan]], now: datetime) -> None:
         if plans:
@@ -239,6 +242,10 @@ class Apply:
             _log_end(item.claimed, plan, now)
         if any(plan.notification is not None for _, plan in plans):
             self.wake_notify()
+
+
+def _log_lost(item: Item) -> None:
+    log.warning("delivery.claim_lost", request_id=item.claimed.request_id, delivery=item.claimed.claim.id)
 
 
 def _log_end(claimed: ClaimedDelivery, plan: Plan, now: datetime) -> None:

@@ -55,11 +55,6 @@ class ArtifactLooks:
         while len(self._under_way) >= ROOM:
             await asyncio.wait(self._groups, return_when=asyncio.FIRST_COMPLETED)
 
-    async def idle(self) -> None:
-        """Wait until nothing is under way."""
-        while self._groups:
-            await asyncio.wait(self._groups)
-
     async def close(self, seconds: float = FAREWELL) -> None:
         """Give what is under way so long to end; the rest is due again after its lease."""
         if self._groups:

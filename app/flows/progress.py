@@ -93,11 +93,6 @@ class Progress:
         if shown:
             self._showing = asyncio.create_task(self._show_all(shown), name="progress")
 
-    async def idle(self) -> None:
-        """Wait until nothing is being shown."""
-        if self._showing is not None:
-            await asyncio.wait([self._showing])
-
     async def close(self) -> None:
         """Stop showing."""
         if self._showing is not None:

@@ -27,6 +27,7 @@ from app.flows.planning import RetryLimits
 from app.flows.tell import Tell
 from tests.factories import INVENTED, delivery
 from tests.fakes import FakeFalQueue, FakeMessenger, FrozenClock, moving_sleep, no_jitter
+from tests.flows.under_way import ended
 
 # Of a long way whose statements shorter tests run on both databases.
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -53,7 +54,7 @@ class House:
     async def tell(self) -> int:
         """Claim what is due, tell it, and record what became of it."""
         claimed = await self.notify()
-        await self.notify.idle()
+        await ended(self.notify)
         return claimed
 
     async def rows(self) -> list[dict[str, Any]]:

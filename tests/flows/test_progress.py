@@ -29,6 +29,7 @@ from tests.factories import Bot
 from tests.fakes import FrozenClock
 from tests.flows.asking import reconcile_of
 from tests.flows.conftest import on_sqlite
+from tests.flows.under_way import ended
 
 pytestmark = pytest.mark.anyio
 
@@ -112,7 +113,7 @@ class Desk:
         for _ in range(times):
             self.clock.move(60 * minutes)
             await self.reconcile()
-            await self.progress.idle()
+            await ended(self.progress)
 
     async def tell(self, avatar: str, request_id: str, *, state: str = "sent", topic: str = "ready") -> None:
         """Put a message about a result into the outbox as it stands there when it is due, or was sent."""
@@ -307,7 +308,7 @@ async def test_two_replicas_send_one_message(desk: Desk, bot_tables: BotTables) 
 
     desk.reconcile.on_looked = both
     await desk.look(times=2)
-    await others.idle()
+    await ended(others)
     assert desk.chats.messages == {1: ProgressLine.AT_WORK}
 
 

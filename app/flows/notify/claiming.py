@@ -83,11 +83,6 @@ class Notify:
     def _room(self) -> int:
         return max(0, (1 if self._rests.is_silent() else CONCURRENT) - len(self._under_way))
 
-    async def idle(self) -> None:
-        """Wait until nothing is under way."""
-        while self._under_way:
-            await asyncio.wait(self._under_way)
-
     def stop(self) -> None:
         """Claim no more, and give back what waits for its slot; what is being sent goes on."""
         if self._stopped_at is None:
