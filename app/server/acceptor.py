@@ -83,7 +83,7 @@ class Acceptor:
                 task.cancel()
 
     def report(self) -> None:
-        """Log the connections that were refused, by the limits or as plain HTTP: the first at once, then once a minute."""
+        """Log who was refused, by the limits or as plain HTTP: the first at once, then once a minute."""
         if self._refused and self._is_news("refused"):
             full, share = self._refused["full"], self._refused["share"]
             log.warning("server.connections_refused", full=full, share=share, latest=self._last_refused)
