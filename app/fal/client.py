@@ -25,8 +25,8 @@ Client = HttpClient
 class FetchFailed(AishaError):
     """A GET gave no usable answer. `why` is a stable word; neither the URL nor a header is ever in it.
 
-    insecure_url · timeout · unreachable (refused, reset, DNS, TLS) · encoded (an answer that would have to be
-    inflated) · too_large
+    insecure_url · timeout · untrusted (a certificate) · unreachable (refused, reset, DNS, TLS) · encoded (an answer
+    that would have to be inflated) · too_large
     """
 
     def __init__(self, why: str) -> None:
@@ -90,7 +90,7 @@ async def get_capped(
     except TimeoutError:
         raise FetchFailed("timeout") from None
     except HttpFailed as failed:
-        raise FetchFailed("timeout" if failed.is_late else "unreachable") from None
+        raise FetchFailed(failed.in_short) from None
     if len(reply.body) > limit_bytes:
         raise FetchFailed("too_large")
     return reply.status, reply.body
@@ -113,7 +113,7 @@ async def send_once(
     except TimeoutError:
         raise WriteFailed("timeout", has_left=True) from None
     except HttpFailed as failed:
-        raise WriteFailed("timeout" if failed.is_late else "unreachable", has_left=failed.has_left) from None
+        raise WriteFailed(failed.in_short, has_left=failed.has_left) from None
 
 
 def host_of(url: str) -> str | None:
