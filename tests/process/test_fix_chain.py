@@ -145,10 +145,11 @@ def test_fix_chain_names_files_that_cannot_be_served(lineage: Lineage) -> None:
 
 
 def test_cert_status_judges_the_dates(lineage: Lineage) -> None:
-    """`cert status` shows the verdict on the dates, and in JSON nothing but JSON."""
+    """`cert status` shows the verdict on the dates, and in JSON nothing but JSON: a list is a list there."""
     since = datetime.now(UTC) - timedelta(days=89)  # noqa: TID251  the command reads this machine's clock
     lineage.give(since=since, until=since + timedelta(days=90))
     shown = json.loads(call("cert", "status", "--json").stdout)
     assert shown["dates"] == "fail"
+    assert isinstance(shown["names"], list)
     assert "less than a sixth" in shown["dates_verdict"]
     assert "less than a sixth" in call("cert", "status").stdout
