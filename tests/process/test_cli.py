@@ -451,7 +451,7 @@ def test_a_database_without_our_tables_gives_no_backup(tmp_path: Path, monkeypat
 def test_what_an_operator_reads_is_russian_where_that_is_set(
     sqlite: str, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
 ) -> None:
-    """Lists, acts and errors speak the language of the settings; names of fields and the help stay English."""
+    """Lists, acts and errors speak the language of the settings; the help stays English."""
     assert sqlite
     monkeypatch.setenv("API_PORT", "1")
     monkeypatch.setenv("DEFAULT_LANGUAGE", "ru")
