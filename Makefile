@@ -6,6 +6,8 @@ PYTHON ?= python3
 PYTHON_TO_TEST ?= /usr/bin/python3.11
 UV := PYTHONPATH=.tools $(PYTHON) -m uv
 BIN := .venv/bin
+# Behind a proxy that breaks TLS open, the system knows its authority and uv's own list does not.
+export UV_SYSTEM_CERTS ?= $(if $(wildcard /etc/ssl/certs/ca-certificates.crt),true,false)
 # Each of the tests' workers, and each server that they start, imports some 400 modules: their bytecode is kept.
 unexport PYTHONDONTWRITEBYTECODE
 NO_SERVERS := -n 3 --dist worksteal --ignore=tests/process --ignore=tests/faults --ignore=tests/simulation

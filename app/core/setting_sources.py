@@ -23,6 +23,7 @@ from app.domain.language import Msgid, msgid
 
 SECRET_FILE_LIMIT = 65536  # bytes
 ENV_FILE_LIMIT = 1 << 20  # bytes
+STORE = ("/etc/credstore", "aisha-webhook.")  # where the units take credentials from, and how those are named there
 _NAMED = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]{0,63})\s*=")
 # What a text editor makes of quotes, and what it begins and ends with.
 QUOTES = ('""', "''", "“”", "„“", "„”", "«»", "‘’", "””", "’’", "``")
@@ -69,7 +70,8 @@ def collect(
 ) -> Collected:
     """Look every field of Settings up: environment, then *env_file*, each by value or by `NAME_FILE`.
 
-    A credential that systemd passes (LoadCredential=NAME) counts as a `NAME_FILE` of the environment.
+    A credential that systemd passes (LoadCredential=NAME) counts as a `NAME_FILE` of the environment; where none are
+    passed, those of the store do, which root alone can read: what root types works with what the service works with.
     A name that is empty in the environment is not looked up in `.env`: a single run can so unset what `.env` sets.
     What `.env` says of the names in `beside` is kept as it is.
     Raises nothing; whatever cannot be read is a finding.
@@ -91,8 +93,9 @@ def collect(
 
 
 def _credentials(pointers: Iterable[str], environ: Mapping[str, str]) -> dict[str, Given]:
-    folder = environ.get("CREDENTIALS_DIRECTORY")
-    paths = {name: Path(folder, name.removesuffix("_FILE")) for name in pointers} if folder else {}
+    passed = environ.get("CREDENTIALS_DIRECTORY")
+    folder, prefix = (passed, "") if passed else STORE
+    paths = {name: Path(folder, prefix + name.removesuffix("_FILE")) for name in pointers}
     return {name: Given(str(path), name) for name, path in paths.items() if os.access(path, os.F_OK)}
 
 

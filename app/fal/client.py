@@ -25,9 +25,9 @@ Client = HttpClient
 class FetchFailed(AishaError):
     """fal gave no usable answer. `why` is a stable word; neither the URL nor a header is ever in it.
 
-    insecure_url · timeout · unreachable (refused, reset, DNS, TLS) · encoded (an answer that would have to be
-    inflated) · too_large. Where not `has_left` fal surely has not what was sent; a time that ran out counts as left,
-    for nobody can tell.
+    insecure_url · timeout · untrusted (a certificate) · unreachable (refused, reset, DNS, TLS) · encoded (an answer
+    that would have to be inflated) · too_large. Where not `has_left` fal surely has not what was sent; a time that ran
+    out counts as left, for nobody can tell.
     """
 
     def __init__(self, why: str, *, has_left: bool = True) -> None:
@@ -102,7 +102,7 @@ async def send_once(
     except TimeoutError:
         raise FetchFailed("timeout") from None
     except HttpFailed as failed:
-        raise FetchFailed("timeout" if failed.is_late else "unreachable", has_left=failed.has_left) from None
+        raise FetchFailed(failed.in_short, has_left=failed.has_left) from None
 
 
 def host_of(url: str) -> str | None:

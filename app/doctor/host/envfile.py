@@ -61,8 +61,8 @@ WORDS: Catalogue = {
     "envfile.quoted": Wording(
         Level.WARN,
         msgid(
-            "{file}, lines {lines}: quotes around {names}. They are taken off here and by systemd, "
-            "while docker --env-file makes them part of the value"
+            "{file}, lines {lines}: quotes around {names}. Here and for systemd they do not count, "
+            "for docker --env-file they are part of the value"
         ),
         msgid("Take the quotes off."),
         "aisha-webhook doctor --fix",
