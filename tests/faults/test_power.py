@@ -74,8 +74,10 @@ async def answered(fal: FalSender, number: int) -> None:
             await asyncio.sleep(0.02)
 
 
-async def run_with_cuts(rig: Rig, server: Server, image: Path, away: Path, cuts: int) -> list[tuple[int, int, str]]:
-    chance = dice("power cuts")
+async def run_with_cuts(
+    rig: Rig, server: Server, image: Path, away: Path, *, cuts: int, run: int = 0
+) -> list[tuple[int, int, str]]:
+    chance = dice(f"power cuts {run}")
     stop = asyncio.Event()
     numbers = iter(range(JOBS))
     async with rig.sender(speed=60) as fal:
@@ -106,8 +108,9 @@ def disk(tmp_path: Path, sqlite_template: Path) -> Iterator[tuple[Path, Path]]:
         yield image, folder
 
 
+@pytest.mark.parametrize("run", range(many(4, 1)))
 async def test_no_power_cut_takes_an_acknowledged_row(
-    disk: tuple[Path, Path], tmp_path: Path, outside: Outside
+    disk: tuple[Path, Path], tmp_path: Path, outside: Outside, run: int
 ) -> None:
     """At random moments under load the disk holds every delivery that was answered 200, and is sound (fault 2)."""
     image, folder = disk
@@ -117,7 +120,7 @@ async def test_no_power_cut_takes_an_acknowledged_row(
     rig.train([job(number)[0] for number in range(500)])  # the first ones are applied and told as well
     try:
         server = await rig.start(LOG_LEVEL="INFO")
-        found = await run_with_cuts(rig, server, image, tmp_path, many(200, 3))
+        found = await run_with_cuts(rig, server, image, tmp_path, cuts=many(50, 3), run=run)
         await server.stop()
     finally:
         await rig.close()
@@ -147,7 +150,7 @@ async def test_the_power_cut_would_be_noticed_on_a_disk_that_lies(
         server = await rig.start(LOG_LEVEL="INFO")
         lie = ("-f", "-e", "trace=fdatasync,fsync", "-e", "inject=fdatasync,fsync:retval=0")
         async with traced(server.pid, *lie):
-            found = await run_with_cuts(rig, server, image, tmp_path, 3)
+            found = await run_with_cuts(rig, server, image, tmp_path, cuts=3)
         await server.stop()
     finally:
         await rig.close()
