@@ -97,6 +97,16 @@ class Ends:
         )
         return None if any(row["state"] != "pending" for row in rows) else "nothing was told of the images"
 
+    def heard(self, course: Course) -> str | None:
+        """Say how the server has heard of a request; None where nobody came through to it with one."""
+        if course.acknowledged:
+            return "its webhook was acknowledged"
+        if course.is_registered:
+            return "the bot registered it"
+        if self.rows("SELECT 1 FROM avatars WHERE fal_request_id = ?", course.request_id):
+            return "a row of the bot's carries it"
+        return None
+
     def spoilt(self, course: Course) -> str | None:
         """Say how the row of an ended job stands against the truth; None where it does not (I11)."""
         if not course.has_row or course.is_begun_anew or course.is_cancelled or course.is_touched:

@@ -26,7 +26,7 @@ LASTING = frozenset({
     "deliveries_buried", "notifications_buried", "orphans_waiting", "jobs_overdue", "results_gone", "artifact_absent",
     "drift", "poller_seen", "failures_jumped", "foreign_deliveries",
 })  # fmt: skip
-UNKNOWN = frozenset({"wait.again", "wait.stage", "wait.server", "decide.other", "end.never_heard"})
+UNKNOWN = frozenset({"wait.again", "wait.stage", "wait.server", "decide.other"})
 
 
 class Watchman:
@@ -170,6 +170,9 @@ class Watchman:
             if last is None or last.code in UNKNOWN or (last.code == "decide.job" and not _is_named(last.facts)):
                 facts = None if last is None else f"{last.code} {dict(last.facts)}"
                 world.fail(Violation("why", course.request_id, f"nothing explains it: {facts}"))
+                return
+            if last.code == "end.never_heard" and (heard := world.ends.heard(course)) is not None:
+                world.fail(Violation("why", course.request_id, f"it says that the server never heard of it; {heard}"))
                 return
             list(lines(story, "en"))
 
