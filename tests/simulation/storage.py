@@ -44,10 +44,17 @@ class Storage:
         self.notes: list[Touched] = []
         self.on_commit: Callable[[Any, list[Touched]], None] = lambda _life, _notes: None
         self.commits = 0
+        self._first: Engine | None = None
         self.counts: Counter[str] = Counter()
 
     def watch(self, engine: Engine) -> None:
-        """Let connections tell which rows they touch; nothing is synced, for no kernel is simulated."""
+        """Let connections tell which rows they touch; nothing is synced, for no kernel is simulated.
+
+        All engines of a run share what the first one has compiled: a process that starts again begins with it.
+        """
+        if self._first is None:
+            self._first = engine
+        engine.dialect, engine._compiled_cache = self._first.dialect, self._first._compiled_cache
 
         @event.listens_for(engine, "connect")
         def _on_connect(driver: Any, _record: object) -> None:
