@@ -12,6 +12,7 @@ from tests.simulation.course import Course
 
 PATIENCE = 23 * 3600.0  # s for which a delivery waits for its avatar at least
 OPERATORS = frozenset({"alert", "resolved", "digest", "test"})
+ENDS = frozenset({"ready", "failed", "images", "images_failed"})
 
 
 def _unix(spelt: str) -> float:
@@ -41,6 +42,7 @@ class Checker:
         self.looks = 0
         self._states: dict[tuple[str, int], str] = {}  # of rows, as the last commit left them
         self._doubts: dict[int, int] = {}  # sends of unknown outcome, by message
+        self._succeeded: set[str] = set()  # request ids with which the server has completed an avatar
 
     @property
     def driver(self) -> sqlite3.Connection:
@@ -73,7 +75,7 @@ class Checker:
             if table == "webhook_deliveries":
                 self._delivery(rowid)
             elif table == "webhook_notifications":
-                self._message(rowid)
+                self._message(rowid, is_new=what == "insert")
             elif table == "webhook_jobs":
                 self._job(rowid)
             elif table == "avatars" and by_server:
@@ -154,6 +156,10 @@ class Checker:
     def _written(self, course: Course, status: str, artifact: str | None) -> None:
         """Hold an end that was written to what had been acknowledged, and to what can be had."""
         request_id = course.request_id
+        if status == "error" and request_id in self._succeeded:
+            raise Violation("I2", request_id, "an error was written over a success of this training")
+        if status == "completed":
+            self._succeeded.add(request_id)
         if status == "error" and not course.can_fail and course.is_plain and course.acknowledged:
             raise Violation("I1", request_id, "an error was written though fal's success had been acknowledged")
         if status == "completed" and self._world.settings.artifact_check == "require":
@@ -162,7 +168,7 @@ class Checker:
             if is_absent and self._world.weather.is_fair():
                 raise Violation("I2", request_id, f"completed with {artifact}, which nobody can fetch")
 
-    def _message(self, rowid: int) -> None:
+    def _message(self, rowid: int, *, is_new: bool) -> None:
         row = self.rows("SELECT * FROM webhook_notifications WHERE rowid = ?", rowid)[0]
         meaning = (row["avatar_id"], row["request_id"], row["kind"])
         if (row["finished_at"] is None) != (row["state"] == "pending"):
@@ -181,6 +187,10 @@ class Checker:
             return
         if course is None:
             raise Violation("I4", row["request_id"], f"message {rowid} is about nothing that fal knows")
+        if is_new and row["kind"] in ENDS and self.rows(
+            "SELECT 1 FROM webhook_jobs WHERE request_id = ? AND state = 'pending'", row["request_id"]
+        ):
+            raise Violation("I11", row["request_id"], f"an owner is to hear {row['kind']} of a job that goes on")
         if row["kind"] == "ready" and not course.artifacts:
             raise Violation("I2", row["request_id"], "an owner is to hear ready of a training without an artifact")
         if row["kind"] == "failed" and not course.can_fail and not self._world.may_be_gone(course):
