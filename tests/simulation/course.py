@@ -32,7 +32,7 @@ KINDS = ("content_policy_violation", "face_detection_error", "image_too_small", 
 SHELVES: dict[str, float] = {"there": 95, "lags": 3, "never": 0.6, "empty": 0.4}
 NAMES = ("Айша", "Алия <b>", "Ваня & Co", "x", "Жанна\u202e", "", "👩‍🚀 Нур", "a" * 100)
 LANGUAGES = ("ru", "ru", "ru", "kk", "en", "pt-br", "")
-MOODS: dict[str | None, float] = {None: 95, "blocked": 1.5, "unknown": 0.7, "slow": 2, "picky": 0.8}
+MOODS: dict[str | None, float] = {None: 92, "blocked": 1.5, "unknown": 0.7, "slow": 5, "picky": 0.8}
 
 
 @dataclass
