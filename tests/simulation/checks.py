@@ -3,9 +3,7 @@
 What is true, `Course` knows; what the database says is read here over a connection of our own.
 """
 
-import sqlite3
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from tests.simulation.course import Course
@@ -35,26 +33,25 @@ class Violation(Exception):
 class Checker:
     """Raises Violation. `courses` are the trainings so far, by request id."""
 
-    def __init__(self, path: Path, world: Any) -> None:
-        self._path = path
+    def __init__(self, world: Any) -> None:
         self._world = world
-        self._driver: sqlite3.Connection | None = None
+        self._driver: Any = None
         self.looks = 0
         self._states: dict[tuple[str, int], str] = {}  # of rows, as the last commit left them
         self._doubts: dict[int, int] = {}  # sends of unknown outcome, by message
         self._succeeded: set[str] = set()  # request ids with which the server has completed an avatar
 
     @property
-    def driver(self) -> sqlite3.Connection:
+    def driver(self) -> Any:
         """A connection that only reads."""
         if self._driver is None:
-            self._driver = sqlite3.connect(self._path, timeout=30)
-            self._driver.row_factory = sqlite3.Row
+            self._driver = self._world.storage.connect()
         return self._driver
 
-    def rows(self, statement: str, *values: object) -> list[sqlite3.Row]:
-        """Read."""
-        return self.driver.execute(statement, values).fetchall()
+    def rows(self, statement: str, *values: object) -> list[Any]:
+        """Read; rows are as `sqlite3.Row`, on either database."""
+        found: list[Any] = self.driver.execute(statement, values).fetchall()
+        return found
 
     def course(self, request_id: str | None) -> Course | None:
         """Find a training by fal's id."""
@@ -100,7 +97,7 @@ class Checker:
         if row["reason"] == "bug":
             raise Violation("I9", request_id, f"delivery {rowid} met a bug: {str(row['detail'])[-300:]}")
 
-    def _orphan(self, row: sqlite3.Row, course: Course) -> None:
+    def _orphan(self, row: Any, course: Course) -> None:
         """Hold a delivery whose avatar the bot has not committed yet: it waits for a day (I10)."""
         if self._by_operator or course.is_generation or course.has_row or course.is_touched:
             return
@@ -110,7 +107,7 @@ class Checker:
             how = f"delivery {row['id']} is {row['state']} ({row['reason']}) after {age:.0f} s without its avatar"
             raise Violation("I10", course.request_id, how)
 
-    def _goes_on(self, table: str, row: sqlite3.Row, over: frozenset[str]) -> None:
+    def _goes_on(self, table: str, row: Any, over: frozenset[str]) -> None:
         """Hold a row to its last state: what is over stays over, unless an operator says otherwise (I2)."""
         before, now = self._states.get((table, row["id"])), row["state"]
         self._states[table, row["id"]] = now
@@ -211,7 +208,7 @@ class Checker:
         if topic == "failed" and any(heard[2] == "ready" for heard in topics):
             raise Violation("I3", request_id, "an owner heard failed after ready")
 
-    def _count(self, row: sqlite3.Row, seen: int) -> None:
+    def _count(self, row: Any, seen: int) -> None:
         """At most one message, and one more for each send of unknown outcome, which is counted."""
         allowed = (row["state"] == "sent") + row["uncertain"] + (row["reason"] == "sending")
         allowed += -(-row["images_shown"] // 10)  # albums, each seen as one
