@@ -184,8 +184,10 @@ class Checker:
             return
         if course is None:
             raise Violation("I4", row["request_id"], f"message {rowid} is about nothing that fal knows")
-        if is_new and row["kind"] in ENDS and self.rows(
-            "SELECT 1 FROM webhook_jobs WHERE request_id = ? AND state = 'pending'", row["request_id"]
+        if (
+            is_new
+            and row["kind"] in ENDS
+            and self.rows("SELECT 1 FROM webhook_jobs WHERE request_id = ? AND state = 'pending'", row["request_id"])
         ):
             raise Violation("I11", row["request_id"], f"an owner is to hear {row['kind']} of a job that goes on")
         if row["kind"] == "ready" and not course.artifacts:

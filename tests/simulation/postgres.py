@@ -127,7 +127,9 @@ def watch(engine: Engine, note: Note) -> None:
 
 def install_triggers(driver: Driver, watched: Sequence[str]) -> None:
     """Let the tables tell what is done to their rows."""
-    there = {name for (name,) in driver.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()}
+    there = {
+        name for (name,) in driver.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+    }
     driver.execute(FUNCTION)
     for table in sorted(there & set(watched)):
         driver.execute(

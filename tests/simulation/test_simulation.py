@@ -23,6 +23,7 @@ FOUND: dict[str, tuple[int, tuple[str, ...]]] = {
     "a clock is wrong when the last day ends": (
         2, ("--days", "0.02", "--trainings", "250", "--acts", "1725:the clock steps")
     ),
+    "the account is unlocked, and nothing is asked of fal any more": (80012, SMALL),
     "neither the webhook nor the registration of a generation comes through": (71037, SMALL),
 }  # fmt: skip
 
