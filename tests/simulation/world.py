@@ -157,7 +157,8 @@ class World:
                 "UNION ALL SELECT min(due_at) FROM webhook_notifications WHERE state = 'pending' "
                 "UNION ALL SELECT min(due_at) FROM webhook_jobs j WHERE state = 'pending' AND request_id IS NOT NULL "
                 "AND NOT EXISTS "
-                "(SELECT 1 FROM webhook_deliveries d WHERE d.request_id = j.request_id AND d.state = 'pending')) AS dues"
+                "(SELECT 1 FROM webhook_deliveries d WHERE d.request_id = j.request_id AND d.state = 'pending')"
+                ") AS dues"
             )[0][0]
             due = math.inf
             if found is not None:
