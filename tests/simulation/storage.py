@@ -52,14 +52,14 @@ class Storage:
     def watch(self, engine: Engine) -> None:
         """Let connections tell which rows they touch; nothing is synced, for no kernel is simulated.
 
-        All engines of a run share what the first one has compiled: a process that starts again begins with it.
+        All engines of a run on SQLite share what the first one has compiled: a process that starts again begins with it.
         """
-        if self._first is None:
-            self._first = engine
-        engine.dialect, engine._compiled_cache = self._first.dialect, self._first._compiled_cache
         if not self.is_sqlite:
             _postgres().watch(engine, self._note)
             return
+        if self._first is None:
+            self._first = engine  # of the migration, which has connected before any other is made
+        engine.dialect, engine._compiled_cache = self._first.dialect, self._first._compiled_cache
 
         @event.listens_for(engine, "connect")
         def _on_connect(driver: Any, _record: object) -> None:

@@ -63,6 +63,15 @@ def test_no_promise_is_broken_and_one_seed_is_one_log(simulate: Simulate) -> Non
     assert len(set(found)) == 4
 
 
+def test_a_world_may_stand_on_a_real_postgresql(simulate: Simulate) -> None:
+    """The promises hold in one whose statements, types and errors are PostgreSQL's; one seed is one log there, too."""
+    small = ("--days", "0.01", "--trainings", "600", "--troubles", "300")
+    done = simulate("--postgresql", "--seed", str(FIXED), str(FIXED), *small)
+    assert done.returncode == 0, f"{done.stdout[-12_000:]}\n{done.stderr[-2000:]}"
+    first, second = digests(done.stdout)
+    assert first == second
+
+
 def test_a_planted_bug_is_found(simulate: Simulate) -> None:
     """Where 200 is answered before the commit, the first crash or the first look shows it (I1)."""
     done = simulate("--planted", "answer-before-the-commit", "--seed", str(FIXED), *SMALL)
