@@ -52,7 +52,7 @@ class Storage:
     def watch(self, engine: Engine) -> None:
         """Let connections tell which rows they touch; nothing is synced, for no kernel is simulated.
 
-        All engines of a run on SQLite share what the first one has compiled: a process that starts again begins with it.
+        All engines of a run on SQLite share what the first one has compiled, so that a new process begins with it.
         """
         if not self.is_sqlite:
             _postgres().watch(engine, self._note)
