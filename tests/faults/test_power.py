@@ -117,7 +117,7 @@ async def test_no_power_cut_takes_an_acknowledged_row(
     rig.train([job(number)[0] for number in range(500)])  # the first ones are applied and told as well
     try:
         server = await rig.start(LOG_LEVEL="INFO")
-        found = await run_with_cuts(rig, server, image, tmp_path, many(60, 3))
+        found = await run_with_cuts(rig, server, image, tmp_path, many(200, 3))
         await server.stop()
     finally:
         await rig.close()
