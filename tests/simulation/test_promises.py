@@ -9,13 +9,44 @@ from tests.simulation import course as courses
 from tests.simulation.ends import Ends
 from tests.simulation.ledger import Ledger
 from tests.simulation.network import Network
-from tests.simulation.weather import Weather
+from tests.simulation.weather import SETTLE, Trouble, Weather
+
+
+def _never_fair(_begin: float, _end: float) -> float:
+    return 0.0
+
+
+def test_a_training_that_the_bot_ended_unseen_is_not_ours() -> None:
+    """Nobody is owed a word where the bot itself ended a training while no process could look and no webhook came."""
+    course = courses.draw(1, 0.0, random.Random(1), [])
+    course.has_row = True
+    unseen, seen = Ends(lambda *_: [], _never_fair), Ends(lambda *_: [], lambda *_: 61.0)
+    assert unseen.settled(course) == "nothing is owed; []"
+    course.is_meddled = True
+    assert unseen.settled(course) is None
+    assert seen.settled(course) == "nothing is owed; []"
+    course.acknowledged.add("a digest")
+    assert unseen.settled(course) == "nothing is owed; []"
+
+
+def test_fair_weather_is_counted_between_two_moments() -> None:
+    """It begins a quarter of an hour after the last trouble, and ends with the next one."""
+    now = 0.0
+    weather = Weather(lambda: now, random.Random(1))
+    now = 100.0
+    trouble = weather.begin(Trouble("database", "busy"))
+    now = 200.0
+    weather.end(trouble)
+    now = 2000.0
+    assert weather.fair_between(0.0, 2000.0) == 100.0 + 2000.0 - 200.0 - SETTLE
+    assert weather.fair_between(90.0, 1110.0) == 10.0 + 1110.0 - 200.0 - SETTLE
+    assert weather.fair_between(100.0, 1100.0) == 0.0
 
 
 def test_nothing_is_unheard_of_that_came_through() -> None:
     """`why` may say that it never heard of a request only where no webhook, registration or row told the server."""
     course = courses.draw(1, 0.0, random.Random(1), [])
-    nothing, one = Ends(lambda *_: []), Ends(lambda *_: [("a row",)])
+    nothing, one = Ends(lambda *_: [], _never_fair), Ends(lambda *_: [("a row",)], _never_fair)
     assert nothing.heard(course) is None
     assert one.heard(course) == "a row of the bot's carries it"
     course.is_registered = True

@@ -73,7 +73,7 @@ class World:
         self.telegram = Telegram(time=self.loop.time)
         self.bot = Bot(self.storage, self.ledger, lambda: self.now().isoformat(sep=" ")[:26])
         self.checker = Checker(self)
-        self.ends = Ends(self.checker.rows)
+        self.ends = Ends(self.checker.rows, self.weather.fair_between)
         self.stirring = Stirring(self._next_due)
         self._due: float | None = None
         self.settings = self._settings()
