@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
@@ -28,6 +28,7 @@ _CLAIMED = [
         "nonce",
     )
 ]  # fmt: skip
+MOST_AT_ONCE = 64  # rows of a statement on SQLite
 Identity = tuple[str, str]  # (request_id, body_sha256)
 ALL_KINDS = frozenset(JobKind)  # what a newer version put in beside us is left to it
 
@@ -52,9 +53,10 @@ _COUNT_UP = (
     "RETURNING id, repeats, request_id, body_sha256"
 )
 # Spelt for the drivers: building them by SQLAlchemy costs ten times the insert.
-_VALUES = f"INSERT INTO webhook_deliveries (state, {_COLUMNS}) VALUES ('pending', {', '.join('?' * 12)})"  # noqa: S608  constants only  # nosec B608
-_INSERT = f"{_VALUES} ON CONFLICT DO NOTHING"
-_UPSERT = f"{_VALUES} {_COUNT_UP}"
+_INTO = f"INTO webhook_deliveries (state, {_COLUMNS}) VALUES"
+_ROW = f"('pending', {', '.join('?' * 12)})"
+_UPSERT = f"INSERT {_INTO} {_ROW} {_COUNT_UP}"
+_SINCE = "SELECT id, request_id, body_sha256 FROM webhook_deliveries WHERE id >= ?"
 _PENDING_TOTAL = totals.named(deliveries, DeliveryState.PENDING)
 _COUNTS = f"given.kind <> '{totals.UNCOUNTED}'"
 # One statement with the announcement and the totals in it, so that it needs no transaction around it.
@@ -117,28 +119,43 @@ def put(connection: Connection, group: Sequence[tuple[Delivery, datetime]]) -> l
 
 
 def _put_in_sqlite(connection: Connection, rows: Sequence[_Row]) -> list[_Found]:
-    """Store the rows at one go where all are new and stand once, else one by one."""
+    """Insert the rows, then count up those that were there already.
+
+    Many rows share a statement: between two statements this thread gives up the interpreter's lock and has to wait for
+    it, which costs more than a row does.
+    """
     driver: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment]  # its driver
-    values = [_sqlite_values(row) for row in rows]
+    cursor = driver.cursor()
     before = driver.total_changes
-    if not any(row[2] for row in rows):
-        driver.execute("SAVEPOINT at_one_go")
-        driver.executemany(_INSERT, values)
-        if driver.total_changes - before == len(rows):
-            driver.execute("RELEASE at_one_go")
-            [(last,)] = driver.execute(
-                "SELECT last_insert_rowid()"
-            ).fetchall()  # one writer: the ids follow one another
-            ids = range(last - len(rows) + 1, last + 1)
-            return [
-                (row_id, True, row[0].request_id, row[0].body_sha256) for row_id, row in zip(ids, rows, strict=True)
-            ]
-        driver.execute("ROLLBACK TO at_one_go")
-    found = []
-    for row, value in zip(rows, values, strict=True):
-        [(row_id, repeats, request_id, sha)] = driver.execute(_UPSERT, value).fetchall()
-        found.append((row_id, repeats == row[2], request_id, sha))
+    for part in _parts(rows):
+        cursor.execute(_insert(len(part)), [value for row in part for value in _sqlite_values(row)])
+    new = driver.total_changes - before
+    first = (cursor.lastrowid or 0) - new + 1  # one writer: the ids follow one another
+    if new == len(rows):
+        return [(first + place, True, row[0].request_id, row[0].body_sha256) for place, row in enumerate(rows)]
+    found = [(row_id, True, *identity) for row_id, *identity in cursor.execute(_SINCE, (first,))] if new else []
+    stored = {tuple(identity) for _, _, *identity in found}
+    for row in rows:
+        if (row[0].request_id, row[0].body_sha256) not in stored:
+            [(row_id, _, *identity)] = cursor.execute(_UPSERT, _sqlite_values(row)).fetchall()
+            found.append((row_id, False, *identity))
     return found
+
+
+def _parts(rows: Sequence[_Row]) -> Iterator[Sequence[_Row]]:
+    """Cut into powers of two: few lengths, so that the driver keeps each one's statement."""
+    start = 0
+    while start < len(rows):
+        size = min(MOST_AT_ONCE, 1 << (len(rows) - start).bit_length() - 1)
+        yield rows[start : start + size]
+        start += size
+
+
+@cache
+def _insert(rows: int) -> str:
+    # A row that breaks a constraint undoes the transaction, which it ends anyway: to be able to undo this statement
+    # alone, SQLite would first copy every page that it changes.
+    return f"INSERT OR ROLLBACK {_INTO} {', '.join([_ROW] * rows)} ON CONFLICT DO NOTHING"
 
 
 def _put_in_postgresql(connection: Connection, rows: Sequence[_Row]) -> list[_Found]:

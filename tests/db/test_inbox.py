@@ -1,12 +1,19 @@
 """The inbox and the queue's two statements, on both databases."""
 
+import asyncio
+import random
+from collections import Counter
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
+from sqlalchemy import select
 
 from app.db import inbox
 from app.db.engine import Database
+from app.db.group_commit import GroupCommit
 from app.db.inbox import Finished, Receipt
+from app.db.tables import deliveries
 from app.domain.delivery import ClaimedDelivery
 from app.domain.errors import ClaimLost
 from app.domain.verdict import Bury, Done, Retry
@@ -16,6 +23,7 @@ from tests.fakes import START
 pytestmark = pytest.mark.anyio
 
 LEASE = timedelta(seconds=60)
+SEED = 20261130
 
 
 async def put(database: Database, *request_ids: str) -> list[Receipt]:
@@ -53,6 +61,43 @@ async def test_copies_in_one_group_are_one_row(database: Database) -> None:
     receipts = await put(database, "r1", "r2", "r1")
     assert receipts[0].id == receipts[2].id != receipts[1].id
     assert len(await claim(database)) == 2
+
+
+async def test_any_mixture_of_new_and_known_deliveries_is_told_apart(database: Database) -> None:
+    """Groups of any length, with copies within them and of earlier ones: each receipt names its row and its first."""
+    chance = random.Random(SEED)
+    rows: dict[str, int] = {}
+    copies: Counter[str] = Counter()
+    for length in (1, 2, 63, 64, 65, 150, 7):
+        group = [f"r{chance.randrange(220)}" for _ in range(length)]
+        receipts = await put(database, *group)
+        copies.update(group)
+        assert [receipt.new for receipt in receipts] == [one not in rows for one in group], f"SEED={SEED}"
+        for one, receipt in zip(group, receipts, strict=True):
+            assert rows.setdefault(one, receipt.id) == receipt.id
+    stored = await database.read(
+        lambda connection: connection.execute(
+            select(deliveries.c.id, deliveries.c.request_id, deliveries.c.repeats)
+        ).all()
+    )
+    assert {(row_id, one, repeats + 1) for row_id, one, repeats in stored} == {
+        (rows[one], one, copies[one]) for one in rows
+    }
+
+
+async def test_a_delivery_that_the_database_refuses_costs_only_its_own(database: Database) -> None:
+    """A row that breaks a constraint is told to whoever sent it; those beside it and after it are stored."""
+    group_commit = GroupCommit(database, inbox.put, is_one_statement=True)
+    writing = asyncio.ensure_future(group_commit.run())
+    refused = delivery("r2")._replace(source=SimpleNamespace(value=None))  # type: ignore[arg-type]  # NULL in its column
+    waiting = [group_commit.submit((one, START)) for one in (delivery("r1"), refused, delivery("r3"))]
+    first, second, third = await asyncio.gather(*waiting, return_exceptions=True)
+    after = await group_commit.submit((delivery("r4"), START))
+    group_commit.close()
+    await writing
+    assert isinstance(second, Exception)
+    assert [isinstance(one, Receipt) and one.new for one in (first, third, after)] == [True, True, True]
+    assert {one.request_id for one in await claim(database)} == {"r1", "r3", "r4"}
 
 
 async def test_another_body_is_another_delivery(database: Database) -> None:
