@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 from fastapi import FastAPI
+from pydantic import SecretStr
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
@@ -35,28 +36,28 @@ from app.core.setting_sources import environment
 from app.dashboard.opening import DashboardLane
 from app.dashboard.parts import DashboardParts
 from app.db.closed_file import closed_file
-from app.domain.errors import DatabaseBehind, DatabaseReadOnly, DatabaseUnavailable, StartRefused
+from app.domain.errors import DatabaseBehind, DatabaseReadOnly, DatabaseUnavailable, RequestRefused, StartRefused
 from app.domain.language import msgid
 from app.domain.quotas import MemoryQuota, SignatureQuota
 from app.fal.cdn import WayOut
 from app.routers import api, health, metrics, trainings
 from app.routers.api import ApiParts
-from app.routers.docs import serve_docs
 from app.routers.fal_webhook import PATH, WebhookLane, WebhookParts
 from app.routers.head import HeadAsGet
 from app.routers.health import HealthParts
 from app.routers.lean_lane import LeanLane
 from app.routers.metrics import MetricsParts
-from app.routers.problems import on_bug, on_http_exception
-from app.server.banner import Banner
-from app.server.core_dumps import forbid_core_dumps
+from app.routers.openapi import serve_docs
+from app.routers.operator_access import OperatorAccess
+from app.routers.problems import on_bug, on_http_exception, on_no_database, on_refused
+from app.server.banner import Banner, still_to_do
 from app.server.hosts import HostGuard
 from app.server.lifespan import HOOKS, Hooks
 from app.server.listener import LOOPBACK, Listener, narrow
+from app.server.open_files import forbid_core_dumps
 from app.server.proxies import ClientAddress
 from app.server.run import serve
 from app.server.security_headers import SecurityHeaders
-from app.server.still_to_do import still_to_do
 from app.server.systemd import inherited_socket
 from app.worker import Worker
 
@@ -99,20 +100,16 @@ def create_app(settings: Settings, tls: "LiveContext | None" = None, cdn: WayOut
                 app.state.api = _api_parts(settings, services.ingest)
                 webhook: WebhookParts = app.state.webhook_parts
                 app.state.dashboard = pages = DashboardParts.of(settings, services, tls, webhook.recent_refusals)
-                app.state.metrics = MetricsParts.of(
-                    token=None if settings.metrics_token is None else settings.metrics_token.get_secret_value(),
-                    facts=services.metrics,
-                    health=services.health,
-                    webhook=webhook,
-                    certificate_ends=ends,
-                    language=settings.operator_language,
+                access = OperatorAccess(_secret(settings.metrics_token), SignatureQuota(time.monotonic))
+                app.state.metrics = MetricsParts(
+                    access, services.metrics, services.health, webhook, ends, settings.operator_language
                 )
-                app.state.health = partial(
-                    HealthParts.of, settings.service_name, services.health, worker.is_alive, ends, webhook.refused
+                app.state.health = HealthParts(
+                    settings.service_name, services.health, worker.is_alive, ends, webhook.refused
                 )
                 yield {
                     HOOKS: Hooks(
-                        is_ready=lambda: health.is_ready(app.state.health()),
+                        is_ready=lambda: health.is_ready(app.state.health),
                         is_alive=services.ingest.accept.is_running,
                         on_stop=pages.also_leaving(services.work.notify.stop),
                         is_expected=services.work.addresses.allows,
@@ -130,7 +127,12 @@ def create_app(settings: Settings, tls: "LiveContext | None" = None, cdn: WayOut
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        exception_handlers={HTTPException: on_http_exception, Exception: on_bug},
+        exception_handlers={
+            HTTPException: on_http_exception,
+            RequestRefused: on_refused,
+            DatabaseUnavailable: on_no_database,
+            Exception: on_bug,
+        },
     )
     app.include_router(health.router)
     app.include_router(api.router)
@@ -163,10 +165,13 @@ def _webhook_parts(settings: Settings, ingest: Ingest) -> WebhookParts:
     return WebhookParts(kinds, ingest.accept, ingest.clock, MemoryQuota(settings.max_body_bytes))
 
 
+def _secret(token: SecretStr | None) -> str | None:
+    return None if token is None else token.get_secret_value()
+
+
 def _api_parts(settings: Settings, ingest: Ingest) -> ApiParts:
-    token = settings.api_token
     return ApiParts(
-        None if token is None else token.get_secret_value(),
+        _secret(settings.api_token),
         SignatureQuota(time.monotonic),
         frozenset(kind.name for kind in ingest.kinds if kind.endpoints(None)),
         ingest.register,
@@ -231,7 +236,7 @@ def main(cdn: WayOut | None = None) -> int:
 
 def _show_banner(app: FastAPI, settings: Settings, tls: "LiveContext | None", local_url: str) -> None:
     facts = None if tls is None else tls.facts(SystemClock().now())
-    has_keys = bool(app.state.health().keys.current())
+    has_keys = bool(app.state.health.facts.keys.current())
     scheme = "http" if tls is None else "https"
     banner = Banner(
         local_url,

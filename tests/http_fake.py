@@ -45,8 +45,10 @@ class FakeHttp:
         *,
         limit: int,
         headers: Mapping[str, str] | None = None,
+        body: None = None,
         on_head: OnHead | None = None,
     ) -> HttpReply:
+        assert body is None, "what is faked here is only read"
         answered = self.answer(Asked(method, url, CIMultiDict(headers or {})))
         given = await answered if isawaitable(answered) else answered
         given_headers = CIMultiDict(given.headers)

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from app.core.clock import SystemClock
 from app.core.config import Settings
@@ -12,11 +13,13 @@ from app.db import schema
 from app.db.engine import Database, open_database
 from app.db.jobs import Looked
 from app.db.trainings import BotTables
+from app.domain.measures import Measures
 from app.fal.api import FalQueueApi
 from app.fal.client import Client, make_client
 from app.fal.endpoints import TrainerEndpoints
 from app.fal.scrub import Scrub
 from app.flows.intake import Intake
+from app.flows.measuring import count_asked
 from app.flows.ports import Clock, FalQueue
 from app.flows.reconcile import Reconcile
 from app.flows.steps import UNWATCHED, Watched
@@ -31,22 +34,20 @@ class Asking:
     reconcile: Reconcile
 
 
-def make_fal_queue(settings: Settings, client: Client, clock: Clock) -> FalQueueApi:
-    """Build the client of fal's queue."""
-    key = settings.fal_api_key
-    return FalQueueApi(
-        settings.fal_queue_url,
-        settings.fal_api_url,
-        None if key is None else key.get_secret_value(),
-        client,
-        clock.now,
-    )
+def fal_key(settings: Settings) -> str | None:
+    """Read FAL_API_KEY."""
+    return None if settings.fal_api_key is None else settings.fal_api_key.get_secret_value()
+
+
+def make_fal_queue(settings: Settings, client: Client, clock: Clock, measures: Measures | None = None) -> FalQueueApi:
+    """Build the client of fal's queue, which counts what it is told."""
+    count = partial(count_asked, measures or Measures())
+    return FalQueueApi(settings.fal_queue_url, settings.fal_api_url, fal_key(settings), client, clock.now, count)
 
 
 def make_scrub(settings: Settings) -> Scrub:
     """Build what takes every secret of the settings out of what fal says."""
-    key = settings.fal_api_key
-    return Scrub(None if key is None else key.get_secret_value(), settings.secret_values())
+    return Scrub(fal_key(settings), settings.secret_values())
 
 
 def trainer_endpoints(settings: Settings) -> TrainerEndpoints:

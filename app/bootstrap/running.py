@@ -46,7 +46,6 @@ from app.files.command import command_from_anywhere
 from app.flows.accept import Accept
 from app.flows.apply import Apply
 from app.flows.artifacts import ArtifactLooks
-from app.flows.counted import CountedMessenger, CountedQueue, counted_tell
 from app.flows.daily_digest import DailyDigest
 from app.flows.direct import DirectAlerts
 from app.flows.drift import Mend
@@ -77,7 +76,6 @@ if TYPE_CHECKING:  # without TLS nothing of X.509 is loaded
 log = structlog.get_logger(__name__)
 
 MACHINE_LIMIT = 64  # characters of this machine's name in an alert's
-PROGRESS = "progress"  # the topic that tries to show progress are counted under
 DIRECT_MEMORY = "direct-alert.json"
 SENDS_END = 6.0  # s after the stop begins in which sends under way may finish
 
@@ -131,7 +129,7 @@ async def running(
         )
         lease = timedelta(seconds=settings.lease_seconds)
         wording = partial(word, catalogs=catalogs, support_url=settings.support_url, cli=command_from_anywhere())
-        tell = counted_tell(Tell(messenger, wording, clock), measures)
+        tell = Tell(messenger, wording, clock, measures)
         notify = Notify(
             database,
             records,
@@ -145,7 +143,7 @@ async def running(
             measures=measures,
         )
         stack.push_async_callback(notify.close, SENDS_END)
-        fal_queue = CountedQueue(make_fal_queue(settings, client, clock), measures)
+        fal_queue = make_fal_queue(settings, client, clock, measures)
         looks = _looks(settings, cdn)
         if looks is not None:
             stack.push_async_callback(looks.close)
@@ -166,12 +164,13 @@ async def running(
             database,
             bot_tables,
             fal_queue,
-            messenger=CountedMessenger(messenger, PROGRESS, measures),
+            messenger=messenger,
             word=partial(word_progress, catalogs=catalogs),
             clock=clock,
             mode=ProgressMode.OFF if settings.telegram_token is None else ProgressMode(settings.progress),
             rate=settings.telegram_rate,
             trainer_of=trainer_endpoints(settings).trainer_of,
+            measures=measures,
         )
         stack.push_async_callback(progress.close)
         found = make_asking(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache, partial
 
-from app.bootstrap.asking import opened, trainer_endpoints
+from app.bootstrap.asking import fal_key, opened, trainer_endpoints
 from app.core.config import Settings
 from app.db.engine import Database
 from app.db.trainings import BotTables
@@ -36,10 +36,7 @@ class Submitting:
 
 def make_fal_desk(settings: Settings, client: Client) -> FalSubmitApi:
     """Build the client of fal's submissions."""
-    key = settings.fal_api_key
-    return FalSubmitApi(
-        settings.fal_queue_url, settings.fal_api_url, None if key is None else key.get_secret_value(), client
-    )
+    return FalSubmitApi(settings.fal_queue_url, settings.fal_api_url, fal_key(settings), client)
 
 
 def make_sweep(settings: Settings, database: Database, tables: BotTables, client: Client, clock: Clock) -> Sweep:
@@ -91,8 +88,7 @@ async def submitting(settings: Settings) -> AsyncIterator[tuple[Submitting, FalS
     """Open what submits, and fal's storage for photos. Raises as `opened`."""
     async with opened(settings) as (database, tables, client, clock):
         slow = make_client(read_seconds=UPLOAD_SECONDS)
-        key = settings.fal_api_key
-        storage = FalStorage(settings.fal_storage_url, None if key is None else key.get_secret_value(), slow)
+        storage = FalStorage(settings.fal_storage_url, fal_key(settings), slow)
         try:
             yield make_submitting(settings, database, tables, client, clock), storage
         finally:

@@ -4,8 +4,7 @@ import structlog
 
 from app.core.config import Settings
 from app.fal.authenticate import Authenticator, IpFilter
-from app.fal.own_key import ACCOUNT, FILE, OwnKeys, load_or_make
-from app.fal.own_machine import OwnMachine
+from app.fal.own_key import ACCOUNT, FILE, OwnKeys, OwnMachine, load_or_make
 from app.flows.kinds import Kind
 from app.flows.ports import Clock
 from app.flows.trial import operator_as_owner, trial

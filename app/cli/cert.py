@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from app.catalog import translate
 from app.cli.hook import install_hook
 from app.cli.output import print_fields, print_json, say
 from app.core.clock import SystemClock
@@ -25,6 +26,22 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="The TLS cert
 app.command("install-hook")(install_hook)
 
 THERE = msgid("{cert} and {key} are there already")
+LABELS = {
+    "subject": msgid("subject"),
+    "names": msgid("names"),
+    "issuer": msgid("issuer"),
+    "not_before": msgid("valid from"),
+    "not_after": msgid("valid until"),
+    "days_left": msgid("days left"),
+    "dates": msgid("judged"),
+    "dates_verdict": msgid("because"),
+    "key_type": msgid("key"),
+    "fingerprint": msgid("fingerprint, SHA-256"),
+    "self_signed": msgid("self-signed"),
+    "certificates_served": msgid("certificates served"),
+    "missing_issuer": msgid("missing issuer"),
+}
+YES, NO = msgid("yes"), msgid("no")
 SEVERITY = (Level.OK, Level.WARN, Level.FAIL)
 
 
@@ -39,7 +56,7 @@ def status(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
     dates = judge_dates(pair.chain, now, language)
     shown = {
         "subject": facts.subject,
-        "names": list(facts.names) if json else ", ".join(facts.names),
+        "names": list(facts.names),
         "issuer": facts.issuer,
         "not_before": facts.not_before,
         "not_after": facts.not_after,
@@ -55,7 +72,8 @@ def status(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
     if json:
         print_json(shown)
     else:
-        print_fields(shown)
+        answer = {"names": ", ".join(facts.names), "self_signed": translate(YES if facts.self_signed else NO, language)}
+        print_fields({translate(LABELS[name], language): value for name, value in (shown | answer).items()})
 
 
 @app.command("self-signed")

@@ -8,9 +8,9 @@ import typer
 from pydantic import SecretStr
 
 from app.cli.output import print_json, print_table
+from app.cli.setting_page import env_example, settings_table
 from app.core.setting_loader import load_settings
 from app.core.setting_meta import env_name
-from app.core.setting_page import env_example, settings_table
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The settings.")
 

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
+from app.cli.message_samples import Sample, operators_samples, owners_samples
 from app.cli.output import Json, print_json
 from app.core.exit_codes import Exit
 from app.core.setting_loader import load_settings
@@ -11,7 +12,6 @@ from app.core.text import one_line
 from app.domain.message import LinkButton
 from app.telegram.catalogs import Catalogs
 from app.telegram.names import bare
-from app.telegram.samples import Sample, operators_samples, owners_samples
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="What is said in Telegram, word by word.")
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from app.catalog import translate
+from app.cli.env_lines import NotWritable
 from app.cli.output import Json, called, print_json
 from app.cli.setup_answers import PRIVATE, Answers
 from app.cli.setup_checks import QUESTIONS, Question
@@ -23,7 +24,6 @@ from app.core.setting_meta import env_name, is_secret
 from app.core.text import one_line
 from app.doctor.finding import Finding, Level
 from app.domain.errors import SettingsInvalid
-from app.files.env_lines import NotWritable
 from app.files.ownership import ownership_of
 
 app = typer.Typer(add_completion=False)

@@ -10,6 +10,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 from pydantic import SecretStr
 
+from app.cli.env_lines import with_values
 from app.cli.setup_checks import QUESTIONS, Question, shown_url
 from app.cli.unit_group import may_give_to, unit_group
 from app.core import setting_meta as meta
@@ -20,7 +21,6 @@ from app.db.url import sqlite_file
 from app.domain.errors import DatabaseUnfit, SettingsInvalid
 from app.domain.language import Language
 from app.files.atomic_write import put
-from app.files.env_lines import with_values
 
 PRIVATE = 0o600
 REMOVE = "-"

@@ -22,7 +22,7 @@ from app.domain.language import Language
 from app.domain.message import Message
 from app.domain.send_outcome import Sent, TokenRefused
 from app.fal.client import make_client
-from app.fal.own_machine import OwnMachine
+from app.fal.own_key import OwnMachine
 from app.telegram.client import TelegramClient
 from app.telegram.sender import TelegramMessenger
 

@@ -11,6 +11,7 @@ import typer
 from app.bootstrap.submitting import Submitting, submitting
 from app.cli.ground import require_database
 from app.cli.output import fail, print_fields, print_json
+from app.cli.photos import ADVISED, PhotosRefused, pack
 from app.core.clock import SystemClock
 from app.core.exit_codes import Exit
 from app.core.setting_loader import load_settings
@@ -18,7 +19,6 @@ from app.db import submissions
 from app.domain.errors import JobRefused
 from app.domain.trainer import Trainer
 from app.fal.uploads import FalStorage, UploadFailed
-from app.files.photos import ADVISED, PhotosRefused, pack
 from app.flows.submit import WantedTraining
 
 

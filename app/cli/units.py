@@ -9,6 +9,7 @@ from pathlib import Path
 from app.core.config import Settings
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+PAGE = "docs/deploy-systemd.md"
 FOLDER = DEPLOY / "systemd"
 WRAPPER = DEPLOY / "bin" / "aisha-webhook"
 SINGLE = ("aisha-webhook-api.service", "aisha-webhook-api.socket")
@@ -113,7 +114,9 @@ def _filled(template: Path, values: Mapping[str, str]) -> str:
 
 
 def _values(given: UnitValues) -> dict[str, str]:
+    page = given.root / PAGE
     return {
+        "PAGE": f"file:{page}" if page.is_file() else "",  # a wheel brings no pages; empty is none for systemd
         "USER": given.user,
         "GROUP": given.group,
         "FOLDER": str(given.root),

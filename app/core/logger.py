@@ -9,11 +9,9 @@ import os
 import pwd
 import sys
 from pathlib import Path
-from typing import Any, cast
-from weakref import WeakSet
+from typing import Any
 
 import structlog
-from structlog.typing import FilteringBoundLogger
 
 from app.catalog import translate
 from app.core.last_words import LAST_WORDS
@@ -24,7 +22,7 @@ from app.core.text import one_line
 from app.domain.errors import StartRefused
 from app.domain.language import Language, msgid
 
-__all__ = ["get_api_logger", "get_webhook_logger", "register_secrets", "reset_logging", "setup_logging"]
+__all__ = ["register_secrets", "reset_logging", "setup_logging"]
 
 UNWRITABLE = msgid("cannot write the log {path}: {reason}. Mend it: {mend}")
 ROOT = "app"
@@ -35,7 +33,6 @@ MAX_BYTES = 10 * 1024 * 1024
 BACKUPS = 5
 
 _CHAIN: list[Any] = [*PREPARE, to_record]  # always this one list object: structlog.testing replaces its contents
-_given: WeakSet[Any] = WeakSet()
 _attached: list[tuple[logging.Logger, logging.Handler]] = []
 
 
@@ -83,19 +80,6 @@ def setup_logging(
     _configure(number, cached=True)
 
 
-def get_api_logger(name: str) -> FilteringBoundLogger:
-    """Return the logger of a module of the server; *name* is its `__name__` and ends up below `app`."""
-    full = name if name == ROOT or name.startswith(f"{ROOT}.") else f"{ROOT}.{name}"
-    logger = structlog.get_logger(full)
-    _given.add(logger)
-    return cast("FilteringBoundLogger", logger)
-
-
-def get_webhook_logger() -> FilteringBoundLogger:
-    """Return the logger whose events webhook.log collects: what became of each delivery."""
-    return get_api_logger(WEBHOOK)
-
-
 def reset_logging() -> None:
     """Undo setup_logging and forget registered secrets: files closed, levels back, as after the import. For tests."""
     _detach()
@@ -117,8 +101,6 @@ def _configure(level: int, *, cached: bool) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=cached,
     )
-    for logger in _given:
-        vars(logger).pop("bind", None)  # forget the bound logger that was cached with the former level
 
 
 def _open_log(log_dir: Path, name: str, max_bytes: int, backups: int, language: Language) -> LogFile:

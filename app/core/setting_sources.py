@@ -1,12 +1,13 @@
-"""Finds the text of each setting, and where it stands: environment, `.env` line by line, files of secrets."""
+"""Finds the text of each setting, and where it stands: environment, `.env`, files of secrets; and slips in names."""
 
 import grp
 import os
 import re
 import shlex
 import stat
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
+from difflib import SequenceMatcher, get_close_matches
 from io import StringIO
 from pathlib import Path
 
@@ -16,13 +17,13 @@ from pydantic.fields import FieldInfo
 
 from app.core import setting_meta as meta
 from app.core.setting_checks import Wrong
-from app.core.setting_typos import nearest
 from app.core.setting_words import ENVIRONMENT, FILE_OF, LINE_OF, UNREADABLE, Words, finding, verbatim
 from app.core.text import UNSAFE
 from app.domain.language import Msgid, msgid
 
 SECRET_FILE_LIMIT = 65536  # bytes
 ENV_FILE_LIMIT = 1 << 20  # bytes
+STORE = ("/etc/credstore", "aisha-webhook.")  # where the units take credentials from, and how those are named there
 _NAMED = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]{0,63})\s*=")
 # What a text editor makes of quotes, and what it begins and ends with.
 QUOTES = ('""', "''", "“”", "„“", "„”", "«»", "‘’", "””", "’’", "``")
@@ -69,7 +70,8 @@ def collect(
 ) -> Collected:
     """Look every field of Settings up: environment, then *env_file*, each by value or by `NAME_FILE`.
 
-    A credential that systemd passes (LoadCredential=NAME) counts as a `NAME_FILE` of the environment.
+    A credential that systemd passes (LoadCredential=NAME) counts as a `NAME_FILE` of the environment; where none are
+    passed, those of the store do, which root alone can read: what root types works with what the service works with.
     A name that is empty in the environment is not looked up in `.env`: a single run can so unset what `.env` sets.
     What `.env` says of the names in `beside` is kept as it is.
     Raises nothing; whatever cannot be read is a finding.
@@ -91,8 +93,9 @@ def collect(
 
 
 def _credentials(pointers: Iterable[str], environ: Mapping[str, str]) -> dict[str, Given]:
-    folder = environ.get("CREDENTIALS_DIRECTORY")
-    paths = {name: Path(folder, name.removesuffix("_FILE")) for name in pointers} if folder else {}
+    passed = environ.get("CREDENTIALS_DIRECTORY")
+    folder, prefix = (passed, "") if passed else STORE
+    paths = {name: Path(folder, prefix + name.removesuffix("_FILE")) for name in pointers}
     return {name: Given(str(path), name) for name, path in paths.items() if os.access(path, os.F_OK)}
 
 
@@ -225,3 +228,34 @@ def _lines(
         if name in known:
             level[name] = Given(value, binding.key, place)
     return level
+
+
+_SHORT = 3  # letters: APP, BFL, IDS beside API, FAL, IPS are other words, not misspellings
+_NEAR = 0.8
+_SYNONYMS = {"URI": "URL"}
+
+
+def nearest(name: str, known: Collection[str]) -> str | None:
+    """Find the known name that *name* was meant to be; None where it is another program's key.
+
+    >>> nearest("TELEGRAM_TOKN", ["TELEGRAM_TOKEN"]), nearest("API_PROT", ["API_PORT"])
+    ('TELEGRAM_TOKEN', 'API_PORT')
+    >>> nearest("APP_PORT", ["API_PORT"]), nearest("TEST_DATABASE_URL", ["DATABASE_URL"])
+    (None, None)
+    """
+    given = [_SYNONYMS.get(word, word) for word in name.upper().replace("-", "_").split("_") if word]
+    for candidate in get_close_matches("_".join(given), known, n=5, cutoff=_NEAR):
+        words = candidate.split("_")
+        if "".join(words) == "".join(given):
+            return candidate
+        if len(words) == len(given) and all(map(_slip, given, words)):
+            return candidate
+    return None
+
+
+def _slip(given: str, meant: str) -> bool:
+    if given == meant or sorted(given) == sorted(meant):
+        return True
+    if len(given) <= _SHORT and len(meant) <= _SHORT:
+        return given in meant or meant in given
+    return meant.startswith(given) or SequenceMatcher(None, given, meant).ratio() >= _NEAR - 0.1

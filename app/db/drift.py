@@ -4,11 +4,10 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, Select, and_, func, or_, select, update
+from sqlalchemy import Column, ColumnElement, Row, Select, Table, Text, and_, cast, false, func, or_, select, update
 from sqlalchemy.engine import Connection
 
 from app.db import events, inbox, totals, wake
-from app.db.bot_conditions import is_invented, stands_at
 from app.db.bot_values import read_status, read_trainer
 from app.db.tables import deliveries, jobs
 from app.db.trainings import BotTables
@@ -198,3 +197,22 @@ def traces(connection: Connection, bot_tables: BotTables, invented: Invented, no
     )
     rows, drifts = connection.execute(select(holding.scalar_subquery(), drifted.scalar_subquery())).one()
     return int(rows), int(drifts)
+
+
+def stands_at(avatars: Table, status: TrainingStatus) -> ColumnElement[bool]:
+    """Tell whether a row stands at a status, in either of the bot's spellings."""
+    return cast(avatars.c.status, Text).in_([status.value, status.value.upper()])
+
+
+def is_invented(avatars: Table, invented: Invented) -> ColumnElement[bool]:
+    """Tell whether the LoRA or the finetune id of a row is invented, in the spelling of INVENTED_ARTIFACTS."""
+    lora_url, finetune_id = avatars.c.diffusers_lora_file_url, avatars.c.finetune_id
+    return or_(
+        false(),
+        *(_has(lora_url, f"{before}{host}/") for host in invented.hosts for before in ("//", ".")),
+        *(finetune_id.startswith(prefix, autoescape=True) for prefix in invented.prefixes),
+    )
+
+
+def _has(column: Column[str], part: str) -> ColumnElement[bool]:
+    return column.contains(part, autoescape=True)

@@ -64,9 +64,9 @@ def tune_sqlite(engine: Engine) -> None:
         dbapi.isolation_level = None  # the driver must not issue BEGIN by itself
         cursor = dbapi.cursor()
         for pragma in (
+            f"busy_timeout={BUSY_TIMEOUT}",  # before whatever else may find a lock
             "journal_mode=WAL",
             "synchronous=FULL",
-            f"busy_timeout={BUSY_TIMEOUT}",
             "foreign_keys=ON",
             f"wal_autocheckpoint={LOG_PAGES}",
         ):

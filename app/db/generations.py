@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 import orjson
-from sqlalchemy import Column, MetaData, Row, Select, String, Table, and_, cast, func, inspect, null, select
+from sqlalchemy import Column, Row, Select, String, Table, and_, cast, func, inspect, null, select
 from sqlalchemy.engine import Connection
 
 from app.db.bot_values import fit_key, fit_moment
@@ -19,7 +19,7 @@ from app.db.bulk_update import Row as GivenRow
 from app.db.bulk_update import UpdateMany
 from app.db.many import is_among, one_parameter
 from app.db.tables import jobs
-from app.db.trainings import ZONE, Found, may_read
+from app.db.trainings import ZONE, Found, described
 from app.domain.errors import ClaimLost
 from app.domain.job import JobKind
 from app.domain.notification import OPERATOR, Owner
@@ -57,9 +57,9 @@ class Generations:
     @classmethod
     def find(cls, connection: Connection, operator_chat: int | None = None) -> "Generations":
         """Take the tables as the database describes them. Without a right to the rows they count as not there."""
-        users = _described(connection, "users", (*USER, ZONE) if _may_read_zone(connection) else USER)
+        users = described(connection, "users", USER, (ZONE,))
         is_there = inspect(connection).has_table(TABLE) and _may_be_worked_on(connection)
-        rows = _described(connection, TABLE, NEEDED) if is_there else None
+        rows = described(connection, TABLE, NEEDED) if is_there else None
         if rows is not None and len(rows.c) < len(NEEDED):
             rows = None
         return cls(users, rows, operator_chat)
@@ -148,16 +148,6 @@ class Generations:
             return ours, frozenset()
         there = {keys[row_id] for row_id in connection.execute(select(columns.id).where(asked), wanted).scalars()}
         return ours, frozenset(there - set(ours))
-
-
-def _described(connection: Connection, name: str, wanted: Sequence[str]) -> Table:
-    found = {column["name"]: column["type"] for column in inspect(connection).get_columns(name)}
-    return Table(name, MetaData(), *(Column(column, found[column]) for column in wanted if column in found))
-
-
-def _may_read_zone(connection: Connection) -> bool:
-    has_zone = any(column["name"] == ZONE for column in inspect(connection).get_columns("users"))
-    return has_zone and may_read(connection, "users", ZONE)
 
 
 def _may_be_worked_on(connection: Connection) -> bool:

@@ -27,8 +27,8 @@ from app.domain.notification import (
     read_notification,
 )
 from app.domain.promise import Hold, hold_of
+from app.domain.send_policy import Judgement
 from app.domain.trainer import Trainer
-from app.domain.verdict import Verdict
 
 HORIZON = timedelta(seconds=2)  # how far ahead slots are handed out
 SENDING = "sending"
@@ -105,18 +105,16 @@ _ONCE = InsertMany(
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A claimed notification's end (or its next try), with what Telegram said.
-
-    `state` stands for Done; `uncertain` counts sends of unknown outcome so far, `images_shown` the images in the chat.
-    """
+    """A claimed notification's end (or its next try), and when it was."""
 
     claimed: ClaimedNotification
-    verdict: Verdict
-    state: NotificationState
-    message_id: int | None
-    uncertain: int
+    judgement: Judgement
     finished_at: datetime
-    images_shown: int = 0
+
+    @property
+    def images_shown(self) -> int:
+        """How many of its images stand in the chat."""
+        return self.judgement.images + (0 if self.claimed.images is None else self.claimed.images.shown)
 
 
 def put(connection: Connection, items: Sequence[tuple[OwnerMessage, ClaimedDelivery]], now: datetime) -> None:
@@ -256,11 +254,14 @@ def finish(connection: Connection, told: Sequence[Told]) -> None:
         (
             item.claimed.claim,
             {
-                "message_id": item.message_id,
-                "uncertain": item.uncertain,
+                "message_id": item.judgement.message_id,
+                "uncertain": item.judgement.uncertain,
                 "images_shown": item.images_shown,
                 **queue.verdict_columns(
-                    item.verdict, done=item.state, failures=item.claimed.failures, now=item.finished_at
+                    item.judgement.verdict,
+                    done=item.judgement.state,
+                    failures=item.claimed.failures,
+                    now=item.finished_at,
                 ),
             },
         )
@@ -270,7 +271,7 @@ def finish(connection: Connection, told: Sequence[Told]) -> None:
     topics = [item.claimed.notification.topic for item in told]
     _count(connection, [(topic, values["state"]) for topic, (_, values) in zip(topics, rows, strict=True)])
     counted = [item for item in told if totals.is_counted(item.claimed.notification.topic)]
-    lines = [line_of(item.claimed, item.verdict, item.state, item.finished_at) for item in counted]
+    lines = [line_of(item.claimed, item.judgement.verdict, item.judgement.state, item.finished_at) for item in counted]
     events.note(connection, [line for line in lines if line is not None])
 
 

@@ -146,18 +146,8 @@ class BotTables:
     @classmethod
     def find(cls, connection: Connection) -> "BotTables":
         """Take the tables as the database describes them; `missing_columns` comes first."""
-        inspector = inspect(connection)
-        tables = {}
-        for name, needed in NEEDED.items():
-            found = {column["name"]: column["type"] for column in inspector.get_columns(name)}
-            extras = [
-                extra
-                for extra in ((ERROR_HOLDER, *TRIGGERS) if name == "avatars" else (ZONE,))
-                if extra in found and (extra == ERROR_HOLDER or may_read(connection, name, extra))
-            ]
-            wanted = (*needed, *extras)
-            tables[name] = Table(name, MetaData(), *(Column(column, found[column]) for column in wanted))
-        return cls(tables["users"], tables["avatars"])
+        users = described(connection, "users", NEEDED["users"], (ZONE,))
+        return cls(users, described(connection, "avatars", (*NEEDED["avatars"], ERROR_HOLDER), TRIGGERS))
 
     def lock(self, connection: Connection, request_ids: Sequence[str]) -> Found:
         """Load the trainings of these fal request ids and keep their rows from changing until the transaction ends.
@@ -271,9 +261,12 @@ class BotTables:
         return old, new
 
 
-def may_read(connection: Connection, table: str, column: str) -> bool:
-    """Tell whether our role may read a column that we can do without."""
-    if connection.dialect.name == "sqlite":
-        return True
-    statement = select(func.has_column_privilege(table, column, "SELECT"))
-    return bool(connection.execute(statement).scalar_one())
+def described(connection: Connection, name: str, wanted: Sequence[str], if_readable: Sequence[str] = ()) -> Table:
+    """Take those of these columns that a table of the bot's has, `if_readable` where our role may read them."""
+    found = {column["name"]: column["type"] for column in inspect(connection).get_columns(name)}
+    kept = [column for column in wanted if column in found]
+    for column in (column for column in if_readable if column in found):
+        may_read = select(func.has_column_privilege(name, column, "SELECT"))
+        if connection.dialect.name == "sqlite" or connection.execute(may_read).scalar_one():
+            kept.append(column)
+    return Table(name, MetaData(), *(Column(column, found[column]) for column in kept))

@@ -10,7 +10,7 @@ WORDS: dict[str, Msgid] = {
     "host_not_allowed": msgid(
         "The Host header does not name this server. Add the name to ALLOWED_HOSTS, or let the proxy pass Host on."
     ),
-    "malformed_request": msgid("This is no HTTP/1.1 request: a scanner, or plain HTTP spoken to the TLS port."),
+    "malformed_request": msgid("This is no HTTP/1.1 request: a scanner, or a proxy that speaks something else."),
     "signature_missing": msgid(
         "The request is not signed: the X-Fal-Webhook-* headers are missing. fal always signs, so it was not fal."
     ),
@@ -52,6 +52,7 @@ WORDS: dict[str, Msgid] = {
     "connections_share": msgid(
         "One address has all of its share of connections. Behind a proxy set FORWARDED_ALLOW_IPS."
     ),
+    "plain_http": msgid("A client spoke plain HTTP to the port of HTTPS. Its URL should begin with https://."),
 }
 OTHER = msgid("The request was not taken: {code}.")
 

@@ -68,7 +68,7 @@ class FalCdn:
         except AddressRefused as refused:
             return ArtifactLook(Sight.UNREACHABLE, refused.why)
         except HttpFailed as failed:
-            return ArtifactLook(Sight.UNREACHABLE, "timeout" if failed.is_late else "unreachable")
+            return ArtifactLook(Sight.UNREACHABLE, failed.in_short)
 
     async def fetch(self, url: str, limit: int) -> bytes | None:
         """Fetch one file of at most `limit` bytes; None where it is not there, too large, or at no place for it."""

@@ -12,7 +12,7 @@ import orjson
 from app.domain.errors import AishaError
 from app.domain.network import is_loopback
 from app.files.atomic_write import put
-from app.http_client.client import Headers, HttpClient, HttpReply, read_url
+from app.http_client.client import Headers, HttpClient, HttpReply, OnHead, read_url
 from app.http_client.failures import HttpFailed
 
 HEADERS = {"User-Agent": "aisha-webhook", "Accept": "application/json", "Accept-Encoding": "identity"}
@@ -23,24 +23,14 @@ Client = HttpClient
 
 
 class FetchFailed(AishaError):
-    """A GET gave no usable answer. `why` is a stable word; neither the URL nor a header is ever in it.
+    """fal gave no usable answer. `why` is a stable word; neither the URL nor a header is ever in it.
 
-    insecure_url · timeout · unreachable (refused, reset, DNS, TLS) · encoded (an answer that would have to be
-    inflated) · too_large
+    insecure_url · timeout · untrusted (a certificate) · unreachable (refused, reset, DNS, TLS) · encoded (an answer
+    that would have to be inflated) · too_large. Where not `has_left` fal surely has not what was sent; a time that ran
+    out counts as left, for nobody can tell.
     """
 
-    def __init__(self, why: str) -> None:
-        super().__init__(why)
-        self.why = why
-
-
-class WriteFailed(AishaError):
-    """What was to be written to fal got no answer. `why` as in FetchFailed; where not `has_left` fal surely has not it.
-
-    A time that ran out counts as left: nobody can tell.
-    """
-
-    def __init__(self, why: str, *, has_left: bool) -> None:
+    def __init__(self, why: str, *, has_left: bool = True) -> None:
         super().__init__(why)
         self.why = why
         self.has_left = has_left
@@ -71,11 +61,6 @@ async def get_capped(
     `on_headers` is given the headers of whatever answer comes, before it is judged.
     Raises FetchFailed. Plain http:// is spoken with loopback only.
     """
-    if not _is_permitted(url):
-        raise FetchFailed("insecure_url")
-    sent = headers or {}
-    if not all(value.isascii() and value.isprintable() for value in sent.values()):
-        raise FetchFailed("unreachable")  # a key that no header can hold
 
     def look(_: int, answered: Headers) -> bool:
         if on_headers is not None:
@@ -84,36 +69,40 @@ async def get_capped(
             raise FetchFailed("encoded")
         return True
 
-    try:
-        async with asyncio.timeout(deadline_seconds):
-            reply = await client.ask("GET", read_url(url), limit=limit_bytes, headers=sent, on_head=look)
-    except TimeoutError:
-        raise FetchFailed("timeout") from None
-    except HttpFailed as failed:
-        raise FetchFailed("timeout" if failed.is_late else "unreachable") from None
+    reply = await send_once(
+        client, "GET", url, None, headers or {}, limit=limit_bytes, seconds=deadline_seconds, on_head=look
+    )
     if len(reply.body) > limit_bytes:
         raise FetchFailed("too_large")
     return reply.status, reply.body
 
 
 async def send_once(
-    client: Client, method: str, url: str, body: bytes, headers: Mapping[str, str], *, limit: int, seconds: float
+    client: Client,
+    method: str,
+    url: str,
+    body: bytes | None,
+    headers: Headers,
+    *,
+    limit: int,
+    seconds: float,
+    on_head: OnHead | None = None,
 ) -> HttpReply:
-    """Write to fal: one request, sent once whatever happens; `seconds` bound the whole exchange.
+    """Send one request; what is written is sent once whatever happens. `seconds` bound the whole exchange.
 
-    Raises WriteFailed. An answer is given back whatever it says, cut after `limit` bytes and as it was encoded.
+    Raises FetchFailed. An answer is given back whatever it says, cut after `limit` bytes and as it was encoded.
     """
     if not _is_permitted(url):
-        raise WriteFailed("insecure_url", has_left=False)
+        raise FetchFailed("insecure_url", has_left=False)
     if not all(value.isascii() and value.isprintable() for value in headers.values()):
-        raise WriteFailed("unreachable", has_left=False)  # a key that no header can hold
+        raise FetchFailed("unreachable", has_left=False)  # a key that no header can hold
     try:
         async with asyncio.timeout(seconds):
-            return await client.ask(method, read_url(url), limit=limit, headers=headers, body=body)
+            return await client.ask(method, read_url(url), limit=limit, headers=headers, body=body, on_head=on_head)
     except TimeoutError:
-        raise WriteFailed("timeout", has_left=True) from None
+        raise FetchFailed("timeout") from None
     except HttpFailed as failed:
-        raise WriteFailed("timeout" if failed.is_late else "unreachable", has_left=failed.has_left) from None
+        raise FetchFailed(failed.in_short, has_left=failed.has_left) from None
 
 
 def host_of(url: str) -> str | None:

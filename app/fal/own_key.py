@@ -1,12 +1,18 @@
-"""The key of this installation: it signs what `aisha-webhook try` sends, and proves deliveries of that kind only."""
+"""The key of this installation: it signs what `aisha-webhook try` sends, and proves deliveries of that kind only.
 
+It may be used from the addresses of this machine alone.
+"""
+
+import socket
 from collections.abc import Sequence
 from datetime import timedelta
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 from nacl.exceptions import ValueError as NaclValueError
 from nacl.signing import SigningKey, VerifyKey
 
+from app.domain.network import read_address
 from app.fal.signature import REQUEST_ID, SIGNATURE, TIMESTAMP, USER_ID
 from app.files.atomic_write import put, put_new
 
@@ -81,3 +87,29 @@ def sign(key: SigningKey, request_id: str, timestamp: int, body_sha256: str) -> 
 
 def _written(key: SigningKey) -> bytes:
     return f"{bytes(key).hex()}\n".encode()
+
+
+class OwnMachine:
+    """Stands where fal's list of addresses stands for other kinds."""
+
+    def allows(self, address: str | None) -> bool:
+        """Tell whether a peer with this address is on this machine: loopback, or an address that is bound here."""
+        found = read_address(address)
+        return found is not None and (found.is_loopback or _is_bound_here(found))
+
+    async def look_again(self, address: str | None) -> bool:
+        """Tell the same: there is no newer list."""
+        return self.allows(address)
+
+
+def _is_bound_here(address: IPv4Address | IPv6Address) -> bool:
+    """Ask the kernel, which lets nobody take an address that the machine has not."""
+    if address.is_unspecified or address.is_multicast:
+        return False
+    family = socket.AF_INET if isinstance(address, IPv4Address) else socket.AF_INET6
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind((str(address), 0))
+    except OSError:
+        return False
+    return True

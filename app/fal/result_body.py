@@ -1,12 +1,15 @@
 """The end of a request in the webhook's form, as bytes that are the same at every look.
 
 Sorted keys, no times and no metrics: they differ between fal's queue and fal's list, and none of them is an outcome.
+Where fal's own bytes are gone it is written from what a job's row keeps.
 """
 
 from typing import Any
 
 import orjson
 
+from app.domain.job import JobOutcome
+from app.domain.training import Artifacts
 from app.fal.scrub import without_any_key
 
 RESULT_GONE = "result_gone"  # the error type that we give to a request whose result fal no longer has
@@ -59,3 +62,15 @@ def _lasting(value: Any, depth: int) -> Any:
     if isinstance(value, list):
         return [_lasting(entry, depth - 1) for entry in value]
     return {without_any_key(name): _lasting(entry, depth - 1) for name, entry in value.items() if name not in _VOLATILE}
+
+
+def restored(request_id: str, outcome: JobOutcome, artifacts: Artifacts, detail: str | None) -> bytes:
+    """Write what a webhook would say of a job that ended like this; `detail` is what fal said of a failure."""
+    if outcome is JobOutcome.COMPLETED:
+        files = (("diffusers_lora_file", artifacts.lora_url), ("config_file", artifacts.config_url))
+        payload: dict[str, object] = {name: {"url": url} for name, url in files if url}
+        if artifacts.finetune_id:
+            payload["finetune_id"] = artifacts.finetune_id
+        return success(request_id, payload)
+    kind = RESULT_GONE if outcome is JobOutcome.GONE else ""
+    return complaint(request_id, kind, detail or "fal gave no reason")

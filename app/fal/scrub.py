@@ -11,15 +11,6 @@ _ESCAPES = (b"\\u", b"\\/", b"%")  # without one of them a secret stands as it i
 _ANY_KEY = re.compile(r"\bKey\s+[^\s:\"']+:[^\s\"',;]+", re.IGNORECASE)
 
 
-def key_pattern(key: str) -> re.Pattern[bytes] | None:
-    """Compile what finds `id:secret`, or the secret alone, in JSON text, whichever way its characters are written.
-
-    None for a key that is too short to be one.
-    """
-    parts = dict.fromkeys(part for part in (key, key.partition(":")[2]) if len(part) >= SHORTEST)
-    return re.compile(b"|".join(b"".join(map(_spellings, part)) for part in parts)) if parts else None
-
-
 class Scrub:
     """Takes every secret of ours out of JSON text, whichever way its characters are written.
 
@@ -41,11 +32,6 @@ class Scrub:
         if not any(mark in text for mark in _ESCAPES) and not any(plain in text for plain in self._plain):
             return text
         return self._pattern.sub(REPLACEMENT.encode(), text)
-
-
-def without_key(text: bytes, pattern: re.Pattern[bytes]) -> bytes:
-    """Return JSON text without the key that `pattern` finds."""
-    return pattern.sub(REPLACEMENT.encode(), text)
 
 
 def without_any_key(text: str) -> str:

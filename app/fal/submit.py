@@ -12,10 +12,10 @@ import orjson
 from app.domain.look import Trouble, Unsaid
 from app.domain.submission import ListedRequest, Price
 from app.domain.submit_outcome import AnswerLost, CancelOutcome, NotTaken, SubmitOutcome
-from app.fal.client import Client, FetchFailed, WriteFailed, get_capped, send_once
-from app.fal.endpoints import LIST_PATH, cancel_url, names_request, same_origin, submit_url
+from app.fal.access import FalAccess
+from app.fal.client import FetchFailed, get_capped, send_once
+from app.fal.endpoints import LIST_PATH, cancel_url, submit_url
 from app.fal.payload import FalAnswer
-from app.fal.scrub import key_pattern, without_key
 from app.fal.submit_answers import read_cancelled, read_page, read_prices, read_submitted
 
 SECONDS = 15.0  # for a submission: fal's answer takes about one
@@ -28,43 +28,36 @@ PRICES_PATH = "/v1/models/pricing"
 NO_KEY = "FAL_API_KEY is not set, so nothing can be submitted"
 
 
-class FalSubmitApi:
-    """Satisfies the port FalDesk. `queue_url` is FAL_QUEUE_URL, `api_url` FAL_API_URL."""
-
-    def __init__(self, queue_url: str, api_url: str, api_key: str | None, client: Client) -> None:
-        self._queue_url = queue_url
-        self._api_url = api_url.rstrip("/")
-        self._headers = {"Authorization": f"Key {api_key}"} if api_key else None
-        self._key_pattern = key_pattern(api_key) if api_key else None
-        self._client = client
+class FalSubmitApi(FalAccess):
+    """Satisfies the port FalDesk."""
 
     async def submit(self, endpoint: str, arguments: Mapping[str, object], webhook: str) -> SubmitOutcome:
         """Submit once. `webhook` travels in the URL, where fal looks for it."""
-        url = submit_url(self._queue_url, endpoint, webhook)
+        url = submit_url(self.queue_url, endpoint, webhook)
         if self._headers is None or url is None:
             return NotTaken(*((Trouble.NO_FAL_KEY, NO_KEY) if url else (Trouble.FAL_ODD, "no endpoint of fal's")))
         try:
             answered = await self._write("POST", url, orjson.dumps(arguments))
-        except WriteFailed as failed:
+        except FetchFailed as failed:
             why = f"no answer to the submission: {failed.why}"
             return AnswerLost(why) if failed.has_left else NotTaken(Trouble.FAL_DOWN, why)
         return read_submitted(answered, self._is_own)
 
     async def cancel(self, endpoint: str, request_id: str, url: str | None) -> CancelOutcome:
         """Ask fal once to cancel. `url` is fal's own address for it, where it is known."""
-        own = url if url is not None and self._is_own(url, request_id) else None
-        address = own or cancel_url(self._queue_url, endpoint, request_id)
+        own = url if self._is_own(url, request_id) else None
+        address = own or cancel_url(self.queue_url, endpoint, request_id)
         if self._headers is None or address is None:
             return NotTaken(*((Trouble.NO_FAL_KEY, NO_KEY) if address else (Trouble.FAL_ODD, "no request of fal's")))
         try:
             answered = await self._write("PUT", address, b"")
-        except WriteFailed as failed:
+        except FetchFailed as failed:
             return NotTaken(Trouble.FAL_DOWN, f"no answer to the cancellation: {failed.why}")
         return read_cancelled(answered)
 
     async def price(self, endpoint: str) -> Price | None:
         """Ask what one unit costs; None where that cannot be learnt now."""
-        url = f"{self._api_url}{PRICES_PATH}?{urlencode({'endpoint_id': endpoint})}"
+        url = f"{self.api_url}{PRICES_PATH}?{urlencode({'endpoint_id': endpoint})}"
         return read_prices(await self._ask(url, BODY_LIMIT, PRICE_SECONDS), endpoint)
 
     async def recent(self, endpoint: str, since: datetime) -> list[ListedRequest] | Unsaid:
@@ -77,7 +70,7 @@ class FalSubmitApi:
         query = {"endpoint_id": endpoint, "limit": PAGE, "expand": "payloads"}
         query["start"] = f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
         for _ in range(PAGES):
-            page = read_page(await self._ask(f"{self._api_url}{LIST_PATH}?{urlencode(query)}", PAGE_LIMIT, SECONDS))
+            page = read_page(await self._ask(f"{self.api_url}{LIST_PATH}?{urlencode(query)}", PAGE_LIMIT, SECONDS))
             if isinstance(page, Unsaid):
                 return page
             found |= {item.request_id: item for item in page[0]}
@@ -86,22 +79,16 @@ class FalSubmitApi:
             query["cursor"] = page[1]
         return Unsaid(Trouble.FAL_ODD, "fal's list has more pages than are read")
 
-    def _is_own(self, url: str, request_id: str) -> bool:
-        return same_origin(url, self._queue_url) and names_request(url, request_id)
-
     async def _write(self, method: str, url: str, body: bytes) -> FalAnswer:
         headers = {**(self._headers or {}), "Content-Type": "application/json"}
-        reply = await send_once(self._client, method, url, body, headers, limit=BODY_LIMIT, seconds=SECONDS)
-        return FalAnswer(reply.status, {}, self._without_key(reply.body))
+        reply = await send_once(self.client, method, url, body, headers, limit=BODY_LIMIT, seconds=SECONDS)
+        return FalAnswer(reply.status, {}, self._clean(reply.body))
 
     async def _ask(self, url: str, limit: int, seconds: float) -> FalAnswer | Unsaid:
         if self._headers is None:
             return Unsaid(Trouble.NO_FAL_KEY, NO_KEY)
         try:
-            status, body = await get_capped(self._client, url, limit, self._headers, seconds)
+            status, body = await get_capped(self.client, url, limit, self._headers, seconds)
         except FetchFailed as failed:
             return Unsaid(Trouble.FAL_DOWN, f"fal gave no answer: {failed.why}")
-        return FalAnswer(status, {}, self._without_key(body))
-
-    def _without_key(self, text: bytes) -> bytes:
-        return text if self._key_pattern is None else without_key(text, self._key_pattern)
+        return FalAnswer(status, {}, self._clean(body))

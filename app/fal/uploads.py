@@ -6,7 +6,7 @@ import orjson
 
 from app.domain.errors import AishaError
 from app.domain.network import is_loopback
-from app.fal.client import Client, WriteFailed, send_once
+from app.fal.client import Client, FetchFailed, send_once
 from app.fal.payload import FalAnswer
 from app.fal.queue_answers import document_of, refusal_of, told_by
 
@@ -54,7 +54,7 @@ class FalStorage:
     async def _send(self, method: str, url: str, body: bytes, headers: dict[str, str], seconds: float) -> FalAnswer:
         try:
             reply = await send_once(self._client, method, url, body, headers, limit=ANSWER_LIMIT, seconds=seconds)
-        except WriteFailed as failed:
+        except FetchFailed as failed:
             raise UploadFailed("upload_failed", f"fal's storage gave no answer: {failed.why}") from None
         answered = FalAnswer(reply.status, {}, reply.body)
         if 200 <= reply.status < 300:  # noqa: PLR2004  success

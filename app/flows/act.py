@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 
 import structlog
 
@@ -24,6 +24,7 @@ CHANGED = "things have changed since they were rehearsed: nothing was done"
 log = structlog.get_logger(__name__)
 
 
+@dataclass(eq=False, repr=False, slots=True)
 class BulkAct:
     """One act on rows as they stood when they were rehearsed. `done` of `total` rows are behind it.
 
@@ -31,34 +32,27 @@ class BulkAct:
     each batch says in the history how far the act is, and any replica may stop it.
     """
 
-    def __init__(
-        self,
-        database: Database,
-        clock: Clock,
-        queue: Queue,
-        operation: Operation,
-        rows: Sequence[RowStand],
-        *,
-        act: Act,
-        invented: Invented = NOTHING_INVENTED,
-        wake: Callable[[], None] = lambda: None,
-        name: str | None = None,
-    ) -> None:
-        if not (act.why or "").strip():
+    database: Database
+    clock: Clock
+    queue: Queue
+    operation: Operation
+    rows: Sequence[RowStand]
+    _: KW_ONLY
+    act: Act
+    invented: Invented = NOTHING_INVENTED
+    name: str | None = None
+    done: int = field(default=0, init=False)
+    changed: list[int] = field(default_factory=list, init=False)
+    is_cancelled: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        if not (self.act.why or "").strip():
             raise ValueError("an act on many rows wants a reason")
-        self._database = database
-        self._clock = clock
-        self._queue = queue
-        self._operation = operation
-        self._rows = list(rows)
-        self._act = act
-        self._invented = invented
-        self._wake = wake
-        self._name = name
-        self.total = len(self._rows)
-        self.done = 0
-        self.changed: list[int] = []
-        self.is_cancelled = False
+
+    @property
+    def total(self) -> int:
+        """Count the rows."""
+        return len(self.rows)
 
     def cancel(self) -> None:
         """Stop before the next batch; what is done stays done."""
@@ -68,26 +62,25 @@ class BulkAct:
     def progress(self) -> ActProgress:
         """Say how far it is."""
         return ActProgress(
-            self._operation.value, self._queue.value, self.done, self.total, len(self.changed), self.is_cancelled
+            self.operation.value, self.queue.value, self.done, self.total, len(self.changed), self.is_cancelled
         )
 
     async def note(self) -> None:
         """Let every replica know how far it is. Raises DatabaseUnavailable."""
-        if self._name is not None:
-            await self._database.write(act_progress.went_on, self._name, self.progress, self._clock.now())
+        if self.name is not None:
+            await self.database.write(act_progress.went_on, self.name, self.progress, self.clock.now())
 
     async def run(self, on_progress: Callable[[], None] = lambda: None) -> list[int]:
         """Act; return the ids that were changed. Raises DatabaseUnavailable, and may then be run again."""
         while self.done < self.total and not self.is_cancelled:
-            batch = self._rows[self.done : self.done + BATCH]
-            changed = await self._database.write(self._take, batch)
+            batch = self.rows[self.done : self.done + BATCH]
+            changed = await self.database.write(self._take, batch)
             if changed is None:
                 self.cancel()
                 break
             self.changed += changed
             self.done += len(batch)
-            self._wake()
-            log.info("operator.changed", queue=self._queue, operation=self._operation, ids=changed, who=self._act.who)
+            log.info("operator.changed", queue=self.queue, operation=self.operation, ids=changed, who=self.act.who)
             on_progress()
             await asyncio.sleep(0)  # whoever cancels gets a turn
         if self.is_cancelled:
@@ -96,29 +89,29 @@ class BulkAct:
 
     def _take(self, connection: Connection, batch: Sequence[RowStand]) -> list[int] | None:
         """Change one batch and say so; None where the act was stopped, and nothing is changed."""
-        if self._name is None:
+        if self.name is None:
             return self._change(connection, batch)
-        if act_progress.is_stopped(connection, self._name):
+        if act_progress.is_stopped(connection, self.name):
             return None
         changed = self._change(connection, batch)
         so_far = replace(self.progress, done=self.done + len(batch), changed=len(self.changed) + len(changed))
-        act_progress.went_on(connection, self._name, so_far, self._clock.now())
+        act_progress.went_on(connection, self.name, so_far, self.clock.now())
         return changed
 
     def _change(self, connection: Connection, batch: Sequence[RowStand]) -> list[int]:
         meant = set(batch)
-        standing = rehearsing.stands(connection, self._queue, [row.id for row in batch])
+        standing = rehearsing.stands(connection, self.queue, [row.id for row in batch])
         ids = [row.id for row in standing if row in meant]
         if not ids:
             return []
         return change_rows(
             connection,
-            self._queue,
-            self._operation,
+            self.queue,
+            self.operation,
             ids,
-            act=self._act,
-            invented=self._invented,
-            now=self._clock.now(),
+            act=self.act,
+            invented=self.invented,
+            now=self.clock.now(),
         )
 
 

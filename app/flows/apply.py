@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
@@ -49,6 +49,7 @@ class _Applied:
     is_more: bool  # second deliveries of trainings that were among them
 
 
+@dataclass(eq=False, repr=False, slots=True)
 class Apply:
     """Apply what is due.
 
@@ -58,34 +59,25 @@ class Apply:
     `measures` what was applied.
     """
 
-    def __init__(
-        self,
-        database: Database,
-        kinds: Sequence[Kind],
-        fal_queue: FalQueue,
-        clock: Clock,
-        limits: RetryLimits,
-        *,
-        chance: Callable[[], float],
-        wake_notify: Callable[[], None],
-        is_busy: Callable[[], bool] = lambda: False,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        looks: ArtifactLooks | None = None,
-        steps: Watched = UNWATCHED,
-        measures: Measures | None = None,
-    ) -> None:
-        self._measures = measures or Measures()
-        self._database = database
-        self._steps = steps
-        self._looks = looks
-        self._planner = Planner(kinds, limits, chance, ArtifactCheck.OFF if looks is None else looks.check)
-        self._fal_queue = fal_queue
-        self._clock = clock
-        self._lease = limits.lease
-        self._wake_notify = wake_notify
-        self._is_busy = is_busy
-        self._sleep = sleep
-        self.on_progress: Callable[[], None] = lambda: None
+    database: Database
+    kinds: Sequence[Kind]
+    fal_queue: FalQueue
+    clock: Clock
+    limits: RetryLimits
+    _: KW_ONLY
+    chance: Callable[[], float]
+    wake_notify: Callable[[], None]
+    is_busy: Callable[[], bool] = lambda: False
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    looks: ArtifactLooks | None = None
+    steps: Watched = UNWATCHED
+    measures: Measures = field(default_factory=Measures)
+    on_progress: Callable[[], None] = field(default=lambda: None, init=False)
+    _planner: Planner = field(init=False)
+
+    def __post_init__(self) -> None:
+        check = ArtifactCheck.OFF if self.looks is None else self.looks.check
+        self._planner = Planner(self.kinds, self.limits, self.chance, check)
 
     async def __call__(self) -> int:
         """Apply up to BATCH due deliveries; return how many were taken.
@@ -95,11 +87,11 @@ class Apply:
         """
         taken, is_more = 0, True
         while is_more:
-            if self._looks is not None:
-                await self._looks.room()
-            now, limit = self._clock.now(), MODEST if self._is_busy() else BATCH
-            lease_until = now + self._lease
-            at_once = partial(self._database.write, self._apply_at_once, now, limit, lease_until)
+            if self.looks is not None:
+                await self.looks.room()
+            now, limit = self.clock.now(), MODEST if self.is_busy() else BATCH
+            lease_until = now + self.limits.lease
+            at_once = partial(self.database.write, self._apply_at_once, now, limit, lease_until)
             try:
                 applied = await self._insist(at_once, lease_until)
             except DatabaseUnavailable:
@@ -108,7 +100,7 @@ class Apply:
                 return taken + await self._apply_claimed(now, limit)
             self._report(applied.plans, now)
             if applied.taken:
-                self._steps.worked("deliveries")
+                self.steps.worked("deliveries")
             await self._prove(applied.unproven, lease_until)
             taken, is_more = taken + applied.taken, applied.is_more
         return taken
@@ -123,8 +115,8 @@ class Apply:
         return _Applied(len(groups[0]), plans, claimed, is_more=len(groups) > 1)
 
     async def _apply_claimed(self, now: datetime, limit: int) -> int:
-        lease_until = now + self._lease
-        groups = await self._database.write(self._take, now, limit)
+        lease_until = now + self.limits.lease
+        groups = await self.database.write(self._take, now, limit)
         for group in groups:
             items = self._in_turn(group, now)
             await self._prove(await self._insist(partial(self._settle, items), lease_until), lease_until)
@@ -132,7 +124,7 @@ class Apply:
 
     def _in_turn(self, items: Sequence[Item], now: datetime) -> list[Item]:
         """Let deliveries wait whose training is being looked at: what came first is decided first."""
-        looks = self._looks
+        looks = self.looks
         if looks is None:
             return list(items)
         return [
@@ -148,8 +140,8 @@ class Apply:
         if unfetched := [(item, training) for item, training in unproven if item.unseen is None]:
             items = await self._fetch(unfetched)
             unseen += [item for item, _ in await self._insist(partial(self._settle, items), lease_until)]
-        if unseen and self._looks is not None:
-            self._looks.begin(unseen, partial(self._settle_seen, lease_until))
+        if unseen and self.looks is not None:
+            self.looks.begin(unseen, partial(self._settle_seen, lease_until))
 
     async def _settle_seen(self, lease_until: datetime, items: Sequence[Item]) -> Sequence[Item]:
         """Decide again with what was seen; return those whose row asks for another artifact by now."""
@@ -158,7 +150,7 @@ class Apply:
     def _take(self, connection: Connection, now: datetime, limit: int) -> list[list[Item]]:
         """Claim what is due and read it, in groups that hold each training once."""
         claimed = inbox.claim(
-            connection, now=now, lease_until=now + self._lease, limit=limit, kinds=self._planner.names
+            connection, now=now, lease_until=now + self.limits.lease, limit=limit, kinds=self._planner.names
         )
         return self._planner.read(claimed)
 
@@ -169,10 +161,10 @@ class Apply:
             try:
                 return await work()
             except DatabaseUnavailable as error:
-                self._steps.failed("apply", error)
-                if self._clock.now() + INSIST_PAUSE >= until:
+                self.steps.failed("apply", error)
+                if self.clock.now() + INSIST_PAUSE >= until:
                     raise
-                await self._sleep(INSIST_PAUSE.total_seconds())
+                await self.sleep(INSIST_PAUSE.total_seconds())
 
     async def _settle(self, items: Sequence[Item]) -> Sequence[tuple[Item, Training]]:
         """Decide and commit together; a row that breaks the commit is found by cutting, so it costs only its own.
@@ -193,10 +185,10 @@ class Apply:
             return []
 
     async def _commit(self, items: Sequence[Item]) -> Sequence[tuple[Item, Training]]:
-        now = self._clock.now()
-        plans, unproven = await self._database.write(self._planner.decide, items, now)
+        now = self.clock.now()
+        plans, unproven = await self.database.write(self._planner.decide, items, now)
         self._report(plans, now)
-        self._steps.worked("deliveries")
+        self.steps.worked("deliveries")
         return unproven
 
     async def _fetch(self, unproven: Sequence[tuple[Item, Training]]) -> list[Item]:
@@ -219,34 +211,41 @@ class Apply:
         """Ask where the job may be, one endpoint after the other until one knows it."""
         said: ResultSaid = Unknown()
         for endpoint in endpoints:
-            said = read_result(request_id, await self._fal_queue.result(endpoint, request_id))
+            said = read_result(request_id, await self.fal_queue.result(endpoint, request_id))
             if not isinstance(said, Unknown):
                 break
         return said
 
     def _give_up_fetching(self, item: Item, why: str, detail: str) -> Item:
-        return replace(item, verdict=self._planner.postpone(item, why, detail, self._clock.now()))
+        return replace(item, verdict=self._planner.postpone(item, why, detail, self.clock.now()))
 
     async def _set_aside(self, item: Item, error: Exception) -> None:
-        now = self._clock.now()
+        now = self.clock.now()
         if isinstance(error, ClaimLost):
-            log.warning("delivery.claim_lost", request_id=item.claimed.request_id, delivery=item.claimed.claim.id)
+            _log_lost(item)
             return
         log.error("delivery.apply_failed", request_id=item.claimed.request_id, exc_info=error)
-        self._steps.failed("deliveries", error)
+        self.steps.failed("deliveries", error)
         detail = last_words(error)
         verdict = self._planner.postpone(item, "bug", detail, now)
-        await self._database.write(inbox.finish, [inbox.Finished(item.claimed, verdict, None)], now)
+        try:
+            await self.database.write(inbox.finish, [inbox.Finished(item.claimed, verdict, None)], now)
+        except ClaimLost:  # its lease had ended before it broke: it is with another process
+            _log_lost(item)
 
     def _report(self, plans: Sequence[tuple[Item, Plan]], now: datetime) -> None:
         if plans:
-            ended = self._clock.now()
-            self._measures.apply.add((ended - now).total_seconds())
-            count_plans(self._measures, plans, ended)
+            ended = self.clock.now()
+            self.measures.apply.add((ended - now).total_seconds())
+            count_plans(self.measures, plans, ended)
         for item, plan in plans:
             _log_end(item.claimed, plan, now)
         if any(plan.notification is not None for _, plan in plans):
-            self._wake_notify()
+            self.wake_notify()
+
+
+def _log_lost(item: Item) -> None:
+    log.warning("delivery.claim_lost", request_id=item.claimed.request_id, delivery=item.claimed.claim.id)
 
 
 def _log_end(claimed: ClaimedDelivery, plan: Plan, now: datetime) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import partial
 
 import structlog
@@ -25,24 +25,18 @@ ROOM = 400  # deliveries under way; beyond that the flow waits
 Settle = Callable[[list[Item]], Awaitable[Sequence[Item]]]  # returns those that need another look
 
 
+@dataclass(eq=False, repr=False, slots=True)
 class ArtifactLooks:
     """What is being looked at. `check` is never OFF; `elapsed` counts seconds, whatever the wall clock does."""
 
-    def __init__(
-        self,
-        store: ArtifactStore,
-        check: ArtifactCheck,
-        *,
-        elapsed: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
-        self.check = check
-        self._store = store
-        self._elapsed = elapsed
-        self._sleep = sleep
-        self._turns = asyncio.Semaphore(TURNS)
-        self._under_way: set[str] = set()  # request ids: one delivery of a training at a time
-        self._groups: set[asyncio.Task[None]] = set()
+    store: ArtifactStore
+    check: ArtifactCheck
+    _: KW_ONLY
+    elapsed: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(TURNS), init=False)
+    _under_way: set[str] = field(default_factory=set, init=False)  # request ids: one delivery of a training at a time
+    _groups: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
     def is_under_way(self, request_id: str) -> bool:
         """Tell whether a delivery of this training is being looked at here. May be asked from any thread."""
@@ -61,11 +55,6 @@ class ArtifactLooks:
         while len(self._under_way) >= ROOM:
             await asyncio.wait(self._groups, return_when=asyncio.FIRST_COMPLETED)
 
-    async def idle(self) -> None:
-        """Wait until nothing is under way."""
-        while self._groups:
-            await asyncio.wait(self._groups)
-
     async def close(self, seconds: float = FAREWELL) -> None:
         """Give what is under way so long to end; the rest is due again after its lease."""
         if self._groups:
@@ -73,26 +62,26 @@ class ArtifactLooks:
         for group in self._groups:
             group.cancel()
         await asyncio.gather(*self._groups, return_exceptions=True)
-        await self._store.aclose()
+        await self.store.aclose()
 
     async def see(self, url: str) -> ArtifactLook:
         """Look once, and where that found nothing out once more; HOLD in all."""
-        began = self._elapsed()
+        began = self.elapsed()
         look = await self.look_once(url, HOLD)
         if look.sight is not Sight.UNREACHABLE or self.check is not ArtifactCheck.REQUIRE:
             return look
-        took = self._elapsed() - began
+        took = self.elapsed() - began
         pause = max(AGAIN - took, 0.0)
         if HOLD - took - pause < WORTH:
             return look
-        await self._sleep(pause)
-        return await self.look_once(url, HOLD - (self._elapsed() - began))
+        await self.sleep(pause)
+        return await self.look_once(url, HOLD - (self.elapsed() - began))
 
     async def look_once(self, url: str, within: float) -> ArtifactLook:
         """Look in one's turn, for at most `within` seconds, the wait for the turn among them."""
         try:
             async with asyncio.timeout(within), self._turns:
-                return await self._store.look(url, within)
+                return await self.store.look(url, within)
         except TimeoutError:
             return ArtifactLook(Sight.UNREACHABLE, "timeout")
         except Exception:  # an owner must not wait for our bug to be mended

@@ -7,7 +7,7 @@ import asyncio
 import fcntl
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, replace
+from dataclasses import KW_ONLY, asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -32,6 +32,7 @@ AFTER = timedelta(seconds=60)  # since the first failure: a restart of the datab
 log = structlog.get_logger(__name__)
 
 
+@dataclass(eq=False, repr=False, slots=True)
 class DirectAlerts:
     """One alert about the alerts' own way, sent past the outbox; its state lies in a file that replicas here share.
 
@@ -40,30 +41,21 @@ class DirectAlerts:
     is tried at the next look.
     """
 
-    def __init__(
-        self,
-        steps: Steps,
-        tell: Callable[[Notification], Awaitable[SendOutcome]],
-        clock: Clock,
-        *,
-        machine: str,
-        chat: OperatorChat | None,
-        memory: Path,
-    ) -> None:
-        self._steps = steps
-        self._tell = tell
-        self._clock = clock
-        self._machine = machine
-        self._chat = chat
-        self._memory = memory
-        self._kept: Alert | None = None  # what the file should hold
-        self._is_stored = True
+    steps: Steps
+    tell: Callable[[Notification], Awaitable[SendOutcome]]
+    clock: Clock
+    _: KW_ONLY
+    machine: str
+    chat: OperatorChat | None
+    memory: Path
+    _kept: Alert | None = field(default=None, init=False)  # what the file should hold
+    _is_stored: bool = field(default=True, init=False)
 
     async def __call__(self) -> None:
         """Look once."""
-        now = self._clock.now()
+        now = self.clock.now()
         alarm = self._alarm(now)
-        if alarm is None and self._kept is None and not self._memory.exists():
+        if alarm is None and self._kept is None and not self.memory.exists():
             return
         before, step = await asyncio.to_thread(self._advance, alarm, now)
         if step is None:
@@ -74,16 +66,16 @@ class DirectAlerts:
             await asyncio.to_thread(self._take_back, before, step)
 
     def _alarm(self, now: datetime) -> Alarm | None:
-        failing = self._steps.failing()
+        failing = self.steps.failing()
         if not any(trouble.step in TELLING and now - trouble.since >= AFTER for trouble in failing):
             return None
-        language: Language = "en" if self._chat is not None and self._chat.language == "en" else "ru"
+        language: Language = "en" if self.chat is not None and self.chat.language == "en" else "ru"
         own_first = sorted(failing, key=lambda trouble: trouble.step not in TELLING)
         return Alarm(
             Condition.STEP_FAILING,
             AlertLevel.CRITICAL,
             list_steps(own_first, partial(translate, language=language)),
-            self._machine,
+            self.machine,
         )
 
     def _advance(self, alarm: Alarm | None, now: datetime) -> tuple[Alert | None, AlertStep | None]:
@@ -94,7 +86,7 @@ class DirectAlerts:
                 return None, None
             start = before if before is not None else unopened(alarm, now) if alarm is not None else None
             assert start is not None, "either of them is there"
-            step = follow(start, alarm, now, may_tell=self._chat is not None)
+            step = follow(start, alarm, now, may_tell=self.chat is not None)
             if step is not None:
                 self._store(step.alert)
             return before, step
@@ -111,11 +103,11 @@ class DirectAlerts:
 
     async def _send(self, step: AlertStep) -> bool:
         """Send; tell whether the message may have arrived, or never will."""
-        if self._chat is None:
+        if self.chat is None:
             return True
         topic = Topic.RESOLVED if step.turn is AlertTurn.RESOLVED else Topic.ALERT
-        message = alert_message(step.alert, topic, chat_id=self._chat.id, language=self._chat.language)
-        outcome = await self._tell(message)
+        message = alert_message(step.alert, topic, chat_id=self.chat.id, language=self.chat.language)
+        outcome = await self.tell(message)
         if isinstance(outcome, Sent | Uncertain | NoToken):
             return True
         log.warning("alert.not_sent", alert=step.alert.name, outcome=type(outcome).__name__)
@@ -125,8 +117,8 @@ class DirectAlerts:
     def _locked(self) -> Iterator[None]:
         """Keep other processes of this machine out; where the folder takes no file, each process is on its own."""
         try:
-            self._memory.parent.mkdir(parents=True, exist_ok=True)
-            file = self._memory.with_suffix(".lock").open("w")
+            self.memory.parent.mkdir(parents=True, exist_ok=True)
+            file = self.memory.with_suffix(".lock").open("w")
         except OSError:
             yield
             return
@@ -138,17 +130,17 @@ class DirectAlerts:
         if not self._is_stored:
             return self._kept
         try:
-            found = _read(orjson.loads(self._memory.read_bytes()))
+            found = _read(orjson.loads(self.memory.read_bytes()))
         except FileNotFoundError:
             return self._kept
         except (OSError, ValueError, KeyError, TypeError):  # unreadable: what this process knows is better than nothing
             return self._kept
-        return found if found.machine == self._machine else self._kept
+        return found if found.machine == self.machine else self._kept
 
     def _store(self, alert: Alert) -> None:
         self._kept, self._is_stored = alert, False
         with suppress(OSError):  # a full disk must not keep the alert back; this process still knows
-            put(self._memory, orjson.dumps(asdict(alert)))
+            put(self.memory, orjson.dumps(asdict(alert)))
             self._is_stored = True
 
 

@@ -6,6 +6,7 @@ goes the way of all deliveries.
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass
 from datetime import datetime, timedelta
 
 import structlog
@@ -16,7 +17,7 @@ from app.db.trainings import BotTables
 from app.domain.delivery import Delivery, Source
 from app.domain.drift import DriftedJob
 from app.domain.invented import Invented
-from app.fal.restored_body import restored
+from app.fal.result_body import restored
 from app.flows.ports import Clock
 
 log = structlog.get_logger("app.webhook")
@@ -26,34 +27,29 @@ SLOWEST = timedelta(minutes=1)  # between two looks
 LEASE = timedelta(seconds=55)
 
 
+@dataclass(eq=False, repr=False, slots=True)
 class Mend:
     """Find drift and mend it, `every` so often, once a minute at least; `wake_apply` is called when one is due."""
 
-    def __init__(
-        self,
-        database: Database,
-        bot_tables: BotTables,
-        clock: Clock,
-        invented: Invented,
-        *,
-        every: timedelta,
-        wake_apply: Callable[[], None],
-    ) -> None:
-        self.every = min(every, SLOWEST)
-        self._database = database
-        self._bot_tables = bot_tables
-        self._clock = clock
-        self._invented = invented
-        self._wake_apply = wake_apply
+    database: Database
+    bot_tables: BotTables
+    clock: Clock
+    invented: Invented
+    _: KW_ONLY
+    every: timedelta
+    wake_apply: Callable[[], None]
+
+    def __post_init__(self) -> None:
+        self.every = min(self.every, SLOWEST)
 
     async def __call__(self) -> int:
         """Run the chore if it is due; return how many jobs are mended. Raises DatabaseUnavailable."""
-        now = self._clock.now()
-        if not await self._database.write(chores.claim, NAME, now=now, lease=LEASE, every=self.every):
+        now = self.clock.now()
+        if not await self.database.write(chores.claim, NAME, now=now, lease=LEASE, every=self.every):
             return 0
-        found = await self._database.read(drift.find, self._bot_tables, self._invented, now=now)
+        found = await self.database.read(drift.find, self.bot_tables, self.invented, now=now)
         due = [job for job in found if (rest := job.rests_until()) is None or rest <= now]
-        mended = await self._database.write(self._mend, due, now)
+        mended = await self.database.write(self._mend, due, now)
         for job in mended:
             log.warning(
                 "job.drifted",
@@ -64,7 +60,7 @@ class Mend:
                 times=job.drifts + 1,
             )
         if mended:
-            self._wake_apply()
+            self.wake_apply()
         return len(mended)
 
     def _mend(self, connection: Connection, due: Sequence[DriftedJob], now: datetime) -> list[DriftedJob]:

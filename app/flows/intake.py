@@ -1,6 +1,7 @@
 """The bot's trainings that nobody told us of → jobs, by our clock: their rows say nothing of when fal began."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass
 from datetime import datetime, timedelta
 
 import structlog
@@ -22,27 +23,21 @@ HISTORIC = timedelta(days=3)  # since the last change of a row that is met at th
 OUTAGE = timedelta(minutes=2)  # since the last turn: nobody looked, and results may be about to expire
 
 
+@dataclass(eq=False, repr=False, slots=True)
 class Intake:
     """Takes in trainings under way. `after` is RECONCILE_AFTER; `every` its upper bound of a turn's interval."""
 
-    def __init__(
-        self,
-        database: Database,
-        subjects: BotTables,
-        clock: Clock,
-        *,
-        endpoint_of: Callable[[Trainer | None], str],
-        after: timedelta,
-        every: timedelta,
-        wake: Callable[[], None],
-    ) -> None:
-        self._database = database
-        self._subjects = subjects
-        self._clock = clock
-        self._endpoint_of = endpoint_of
-        self._after = after
-        self.every = min(every, SLOWEST)
-        self._wake = wake
+    database: Database
+    subjects: BotTables
+    clock: Clock
+    _: KW_ONLY
+    endpoint_of: Callable[[Trainer | None], str]
+    after: timedelta
+    every: timedelta
+    wake: Callable[[], None]
+
+    def __post_init__(self) -> None:
+        self.every = min(self.every, SLOWEST)
 
     async def __call__(self) -> int:
         """Take in what is new; return how many jobs that made. Raises DatabaseUnavailable."""
@@ -51,7 +46,7 @@ class Intake:
             log.info("jobs.taken_in", jobs=taken)
         if roused:
             log.warning("jobs.roused", jobs=roused)
-            self._wake()
+            self.wake()
         return taken
 
     async def take_in(self) -> tuple[int, int]:
@@ -60,12 +55,12 @@ class Intake:
         Raises DatabaseUnavailable.
         One transaction, or one for each BATCH: thousands at once would hold SQLite's one writer for a second.
         """
-        now = self._clock.now()
-        found, is_outage, roused = await self._database.write(self._begin, now)
+        now = self.clock.now()
+        found, is_outage, roused = await self.database.write(self._begin, now)
         for start in range(BATCH, len(found), BATCH):
             is_last = start + BATCH >= len(found)
             part = found[start : start + BATCH]
-            roused = await self._database.write(self._go_on, part, now, is_last=is_last, is_outage=is_outage)
+            roused = await self.database.write(self._go_on, part, now, is_last=is_last, is_outage=is_outage)
         return len(found), roused
 
     def _begin(self, connection: Connection, now: datetime) -> tuple[list[Expected], bool, int]:
@@ -81,9 +76,9 @@ class Intake:
         # fails half way it is not recorded as finished, and the next turn still counts as the first.
         found = [
             Expected(
-                one.request_id, one.avatar_id, self._endpoint_of(one.trainer), is_historic=last is None and one.is_old
+                one.request_id, one.avatar_id, self.endpoint_of(one.trainer), is_historic=last is None and one.is_old
             )
-            for one in self._subjects.unmet(connection, old_before=now - HISTORIC)
+            for one in self.subjects.unmet(connection, old_before=now - HISTORIC)
         ]
         is_outage = last is not None and now - last > OUTAGE
         is_last = len(found) <= BATCH
@@ -93,7 +88,7 @@ class Intake:
         self, connection: Connection, found: Sequence[Expected], now: datetime, *, is_last: bool, is_outage: bool
     ) -> int:
         """Take in a part, and end the turn with the last one; return how many jobs were made due after an outage."""
-        jobs.expect(connection, found, now=now, due_at=now + self._after)
+        jobs.expect(connection, found, now=now, due_at=now + self.after)
         if not is_last:
             return 0
         chores.finish(connection, NAME, now=now, every=self.every, reason="done")

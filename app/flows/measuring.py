@@ -7,14 +7,17 @@ from app.db.inbox import Receipt
 from app.db.outbox import Told
 from app.domain.delivery import Delivery
 from app.domain.job import JobKind
+from app.domain.look import Trouble, Unsaid
 from app.domain.measures import REPEATED, STORED, UNKNOWN_TRAINER, Measures
 from app.domain.notification import NotificationState, OwnerMessage, Topic
 from app.domain.send_outcome import SendOutcome
 from app.domain.training import Plan
 from app.domain.verdict import Bury, Done, Retry, Verdict
+from app.fal.payload import FalAnswer
 from app.flows.item import Item
 
 POSTPONED, BURIED = "postponed", "buried"
+PROGRESS = "progress"  # the topic that tries to show progress are counted under
 RESULTS = (Topic.READY, Topic.FAILED)  # what an owner waits for
 # The word of each outcome of a send, by its class.
 SEND_OUTCOMES = {
@@ -75,9 +78,17 @@ def count_sent(measures: Measures, topic: str, outcome: SendOutcome) -> None:
     measures.sends[topic, SEND_OUTCOMES[type(outcome).__name__]] += 1
 
 
+def count_asked(measures: Measures, asked: str, said: FalAnswer | Unsaid) -> None:
+    """Count one question to fal's queue by the class of its answer, or by why there was none."""
+    if isinstance(said, FalAnswer):
+        measures.asked[asked, f"{said.status // 100}xx"] += 1
+    elif said.trouble is not Trouble.NO_FAL_KEY:  # without a key nothing was asked
+        measures.asked[asked, said.trouble.value] += 1
+
+
 def count_told(measures: Measures, told: Told) -> None:
     """Count how long an owner waited for a result, once it is on record that it was sent."""
-    is_sent = isinstance(told.verdict, Done) and told.state is NotificationState.SENT
+    is_sent = isinstance(told.judgement.verdict, Done) and told.judgement.state is NotificationState.SENT
     if is_sent and told.claimed.notification.topic in RESULTS:
         waited: timedelta = told.finished_at - told.claimed.received_at
         measures.to_told.add(waited.total_seconds())

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import structlog
 
-from app.db import addressing, drift, operator_queries, totals
+from app.db import drift, operator_queries, totals
 from app.db.engine import Connection, Database
 from app.db.operator_queries import Act, Queue
 from app.db.trainings import BotTables
@@ -84,11 +84,11 @@ def _drifted(connection: Connection, ids: Sequence[int], invented: Invented, now
 
 def _addressed(connection: Connection, ids: Sequence[int]) -> list[int]:
     """Leave out messages that have nowhere to go; where owners are whose stored id was no chat id is looked up anew."""
-    homeless = addressing.unaddressed(connection, ids)
+    homeless = operator_queries.unaddressed(connection, ids)
     if homeless:
         bot_tables = BotTables.find(connection)
         for row_id, owner_id in list(homeless.items()):
             if (chat_id := bot_tables.chat_id(connection, owner_id)) is not None:
-                addressing.address(connection, row_id, chat_id)
+                operator_queries.address(connection, row_id, chat_id)
                 del homeless[row_id]
     return [row_id for row_id in ids if row_id not in homeless]

@@ -4,6 +4,7 @@ Who watches it hears of us when the fetching stops, whatever the reason: also wh
 """
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -15,33 +16,27 @@ from app.flows.write_check import WriteCheck
 log = structlog.get_logger(__name__)
 
 
+@dataclass(eq=False, repr=False, slots=True)
 class Ping:
     """Fetches while no step fails, the database takes writes, and no critical alert is open.
 
     `fetch` returns None, or in a word why nothing was fetched; without one nothing is done.
     """
 
-    def __init__(
-        self,
-        database: Database,
-        write_check: WriteCheck,
-        steps: Steps,
-        fetch: Callable[[], Awaitable[str | None]] | None,
-    ) -> None:
-        self._database = database
-        self._write_check = write_check
-        self._steps = steps
-        self._fetch = fetch
-        self._trouble: str | None = None
+    database: Database
+    write_check: WriteCheck
+    steps: Steps
+    fetch: Callable[[], Awaitable[str | None]] | None
+    _trouble: str | None = field(default=None, init=False)
 
     async def __call__(self) -> int:
         """Fetch once if all is well; return how often that succeeded. Raises DatabaseUnavailable."""
-        if self._fetch is None or self._steps.failing():
+        if self.fetch is None or self.steps.failing():
             return 0
-        await self._write_check()
-        if await self._database.read(alerts.has_critical):
+        await self.write_check()
+        if await self.database.read(alerts.has_critical):
             return 0
-        trouble = await self._fetch()
+        trouble = await self.fetch()
         if trouble is not None and trouble != self._trouble:
             log.warning("ping.failed", why=trouble)
         self._trouble = trouble

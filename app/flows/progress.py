@@ -5,7 +5,7 @@ The message is marked as being sent before it is sent: a crash in between leaves
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,6 +19,7 @@ from app.db.trainings import BotTables
 from app.domain.alert import Condition
 from app.domain.job import JobKind, JobState, Stage
 from app.domain.look import OpenJob, Trouble, Wait
+from app.domain.measures import Measures
 from app.domain.message import Message
 from app.domain.progress import (
     APART,
@@ -40,8 +41,8 @@ from app.domain.promise import TOLD_BY
 from app.domain.send_outcome import Down, NotEditable, Rejected, SendOutcome, Sent, SlowDown, TokenRefused, Unreachable
 from app.domain.trainer import Trainer
 from app.domain.training import Training
-from app.fal.log_percent import read_percent
-from app.fal.queue_answers import read_logs
+from app.fal.queue_answers import read_logs, read_percent
+from app.flows.measuring import PROGRESS, count_sent
 from app.flows.ports import Clock, FalQueue, Messenger
 
 log = structlog.get_logger("app.webhook")
@@ -66,46 +67,31 @@ class Due:
     percent: int | None
 
 
+@dataclass(eq=False, repr=False, slots=True)
 class Progress:
     """Shows owners how their trainings stand. `word` words one state; `trainer_of` tells what an endpoint trains."""
 
-    def __init__(
-        self,
-        database: Database,
-        subjects: BotTables,
-        fal: FalQueue,
-        *,
-        messenger: Messenger,
-        word: Callable[[ProgressMessage], Message],
-        clock: Clock,
-        mode: ProgressMode,
-        rate: float,
-        trainer_of: Callable[[str], Trainer | None],
-    ) -> None:
-        self._database = database
-        self._subjects = subjects
-        self._fal = fal
-        self._messenger = messenger
-        self._word = word
-        self._clock = clock
-        self._mode = mode
-        self._rate = rate
-        self._trainer_of = trainer_of
-        self._usual: dict[str, tuple[datetime, Usual]] = {}
-        self._showing: asyncio.Task[None] | None = None
+    database: Database
+    subjects: BotTables
+    fal: FalQueue
+    _: KW_ONLY
+    messenger: Messenger
+    word: Callable[[ProgressMessage], Message]
+    clock: Clock
+    mode: ProgressMode
+    rate: float
+    trainer_of: Callable[[str], Trainer | None]
+    measures: Measures = field(default_factory=Measures)
+    _usual: dict[str, tuple[datetime, Usual]] = field(default_factory=dict, init=False)
+    _showing: asyncio.Task[None] | None = field(default=None, init=False)
 
     def consider(self, looked: Sequence[Looked]) -> None:
         """Show what has changed, beside the caller; while that is under way, later looks are passed over."""
-        if self._mode is ProgressMode.OFF or (self._showing is not None and not self._showing.done()):
+        if self.mode is ProgressMode.OFF or (self._showing is not None and not self._showing.done()):
             return
         shown = [one for one in looked if _may_show(one)]
         if shown:
             self._showing = asyncio.create_task(self._show_all(shown), name="progress")
-
-    async def idle(self) -> None:
-        """Wait until nothing is being shown."""
-        if self._showing is not None:
-            await asyncio.wait([self._showing])
 
     async def close(self) -> None:
         """Stop showing."""
@@ -115,17 +101,17 @@ class Progress:
 
     async def __call__(self) -> int:
         """Give their last line to messages whose result was told; return how many. Raises DatabaseUnavailable."""
-        if self._mode is ProgressMode.OFF:
+        if self.mode is ProgressMode.OFF:
             return 0
-        now = self._clock.now()
-        closings = await self._database.read(progress.to_close, now=now, limit=CLOSED_AT_ONCE)
+        now = self.clock.now()
+        closings = await self.database.read(progress.to_close, now=now, limit=CLOSED_AT_ONCE)
         if not closings:
             return 0
-        granted = await self._database.write(
+        granted = await self.database.write(
             progress.reserve,
             {closing.job_id: closing.shown.chat_id for closing in closings},
             now=now,
-            rate=self._rate,
+            rate=self.rate,
         )
         closing = [one for one in closings if one.job_id in granted]
         await asyncio.gather(*(self._close_one(one) for one in closing))
@@ -140,17 +126,17 @@ class Progress:
             log.exception("progress.failed")
 
     async def _due(self, looked: Looked) -> Due | None:
-        now, job, step = self._clock.now(), looked.job, looked.step
+        now, job, step = self.clock.now(), looked.job, looked.step
         assert isinstance(step, Wait), "see _may_show"
         stage = step.stage or job.stage
         began = job.at_work_since or (now if stage is Stage.AT_WORK else None)
         percent = await self._percent(job, stage, now)
         ours = OURS.get(step.reason or "")
         standing = Standing(stage, job.first_seen_at, began, percent, is_troubled=ours is not None)
-        line = next_line(standing, job.shown, await self._usual_of(job), self._mode, now)
+        line = next_line(standing, job.shown, await self._usual_of(job), self.mode, now)
         if line is None:
             return None
-        if ours is not None and ours not in await self._database.read(promises.told_alerts):
+        if ours is not None and ours not in await self.database.read(promises.told_alerts):
             return None  # "we know about it" is not said before somebody does
         return Due(job, standing, line, percent)
 
@@ -158,28 +144,28 @@ class Progress:
         """Read how far a job is, where an edit could show it; it never falls."""
         may_edit = job.shown is not None and now - job.shown.at >= APART and job.shown.edits < MOST_EDITS - 1
         steps = job.steps or DEFAULT_STEPS.get(job.endpoint or "")
-        if self._mode is not ProgressMode.ON or stage is not Stage.AT_WORK or not may_edit or steps is None:
+        if self.mode is not ProgressMode.ON or stage is not Stage.AT_WORK or not may_edit or steps is None:
             return job.percent
-        answered = await self._fal.logs(job.endpoint or "", job.request_id, job.status_url)
+        answered = await self.fal.logs(job.endpoint or "", job.request_id, job.status_url)
         found = read_percent(read_logs(answered), steps)
         return max((one for one in (found, job.percent) if one is not None), default=None)
 
     async def _usual_of(self, job: OpenJob) -> Usual:
         """Tell how long such trainings take; learnt anew every hour."""
-        key, now = job.endpoint or "", self._clock.now()
+        key, now = job.endpoint or "", self.clock.now()
         known = self._usual.get(key)
         if known is None or not timedelta() <= now - known[0] < LEARNT_FOR:
-            past = await self._database.read(progress.times_at_work, key)
-            known = self._usual[key] = (now, usual(past, self._trainer_of(key)))
+            past = await self.database.read(progress.times_at_work, key)
+            known = self._usual[key] = (now, usual(past, self.trainer_of(key)))
         return known[1]
 
     async def _show(self, due: Sequence[Due]) -> None:
-        trainings = await self._database.read(self._subjects.read, [one.job.request_id for one in due])
+        trainings = await self.database.read(self.subjects.read, [one.job.request_id for one in due])
         owned = {training.request_id: training for training in trainings if training.owner.chat_id is not None}
         ready = [one for one in due if one.job.request_id in owned]
         if not ready:
             return
-        granted = await self._database.write(self._reserve, ready, owned, self._clock.now())
+        granted = await self.database.write(self._reserve, ready, owned, self.clock.now())
         for one in ready:
             if one.job.claim.id in granted:
                 await self._show_one(one, owned[one.job.request_id])
@@ -188,34 +174,36 @@ class Progress:
         self, connection: Connection, due: Sequence[Due], owned: dict[str, Training], now: datetime
     ) -> frozenset[int]:
         wanted = {one.job.claim.id: _chat(one, owned[one.job.request_id]) for one in due}
-        return progress.reserve(connection, wanted, now=now, rate=self._rate)
+        return progress.reserve(connection, wanted, now=now, rate=self.rate)
 
     async def _show_one(self, due: Due, training: Training) -> None:
-        message = self._word(ProgressMessage(training.name, training.owner, due.line))
+        message = self.word(ProgressMessage(training.name, training.owner, due.line))
         chat_id, shown = _chat(due, training), due.job.shown
         if shown is None:
-            outcome = await self._messenger.send(chat_id, message)
+            outcome = await self.messenger.send(chat_id, message)
         else:
-            outcome = await self._messenger.edit(chat_id, shown.message_id, message)
-        now = self._clock.now()
+            outcome = await self.messenger.edit(chat_id, shown.message_id, message)
+        count_sent(self.measures, PROGRESS, outcome)
+        now = self.clock.now()
         columns = _columns(outcome, due.line.kind, shown, chat_id)
         if "progress_line" in columns:
             columns |= {"progress_ends_at": ends_at(due.standing, due.line, now), "percent": due.percent}
-        await self._database.write(_record, due.job.claim.id, columns, _rest(outcome, chat_id, now))
+        await self.database.write(_record, due.job.claim.id, columns, _rest(outcome, chat_id, now))
         _report(due.job.request_id, due.line.kind, outcome)
 
     async def _close_one(self, closing: Closing) -> None:
-        line = last_line(closing.shown, self._clock.now(), is_ready=closing.is_ready)
+        line = last_line(closing.shown, self.clock.now(), is_ready=closing.is_ready)
         if line is None:
             return
-        message = self._word(ProgressMessage(closing.name, closing.owner, line))
+        message = self.word(ProgressMessage(closing.name, closing.owner, line))
         chat_id = closing.shown.chat_id
-        outcome = await self._messenger.edit(chat_id, closing.shown.message_id, message)
+        outcome = await self.messenger.edit(chat_id, closing.shown.message_id, message)
+        count_sent(self.measures, PROGRESS, outcome)
         columns = _columns(outcome, line.kind, closing.shown, chat_id)
         if isinstance(outcome, Sent):
             columns["progress_end"] = ProgressEnd.CLOSED
-        rest = _rest(outcome, chat_id, self._clock.now())
-        await self._database.write(_record, closing.job_id, columns, rest)
+        rest = _rest(outcome, chat_id, self.clock.now())
+        await self.database.write(_record, closing.job_id, columns, rest)
 
 
 def _rest(outcome: SendOutcome, chat_id: int, now: datetime) -> tuple[int, datetime] | None:

@@ -1,7 +1,7 @@
 """What owners were promised, or must not hear yet → due when its time has come. Once a minute, on one replica."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from datetime import datetime, timedelta
 
 import structlog
@@ -32,6 +32,7 @@ class _Turn:
     is_back: bool
 
 
+@dataclass(eq=False, repr=False, slots=True)
 class Promises:
     """Lets messages through that waited for the operator's alert, and keeps what was promised.
 
@@ -39,33 +40,24 @@ class Promises:
     that was begun later. `endpoint`: where fal is asked.
     """
 
-    def __init__(
-        self,
-        database: Database,
-        bot_tables: BotTables,
-        fal: FalQueue,
-        clock: Clock,
-        *,
-        endpoint: str,
-        wake_notify: Callable[[], None],
-    ) -> None:
-        self._database = database
-        self._bot_tables = bot_tables
-        self._fal = fal
-        self._clock = clock
-        self._endpoint = endpoint
-        self._wake_notify = wake_notify
+    database: Database
+    bot_tables: BotTables
+    fal: FalQueue
+    clock: Clock
+    _: KW_ONLY
+    endpoint: str
+    wake_notify: Callable[[], None]
 
     async def __call__(self) -> int:
         """Take a turn if it is due; return how many messages it made due. Raises DatabaseUnavailable."""
-        turn = await self._database.write(self._begin, self._clock.now())
+        turn = await self.database.write(self._begin, self.clock.now())
         if turn is None:
             return 0
         kept, lapsed = 0, 0
         if turn.waiting and (turn.is_back or await self._answers(turn.waiting[0].request_id)):
-            kept, lapsed = await self._database.write(promises.keep, self._bot_tables, turn.waiting, self._clock.now())
+            kept, lapsed = await self.database.write(promises.keep, self.bot_tables, turn.waiting, self.clock.now())
         if due := turn.released + turn.troubled + kept:
-            self._wake_notify()
+            self.wake_notify()
         if due or lapsed:
             log.info("promises.moved", failures=turn.released, troubles=turn.troubled, kept=kept, lapsed=lapsed)
         return due
@@ -75,7 +67,7 @@ class Promises:
             return None
         told = promises.told_alerts(connection)
         released = promises.release_failures(connection, is_told=Condition.ACCOUNT_LOCKED in told, now=now)
-        troubled = promises.owe_trouble(connection, self._bot_tables, told, now)
+        troubled = promises.owe_trouble(connection, self.bot_tables, told, now)
         waiting = promises.waiting(connection, now)
         is_back = bool(waiting) and promises.has_succeeded_since(connection, waiting)
         chores.finish(connection, NAME, now=now, every=EVERY, reason="done")
@@ -83,5 +75,5 @@ class Promises:
 
     async def _answers(self, request_id: str) -> bool:
         """Ask fal about a training that the account's state had ended; a locked account is told nothing of any."""
-        said = read_status(await self._fal.status(self._endpoint, request_id))
+        said = read_status(await self.fal.status(self.endpoint, request_id))
         return not isinstance(said, Unsaid)

@@ -7,7 +7,7 @@ import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -39,46 +39,30 @@ ENTERED_BEFORE = End(JobState.DEAD, "entered_before")  # the same result was in 
 SUPERSEDED = End(JobState.DONE, "superseded", JobOutcome.SUPERSEDED)
 
 
+@dataclass(eq=False, repr=False, slots=True)
 class Reconcile:
     """Asks fal about due jobs. `known_endpoints` are tried where a guess is wrong. `every` is RECONCILE_EVERY.
 
     `on_looked` hears what was found once it is on record. `sweep` looks for submissions without an answer first.
     """
 
-    def __init__(
-        self,
-        database: Database,
-        subjects: BotTables,
-        fal: FalQueue,
-        clock: Clock,
-        *,
-        every: timedelta,
-        lease: timedelta,
-        orphans: timedelta,
-        known_endpoints: Sequence[str],
-        chance: Callable[[], float],
-        wake_apply: Callable[[], None],
-        steps: Watched = UNWATCHED,
-        scrub: Callable[[bytes], bytes] = lambda body: body,
-        on_looked: Callable[[Sequence[Looked]], None] = lambda _: None,
-        sweep: Callable[[], Awaitable[int]] | None = None,
-    ) -> None:
-        self._sweep = sweep
-        self._scrub = scrub
-        self._steps = steps
-        self._database = database
-        self._subjects = subjects
-        self._fal = fal
-        self._clock = clock
-        self._every = every
-        self._lease = lease
-        self._orphans = orphans
-        self._known_endpoints = tuple(known_endpoints)
-        self._chance = chance
-        self._wake_apply = wake_apply
-        self._on_looked = on_looked
-        self._turns = asyncio.Semaphore(ASKED_AT_ONCE)
-        self._rests_until: datetime | None = None
+    database: Database
+    subjects: BotTables
+    fal: FalQueue
+    clock: Clock
+    _: KW_ONLY
+    every: timedelta
+    lease: timedelta
+    orphans: timedelta
+    known_endpoints: Sequence[str]
+    chance: Callable[[], float]
+    wake_apply: Callable[[], None]
+    steps: Watched = UNWATCHED
+    scrub: Callable[[bytes], bytes] = lambda body: body
+    on_looked: Callable[[Sequence[Looked]], None] = lambda _: None
+    sweep: Callable[[], Awaitable[int]] | None = None
+    _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(ASKED_AT_ONCE), init=False)
+    _rests_until: datetime | None = field(default=None, init=False)
 
     async def __call__(self) -> int:
         """Look once at what is due; return how many jobs were looked at. Raises DatabaseUnavailable.
@@ -86,17 +70,17 @@ class Reconcile:
         After a turn in which fal said nothing of any job the next one comes after a rest and asks about one alone:
         what it finds out holds for all.
         """
-        if self._sweep is not None:
-            await self._sweep()
-        now = self._clock.now()
+        if self.sweep is not None:
+            await self.sweep()
+        now = self.clock.now()
         if self._rests_until is not None and now < self._rests_until <= now + REST:
             return 0
-        claimed = await self._database.write(self._claim, now, 1 if self._rests_until is not None else BATCH)
+        claimed = await self.database.write(self._claim, now, 1 if self._rests_until is not None else BATCH)
         if not claimed:
             return 0
         findings = await self._look_at(claimed, at_once=False)
         silent = all(isinstance(one.looked.step, Wait) and not one.looked.step.said for one in findings)
-        self._rests_until = self._clock.now() + min(REST, self._every) if silent else None
+        self._rests_until = self.clock.now() + min(REST, self.every) if silent else None
         return len(claimed)
 
     async def allowed(self, wanted: int) -> int:
@@ -104,27 +88,27 @@ class Reconcile:
 
         Raises DatabaseUnavailable.
         """
-        return await self._database.write(self._take, self._clock.now(), wanted)
+        return await self.database.write(self._take, self.clock.now(), wanted)
 
     async def by_hand(self, request_ids: Sequence[str]) -> list[JobLook]:
         """Look at these jobs now, due or not, ended without an outcome or not; return what was found.
 
         Raises DatabaseUnavailable.
         """
-        now = self._clock.now()
-        claimed = await self._database.write(
-            jobs.claim, now=now, lease_until=now + self._lease, limit=len(request_ids), ids=request_ids
+        now = self.clock.now()
+        claimed = await self.database.write(
+            jobs.claim, now=now, lease_until=now + self.lease, limit=len(request_ids), ids=request_ids
         )
         return await self._look_at(claimed, at_once=True)
 
     def _claim(self, connection: Connection, now: datetime, limit: int) -> list[OpenJob]:
         """Claim as many as fal may be asked about now; those that no row carries any more end here."""
         limit = min(limit, _free(connection, now))
-        claimed = jobs.claim(connection, now=now, lease_until=now + self._lease, limit=limit) if limit else []
+        claimed = jobs.claim(connection, now=now, lease_until=now + self.lease, limit=limit) if limit else []
         if not claimed:
             return []
         _spend(connection, now, len(claimed))
-        carried = self._subjects.carried(connection, [job.request_id for job in claimed])
+        carried = self.subjects.carried(connection, [job.request_id for job in claimed])
         over = [job for job in claimed if self._is_superseded(job, carried, now)]
         jobs.record(connection, [Looked(job, SUPERSEDED) for job in over], now)
         return [job for job in claimed if job not in over]
@@ -140,14 +124,14 @@ class Reconcile:
         """Tell whether the bot has begun anew. A job that was registered before its row waits for it as orphans do."""
         if job.kind is not JobKind.TRAINING or job.request_id in carried:
             return False
-        return job.was_carried or now - job.first_seen_at >= self._orphans
+        return job.was_carried or now - job.first_seen_at >= self.orphans
 
     async def _look_at(self, claimed: Sequence[OpenJob], *, at_once: bool) -> list[JobLook]:
         """Ask about all beside each other, each within its deadline and all within BUDGET; record what was found."""
         if not claimed:
             return []
-        more = await self._database.read(job_lists.endpoints) if any(job.is_guessed for job in claimed) else []
-        endpoints = list(dict.fromkeys([*self._known_endpoints, *more]))
+        more = await self.database.read(job_lists.endpoints) if any(job.is_guessed for job in claimed) else []
+        endpoints = list(dict.fromkeys([*self.known_endpoints, *more]))
         looks = [asyncio.create_task(self._look(job, endpoints, at_once=at_once)) for job in claimed]
         _, late = await asyncio.wait(looks, timeout=BUDGET)
         for look in late:
@@ -162,46 +146,46 @@ class Reconcile:
     async def _look(self, job: OpenJob, endpoints: Sequence[str], *, at_once: bool) -> JobLook:
         try:
             async with self._turns, asyncio.timeout(DEADLINE):
-                look = await ask_about(job, self._fal, endpoints, self._clock, self._pace(), at_once=at_once)
+                look = await ask_about(job, self.fal, endpoints, self.clock, self._pace(), at_once=at_once)
         except TimeoutError:
             return self._unsaid(job)
         except Exception as error:
             log.exception("job.look_failed", request_id=job.request_id)
-            self._steps.failed("jobs", error)
+            self.steps.failed("jobs", error)
             return self._unsaid(job, "the look failed by a bug of ours: see the log")
-        self._steps.worked("jobs")
+        self.steps.worked("jobs")
         return look
 
     def _unsaid(self, job: OpenJob, detail: str = "no answer in time") -> JobLook:
         said = Unsaid(Trouble.FAL_DOWN, detail)
-        step = after_status(job, said, self._clock.now(), self._pace(), at_once=False)
+        step = after_status(job, said, self.clock.now(), self._pace(), at_once=False)
         assert isinstance(step, Wait), "an answer that did not come is waited for"
         return JobLook(Looked(job, step))
 
     def _pace(self) -> Pace:
-        return Pace(self._every, self._chance())
+        return Pace(self.every, self.chance())
 
     async def _record(self, findings: Sequence[JobLook]) -> None:
         """Write all at once; where one was claimed anew meanwhile, one by one."""
         try:
-            await self._database.write(self._write, findings, self._clock.now())
+            await self.database.write(self._write, findings, self.clock.now())
         except ClaimLost:
             for finding in findings:
                 try:
-                    await self._database.write(self._write, [finding], self._clock.now())
+                    await self.database.write(self._write, [finding], self.clock.now())
                 except ClaimLost:
                     log.warning("job.claim_lost", request_id=finding.looked.job.request_id)
         for finding in findings:
             _report(finding)
         if any(finding.body is not None for finding in findings):
-            self._wake_apply()
-        self._on_looked([finding.looked for finding in findings])
+            self.wake_apply()
+        self.on_looked([finding.looked for finding in findings])
 
     def _write(self, connection: Connection, findings: Sequence[JobLook], now: datetime) -> None:
         entering = [(finding, finding.body) for finding in findings if finding.body is not None]
         ended = set()
         if entering:
-            found = [_delivery(finding.looked.job, self._scrub(body), now) for finding, body in entering]
+            found = [_delivery(finding.looked.job, self.scrub(body), now) for finding, body in entering]
             receipts = inbox.put(connection, [(delivery, now) for delivery in found])
             asked = [
                 (delivery, finding.looked.job.claim.id) for delivery, (finding, _) in zip(found, entering, strict=True)

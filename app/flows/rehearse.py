@@ -9,7 +9,7 @@ import hashlib
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -96,46 +96,40 @@ def together(names: Mapping[int, Collection[str]], most: int) -> Iterator[list[i
         yield sorted(part)
 
 
+@dataclass(eq=False, repr=False, slots=True)
 class Rehearse:
     """Rehearses acts. `code` is the version of the code, `word` words a message as Telegram would get it."""
 
-    def __init__(
-        self,
-        database: Database,
-        bot_tables: BotTables,
-        kinds: Sequence[Kind],
-        limits: RetryLimits,
-        clock: Clock,
-        *,
-        word: Word,
-        code: str,
-        check: ArtifactCheck = ArtifactCheck.OFF,
-        invented: Invented = NOTHING_INVENTED,
-        elapsed: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._database = database
-        self._bot_tables = bot_tables
-        self._planner = Planner(kinds, limits, lambda: 0.0, check)
-        self._clock = clock
-        self._word = word
-        self._invented = invented
-        self._elapsed = elapsed
-        self.code = code
+    database: Database
+    bot_tables: BotTables
+    kinds: Sequence[Kind]
+    limits: RetryLimits
+    clock: Clock
+    _: KW_ONLY
+    word: Word
+    code: str
+    check: ArtifactCheck = ArtifactCheck.OFF
+    invented: Invented = NOTHING_INVENTED
+    elapsed: Callable[[], float] = time.monotonic
+    _planner: Planner = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._planner = Planner(self.kinds, self.limits, lambda: 0.0, self.check)
 
     async def __call__(self, queue: Queue, operation: Operation, rows: Sequence[RowStand]) -> Rehearsal:
         """Play an act on these rows, the first MOST of them within SECONDS; changes nothing.
 
         Raises DatabaseUnavailable.
         """
-        end, now = self._elapsed() + SECONDS, self._clock.now()
+        end, now = self.elapsed() + SECONDS, self.clock.now()
         ids = [row.id for row in rows[:MOST]]
         played: list[RehearsedRow] = []
         told_twice = 0
-        for some in together(await self._database.read(rehearsing.names_of, queue, ids), SLICE):
-            if played and self._elapsed() > end:
+        for some in together(await self.database.read(rehearsing.names_of, queue, ids), SLICE):
+            if played and self.elapsed() > end:
                 break
             try:
-                await self._database.write(self._play, queue, operation, some, now)
+                await self.database.write(self._play, queue, operation, some, now)
             except _Undone as undone:
                 played += undone.rows
                 told_twice += undone.told_twice
@@ -158,17 +152,17 @@ class Rehearse:
     ) -> None:
         told_twice = 0
         before = rehearsing.rows_of(connection, queue, ids)
-        changed = set(change_rows(connection, queue, operation, ids, act=REHEARSED, invented=self._invented, now=now))
+        changed = set(change_rows(connection, queue, operation, ids, act=REHEARSED, invented=self.invented, now=now))
         others = [left(row) for row_id, row in before.items() if row_id not in changed]
         if operation is Operation.IGNORE:
             played = [ignored(row) for row_id, row in before.items() if row_id in changed]
         elif queue is Queue.NOTIFICATIONS:
             played = self._send(connection, [row for row_id, row in before.items() if row_id in changed])
         else:
-            play = Play(connection, self._bot_tables, self._planner, self._word, before, now)
+            play = Play(connection, self.bot_tables, self._planner, self.word, before, now)
             played, told_twice = play(changed)
         raise _Undone([*others, *played], told_twice)
 
     def _send(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> list[RehearsedRow]:
         fates = rehearsing.at_their_claim(connection, [row["id"] for row in rows]) if rows else {}
-        return [sent(row, fates[row["id"]], self._word) for row in rows]
+        return [sent(row, fates[row["id"]], self.word) for row in rows]

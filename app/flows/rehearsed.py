@@ -1,6 +1,6 @@
 """One row of a rehearsal: what would become of it, in words that can be counted."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -44,32 +44,10 @@ class RehearsedRow:
     told_already: bool = False
 
 
-def rehearsed(
-    row: Mapping[str, Any],
-    after: tuple[str, str | None],
-    code: str,
-    word: str,
-    *,
-    asks: str | None = None,
-    avatar_id: str | None = None,
-    changes: Mapping[str, tuple[str | None, str | None]] | None = None,
-    messages: Sequence[RehearsedMessage] = (),
-    told_already: bool = False,
-) -> RehearsedRow:
-    """Describe a row by how it stood and what it would be, (state, reason)."""
-    return RehearsedRow(
-        row["id"],
-        row.get("fal_request_id") or row["request_id"],
-        (row["state"], after[0]),
-        (row["reason"], after[1]),
-        code,
-        word,
-        asks,
-        avatar_id,
-        dict(changes or {}),
-        list(messages),
-        told_already,
-    )
+def rehearsed(row: Mapping[str, Any], after: tuple[str, str | None], code: str, word: str, **more: Any) -> RehearsedRow:
+    """Describe a row by how it stood and what it would be, (state, reason); `more` are fields of RehearsedRow."""
+    name = row.get("fal_request_id") or row["request_id"]
+    return RehearsedRow(row["id"], name, (row["state"], after[0]), (row["reason"], after[1]), code, word, **more)
 
 
 def left(row: Mapping[str, Any]) -> RehearsedRow:

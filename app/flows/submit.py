@@ -6,7 +6,7 @@ row that says so, and nothing sends it again: `sweep` and fal's webhook join it.
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import KW_ONLY, asdict, dataclass
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
@@ -61,34 +61,23 @@ class WantedTraining:
         return hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
+@dataclass(eq=False, repr=False, slots=True)
 class Submit:
     """Submits trainings. `endpoint_of` and `webhook` tell where to and where its result goes; `nonce` makes 128 bits.
 
     `most` is TRAINING_MAX_USD, `after` RECONCILE_AFTER.
     """
 
-    def __init__(
-        self,
-        database: Database,
-        tables: BotTables,
-        fal: FalDesk,
-        clock: Clock,
-        *,
-        endpoint_of: Callable[[Trainer], str],
-        webhook: str,
-        nonce: Callable[[], str],
-        most: float,
-        after: timedelta,
-    ) -> None:
-        self._database = database
-        self._tables = tables
-        self._fal = fal
-        self._clock = clock
-        self._endpoint_of = endpoint_of
-        self._webhook = webhook
-        self._nonce = nonce
-        self._most = most
-        self._after = after
+    database: Database
+    tables: BotTables
+    fal: FalDesk
+    clock: Clock
+    _: KW_ONLY
+    endpoint_of: Callable[[Trainer], str]
+    webhook: str
+    nonce: Callable[[], str]
+    most: float
+    after: timedelta
 
     async def __call__(self, wanted: WantedTraining) -> str:
         """Submit one training; return fal's request id, for the same key always the same.
@@ -97,10 +86,10 @@ class Submit:
         sent.
         """
         _check_address(wanted.photos_url)
-        there = await self._database.read(submissions.find, wanted.key)
+        there = await self.database.read(submissions.find, wanted.key)
         if there is not None:
             return self._repeated(wanted, there)
-        endpoint = self._endpoint_of(wanted.trainer)
+        endpoint = self.endpoint_of(wanted.trainer)
         preset = PRESETS.get(endpoint)
         if preset is None:
             known = ", ".join(PRESETS)
@@ -110,7 +99,7 @@ class Submit:
         new = Submission(
             wanted.key,
             wanted.digest(),
-            self._nonce(),
+            self.nonce(),
             wanted.avatar_id,
             wanted.trainer,
             endpoint,
@@ -122,13 +111,13 @@ class Submit:
         if isinstance(begun, str):
             return begun
         given = arguments(preset, wanted.photos_url, trigger=new.trigger, steps=steps, trainer=wanted.trainer)
-        said = await self._fal.submit(endpoint, given, webhook_address(self._webhook, wanted.trainer, new.nonce))
+        said = await self.fal.submit(endpoint, given, webhook_address(self.webhook, wanted.trainer, new.nonce))
         return await self._settle(begun, said)
 
     async def _begin(self, wanted: WantedTraining, new: Submission) -> int | str:
         """Put it on record; return the row's id, or the request id that another submission of the same key has got."""
-        now = self._clock.now()
-        begun = await self._database.write(submissions.begin, self._tables, new, now=now, until=now + UNDER_WAY)
+        now = self.clock.now()
+        begun = await self.database.write(submissions.begin, self.tables, new, now=now, until=now + UNDER_WAY)
         match begun:
             case int(row_id):
                 log.info("submission.begun", subject=new.subject, endpoint=new.endpoint, job=row_id)
@@ -150,23 +139,23 @@ class Submit:
             raise JobRefused(409, "key_reused", "this idempotency_key stands for another training")
         if there.request_id is not None:
             return there.request_id
-        if there.reason != UNKNOWN and there.due_at > self._clock.now():
+        if there.reason != UNKNOWN and there.due_at > self.clock.now():
             raise JobRefused(409, "at_work", "a submission with this idempotency_key is under way")
         raise JobRefused(424, "submit_unknown", LOST)
 
     async def _check_price(self, endpoint: str, steps: int) -> None:
-        price = await self._fal.price(endpoint)
+        price = await self.fal.price(endpoint)
         dollars = None if price is None else cost(price, steps)
         if dollars is None:
             log.warning("submission.price_unknown", endpoint=endpoint, unit=None if price is None else price.unit)
-        elif dollars > self._most:
-            text = f"it would cost {dollars:.2f} USD, and TRAINING_MAX_USD is {self._most:g}"
+        elif dollars > self.most:
+            text = f"it would cost {dollars:.2f} USD, and TRAINING_MAX_USD is {self.most:g}"
             raise JobRefused(400, "too_expensive", text)
 
     async def _settle(self, row_id: int, said: SubmitOutcome) -> str:
-        now = self._clock.now()
+        now = self.clock.now()
         try:
-            await self._database.write(self._write, row_id, said, now)
+            await self.database.write(self._write, row_id, said, now)
         except DatabaseUnavailable:
             log.exception("submission.not_recorded", job=row_id)
             if not isinstance(said, NotTaken):
@@ -185,8 +174,8 @@ class Submit:
     def _write(self, connection: Connection, row_id: int, said: SubmitOutcome, now: datetime) -> None:
         match said:
             case Submitted():
-                due_at = now + self._after
-                submissions.answered(connection, self._tables, row_id, said, now=now, due_at=due_at)
+                due_at = now + self.after
+                submissions.answered(connection, self.tables, row_id, said, now=now, due_at=due_at)
             case AnswerLost(detail):
                 submissions.lost(connection, row_id, detail, due_at=now + FIRST_LOOK)
             case NotTaken(trouble, detail):

@@ -4,7 +4,7 @@ Every process looks at its own machine; what is shared is looked at by one of th
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
@@ -32,6 +32,7 @@ class OperatorChat:
     language: str
 
 
+@dataclass(eq=False, repr=False, slots=True)
 class Watch:
     """Gather the facts, write the alerts that they change, owe one message for each turn.
 
@@ -40,50 +41,40 @@ class Watch:
     message is owed.
     """
 
-    def __init__(
-        self,
-        database: Database,
-        clock: Clock,
-        look: Callable[[], MachineFacts],
-        *,
-        count_invented: Callable[[Connection], int],
-        machine: str,
-        chat: OperatorChat | None,
-        wake_notify: Callable[[], None],
-    ) -> None:
-        self._database = database
-        self._clock = clock
-        self._look = look
-        self._count_invented = count_invented
-        self._machine = machine
-        self._chat = chat
-        self._wake_notify = wake_notify
-        self._foreign_seen = 0
+    database: Database
+    clock: Clock
+    look: Callable[[], MachineFacts]
+    _: KW_ONLY
+    count_invented: Callable[[Connection], int]
+    machine: str
+    chat: OperatorChat | None
+    wake_notify: Callable[[], None]
+    _foreign_seen: int = field(default=0, init=False)
 
     async def __call__(self) -> int:
         """Look once; return how many alerts took a turn. One transaction. Raises DatabaseUnavailable."""
-        now = self._clock.now()
-        facts = self._look()
-        own = list(machine_alarms(facts, self._machine, now, foreign_before=self._foreign_seen))
-        steps, told, pulled_back = await self._database.write(self._take, own, now)
+        now = self.clock.now()
+        facts = self.look()
+        own = list(machine_alarms(facts, self.machine, now, foreign_before=self._foreign_seen))
+        steps, told, pulled_back = await self.database.write(self._take, own, now)
         self._foreign_seen = facts.foreign
         if pulled_back:
             log.warning("queue.pulled_back", rows=pulled_back)
         for step in steps:
             report(step)
         if told:
-            self._wake_notify()
+            self.wake_notify()
         return sum(step.turn is not None for step in steps)
 
     def _take(self, connection: Connection, own: Sequence[Alarm], now: datetime) -> tuple[list[AlertStep], int, int]:
         """Write what one look changed; return the steps, how many messages are owed, and the rows pulled back."""
         pulled_back = 0
-        steps = self._follow(connection, self._machine, own, now)
+        steps = self._follow(connection, self.machine, own, now)
         if chores.claim(connection, NAME, now=now, lease=EVERY, every=EVERY):
             pulled_back = chores.pull_back(connection, now)
             shared = list(queue_alarms(alerts.count_queues(connection, now), now))
             shared += failure_alarms(alerts.count_failures(connection))
-            shared += job_alarms(job_facts.count(connection, now), invented=self._count_invented(connection))
+            shared += job_alarms(job_facts.count(connection, now), invented=self.count_invented(connection))
             steps += self._follow(connection, "", shared, now)
             steps += self._write(connection, [close(alert, now) for alert in alerts.lost(connection, now - LOST)])
             alerts.forget(connection, now - KEPT)
@@ -93,7 +84,7 @@ class Watch:
     def _follow(self, connection: Connection, machine: str, alarms: Sequence[Alarm], now: datetime) -> list[AlertStep]:
         by_name = {alarm.name: alarm for alarm in alarms}
         known = alerts.load(connection, machine, alarms, now)
-        may_tell = self._chat is not None
+        may_tell = self.chat is not None
         looks = (follow(alert, by_name.get(alert.name), now, may_tell=may_tell) for alert in known)
         return self._write(connection, [step for step in looks if step is not None])
 
@@ -103,14 +94,14 @@ class Watch:
         return steps
 
     def _tell(self, connection: Connection, steps: Sequence[AlertStep], now: datetime) -> int:
-        if self._chat is None:
+        if self.chat is None:
             return 0
         news = [
             alert_message(
                 step.alert,
                 Topic.RESOLVED if step.turn is AlertTurn.RESOLVED else Topic.ALERT,
-                chat_id=self._chat.id,
-                language=self._chat.language,
+                chat_id=self.chat.id,
+                language=self.chat.language,
             )
             for step in steps
             if step.tell

@@ -5,6 +5,7 @@ exceptions, and a URL may hold a token: what leaves this module is HttpFailed, w
 """
 
 import asyncio
+import io
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from typing import Any, NamedTuple, Self
@@ -15,7 +16,6 @@ from yarl import URL
 from app.domain.network import read_address
 from app.http_client.connectors import DirectConnector
 from app.http_client.failures import BROKEN, HttpFailed, failure_of
-from app.http_client.form import Form
 from app.http_client.proxies import is_socks, proxy_of, socks_connector
 from app.http_client.public import Lookup, PublicNames, public_socket, refuse_private
 from app.http_client.trust import trust
@@ -26,6 +26,7 @@ MOST_ORIGINS = 64  # whose proxies are remembered
 
 Address = URL
 Headers = Mapping[str, str]
+Form = aiohttp.FormData  # a multipart body
 OnHead = Callable[[int, Headers], bool]
 
 
@@ -201,3 +202,13 @@ class HttpClient:
             auto_decompress=False,
             proxy=proxy if proxy is not None and not is_socks(proxy) else None,
         )
+
+
+def make_form(texts: Mapping[str, str], files: Mapping[str, bytes]) -> Form:
+    """Put fields and files together, each file under its field's name."""
+    form = Form()
+    for name, text in texts.items():
+        form.add_field(name, text)
+    for name, content in files.items():
+        form.add_field(name, io.BytesIO(content), filename=name, content_type="application/octet-stream")
+    return form

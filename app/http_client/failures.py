@@ -10,11 +10,15 @@ from app.domain.errors import AishaError
 BROKEN = (aiohttp.ClientError, ProxyConnectionError, ProxyError, ProxyTimeoutError, OSError)
 
 
+UNTRUSTED = "CertificateError"
+
+
 class HttpFailed(AishaError):
     """A request was not answered. `why` is a stable word; neither the URL nor a header is ever in it.
 
-    Unless `has_left`, the request surely never left: ConnectError (refused, DNS, TLS) · ConnectTimeout · PoolTimeout ·
-    ProxyError (a proxy refused) · InvalidURL · private_address and no_address (PublicNames).
+    Unless `has_left`, the request surely never left: ConnectError (refused, DNS, TLS) · CertificateError (not trusted,
+    expired, another's) · ConnectTimeout · PoolTimeout · ProxyError (a proxy refused) · InvalidURL · private_address and
+    no_address (PublicNames).
     Otherwise it may have been taken: ReadTimeout · ReadError (reset) · RemoteProtocolError (closed, junk).
     """
 
@@ -28,6 +32,11 @@ class HttpFailed(AishaError):
         """Whether time ran out."""
         return self.why.endswith("Timeout")
 
+    @property
+    def in_short(self) -> str:
+        """One word for logs and findings: timeout · untrusted · unreachable."""
+        return "timeout" if self.is_late else "untrusted" if self.why == UNTRUSTED else "unreachable"
+
 
 class AddressRefused(HttpFailed):
     """A name has no address, or one that is no machine's on the internet. `why`: no_address · private_address."""
@@ -40,6 +49,8 @@ def failure_of(error: Exception) -> HttpFailed:
             return HttpFailed("ProxyError")
         case aiohttp.ConnectionTimeoutError() | ProxyTimeoutError():
             return HttpFailed("ConnectTimeout")
+        case aiohttp.ClientConnectorCertificateError():
+            return HttpFailed(UNTRUSTED)
         case aiohttp.ClientConnectorError() | ProxyConnectionError():
             return HttpFailed("ConnectError")
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
@@ -47,7 +58,7 @@ def failure_of(error: Exception) -> HttpFailed:
         case aiohttp.ServerTimeoutError() | TimeoutError():
             return HttpFailed("ReadTimeout", has_left=True)
         case OSError() if isinstance(error.__cause__, ssl.SSLCertVerificationError):  # behind a SOCKS proxy
-            return HttpFailed("ConnectError")
+            return HttpFailed(UNTRUSTED)
         case aiohttp.ClientPayloadError() if "ConnectionResetError" in str(error):  # it is told there only
             return HttpFailed("ReadError", has_left=True)
         case OSError():

@@ -11,12 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from starlette.responses import JSONResponse, Response
 
 from app.bootstrap.submitting import Submitting
-from app.domain.errors import DatabaseUnavailable, JobRefused
+from app.db.registered_jobs import Registration
+from app.domain.errors import JobRefused
 from app.domain.job import JobKind
 from app.domain.quotas import SignatureQuota
-from app.flows.register import Registration
 from app.routers.operator_access import has_bearer
-from app.routers.problems import problem, refusal
 
 log = structlog.get_logger(__name__)
 
@@ -60,15 +59,9 @@ class JobBody(BaseModel):
 @router.post("/jobs")
 async def register_job(request: Request) -> Response:
     """Put on record a job that the bot submitted itself: 201, or 200 for the same again."""
-    parts = api_parts(request)
-    try:
-        admit(request, parts)
-        body = await read(request, JobBody)
-        is_new = await parts.register(_registration(body, parts.kinds))
-    except JobRefused as refused:
-        return refusal(refused)
-    except DatabaseUnavailable as error:
-        return no_database(error)
+    parts = admitted(request)
+    body = await read(request, JobBody)
+    is_new = await parts.register(_registration(body, parts.kinds))
     return JSONResponse({"request_id": body.request_id, "status": "registered"}, 201 if is_new else 200)
 
 
@@ -82,25 +75,19 @@ def _registration(body: JobBody, kinds: frozenset[JobKind]) -> Registration:
             raise JobRefused(400, "chat_missing", "chat_id: a generation's owner is told where the bot says")
     elif body.chat_id is not None or body.language is not None:
         raise JobRefused(400, "owner_from_row", "chat_id and language of a training come from the avatar's row")
-    return Registration(
-        body.request_id,
-        JobKind(body.kind),
-        body.endpoint,
-        body.status_url,
-        body.response_url,
-        body.subject_id,
-        body.steps,
-        body.chat_id,
-        body.language,
-    )
+    return Registration(**body.model_dump() | {"kind": JobKind(body.kind)})
 
 
-def admit(request: Request, parts: ApiParts) -> None:
-    """Let the bot in. Raises JobRefused: 403 without a token of ours, 401 for a wrong one, 429 for many wrong ones."""
+def admitted(request: Request) -> ApiParts:
+    """Let the bot in, and find what it works with.
+
+    Raises JobRefused: 403 without a token of ours, 401 for a wrong one, 429 for many wrong ones.
+    """
+    parts: ApiParts = request.app.state.api
     if parts.token is None:
         raise JobRefused(403, "api_closed", "API_TOKEN is not set on this server, so nobody may ask")
     if has_bearer(request, parts.token):
-        return
+        return parts
     address = request.client.host if request.client else None
     if parts.failures.add(address):
         log.warning("api.refused", address=address)
@@ -123,14 +110,3 @@ async def read(request: Request, form: type[Body]) -> Body:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         field = ".".join(str(part) for part in first["loc"]) or "body"
         raise JobRefused(400, "malformed", f"{field}: {first['msg']}") from None
-
-
-def no_database(error: DatabaseUnavailable) -> Response:
-    """Answer while the database is away."""
-    return problem(503, error.code, "the database does not answer", {"Retry-After": str(error.retry_after)})
-
-
-def api_parts(request: Request) -> ApiParts:
-    """Find what a request works with."""
-    parts: ApiParts = request.app.state.api
-    return parts

@@ -99,7 +99,7 @@ def _of_process(measures: Measures, look: OwnLook) -> Iterator[tuple[str, Values
 UNAVAILABLE = ("keys_unavailable", "database_unavailable", "bodies_crowded", "unavailable", "internal_error")
 BEFORE_A_REQUEST = (
     "malformed_request", "version_not_supported", "headers_too_large", "request_timeout", "connections_full",
-    "connections_share",
+    "connections_share", "plain_http",
 )  # fmt: skip
 
 

@@ -1,9 +1,9 @@
 """Is it alive, is it ready, and what has it done so far."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Self
+from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
@@ -12,11 +12,7 @@ from app import __version__
 from app.bootstrap import HealthFacts
 from app.domain.errors import DatabaseUnavailable
 from app.domain.steps import StepTrouble
-from app.fal.addresses import Addresses
-from app.fal.keys import Keys
-from app.flows.ports import Clock
 from app.routers.fal_webhook import PATH
-from app.routers.problems import problem
 
 router = APIRouter()
 # Answered whatever the Host: who asks here is a load balancer or a monitor, often by an address.
@@ -27,50 +23,19 @@ OPEN_PATHS = ("/health", "/livez", "/readyz", "/api/v1/health")
 class HealthParts:
     """What the pages about our own state look at.
 
-    `certificate_ends` is None on plain HTTP; `failing` lists the steps that fail again and again; `is_storing` tells
-    whether what writes deliveries down still runs. `refused` counts by its code what was not taken since the start of
-    this process: on the webhooks' paths, and before it became a request.
+    `certificate_ends` is None on plain HTTP; `refused` counts by its code what was not taken since the start of this
+    process: on the webhooks' paths, and before it became a request.
     """
 
     service_name: str
-    totals: Callable[[], Awaitable[dict[str, Any]]]
-    probe: Callable[[], Awaitable[None]]
-    is_storing: Callable[[], bool]
+    facts: HealthFacts
     worker_is_alive: Callable[[], bool]
-    failing: Callable[[], tuple[StepTrouble, ...]]
-    keys: Keys
-    addresses: Addresses
-    clock: Clock
     certificate_ends: Callable[[], datetime | None]
     refused: Callable[[], dict[str, int]]
 
-    @classmethod
-    def of(
-        cls,
-        service_name: str,
-        facts: HealthFacts,
-        worker_is_alive: Callable[[], bool],
-        certificate_ends: Callable[[], datetime | None],
-        refused: Callable[[], dict[str, int]],
-    ) -> Self:
-        """Gather them."""
-        return cls(
-            service_name,
-            facts.totals,
-            facts.write_check,
-            facts.is_storing,
-            worker_is_alive,
-            facts.steps.failing,
-            facts.keys,
-            facts.addresses,
-            facts.clock,
-            certificate_ends,
-            refused,
-        )
-
 
 def _parts(request: Request) -> HealthParts:
-    parts: HealthParts = request.app.state.health()
+    parts: HealthParts = request.app.state.health
     return parts
 
 
@@ -98,10 +63,10 @@ async def readyz(request: Request) -> Response:
 async def api_health(request: Request) -> Response:
     """Say how each part is; only what is ours to mend makes it 503, a step that fails again and again included."""
     parts = _parts(request)
-    failing = parts.failing()
+    failing = parts.facts.steps.failing()
     own = {"database": await _database(parts), "worker": _worker(parts, failing)}
     well = all(state == "ok" for state in own.values())
-    checks = {**own, "keys": "ok" if parts.keys.current() else "missing", "certificate": _certificate(parts)}
+    checks = {**own, "keys": "ok" if parts.facts.keys.current() else "missing", "certificate": _certificate(parts)}
     told = {"status": "healthy" if well else "unhealthy", "checks": checks, "failing": [_step(one) for one in failing]}
     return JSONResponse(told, 200 if well else 503)
 
@@ -110,11 +75,8 @@ async def api_health(request: Request) -> Response:
 async def webhook_status(request: Request) -> Response:
     """Totals of the webhook: no ids, no names."""
     parts = _parts(request)
-    try:
-        totals = await parts.totals()
-    except DatabaseUnavailable as error:
-        return problem(503, error.code, "the database does not answer", {"Retry-After": str(error.retry_after)})
-    now = parts.clock.now()
+    totals = await parts.facts.totals()
+    now = parts.facts.clock.now()
     ends = parts.certificate_ends()
     oldest = totals.pop("oldest_pending")
     moments = {name: totals.pop(name) for name in ("last_delivery", "last_reconcile")}
@@ -123,8 +85,8 @@ async def webhook_status(request: Request) -> Response:
             **totals,
             "oldest_pending_age_seconds": _seconds(None if oldest is None else now - oldest),
             **{name: None if at is None else at.isoformat() for name, at in moments.items()},
-            "key_age_seconds": _seconds(parts.keys.age()),
-            "address_list_age_seconds": _seconds(parts.addresses.age()),
+            "key_age_seconds": _seconds(parts.facts.keys.age()),
+            "address_list_age_seconds": _seconds(parts.facts.addresses.age()),
             "refused": sum(parts.refused().values()),
             "refused_for": [{"reason": code, "times": times} for code, times in parts.refused().items()],
             "certificate_days_left": None if ends is None else (ends - now).days,
@@ -160,10 +122,10 @@ async def is_ready(parts: HealthParts) -> bool:
 
 
 async def _database(parts: HealthParts) -> str:
-    if not parts.is_storing():
+    if not parts.facts.is_storing():
         return "unavailable"
     try:
-        await parts.probe()
+        await parts.facts.write_check()
     except DatabaseUnavailable:
         return "unavailable"
     return "ok"
@@ -190,7 +152,7 @@ def _certificate(parts: HealthParts) -> str:
     ends = parts.certificate_ends()
     if ends is None:
         return "off"
-    return "ok" if ends > parts.clock.now() else "expired"
+    return "ok" if ends > parts.facts.clock.now() else "expired"
 
 
 def _seconds(age: timedelta | None) -> Any:

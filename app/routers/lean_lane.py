@@ -9,6 +9,7 @@ import re
 from binascii import Error as NotHex
 from binascii import unhexlify
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -34,6 +35,7 @@ AllowsHost = Callable[[bytes | None], bool]
 Refuse = Callable[[Exception, str | None, Scope, Send], Awaitable[None]]
 
 
+@dataclass(eq=False, repr=False, slots=True)
 class LeanLane:
     """Takes ordinary deliveries; `full` answers everything else.
 
@@ -41,34 +43,26 @@ class LeanLane:
     server; `refuse` words, logs and sends what could not be stored.
     """
 
-    def __init__(
-        self,
-        full: ASGIApp,
-        parts: Callable[[], WebhookParts],
-        client_of: ClientOf,
-        allows_host: AllowsHost,
-        refuse: Refuse,
-    ) -> None:
-        self._full = full
-        self._parts = parts
-        self._client_of = client_of
-        self._allows_host = allows_host
-        self._refuse = refuse
+    full: ASGIApp
+    parts: Callable[[], WebhookParts]
+    client_of: ClientOf
+    allows_host: AllowsHost
+    refuse: Refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer an ordinary delivery, pass on the rest."""
         if scope["type"] != "http" or scope["method"] != "POST":
-            await self._full(scope, receive, send)
+            await self.full(scope, receive, send)
             return
-        parts = self._parts()
+        parts = self.parts()
         kind = parts.kinds.get(scope["path"])
         if kind is None or scope.get("raw_path") != kind.raw_path:
-            await self._full(scope, receive, send)
+            await self.full(scope, receive, send)
             return
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        address = self._client_of(scope, headers.get(b"x-forwarded-for"))
+        address = self.client_of(scope, headers.get(b"x-forwarded-for"))
         if not self._is_ordinary(kind, headers, len(scope["headers"]), address):
-            await self._full(scope, receive, send)
+            await self.full(scope, receive, send)
             return
         message = await receive()
         delivery = None
@@ -76,12 +70,12 @@ class LeanLane:
             delivery = _proven(parts, kind, headers, message.get("body", b""), nonce_of(scope["query_string"]))
         is_expected = kind.authenticator.addresses.allows(address)
         if delivery is None or parts.memory.take(address, len(delivery.body), is_expected=is_expected):
-            await self._full(scope, _again(message, receive), send)
+            await self.full(scope, _again(message, receive), send)
             return
         try:
             receipt = await parts.accept(delivery)
         except Exception as error:  # noqa: BLE001  a bug, too, is worded and logged there
-            await self._refuse(error, address, scope, send)
+            await self.refuse(error, address, scope, send)
             return
         finally:
             parts.memory.give_back(address, len(delivery.body))
@@ -100,7 +94,7 @@ class LeanLane:
             len(headers) == count
             and headers.get(b"content-type") in JSON
             and b"content-encoding" not in headers
-            and self._allows_host(headers.get(b"host"))
+            and self.allows_host(headers.get(b"host"))
             and (authenticator.ip_filter is IpFilter.OFF or authenticator.addresses.allows(address))
         )
 

@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.domain.errors import RequestRefused
+from app.domain.errors import DatabaseUnavailable, RequestRefused
 from app.domain.quotas import FULL_AGAIN
 
 log = structlog.get_logger(__name__)
@@ -29,10 +29,17 @@ def problem(status: int, code: str, detail: str, headers: Mapping[str, str] | No
     return Response(problem_body(status, code, detail), status, headers, media_type=MEDIA_TYPE)
 
 
-def refusal(refused: RequestRefused) -> Response:
+async def on_refused(_request: Request, error: Exception) -> Response:
     """Answer with what a request was refused for; 401 and 429 say what to send, and when."""
+    assert isinstance(error, RequestRefused)
     headers = {401: {"WWW-Authenticate": "Bearer"}, 429: {"Retry-After": str(FULL_AGAIN)}}
-    return problem(refused.status, refused.code, refused.detail, headers.get(refused.status))
+    return problem(error.status, error.code, error.detail, headers.get(error.status))
+
+
+async def on_no_database(_request: Request, error: Exception) -> Response:
+    """Answer while the database is away."""
+    assert isinstance(error, DatabaseUnavailable)
+    return problem(503, error.code, "the database does not answer", {"Retry-After": str(error.retry_after)})
 
 
 async def on_http_exception(_request: Request, error: Exception) -> Response:

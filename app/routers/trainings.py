@@ -7,12 +7,11 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.responses import JSONResponse, Response
 
-from app.domain.errors import DatabaseUnavailable, JobRefused
+from app.domain.errors import JobRefused
 from app.domain.submission import KEY_LIMIT, STEPS_LEAST, STEPS_MOST, TRIGGER_LIMIT, URL_LIMIT
 from app.domain.trainer import Trainer
 from app.flows.submit import WantedTraining
-from app.routers.api import admit, api_parts, no_database, read
-from app.routers.problems import refusal
+from app.routers.api import admitted, read
 
 router = APIRouter(prefix="/api/v1/trainings")
 
@@ -38,46 +37,28 @@ class TrainingBody(BaseModel):
 @router.post("")
 async def submit_training(request: Request) -> Response:
     """Submit a training to fal: 202 with its request id, the same for the same idempotency key."""
-    parts = api_parts(request)
-    try:
-        admit(request, parts)
-        body = await read(request, TrainingBody)
-        wanted = WantedTraining(
-            body.avatar_id, body.images_url, Trainer(body.type), body.idempotency_key, body.trigger, body.steps
-        )
-        request_id = await parts.submitting().submit(wanted)
-    except JobRefused as refused:
-        return refusal(refused)
-    except DatabaseUnavailable as error:
-        return no_database(error)
+    parts = admitted(request)
+    body = await read(request, TrainingBody)
+    wanted = WantedTraining(
+        body.avatar_id, body.images_url, Trainer(body.type), body.idempotency_key, body.trigger, body.steps
+    )
+    request_id = await parts.submitting().submit(wanted)
     return JSONResponse({"request_id": request_id, "status": "submitted"}, 202)
 
 
 @router.get("/{request_id}")
 async def show_training(request: Request, request_id: str) -> Response:
     """Tell how far a training is."""
-    parts = api_parts(request)
-    try:
-        admit(request, parts)
-        found = await parts.submitting().cancel.look(_checked(request_id))
-    except JobRefused as refused:
-        return refusal(refused)
-    except DatabaseUnavailable as error:
-        return no_database(error)
+    parts = admitted(request)
+    found = await parts.submitting().cancel.look(_checked(request_id))
     return JSONResponse(found.told())
 
 
 @router.delete("/{request_id}")
 async def cancel_training(request: Request, request_id: str) -> Response:
     """Ask fal to cancel a training: 202, or 200 where it has ended already; nothing of it is overwritten."""
-    parts = api_parts(request)
-    try:
-        admit(request, parts)
-        asked = await parts.submitting().cancel(_checked(request_id))
-    except JobRefused as refused:
-        return refusal(refused)
-    except DatabaseUnavailable as error:
-        return no_database(error)
+    parts = admitted(request)
+    asked = await parts.submitting().cancel(_checked(request_id))
     status = "cancel_requested" if asked else "already_ended"
     return JSONResponse({"request_id": request_id, "status": status}, 202 if asked else 200)
 

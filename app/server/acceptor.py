@@ -48,10 +48,13 @@ class Acceptor:
         self._quota = quota
         self._make_protocol = make_protocol
         self._tls = tls  # keyword arguments of connect_accepted_socket
+        if tls:
+            tls["ssl"].on_plain_http = self._count_plain_http
         self._loop = asyncio.get_running_loop()
         self._handshakes: set[asyncio.Task[None]] = set()
         self._refused: Counter[str] = Counter()
         self._last_refused = ""
+        self._plain = 0
         self._told: dict[str, float] = {}
         self._pausing: asyncio.TimerHandle | None = None
         self._closed = False
@@ -80,11 +83,18 @@ class Acceptor:
                 task.cancel()
 
     def report(self) -> None:
-        """Log the connections that were refused by the limits: the first at once, then once a minute."""
+        """Log who was refused, by the limits or as plain HTTP: the first at once, then once a minute."""
         if self._refused and self._is_news("refused"):
             full, share = self._refused["full"], self._refused["share"]
             log.warning("server.connections_refused", full=full, share=share, latest=self._last_refused)
             self._refused.clear()
+        if self._plain and self._is_news("plain"):
+            log.warning("server.plain_http", clients=self._plain)
+            self._plain = 0
+
+    def _count_plain_http(self) -> None:
+        self._plain += 1
+        self._refusals["plain_http"] += 1
 
     def _is_news(self, trouble: str) -> bool:
         now = self._loop.time()

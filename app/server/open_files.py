@@ -1,4 +1,7 @@
-"""The limit of open files, of which each connection is one."""
+"""Limits of this process: open files, of which each connection is one, and no core dumps.
+
+The memory of this process holds the TLS key and the tokens.
+"""
 
 import resource
 
@@ -21,3 +24,8 @@ def make_room(connections: int) -> int:
     fitting = min(connections, max(soft - OWN, soft // 2))
     log.warning("server.too_few_files", limit=soft, wanted=needed, connections=fitting)
     return fitting
+
+
+def forbid_core_dumps() -> None:
+    """Set the core size limit to zero, for this process and its children."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

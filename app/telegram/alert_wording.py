@@ -3,12 +3,11 @@
 import re
 from collections.abc import Callable
 from functools import partial
-from html import escape
 
 from app.domain.alert import REMEDY, AlertLevel
 from app.domain.message import Message
 from app.domain.notification import AlertMessage, Topic
-from app.telegram.names import shown_name
+from app.telegram.names import escaped, shown_name
 
 CLI = "aisha-webhook"
 DETAIL_LIMIT = 1000  # characters shown of an alert's detail
@@ -29,13 +28,13 @@ def word_alert(alert: AlertMessage, say: Callable[[str], str], cli: str = CLI) -
     if alert.topic is Topic.RESOLVED:
         headline = f"{OVER} {say('resolved.title')}: {title}"
         text = say("resolved.text")
-        return Message(f"<b>{_escape(headline)}</b>\n\n{_escape(text)}", f"{headline}\n\n{text}", ())
+        return Message(f"<b>{escaped(headline)}</b>\n\n{escaped(text)}", f"{headline}\n\n{text}", ())
     headline = f"{MARKS[alert.level]} {title}"
     detail = _COUNT.sub(partial(_in_words, say), alert.detail)
     text = say(f"alert.{alert.condition}.text").format(detail=shown_name(detail, DETAIL_LIMIT))
     command = re.sub(rf"\A{CLI}\b", lambda _: cli, REMEDY[alert.condition])
     return Message(
-        f"<b>{_escape(headline)}</b>\n\n{_escape(text)}\n\n<code>{_escape(command)}</code>",
+        f"<b>{escaped(headline)}</b>\n\n{escaped(text)}\n\n<code>{escaped(command)}</code>",
         f"{headline}\n\n{text}\n\n{command}",
         (),
     )
@@ -44,13 +43,9 @@ def word_alert(alert: AlertMessage, say: Callable[[str], str], cli: str = CLI) -
 def word_test(say: Callable[[str], str]) -> Message:
     """Say that a delivery of `aisha-webhook try` has come the whole way."""
     headline, text = say("test.title"), say("test.text")
-    return Message(f"<b>{_escape(headline)}</b>\n\n{_escape(text)}", f"{headline}\n\n{text}", ())
+    return Message(f"<b>{escaped(headline)}</b>\n\n{escaped(text)}", f"{headline}\n\n{text}", ())
 
 
 def _in_words(say: Callable[[str], str], count: "re.Match[str]") -> str:
     """Say what a reason means behind its code, which the pages and commands know it by."""
     return f"{count[0]} ({say(f'reason.{count[2]}')})" if count[2] in REASONS else count[0]
-
-
-def _escape(text: str) -> str:
-    return escape(text, quote=False)

@@ -58,7 +58,7 @@ class Album:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What Telegram says of a bot or a chat, by the Bot API's names."""
+    """What Telegram says of a bot, by the Bot API's names."""
 
     fields: dict[str, Any]
 

@@ -1,4 +1,4 @@
-"""Telegram's Bot API over one HTTP client: six methods, each one request and one answer.
+"""Telegram's Bot API over one HTTP client: five methods, each one request and one answer.
 
 The token is part of every URL, and no exception of the client holds one.
 Never `getUpdates` or `setWebhook`: those belong to the bot.
@@ -14,9 +14,8 @@ import orjson
 
 from app.domain.message import Keyboard, LinkButton
 from app.domain.send_outcome import Down, Uncertain
-from app.http_client.client import HttpClient, read_url
+from app.http_client.client import HttpClient, make_form, read_url
 from app.http_client.failures import HttpFailed
-from app.http_client.form import make_form
 from app.telegram.answers import Answer, NoAddress, read_album, read_answer, read_facts, read_sent
 
 ANSWER_LIMIT = 2**20  # bytes read of one answer; what follows is not looked at
@@ -106,10 +105,6 @@ class TelegramClient:
     async def get_me(self) -> Answer:
         """Ask who our bot is."""
         return await self._call("getMe", {}, {}, read_facts)
-
-    async def get_chat(self, chat_id: int) -> Answer:
-        """Ask what a chat is; a person who never wrote to the bot is no chat of its."""
-        return await self._call("getChat", {"chat_id": chat_id}, {}, read_facts)
 
     async def _call(
         self,

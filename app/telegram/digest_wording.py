@@ -2,12 +2,11 @@
 
 from datetime import timedelta
 from gettext import GNUTranslations
-from html import escape
 
 from app.domain.digest import Digest, FailedTraining
 from app.domain.message import Message
 from app.domain.notification import DigestMessage
-from app.telegram.names import isolated, shown_name
+from app.telegram.names import escaped, isolated, shown_name
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
@@ -25,7 +24,7 @@ def word_digest(message: DigestMessage, words: GNUTranslations) -> Message:
         if (more := digest.failed - len(digest.failures)) > 0:
             lines.append(say("digest.more").format(count=more))
     text = "\n".join(lines)
-    return Message(f"<b>{_escape(headline)}</b>\n\n{_escape(text)}", f"{headline}\n\n{text}")
+    return Message(f"<b>{escaped(headline)}</b>\n\n{escaped(text)}", f"{headline}\n\n{text}")
 
 
 def _waits(digest: Digest, words: GNUTranslations) -> list[str]:
@@ -43,7 +42,3 @@ def _failure(words: GNUTranslations, failed: FailedTraining) -> str:
     shown = shown_name(failed.avatar)
     name = isolated(shown) if shown else words.gettext("label.unnamed")
     return f"• {name} · {'—' if failed.chat_id is None else failed.chat_id} · {failed.cause}"
-
-
-def _escape(text: str) -> str:
-    return escape(text, quote=False)

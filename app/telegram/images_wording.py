@@ -7,7 +7,7 @@ from html import escape
 from app.domain.images import OwedImages
 from app.domain.message import Keyboard, LinkButton, Message, PhotoSet
 from app.domain.notification import Cause, OwnerMessage, Topic
-from app.telegram.names import LEFT_TO_RIGHT, isolated, shown_name
+from app.telegram.names import LEFT_TO_RIGHT, escaped, isolated, shown_name
 
 PROMPT_LIMIT = 200  # characters shown of what the owner asked for; a caption holds 1024
 # What an owner of images can act on; the other causes speak of photos for a training.
@@ -46,7 +46,7 @@ def _images(images: OwedImages, asked: str, words: GNUTranslations) -> Message:
         return Message(*caption)
     linked = say("images.links")
     text = (
-        f"{caption[0]}\n\n{_escape(linked)} {_links(images.left, images.shown)}",
+        f"{caption[0]}\n\n{escaped(linked)} {_links(images.left, images.shown)}",
         "\n".join((f"{caption[1]}\n\n{linked}", *images.left)),
     )
     photos = None if images.is_in_doubt else PhotoSet(images.next_album, *caption)
@@ -60,7 +60,7 @@ def _failed(cause: Cause | None, asked: str, words: GNUTranslations, support_url
     keyboard: Keyboard = ()
     if support_url:
         line = say("support.line")
-        html, plain = f"{html}\n\n{_escape(line)}", f"{plain}\n\n{line}"
+        html, plain = f"{html}\n\n{escaped(line)}", f"{plain}\n\n{line}"
         keyboard = ((LinkButton(say("button.support"), support_url),),)
     return Message(html, plain, keyboard)
 
@@ -69,12 +69,8 @@ def _paragraphs(title: str, asked: str, text: str) -> tuple[str, str]:
     """Put a bold title, a line below it and a paragraph together, in HTML and in plain text."""
     below = f"\n{asked}" if asked else ""
     after = f"\n\n{text}" if text else ""
-    return f"<b>{_escape(title)}</b>{_escape(below)}{_escape(after)}", f"{title}{below}{after}"
+    return f"<b>{escaped(title)}</b>{escaped(below)}{escaped(after)}", f"{title}{below}{after}"
 
 
 def _links(urls: Sequence[str], before: int) -> str:
     return " · ".join(f'<a href="{escape(url)}">{number}</a>' for number, url in enumerate(urls, before + 1))
-
-
-def _escape(text: str) -> str:
-    return escape(text, quote=False)

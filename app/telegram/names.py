@@ -5,6 +5,7 @@ link of without being asked: docs/messages.md.
 """
 
 import re
+from html import escape
 
 import regex
 
@@ -52,6 +53,11 @@ def shown_name(name: str, limit: int = NAME_LIMIT) -> str:
 def isolated(shown: str) -> str:
     """Put a shown name between isolates, and keep Telegram from making links, mentions or numbers of it."""
     return f"{ISOLATE}{_inert(shown)}{END_ISOLATE}"
+
+
+def escaped(text: str) -> str:
+    """Write a text as the Bot API's HTML has it."""
+    return escape(text, quote=False)
 
 
 def bare(text: str) -> str:

@@ -6,7 +6,6 @@ What is the same for every message of one topic, language and cause is put toget
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from html import escape
 
 from app.domain.message import Keyboard, LinkButton, Message
 from app.domain.notification import AlertMessage, Cause, DigestMessage, Notification, OwnerMessage, Topic
@@ -15,7 +14,7 @@ from app.telegram.alert_wording import CLI, word_alert, word_test
 from app.telegram.catalogs import Catalogs
 from app.telegram.digest_wording import word_digest
 from app.telegram.images_wording import word_generation
-from app.telegram.names import LEFT_TO_RIGHT, isolated, shown_name
+from app.telegram.names import LEFT_TO_RIGHT, escaped, isolated, shown_name
 
 CALLBACK_LIMIT = 64  # bytes of callback_data (Bot API, InlineKeyboardButton)
 GALLERY = "avatar_gallery"  # the bot's own callbacks: docs/bot-database.md
@@ -46,7 +45,7 @@ class Frame:
             return Message(self.html[0], self.plain[0], keyboard)
         label = isolated(name)
         return Message(
-            f"{self.html[0]}{escape(label, quote=False)}{self.html[1]}",
+            f"{self.html[0]}{escaped(label)}{self.html[1]}",
             f"{self.plain[0]}{label}{self.plain[1]}",
             keyboard,
         )
@@ -93,10 +92,10 @@ def frame_of(head: str, rest: str, keyboard: Keyboard, create_image: str | None 
     before, _, after = line.partition(NAME)
     opening, closing = ("<b>", "</b>") if is_bold else ("", "")
     if NAME in line:
-        html = f"{opening}{_escape(before)}", f"{_escape(after)}{closing}{_escape(rest)}"
+        html = f"{opening}{escaped(before)}", f"{escaped(after)}{closing}{escaped(rest)}"
         return Frame(html, (before, f"{after}{rest}"), keyboard, create_image)
     return Frame(
-        (f"{opening}{_escape(line)}{closing}{_escape(rest)}", ""), (f"{line}{rest}", ""), keyboard, create_image
+        (f"{opening}{escaped(line)}{closing}{escaped(rest)}", ""), (f"{line}{rest}", ""), keyboard, create_image
     )
 
 
@@ -148,7 +147,3 @@ def _topic(message: OwnerMessage) -> Topic:
 
 def _fits(subject: str) -> bool:
     return len(f"{GENERATE}{subject}".encode()) <= CALLBACK_LIMIT
-
-
-def _escape(text: str) -> str:
-    return escape(text, quote=False)

@@ -16,7 +16,8 @@ from app.domain.errors import CertificateBroken
 from app.domain.language import Language
 from app.tls.certificates import CertificateFacts, PairBroken, PairPaths, broken, facts_of, is_in_season
 from app.tls.chain import PairContent, ServedPair, assemble, read_content
-from app.tls.profile import PROFILES, ProfileName, choose_groups, hardened
+from app.tls.plain_http import ServerContext
+from app.tls.profile import PROFILES, ProfileName, choose_groups, harden, hardened
 
 log = structlog.get_logger(__name__)
 
@@ -62,7 +63,8 @@ class LiveContext:
         self._lock = Lock()
         self._profile = PROFILES[profile]
         # OpenSSL takes versions, options and groups from the outer context, ciphers and ALPN from the inner one.
-        self._outer = hardened(self._profile)
+        self._outer = ServerContext(ssl.PROTOCOL_TLS_SERVER)
+        harden(self._outer, self._profile)
         choose_groups(self._outer, self._profile)
         self._outer.sni_callback = self._move
         self._inner: ssl.SSLContext | None = None
@@ -73,7 +75,7 @@ class LiveContext:
         self._ways_tried: ServedPair | None = None  # has expired above the leaf, and its files hold no other way
 
     @property
-    def context(self) -> ssl.SSLContext:
+    def context(self) -> ServerContext:
         """The context to listen with; load() comes first."""
         assert self._inner is not None, "load() comes first"
         return self._outer

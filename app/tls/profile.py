@@ -37,13 +37,18 @@ PROFILES: dict[ProfileName, Profile] = {
 def hardened(profile: Profile) -> ssl.SSLContext:
     """Make a server's context of `profile`, without its groups."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    harden(context, profile)
+    return context
+
+
+def harden(context: ssl.SSLContext, profile: Profile) -> None:
+    """Give a server's context all of `profile` but its groups."""
     context.minimum_version = profile.oldest
     context.set_ciphers(profile.ciphers)
     context.set_alpn_protocols(["http/1.1"])
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     # All six are strong, so the client chooses: it knows which is fastest on its hardware.
     context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
-    return context
 
 
 def choose_groups(context: ssl.SSLContext, profile: Profile) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from app.cli.setting_page import env_example, settings_table
 from app.core import setting_meta
 from app.core.config import Settings
 from app.core.setting_loader import load_settings
-from app.core.setting_page import env_example, settings_table
-from app.core.setting_typos import nearest
+from app.core.setting_sources import nearest
 from app.domain.errors import SettingsInvalid, StartRefused
 from app.main import main
 
@@ -616,7 +616,7 @@ def test_a_setting_of_a_secret_type_is_named_as_a_secret() -> None:
 
 
 def test_env_example_is_current() -> None:
-    """env.example is what the settings say it is: `python -c 'from app.core.setting_page import …'` rewrites it."""
+    """env.example is what the settings say it is: `python -c 'from app.cli.setting_page import …'` rewrites it."""
     assert (ROOT / "env.example").read_text(encoding="utf-8") == env_example()
 
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from app.core import log_handlers
-from app.core.logger import get_api_logger, reset_logging, setup_logging
+from app.core.logger import reset_logging, setup_logging
 
 pytestmark = pytest.mark.anyio
 
@@ -31,7 +32,7 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[li
 
 async def test_together(written: list[list[str]]) -> None:
     """What a turn says is one write, at its end; the next turn's lines are another."""
-    log = get_api_logger("x")
+    log = structlog.get_logger("app.x")
     log.info("a")
     log.info("b")
     assert written == []
@@ -43,7 +44,7 @@ async def test_together(written: list[list[str]]) -> None:
 
 async def test_warnings_at_once(written: list[list[str]]) -> None:
     """A warning is on the disk before the program goes on, and so is what was said before it."""
-    log = get_api_logger("x")
+    log = structlog.get_logger("app.x")
     log.info("a")
     log.warning("b")
     assert [event for lines in written for event in lines] == ["a", "b"]
@@ -51,7 +52,7 @@ async def test_warnings_at_once(written: list[list[str]]) -> None:
 
 async def test_bounded(written: list[list[str]]) -> None:
     """A turn that never ends keeps no more lines than LINES."""
-    log = get_api_logger("x")
+    log = structlog.get_logger("app.x")
     for _ in range(log_handlers.LINES + 1):
         log.info("a")
     assert [len(lines) for lines in written] == [log_handlers.LINES]
@@ -59,7 +60,7 @@ async def test_bounded(written: list[list[str]]) -> None:
 
 def test_without_loop(written: list[list[str]]) -> None:
     """Where no loop runs a line is written at once; a loop that was closed with lines kept holds back no later one."""
-    log = get_api_logger("x")
+    log = structlog.get_logger("app.x")
 
     async def last_words() -> None:
         log.info("a")
@@ -77,6 +78,6 @@ def test_without_loop(written: list[list[str]]) -> None:
 
 async def test_closing(written: list[list[str]]) -> None:
     """Closing the log writes what was kept."""
-    get_api_logger("x").info("a")
+    structlog.get_logger("app.x").info("a")
     reset_logging()
     assert written == [["a"]]

@@ -15,16 +15,21 @@ from typing import Any
 import pytest
 import structlog
 
-from app.core import log_handlers, log_redaction, setting_typos, text
+from app.core import log_handlers, log_redaction, setting_sources, text
 from app.core import logger as subject
 from app.core.log_redaction import LONGEST, plain, redact
-from app.core.logger import get_api_logger, get_webhook_logger, register_secrets, reset_logging, setup_logging
+from app.core.logger import register_secrets, reset_logging, setup_logging
 from app.domain.errors import StartRefused
 
 TOKEN = "123456789:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"
 SECRET = "correct-horse/battery staple"
 HOSTILE = "a\nb\rc\td\x00\x1b[31mred\x7f\x9b\u2028\u2029\u202e\u2066\ufeff\U000e0041\ud800z"
 RAW = set("\n\r\t\x00\x1b\x7f\x9b\u2028\u2029\u202e\u2066\ufeff\U000e0041\ud800")
+
+
+def logger_of(name: str) -> Any:
+    """Return a logger as modules of the server have one; nothing of an earlier setup is cached in it."""
+    return structlog.get_logger(f"app.{name}")
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +69,7 @@ def test_fields(logs: Logs) -> None:
     """A line holds ts (UTC, ISO), level, event, logger and what the caller gave."""
     logs.start()
     structlog.contextvars.bind_contextvars(replica="r1")
-    get_api_logger("app.flows.apply").warning("training_unknown", request_id="q", attempt=2, seen=None)
+    logger_of("flows.apply").warning("training_unknown", request_id="q", attempt=2, seen=None)
     (event,) = logs.events()
     assert event.pop("ts").endswith("Z")
     assert event == {
@@ -81,8 +86,8 @@ def test_fields(logs: Logs) -> None:
 def test_who_writes_where(logs: Logs, capsys: pytest.CaptureFixture[str]) -> None:
     """webhook.log holds the webhook's events only; api_server.log and stderr hold everything once; stdout nothing."""
     logs.start()
-    get_webhook_logger().info("delivery_stored")
-    get_api_logger("fal").info("keys_fetched")
+    logger_of("webhook").info("delivery_stored")
+    logger_of("fal").info("keys_fetched")
     logging.getLogger("uvicorn.access").info('%s - "%s"', "1.2.3.4", "GET /")
     with warnings.catch_warnings():
         warnings.simplefilter("default")
@@ -115,31 +120,24 @@ def test_talkative_libraries(logs: Logs, name: str) -> None:
 
 
 def test_level_can_change(logs: Logs) -> None:
-    """A second setup replaces the first: its level holds for loggers already used, and nothing is written twice."""
-    log = get_api_logger("x")
-    logs.start("ERROR")
+    """A second setup replaces the first, nothing is written twice, and a logger used before the first follows it."""
+    log = logger_of("x")
     log.info("hidden")
     logs.start("DEBUG")
     log.debug("shown")
     logs.start("CRITICAL")
-    log.error("hidden")
+    logger_of("x").error("hidden")
     assert [event["event"] for event in logs.events()] == ["shown"]
 
 
 def test_before_setup(capsys: pytest.CaptureFixture[str]) -> None:
     """Without setup warnings reach stderr in one redacted line each, and stdout stays clean for --json."""
-    get_api_logger("x").info("quiet")
-    get_api_logger("x").warning("loud", key=TOKEN)
+    logger_of("x").info("quiet")
+    logger_of("x").warning("loud", key=TOKEN)
     told = capsys.readouterr()
     assert told.out == ""
     assert told.err.endswith("warning  loud key=*** [app.x]\n")
     assert told.err.count("\n") == 1
-
-
-def test_logger_names() -> None:
-    """Whatever name a module gives, its logger lies below app."""
-    names = [vars(get_api_logger(name))["_logger_factory_args"][0] for name in ("app", "app.x", "x", "application")]
-    assert names == ["app", "app.x", "app.x", "app.application"]
 
 
 def test_one_event_one_line(logs: Logs, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,9 +146,9 @@ def test_one_event_one_line(logs: Logs, capsys: pytest.CaptureFixture[str], monk
         logging.getLogger(), "handlers", []
     )  # pytest's own would keep the lone surrogate for its report
     logs.start()
-    get_webhook_logger().info(HOSTILE, value=HOSTILE, deep=[{HOSTILE: HOSTILE}], raw=HOSTILE.encode("utf-8", "replace"))
+    logger_of("webhook").info(HOSTILE, value=HOSTILE, deep=[{HOSTILE: HOSTILE}], raw=HOSTILE.encode("utf-8", "replace"))
     logging.getLogger(f"uvicorn.{HOSTILE}").error("%s", HOSTILE)
-    get_api_logger("x").error("failed", exc_info=raised(ValueError(HOSTILE)), **{HOSTILE: 1})
+    logger_of("x").error("failed", exc_info=raised(ValueError(HOSTILE)), **{HOSTILE: 1})
     console = capsys.readouterr().err
     for told, lines in ((logs.text(), 3), (logs.text("webhook.log"), 1), (console, 3)):
         assert told.count("\n") == lines == len(told.splitlines())
@@ -169,8 +167,8 @@ def test_colour(logs: Logs, monkeypatch: pytest.MonkeyPatch) -> None:
     screen = Terminal()
     monkeypatch.setattr(sys, "stderr", screen)
     logs.start()
-    get_api_logger("x").error("failed", why="\x1b[32mgreen")
-    get_api_logger("x").info("fine")
+    logger_of("x").error("failed", why="\x1b[32mgreen")
+    logger_of("x").info("fine")
     failed, fine = screen.getvalue().splitlines()
     assert failed.startswith("\x1b[31m")
     assert failed.endswith("\x1b[0m")
@@ -215,7 +213,7 @@ def test_registered(logs: Logs, capsys: pytest.CaptureFixture[str], form: str) -
     """A registered secret is masked in values, keys, bytes, messages of libraries and tracebacks, however encoded."""
     register_secrets([SECRET, "", "abc"])
     logs.start()
-    log = get_api_logger("x")
+    log = logger_of("x")
     said = f"e {form}"
     log.info(said, a=form, b={form: [form, (form,)]}, c=form.encode(), d=ValueError(form), e=Path(form))
     logging.getLogger("uvicorn").warning("got %s", form)
@@ -248,7 +246,7 @@ def test_a_crash_shows_no_secret(logs: Logs, capsys: pytest.CaptureFixture[str])
 def test_secret_names(logs: Logs) -> None:
     """A value under a name that means a secret is masked whatever it looks like; numbers and None stay."""
     logs.start()
-    get_api_logger("x").info(
+    logger_of("x").info(
         "e", token="q", headers={"Authorization": "q", "X-Api-Key": "q", "Accept": "*/*"}, bot_token=None, token_age=3
     )
     event = logs.events()[0]
@@ -281,7 +279,7 @@ def test_rotation(logs: Logs) -> None:
     """A full file moves aside and only so many are kept."""
     logs.start(max_bytes=500, backups=2)
     for number in range(20):
-        get_api_logger("x").info("e", number=number, padding="p" * 100)
+        logger_of("x").info("e", number=number, padding="p" * 100)
     assert sorted(path.name for path in logs.folder.glob("api_server.log*")) == [
         "api_server.log",
         "api_server.log.1",
@@ -336,7 +334,7 @@ def test_losing_an_event(logs: Logs, capsys: pytest.CaptureFixture[str], monkeyp
     logs.start()
     for _ in range(3):
         logging.getLogger("uvicorn").info("%d", SECRET)
-    get_api_logger("x").info("next")
+    logger_of("x").info("next")
     told = capsys.readouterr().err
     assert told.count("logging failed: TypeError; event of uvicorn lost") == 2
     assert SECRET not in told
@@ -358,7 +356,7 @@ def test_full_disk(
         closed = StringIO()
         closed.close()
         monkeypatch.setattr(sys, "stderr", closed)
-    get_api_logger("x").info("e")
+    logger_of("x").info("e")
     monkeypatch.undo()
     assert capsys.readouterr().err.count("No space left on device; event of app.x lost") == (broken == "full")
 
@@ -385,7 +383,7 @@ def test_filtered_level_is_free(logs: Logs) -> None:
             raise AssertionError
 
     logs.start("WARNING")
-    log = get_api_logger("x")
+    log = logger_of("x")
     log.debug("e", value=Untouchable())
     log.info("e", value=Untouchable())
     assert log.bind().info.__name__ == "_nop"
@@ -395,7 +393,7 @@ def test_filtered_level_is_free(logs: Logs) -> None:
 def test_levels(logs: Logs) -> None:
     """Each level has its name; a library's stack and error are kept; what stdlib was told to silence stays silent."""
     logs.start("DEBUG")
-    log = get_api_logger("x")
+    log = logger_of("x")
     for say in (log.debug, log.info, log.warning, log.error, log.critical):
         say("e")
     logging.getLogger("app.x").setLevel(logging.CRITICAL)
@@ -408,7 +406,7 @@ def test_levels(logs: Logs) -> None:
     assert where["stack"].startswith("Stack (most recent call last)")
 
 
-@pytest.mark.parametrize("module", [text, setting_typos, log_redaction], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [text, setting_sources, log_redaction], ids=lambda module: module.__name__)
 def test_examples(module: ModuleType) -> None:
     """The examples in the docstrings are true."""
     failed, attempted = doctest.testmod(module)
@@ -430,7 +428,7 @@ def test_plain_structlog(logs: Logs, capsys: pytest.CaptureFixture[str]) -> None
 
 def test_capture(logs: Logs) -> None:
     """structlog.testing.capture_logs sees events of every level without setup, and of cached loggers after it."""
-    log = get_api_logger("x")
+    log = logger_of("x")
     with structlog.testing.capture_logs() as early:
         log.debug("e")
     logs.start()

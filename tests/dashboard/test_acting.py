@@ -147,7 +147,7 @@ async def test_an_act_is_stopped_between_two_batches(
     run = BulkAct.run
 
     async def gated(self: BulkAct, on_progress: Callable[[], None]) -> list[int]:
-        write = self._database.write
+        write = self.database.write
 
         async def slow(*wanted: Any) -> Any:
             changed = await write(*wanted)
@@ -155,7 +155,7 @@ async def test_an_act_is_stopped_between_two_batches(
             await go_on.wait()
             return changed
 
-        self._database = SimpleNamespace(write=slow)  # type: ignore[assignment]  # all that an act needs of it
+        self.database = SimpleNamespace(write=slow)  # type: ignore[assignment]  # all that an act needs of it
         return await run(self, on_progress)
 
     monkeypatch.setattr("app.flows.act.BATCH", 1)

@@ -9,7 +9,7 @@ import pytest
 
 from app.db.engine import Connection, Database, open_database
 from app.db.generations import Generations
-from app.db.registered_jobs import Registered, register
+from app.db.registered_jobs import Registration, register
 from app.domain.errors import ClaimLost
 from app.domain.job import JobKind
 from app.domain.notification import OPERATOR
@@ -35,12 +35,12 @@ def images_bot(database: Database) -> Iterator[BotOfImages]:
     bot.drop_table()
 
 
-def registered(request_id: str = "r1", chat_id: int = 42, **changes: Any) -> Registered:
-    job = Registered(request_id, JobKind.GENERATION, "fal-ai/flux-lora", "d", None, None, None, None, chat_id)
+def registered(request_id: str = "r1", chat_id: int = 42, **changes: Any) -> Registration:
+    job = Registration(request_id, JobKind.GENERATION, "fal-ai/flux-lora", chat_id=chat_id)
     return replace(job, **changes)
 
 
-def on_record(database: Database, *jobs: Registered) -> Generations:
+def on_record(database: Database, *jobs: Registration) -> Generations:
     with database.engine.begin() as transaction:
         for job in jobs:
             register(transaction, job, now=START, due_at=START + timedelta(minutes=2))
@@ -107,7 +107,7 @@ async def test_a_long_request_id_names_its_messages_in_short(database: Database)
 @pytest.mark.usefixtures("images_bot")
 async def test_a_row_that_is_not_there_costs_nothing(database: Database, subject: str) -> None:
     """A subject that names no row is told all the same."""
-    generations = on_record(database, registered(subject=subject))
+    generations = on_record(database, registered(subject_id=subject))
     assert locked(database, generations, "r1")["r1"][0].avatar_id == subject
     changed(database, generations, SUCCESS)
 
@@ -115,7 +115,7 @@ async def test_a_row_that_is_not_there_costs_nothing(database: Database, subject
 async def test_the_row_gets_its_images(database: Database, images_bot: BotOfImages) -> None:
     """Status, URLs in order and the time; the prompt is what the owner is told."""
     row_id = images_bot.ask("a cat")
-    generations = on_record(database, registered(subject=row_id))
+    generations = on_record(database, registered(subject_id=row_id))
     assert locked(database, generations, "r1")["r1"][0].name == "a cat"
     changed(database, generations, SUCCESS)
     row = images_bot.row(row_id)
@@ -126,7 +126,7 @@ async def test_the_row_gets_its_images(database: Database, images_bot: BotOfImag
 async def test_the_row_gets_its_error(database: Database, images_bot: BotOfImages) -> None:
     """As much of fal's words as the column holds."""
     row_id = images_bot.ask("a cat")
-    generations = on_record(database, registered(subject=row_id))
+    generations = on_record(database, registered(subject_id=row_id))
     changed(database, generations, FAILURE)
     row = images_bot.row(row_id)
     assert (row["word"], len(row["error_message"]), row["urls"]) == ("failed", 1000, None)
@@ -135,7 +135,7 @@ async def test_the_row_gets_its_error(database: Database, images_bot: BotOfImage
 async def test_a_word_that_nobody_knows_is_left_alone(database: Database, images_bot: BotOfImages) -> None:
     """The owner is told; the row stays as the bot's newer revision wrote it."""
     row_id = images_bot.ask("a cat", "upscaling")
-    generations = on_record(database, registered(subject=row_id))
+    generations = on_record(database, registered(subject_id=row_id))
     changed(database, generations, SUCCESS)
     assert images_bot.row(row_id)["word"] == "upscaling"
 
@@ -143,7 +143,7 @@ async def test_a_word_that_nobody_knows_is_left_alone(database: Database, images
 async def test_a_row_that_changed_meanwhile_is_not_overwritten(database: Database, images_bot: BotOfImages) -> None:
     """Compare-and-set on the status: the whole transaction is undone."""
     row_id = images_bot.ask("a cat")
-    generations = on_record(database, registered(subject=row_id))
+    generations = on_record(database, registered(subject_id=row_id))
     [one] = locked(database, generations, "r1")["r1"]
 
     def write(connection: Connection) -> None:
@@ -173,7 +173,7 @@ async def test_words_are_written_as_the_row_spells_them(spelled: tuple[Database,
     bot.make_table(column)
     for request_id, change, end in (("r1", SUCCESS, "completed"), ("r2", FAILURE, "failed")):
         row_id = bot.ask("a cat", word("processing"))
-        generations = on_record(database, registered(request_id, subject=row_id, digest=request_id))
+        generations = on_record(database, registered(request_id, subject_id=row_id))
         changed(database, generations, change, request_id)
         assert bot.row(row_id)["word"] == word(end)
 
@@ -184,7 +184,7 @@ async def test_a_row_that_the_bot_holds_is_waited_for(postgres_url: str) -> None
     bot = BotOfImages(database)
     bot.make_table()
     row_id = bot.ask("a cat")
-    generations = on_record(database, registered(subject=row_id), registered("r2", digest="e"))
+    generations = on_record(database, registered(subject_id=row_id), registered("r2"))
     with database.engine.begin() as holding:
         holding.exec_driver_sql("SELECT * FROM image_generations FOR UPDATE")
         with database.engine.begin() as transaction:
@@ -203,7 +203,7 @@ async def test_rows_that_may_not_be_written_count_as_absent(postgres_url: str) -
     with database.engine.begin() as transaction:
         transaction.exec_driver_sql("CREATE ROLE nobody_of_images")
         transaction.exec_driver_sql("GRANT SELECT ON users, webhook_jobs TO nobody_of_images")
-        register(transaction, registered(subject=row_id), now=START, due_at=START)
+        register(transaction, registered(subject_id=row_id), now=START, due_at=START)
     with database.engine.begin() as transaction:
         transaction.exec_driver_sql("SET LOCAL ROLE nobody_of_images")
         generations = Generations.find(transaction)

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from app.db import inbox, jobs
 from app.db.engine import Connection, Database
 from app.db.jobs import Ended, Expected, Looked
-from app.db.registered_jobs import Registered, register
+from app.db.registered_jobs import Registration, register
 from app.db.tables import jobs as table
 from app.domain.errors import ClaimLost
 from app.domain.job import EndpointSource, JobKind, JobOutcome, JobState, Stage
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.anyio
 LEASE = timedelta(seconds=60)
 TRAINER = "fal-ai/flux-lora-portrait-trainer"
 DONE = Ended("r1", JobKind.TRAINING, "a1", TRAINER, JobState.DONE, "completed", 7, outcome=JobOutcome.COMPLETED)
-TOLD = Registered("r1", JobKind.TRAINING, "fal-ai/other", "digest", "https://queue.fal.run/s", None, "a1", 1000)
+TOLD = Registration("r1", JobKind.TRAINING, "fal-ai/other", "https://queue.fal.run/s", None, "a1", 1000)
 
 
 async def expect(database: Database, *request_ids: str, is_historic: bool = False, due: float = 0) -> None:
@@ -138,7 +138,7 @@ async def test_the_first_registration_stands(database: Database) -> None:
     """A second one learns the first one's digest and changes nothing."""
     due = {"now": START, "due_at": START}
     assert await database.write(register, TOLD, **due) is None
-    assert await database.write(register, replace(TOLD, endpoint="fal-ai/third", digest="x"), **due) == "digest"
+    assert await database.write(register, replace(TOLD, endpoint="fal-ai/third"), **due) == TOLD.digest()
     row = (await rows(database))["r1"]
     assert (row["endpoint"], row["endpoint_source"], row["steps"]) == ("fal-ai/other", "registered", 1000)
 

@@ -17,11 +17,11 @@ from app.domain.errors import ClaimLost
 from app.domain.notification import (
     Cause,
     ClaimedNotification,
-    NotificationState,
     Owner,
     OwnerMessage,
     Topic,
 )
+from app.domain.send_policy import Judgement
 from app.domain.verdict import Bury, Done, Retry, Verdict
 from tests.fakes import START
 
@@ -56,7 +56,11 @@ async def finish(
 ) -> None:
     with database.engine.begin() as transaction:
         told = [
-            Told(item, verdict, NotificationState.SENT, message_id, item.uncertain, START + timedelta(seconds=1))
+            Told(
+                item,
+                Judgement(verdict, message_id=message_id, uncertain=item.uncertain),
+                START + timedelta(seconds=1),
+            )
             for item in claimed
         ]
         outbox.finish(transaction, told)

@@ -4,9 +4,9 @@ import hashlib
 from collections.abc import Iterator
 from html import escape
 
+from app.cli.message_samples import Sample, owners_samples
 from app.domain.message import LinkButton, Message
 from app.telegram.catalogs import Catalogs
-from app.telegram.samples import Sample, owners_samples
 
 LANGUAGES = ("ru", "kk", "en")
 NAME = "Айша"

@@ -38,7 +38,7 @@ class Machine:
         path.chmod(0o755)
 
     def targets(self) -> list[str]:
-        return [call.split()[-1] for call in self.calls("make")]
+        return [word for call in self.calls("make") for word in call.split() if not word.startswith("-")]
 
     def calls(self, name: str) -> list[str]:
         path = self.folder / f"{name}.calls"
@@ -67,7 +67,7 @@ def test_an_unknown_package_takes_no_other_with_it(machine: Machine) -> None:
     update, *installs = machine.calls("apt-get")
     assert update.startswith("update")
     assert {"install -y -qq strace", "install -y -qq faketime", "install -y -qq shellcheck"} <= set(installs)
-    assert machine.targets()[:4] == ["lint", "test", "servers", "e2e"]
+    assert machine.targets()[:5] == ["lint", "simulate", "test", "servers", "e2e"]
 
 
 def test_what_is_missing_is_said_at_the_end(machine: Machine) -> None:
@@ -88,7 +88,10 @@ def test_who_may_not_install_reads_all_that_is_missing(machine: Machine) -> None
 
 @pytest.mark.parametrize(
     ("version", "wanted"),
-    [("3.11.2", ["lint", "test", "test-on", "servers", "e2e"]), ("3.11.7", ["lint", "test", "servers", "e2e"])],
+    [
+        ("3.11.2", ["lint", "simulate", "test", "test-on", "servers", "e2e"]),
+        ("3.11.7", ["lint", "simulate", "test", "servers", "e2e"]),
+    ],
 )
 def test_every_test_runs_on_the_system_s_interpreter_too(machine: Machine, version: str, wanted: list[str]) -> None:
     """Where it is another version than python3 the suite runs on both, else once; nothing is said to be missing."""

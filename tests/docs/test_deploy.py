@@ -257,6 +257,17 @@ def test_only_the_places_differ(project: Path, tmp_path: Path) -> None:
             assert service["ExecStart"][0].startswith(f"{sys.executable} -m app.")
 
 
+def test_a_unit_names_a_page_that_is_there(project: Path, tmp_path: Path) -> None:
+    """Documentation= leads to a page of this folder; where a wheel brought none, it leads nowhere."""
+    for name, expected in (("wheel", ""), ("checkout", f"file:{project}/{units.PAGE}")):
+        assert call("--into", str(tmp_path / name)).exit_code == 0
+        told = parsed((tmp_path / name / units.SINGLE[0]).read_text(encoding="utf-8"))["Unit"]["Documentation"]
+        assert told == [expected]
+        (project / units.PAGE).parent.mkdir(exist_ok=True)
+        (project / units.PAGE).touch()
+    assert (ROOT / units.PAGE).is_file()
+
+
 def test_the_settings_say_where_to_write(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Folders and the port come from the settings; a certificate of somebody else's is not written to."""
     monkeypatch.setenv("DATABASE_URL", "sqlite:////srv/shared/aisha.db")

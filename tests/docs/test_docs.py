@@ -16,7 +16,7 @@ from app.cli.config import with_table
 from app.cli.main import app as command_line
 from app.core.config import Settings
 from app.main import create_app
-from app.routers.docs import describe
+from app.routers.openapi import describe
 from tests.docs.project import ROOT, between, names, page, project_files, rows
 
 READMES = ("README.md", "README.ru.md")

@@ -111,7 +111,7 @@ def test_each_rule_leads_to_a_page_that_exists() -> None:
 
 def test_every_refusal_has_its_sentence() -> None:
     """What a delivery may be refused with is said in plain words, and no sentence is left over."""
-    connections = {"connections_full", "connections_share"}
+    connections = {"connections_full", "connections_share", "plain_http"}
     refused = {code for told in (EVERYWHERE, WEBHOOK) for codes in told.values() for code in codes}
     assert set(WORDS) - connections == refused
 

@@ -75,3 +75,10 @@ def test_every_actor_has_a_threat() -> None:
     introduced = set(ACTOR.findall(page(THREATS)))
     assert introduced
     assert {row[0] for row in THREAT_ROWS} - {"all"} == introduced
+
+
+def test_every_fault_of_others_is_told_with_its_test() -> None:
+    """Each row of docs/environments.md says what 0.2.0 did, what happens now, and which test holds it."""
+    told = rows(between(page(FAULTS_OF_OTHERS), "others"))
+    assert told
+    assert [row[0] for row in told if not all(row) or not TEST.search(row[4])] == []

@@ -18,13 +18,13 @@ from starlette.routing import Mount, Route
 
 # Where the code lies is said here and nowhere below; the rest is found wherever in app/ it stands.
 from app.cli.main import app as command_line
+from app.cli.setting_page import default_text
 from app.core.config import Settings
 from app.core.setting_meta import env_name, is_secret, names
-from app.core.setting_page import default_text
 from app.doctor.tls.voice import say_broken
 from app.domain.alert import REMEDY, Condition
 from app.main import create_app
-from app.routers.docs import describe
+from app.routers.openapi import describe
 from app.tls.causes import CAUSES
 from app.tls.certificates import PairBroken
 from tests.docs.project import ROOT, calls, modules, project_files

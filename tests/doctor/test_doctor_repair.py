@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from app.doctor.access import Reader
 from app.doctor.finding import Level
 from app.doctor.tls import repair
 from app.doctor.tls.examination import Examined, examine_files
 from app.doctor.tls.repair import RepairRefused, fix_chain, fixes, needs_issuers
 from app.domain.errors import CertificateBroken
-from app.files.access import Reader
 from app.tls.certificates import PairPaths
 from app.tls.chain import put_together, read_content
 from tests.authorities import DOMAIN, NOW, Lineage, issue

@@ -4,9 +4,14 @@ import ast
 import re
 import shlex
 import subprocess
+from collections.abc import Iterator
 from importlib import import_module
 
+import pytest
+
 from app.doctor.finding import Catalogue, Level, Wording, finding
+from app.doctor.report import INDENT
+from app.domain.language import Language
 from tests.docs.project import modules
 
 PLACE = re.compile(r"(?<!\{)\{(\w+)\}(?!\})")
@@ -49,3 +54,17 @@ def test_every_command_is_a_command() -> None:
             subprocess.run(["bash", "-n", "-c", told.command], check=True)
         words = [name for name in PLACE.findall(wording.command) if name not in NUMBERS]
         assert told.command.count(shlex.quote(HOSTILE)) == len(words), code
+
+
+def longest(language: Language) -> Iterator[tuple[int, str]]:
+    """The length of each line of a report whose facts have twenty letters each, with its code."""
+    for code, wording in WORDINGS.items():
+        told = finding(WORDINGS, code, language, **facts(wording, "x" * 20))
+        for part in (f"{told.text}  [{code}]", told.remedy, told.command):
+            yield len(INDENT) + len(part or ""), code
+
+
+@pytest.mark.parametrize("language", ["ru", "en"])
+def test_no_line_is_longer_than_two_of_a_terminal(language: Language) -> None:
+    """With facts of a usual length every line of a report fits 200 columns."""
+    assert [code for length, code in longest(language) if length > 200] == []

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from app.doctor.access import Reader
 from app.doctor.host.unit import reader_of
-from app.files.access import Reader
 
 UNIT = "aisha-webhook-api.service"
 NOBODY = pwd.getpwnam("nobody")

@@ -139,6 +139,7 @@ async def test_nobody_at_the_other_end_is_unreachable() -> None:
     ("error", "why"),
     [
         (HttpFailed("ConnectError"), "unreachable"),
+        (HttpFailed("CertificateError"), "untrusted"),
         (HttpFailed("RemoteProtocolError", has_left=True), "unreachable"),
         (HttpFailed("ReadError", has_left=True), "unreachable"),
         (HttpFailed("ProxyError"), "unreachable"),

@@ -1,5 +1,7 @@
 """Images that are fetched from fal's CDN, played by its twin: only from its hosts, only whole, only so large."""
 
+from contextlib import aclosing
+
 import pytest
 
 from app.fal import cdn as cdn_module
@@ -71,10 +73,11 @@ async def test_a_cdn_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> 
 
 async def test_nobody_else_is_asked() -> None:
     """Other hosts, addresses, ports, schemes and user names: not one request."""
-    for url in [url for url, _ in REFUSED]:
-        cdn = CdnTwin()
-        assert await fetched(cdn, url) is None, url
-        assert cdn.calls == [], url
+    cdn = CdnTwin()
+    async with cdn.serve() as base_url, aclosing(FalCdn(HOSTS, MappedWay(base_url))) as store:
+        for url, _ in REFUSED:
+            assert await store.fetch(url, IMAGE_BYTES) is None, url
+            assert cdn.calls == [], url
 
 
 async def test_oddities_of_head_do_not_matter() -> None:

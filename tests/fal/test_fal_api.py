@@ -28,6 +28,7 @@ class Fal:
         self.status = status
         self.body = body
         self.requests: list[Asked] = []
+        self.heard: list[tuple[str, FalAnswer | Unsaid]] = []
 
     def __call__(self, request: Asked) -> Given:
         self.requests.append(request)
@@ -39,7 +40,14 @@ class Fal:
 
     def api(self, key: str | None = KEY) -> FalQueue:
         client = http_of(self)
-        return FalQueueApi("https://queue.fal.run", "https://api.fal.ai", key, client, lambda: START)
+        return FalQueueApi(
+            "https://queue.fal.run",
+            "https://api.fal.ai",
+            key,
+            client,
+            lambda: START,
+            lambda asked, said: self.heard.append((asked, said)),
+        )
 
     @property
     def asked(self) -> list[str]:
@@ -64,6 +72,7 @@ async def test_state_and_result_are_asked_for_without_the_sub_path_and_without_l
         f"https://queue.fal.run/fal-ai/kling-video/requests/{ID}/status",
         f"https://queue.fal.run/workflows/me/mine/requests/{ID}",
     ]
+    assert [asked for asked, _ in fal.heard] == ["status", "result"]
     for request in fal.requests:
         assert request.method == "GET"
         assert request.headers["Authorization"] == f"Key {KEY}"

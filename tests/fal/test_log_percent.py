@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.fal.log_percent import read_percent
+from app.fal.queue_answers import read_percent
 
 LINES = {
     "Loaded 14 training samples": None,

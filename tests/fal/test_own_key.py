@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.fal.own_key import FILE, load, load_or_make
-from app.fal.own_machine import OwnMachine
+from app.fal.own_key import FILE, OwnMachine, load, load_or_make
 
 pytestmark = pytest.mark.anyio
 

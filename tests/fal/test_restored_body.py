@@ -6,7 +6,7 @@ from app.domain.job import JobOutcome
 from app.domain.notification import Cause
 from app.domain.training import Artifacts, Completed, Failed
 from app.fal.payload import read
-from app.fal.restored_body import restored
+from app.fal.result_body import restored
 from tests.factories import CONFIG, LORA
 
 

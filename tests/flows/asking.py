@@ -11,7 +11,7 @@ from sqlalchemy import select
 from app.db import jobs
 from app.db.engine import Connection, Database
 from app.db.jobs import Expected
-from app.db.registered_jobs import Registered, register
+from app.db.registered_jobs import Registration, register
 from app.db.tables import deliveries
 from app.db.tables import jobs as table
 from app.db.trainings import BotTables
@@ -90,7 +90,7 @@ class Desk:
         await self.expect(*request_ids)
 
     async def register(self, request_id: str) -> None:
-        told = Registered(request_id, JobKind.TRAINING, PORTRAIT, "d", None, None, None, None)
+        told = Registration(request_id, JobKind.TRAINING, PORTRAIT)
         await self.database.write(register, told, now=self.clock.at, due_at=self.clock.at)
 
     async def look_again(self, seconds: float = EVERY) -> int:
@@ -148,5 +148,5 @@ def desk_of(
 async def register_all(database: Database, request_ids: Sequence[str], clock: FrozenClock) -> None:
     """Put jobs on record as the bot's API does, due at once."""
     for request_id in request_ids:
-        told = Registered(request_id, JobKind.TRAINING, PORTRAIT, "d", None, None, None, None)
+        told = Registration(request_id, JobKind.TRAINING, PORTRAIT)
         await database.write(register, told, now=clock.at, due_at=clock.at)

@@ -14,6 +14,7 @@ from sqlalchemy import select
 from app.db import inbox
 from app.db.engine import Database
 from app.db.group_commit import GroupCommit
+from app.db.outbox import Told
 from app.db.tables import deliveries, notifications
 from app.db.trainings import BotTables
 from app.fal.authenticate import Authenticator
@@ -21,11 +22,12 @@ from app.fal.endpoints import TrainerEndpoints
 from app.flows.apply import Apply
 from app.flows.kinds import Kind, training
 from app.flows.notify.claiming import Notify
-from app.flows.notify.recording import Record, write_records
+from app.flows.notify.recording import write_records
 from app.flows.planning import RetryLimits
 from app.flows.tell import Tell
 from tests.factories import INVENTED, delivery
 from tests.fakes import FakeFalQueue, FakeMessenger, FrozenClock, moving_sleep, no_jitter
+from tests.flows.under_way import ended
 
 # Of a long way whose statements shorter tests run on both databases.
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -40,7 +42,7 @@ class House:
     clock: FrozenClock
     apply: Apply
     notify: Notify
-    records: GroupCommit[Record, None]
+    records: GroupCommit[Told, None]
     fal: FakeFalQueue
     messenger: FakeMessenger
     woken: list[str] = field(default_factory=list)
@@ -52,7 +54,7 @@ class House:
     async def tell(self) -> int:
         """Claim what is due, tell it, and record what became of it."""
         claimed = await self.notify()
-        await self.notify.idle()
+        await ended(self.notify)
         return claimed
 
     async def rows(self) -> list[dict[str, Any]]:

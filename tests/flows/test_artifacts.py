@@ -24,6 +24,7 @@ from app.flows.planning import Planner, RetryLimits
 from tests.factories import LORA, Bot, empty_ok_body, error_body, ok_body, result_answer
 from tests.fakes import FakeStore, FrozenClock, moving_sleep, no_jitter
 from tests.flows.conftest import House, kinds_of
+from tests.flows.under_way import ended
 
 pytestmark = pytest.mark.anyio
 
@@ -46,7 +47,7 @@ class Gallery:
     async def apply(self) -> int:
         """Apply what is due, and settle what is looked at."""
         taken = await self.house.apply()
-        await self.looks.idle()
+        await ended(self.looks)
         return taken
 
     async def row(self) -> dict[str, Any]:
@@ -306,7 +307,7 @@ async def test_what_came_first_is_decided_first(gallery: Gallery, bot: Bot) -> N
         ("pending", "locked"),
     ]
     go.set()
-    await gallery.looks.idle()
+    await ended(gallery.looks)
     gallery.house.clock.move(3)
     await gallery.apply()
     assert [row["reason"] for row in await gallery.house.rows()] == ["completed", "conflict"]
@@ -343,7 +344,7 @@ async def test_a_slow_file_holds_up_no_other(gallery: Gallery, bot: Bot) -> None
         await gallery.owed.wait()
     assert [(await bot.avatar(one))["word"] for one in (slow, quick)] == ["training", "completed"]
     go.set()
-    await gallery.looks.idle()
+    await ended(gallery.looks)
     assert (await bot.avatar(slow))["word"] == "completed"
 
 

@@ -334,7 +334,7 @@ async def test_what_was_mended_ended_when_it_first_did(home: Home, said: bytes) 
     assert (job["finished_at"], job["stage_since"]) == (ended_at, ended_at)
     digest = await home.house.database.read(sum_up, home.house.clock.at)
     assert (digest.ready, digest.failed, digest.failures) == (0, 0, ())
-    story = await why(home.house.database, home.mend._bot_tables, home.house.clock, "r1", has_token=True)
+    story = await why(home.house.database, home.mend.bot_tables, home.house.clock, "r1", has_token=True)
     order = [sentence.code for sentence in story.sentences if sentence.at is not None]
     assert order.index("message.sent") < order.index("job.drifted")
     assert max(order.index(code) for code in order if code.startswith(("delivery.", "job.end"))) < order.index(
@@ -430,7 +430,7 @@ async def test_traces_of_the_poller_are_counted(home: Home) -> None:
 
     def traces() -> tuple[int, int]:
         with home.house.database.engine.connect() as connection:
-            return drift.traces(connection, home.mend._bot_tables, INVENTED, home.house.clock.at)
+            return drift.traces(connection, home.mend.bot_tables, INVENTED, home.house.clock.at)
 
     assert traces() == (0, 0)
     await home.spoil(status="completed", **POLLED)

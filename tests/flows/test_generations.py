@@ -8,7 +8,7 @@ import pytest
 from app.db import inbox
 from app.db.engine import Database
 from app.db.generations import Generations
-from app.db.registered_jobs import Registered, register
+from app.db.registered_jobs import Registration, register
 from app.db.tables import jobs
 from app.db.trainings import BotTables
 from app.domain.job import JobKind
@@ -38,7 +38,7 @@ async def house(database: Database, bot_tables: BotTables, clock: FrozenClock) -
 
 
 def on_record(house: House, request_id: str = "r1", endpoint: str = "fal-ai/flux-lora") -> None:
-    job = Registered(request_id, JobKind.GENERATION, endpoint, request_id, None, None, None, None, CHAT)
+    job = Registration(request_id, JobKind.GENERATION, endpoint, chat_id=CHAT)
     with house.database.engine.begin() as transaction:
         register(transaction, job, now=house.clock.at, due_at=house.clock.at)
 

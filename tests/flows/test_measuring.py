@@ -11,15 +11,14 @@ from app.db.operator_queries import Queue
 from app.domain.job import JobKind
 from app.domain.look import Trouble, Unsaid
 from app.domain.measures import Measures
-from app.domain.message import Message
 from app.domain.notification import Owner, OwnerMessage, Topic
-from app.domain.send_outcome import SendOutcome, Sent, SlowDown, Uncertain
+from app.domain.send_outcome import SendOutcome, SlowDown, Uncertain
 from app.fal.payload import FalAnswer
-from app.flows.counted import CountedMessenger, CountedQueue, counted_tell
-from app.flows.measuring import SEND_OUTCOMES, count_stored
+from app.flows.measuring import SEND_OUTCOMES, count_asked, count_stored
 from app.flows.operate import Operation, operate
+from app.flows.tell import Tell
 from tests.factories import Bot, delivery
-from tests.fakes import START, FakeFalQueue, FakeMessenger
+from tests.fakes import START, FakeMessenger, FrozenClock
 from tests.flows.conftest import House
 from tests.job_facts import add_job
 
@@ -29,7 +28,7 @@ NOTE = OwnerMessage("a1", "Айша", "r1", Topic.READY, Owner("o1", 42, "ru"))
 
 
 def applied(house: House) -> Measures:
-    return house.apply._measures
+    return house.apply.measures
 
 
 async def test_a_training_is_measured_from_its_first_look_to_its_owner(house: House, bot: Bot) -> None:
@@ -45,7 +44,7 @@ async def test_a_training_is_measured_from_its_first_look_to_its_owner(house: Ho
     assert measures.applied == {("training", "completed"): 1}
     assert (measures.to_applied.total, sum(measures.to_applied.counts)) == (2, 1)
     assert [histogram.total for name, histogram in measures.training.items() if name != "style"] == [600, 0]
-    assert house.notify._recorder._measures.to_told.total == 5
+    assert house.notify._recorder.measures.to_told.total == 5
 
 
 async def test_a_training_whose_beginning_nobody_saw_has_no_duration(house: House, bot: Bot) -> None:
@@ -78,27 +77,13 @@ def test_what_try_sends_is_not_counted_as_received() -> None:
 
 
 async def test_tries_to_send_are_counted_by_topic_and_outcome() -> None:
-    """Sends and edits alike, whatever Telegram said; a message of `try` is left out."""
-    measures = Measures()
-
-    async def tell(_: object) -> SendOutcome:
-        return Uncertain("closed")
-
-    counted = counted_tell(tell, measures)
-    await counted(NOTE)
-    await counted(replace(NOTE, topic=Topic.TEST))
-
-    class Slow(FakeMessenger):
-        async def send(self, chat_id: int, message: Message) -> SendOutcome:
-            return Sent(1, chat_id)
-
-        async def edit(self, chat_id: int, message_id: int, message: Message) -> SendOutcome:
-            return SlowDown(3)
-
-    progress = CountedMessenger(Slow(), "progress", measures)
-    await progress.send(1, Message("a", "a"))
-    await progress.edit(1, 1, Message("a", "a"))
-    assert measures.sends == {("ready", "uncertain"): 1, ("progress", "sent"): 1, ("progress", "slow_down"): 1}
+    """Whatever Telegram said; a message of `try` is left out. Lines of progress: `test_progress.py`."""
+    messenger = FakeMessenger([Uncertain("closed"), SlowDown(3)])
+    tell = Tell(messenger, messenger.word, FrozenClock(), Measures())
+    await tell(NOTE)
+    await tell(replace(NOTE, topic=Topic.TEST))
+    await tell(replace(NOTE, owner=Owner("o1", None, "ru")))
+    assert tell.measures.sends == {("ready", "uncertain"): 1, ("ready", "unreachable"): 1}
 
 
 def test_every_outcome_of_a_send_has_its_word() -> None:
@@ -106,17 +91,13 @@ def test_every_outcome_of_a_send_has_its_word() -> None:
     assert {kind.__name__ for kind in SendOutcome.__args__} == set(SEND_OUTCOMES)
 
 
-async def test_questions_to_fal_are_counted_by_their_answer() -> None:
+def test_questions_to_fal_are_counted_by_their_answer() -> None:
     """The class of the status, or why there was none; without a key nothing was asked."""
     measures = Measures()
-    fal = FakeFalQueue(states={"r1": FalAnswer(202, {}, b"{}")}, trouble=FalAnswer(404, {}, b""))
-    queue = CountedQueue(fal, measures)
-    await queue.status("e", "r1")
-    await queue.result("e", "r1")
-    fal.trouble = Unsaid(Trouble.FAL_DOWN, "")
-    await queue.logs("e", "r1")
-    fal.trouble = Unsaid(Trouble.NO_FAL_KEY, "")
-    await queue.listed("e", "r1")
+    count_asked(measures, "status", FalAnswer(202, {}, b"{}"))
+    count_asked(measures, "result", FalAnswer(404, {}, b""))
+    count_asked(measures, "logs", Unsaid(Trouble.FAL_DOWN, ""))
+    count_asked(measures, "listed", Unsaid(Trouble.NO_FAL_KEY, ""))
     assert measures.asked == {("status", "2xx"): 1, ("result", "4xx"): 1, ("logs", "fal_down"): 1}
 
 

@@ -15,6 +15,7 @@ from tests.factories import Bot
 from tests.fakes import START, moving_sleep, no_jitter
 from tests.flows.conftest import House, on_sqlite
 from tests.flows.test_notify import owe
+from tests.flows.under_way import ended
 
 pytestmark = pytest.mark.anyio
 
@@ -140,7 +141,7 @@ async def test_a_turn_ends_even_when_no_send_does(house: House, bot: Bot, monkey
     async with asyncio.timeout(30):
         assert await tell() == 0
     mute.released.set()
-    await tell.idle()
+    await ended(tell)
     assert len(mute.asked) == 1
 
 

@@ -29,6 +29,7 @@ from tests.factories import Bot
 from tests.fakes import FrozenClock
 from tests.flows.asking import reconcile_of
 from tests.flows.conftest import on_sqlite
+from tests.flows.under_way import ended
 
 pytestmark = pytest.mark.anyio
 
@@ -112,7 +113,7 @@ class Desk:
         for _ in range(times):
             self.clock.move(60 * minutes)
             await self.reconcile()
-            await self.progress.idle()
+            await ended(self.progress)
 
     async def tell(self, avatar: str, request_id: str, *, state: str = "sent", topic: str = "ready") -> None:
         """Put a message about a result into the outbox as it stands there when it is due, or was sent."""
@@ -173,6 +174,7 @@ async def test_one_silent_message_is_edited_in_place(desk: Desk) -> None:
     desk.fal.says = AT_WORK
     await desk.look(times=4)
     assert desk.chats.messages == {1: ProgressLine.AT_WORK}
+    assert desk.progress.measures.sends == {("progress", "sent"): 2}
     await desk.end(avatar, "r1")
     await desk.progress()
     assert desk.chats.messages == {1: ProgressLine.AT_WORK}, "the result was not told yet"
@@ -304,9 +306,9 @@ async def test_two_replicas_send_one_message(desk: Desk, bot_tables: BotTables) 
         desk.progress.consider(looked)
         others.consider(looked)
 
-    desk.reconcile._on_looked = both
+    desk.reconcile.on_looked = both
     await desk.look(times=2)
-    await others.idle()
+    await ended(others)
     assert desk.chats.messages == {1: ProgressLine.AT_WORK}
 
 
@@ -318,7 +320,7 @@ async def test_the_usual_time_is_learnt_from_our_own_past(desk: Desk) -> None:
     began = desk.clock.at - timedelta(minutes=5)
     await desk.database.write(lambda connection: connection.execute(update(table).values(at_work_since=began)))
     seen: list[ProgressState] = []
-    desk.progress._word = lambda message: seen.append(message.line) or spell(message)  # type: ignore[func-returns-value]
+    desk.progress.word = lambda message: seen.append(message.line) or spell(message)  # type: ignore[func-returns-value]
     await desk.train("r1")
     await desk.look(times=2)
     assert [line.usual for line in seen] == [timedelta(minutes=5)]

@@ -16,6 +16,7 @@ from tests.fakes import FrozenClock
 from tests.flows.asking import reconcile_of
 from tests.flows.conftest import open_house
 from tests.flows.test_progress import AT_WORK, PORTRAIT, QUEUED, Chats, Fal, make_progress
+from tests.flows.under_way import ended
 
 pytestmark = pytest.mark.anyio
 
@@ -55,7 +56,7 @@ async def told(path: Path, template: Path, mode: ProgressMode) -> tuple[dict[str
                 name = names[(step - 36) // 3]
                 await house.deliver(name, ok_body(name))
             await reconcile()
-            await progress.idle()
+            await ended(progress)
             await house.apply()
             await house.tell()
             await progress()

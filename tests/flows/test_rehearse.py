@@ -177,7 +177,7 @@ async def test_a_slow_rehearsal_ends_as_a_sample(
     """After a second no further rows are played."""
     for number in range(30):
         await house.deliver(f"r{number}")
-    rehearse._elapsed = iter(range(0, 100, 2)).__next__
+    rehearse.elapsed = iter(range(0, 100, 2)).__next__
     said = await rehearse(Queue.DELIVERIES, Operation.REDRIVE, await find(database))
     assert (len(said.rows), said.is_sample) == (10, True)
 

@@ -234,7 +234,7 @@ async def test_a_webhook_may_overtake_the_answer(counter: Counter, house: House)
     [job] = await counter.jobs()
     await counter.database.write(
         submissions.answered,
-        counter.submit._tables,
+        counter.submit.tables,
         job["id"],
         early[0],
         now=counter.clock.now(),

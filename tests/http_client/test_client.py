@@ -265,7 +265,7 @@ def test_a_certificate_is_checked_on_the_loop_that_the_server_has(
     async def ask() -> None:
         async with bot_api(context=served) as api, http() as client:
             if (name, authority) != ("127.0.0.1", 0):
-                with pytest.raises(HttpFailed, match="ConnectError"):
+                with pytest.raises(HttpFailed, match="CertificateError"):
                     await post(client, api.url)
                 return
             for _ in range(3):

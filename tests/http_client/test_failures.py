@@ -27,10 +27,10 @@ def caused(error: Exception, cause: Exception) -> Exception:
     [
         (aiohttp.ClientConnectorError(KEY, OSError(111, "refused")), "ConnectError", False),
         (aiohttp.ClientConnectorDNSError(KEY, OSError(-2, "no name")), "ConnectError", False),
-        (aiohttp.ClientConnectorCertificateError(KEY, ValueError("CANARY")), "ConnectError", False),
+        (aiohttp.ClientConnectorCertificateError(KEY, ValueError("CANARY")), "CertificateError", False),
         (aiohttp.ClientProxyConnectionError(KEY, OSError(111, "refused")), "ConnectError", False),
         (ProxyConnectionError("CANARY"), "ConnectError", False),
-        (caused(aiohttp.ClientOSError(1, "x"), ssl.SSLCertVerificationError(1, "x")), "ConnectError", False),
+        (caused(aiohttp.ClientOSError(1, "x"), ssl.SSLCertVerificationError(1, "x")), "CertificateError", False),
         (aiohttp.ConnectionTimeoutError("CANARY"), "ConnectTimeout", False),
         (ProxyTimeoutError("CANARY"), "ConnectTimeout", False),
         (aiohttp.ClientHttpProxyError(INFO, (), status=407), "ProxyError", False),

@@ -228,7 +228,7 @@ async def test_certificates_are_loaded_when_they_are_needed(monkeypatch: pytest.
         monkeypatch.setattr(client_module, "trust", trust)
         assert loaded == []
         for _ in range(2):
-            assert await look(way) == ArtifactLook(Sight.UNREACHABLE, "unreachable")
+            assert await look(way) == ArtifactLook(Sight.UNREACHABLE, "untrusted")
     assert len(loaded) == 1
 
 
@@ -236,8 +236,8 @@ async def test_certificates_are_loaded_when_they_are_needed(monkeypatch: pytest.
     ("certified", "found"),
     [
         (NAME, ArtifactLook(Sight.SEEN)),
-        ("evil.kz", ArtifactLook(Sight.UNREACHABLE, "unreachable")),
-        (PUBLIC, ArtifactLook(Sight.UNREACHABLE, "unreachable")),
+        ("evil.kz", ArtifactLook(Sight.UNREACHABLE, "untrusted")),
+        (PUBLIC, ArtifactLook(Sight.UNREACHABLE, "untrusted")),
     ],
 )
 async def test_the_certificate_must_be_the_name_s(

@@ -1,6 +1,8 @@
 """Whose certificates are believed."""
 
 import ssl
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,8 @@ import trustme
 
 from app.http_client import trust as trust_module
 from app.http_client.trust import trust
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -71,3 +75,11 @@ def test_no_key_is_written_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     """SSLKEYLOGFILE is not followed: whoever reads it reads every connection."""
     monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys"))
     assert trust().keylog_filename is None
+
+
+def test_no_key_is_written_down_by_an_import(tmp_path: Path) -> None:
+    """aiohttp makes contexts as it is imported: none of them opens SSLKEYLOGFILE, or ends the start where it cannot."""
+    for keys in (tmp_path / "keys", tmp_path / "missing" / "keys"):
+        environ = {"SSLKEYLOGFILE": str(keys), "PYTHONPATH": str(ROOT)}
+        subprocess.run([sys.executable, "-c", "import app.http_client.client"], check=True, env=environ)
+        assert not keys.exists()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -422,6 +423,39 @@ def test_a_failed_backup_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert result.stderr.startswith("no backup was made: ")
     (tmp_path / "file").touch()
     assert call("backup", str(tmp_path / "file")).exit_code == 78
+
+
+def test_a_database_without_our_tables_gives_no_backup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy of it would look like a backup of ours: nothing is made, and the next command stands there."""
+    with closing(sqlite3.connect(tmp_path / "bots.db")) as bots:
+        bots.execute("CREATE TABLE avatars (id integer)")
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/bots.db")
+    result = call("backup", str(tmp_path / "copies"))
+    assert (result.exit_code, result.stdout, (tmp_path / "copies").exists()) == (78, "", False)
+    assert result.stderr.rstrip().endswith("migrate")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("migrate",),
+        ("backup",),
+        ("deliveries", "list"),
+        ("notifications", "list"),
+        ("jobs", "list"),
+        ("deliveries", "redrive", "1"),
+        ("healthcheck",),
+    ],
+    ids=" ".join,
+)
+def test_what_an_operator_reads_is_russian_where_that_is_set(
+    sqlite: str, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    """Lists, acts and errors speak the language of the settings; the help stays English."""
+    assert sqlite
+    monkeypatch.setenv("API_PORT", "1")
+    monkeypatch.setenv("DEFAULT_LANGUAGE", "ru")
+    assert re.search("[а-я]{3}", call(*words).output)
 
 
 # The health check

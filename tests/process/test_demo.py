@@ -17,7 +17,8 @@ from sqlalchemy import text
 from typer.testing import CliRunner
 
 from app.catalog import translate
-from app.cli.demo.command import ALL_SECONDS
+from app.cli.demo import command
+from app.cli.demo.command import ALL_SECONDS, Printer
 from app.cli.demo.scenes import SCENES
 from app.cli.main import app as cli
 from app.db.engine import open_database
@@ -146,6 +147,32 @@ def test_every_request_of_the_demo_is_explained(
 def seen(step: Mapping[str, Any]) -> Any:
     """What a step saw in the database last."""
     return [event for event in step["events"] if "avatar" in event][-1]
+
+
+@pytest.mark.parametrize(
+    ("words", "variable", "owners", "printed"),
+    [
+        ((), "", "ru", "ru"),
+        ((), "KK", "kk", "ru"),
+        ((), "en", "en", "en"),
+        ((), "xx", "ru", "ru"),
+        (("--language", "kk"), "en", "kk", "ru"),
+        (("--language", "en"), "kk", "en", "en"),
+    ],
+)
+def test_owners_read_the_language_that_was_asked_for(
+    words: tuple[str, ...], variable: str, owners: str, printed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Messages come in Kazakh, too; what the demo tells of them is Russian then, as all that an operator reads."""
+    seen = list[tuple[str, str]]()
+
+    async def play(_folder: Path, owners: str, printer: Printer, _reports: object) -> None:
+        seen.append((owners, printer.language))
+
+    monkeypatch.setattr(command, "play", play)
+    monkeypatch.setenv("DEFAULT_LANGUAGE", variable)
+    CliRunner().invoke(cli, ["demo", *words])
+    assert seen == [(owners, printed)]
 
 
 def test_what_is_not_as_it_should_be_is_told(tmp_path: Path) -> None:

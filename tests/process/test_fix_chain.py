@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -145,10 +146,20 @@ def test_fix_chain_names_files_that_cannot_be_served(lineage: Lineage) -> None:
 
 
 def test_cert_status_judges_the_dates(lineage: Lineage) -> None:
-    """`cert status` shows the verdict on the dates, and in JSON nothing but JSON."""
+    """`cert status` shows the verdict on the dates, and in JSON nothing but JSON: a list is a list there."""
     since = datetime.now(UTC) - timedelta(days=89)  # noqa: TID251  the command reads this machine's clock
     lineage.give(since=since, until=since + timedelta(days=90))
     shown = json.loads(call("cert", "status", "--json").stdout)
     assert shown["dates"] == "fail"
+    assert isinstance(shown["names"], list)
     assert "less than a sixth" in shown["dates_verdict"]
     assert "less than a sixth" in call("cert", "status").stdout
+
+
+def test_cert_status_speaks_one_language(lineage: Lineage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names of its fields and what is said of them are Russian where that is set; JSON's names are JSON's."""
+    lineage.give()
+    monkeypatch.setenv("DEFAULT_LANGUAGE", "ru")
+    lines = call("cert", "status").stdout.splitlines()
+    assert [line for line in lines if not re.match("[а-я]", line)] == []
+    assert "self_signed" in json.loads(call("cert", "status", "--json").stdout)

@@ -1,5 +1,6 @@
 """What the server's process imports, from its first line to its end."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -97,3 +98,20 @@ def test_a_migration_apart_says_why_it_cannot(tmp_path: Path) -> None:
     with pytest.raises(DatabaseUnavailable) as apart:
         migrate_apart(url)
     assert str(apart.value) == str(here.value) != ""
+
+
+def test_nobody_pays_for_prometheus_before_it_is_asked_for() -> None:
+    """The whole application is imported without prometheus_client: its memory is paid for by whoever asks."""
+    asked = "import sys, app.main; sys.exit('prometheus_client' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", asked], cwd=ROOT, check=False).returncode == 0
+
+
+def test_who_asks_for_no_page_pays_for_none() -> None:
+    """The server's own modules load neither the pages nor what they are made with."""
+    asked = "import sys, app.main; print([m for m in sys.modules if m.startswith(('jinja2', 'app.dashboard'))])"
+    found = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert set(re.findall(r"'([^']+)'", found.stdout)) == {
+        "app.dashboard",
+        "app.dashboard.opening",
+        "app.dashboard.parts",
+    }

@@ -14,6 +14,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
+from app.core import setting_sources
 from app.core.setting_loader import load_settings
 from app.domain.errors import SettingsInvalid
 from app.routers.fal_webhook import PATH
@@ -289,6 +290,18 @@ def test_a_credential_that_is_not_there_is_looked_for_in_env(tmp_path: Path) -> 
     settings = load_settings(tmp_path / ".env", {"CREDENTIALS_DIRECTORY": str(tmp_path / "empty")})
     assert settings.telegram_token is not None
     assert settings.telegram_token.get_secret_value() == TOKEN
+
+
+def test_what_root_types_reads_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where systemd passes nothing, the store counts as far as this account can see it: it is root's alone."""
+    monkeypatch.setattr(setting_sources, "STORE", (str(tmp_path), "aisha-webhook."))
+    keep(tmp_path / "aisha-webhook.TELEGRAM_TOKEN", f"{TOKEN}\n")
+    (tmp_path / ".env").write_text("TELEGRAM_TOKEN=1:of-the-env-file\n")
+    serving = {"CREDENTIALS_DIRECTORY": str(tmp_path / "empty")}
+    told = [load_settings(tmp_path / ".env", environ).telegram_token for environ in ({}, serving)]
+    assert [one and one.get_secret_value() for one in told] == [TOKEN, "1:of-the-env-file"]
+    monkeypatch.setattr(setting_sources, "STORE", (str(tmp_path / "closed"), "aisha-webhook."))
+    assert load_settings(None, {}).telegram_token is None
 
 
 def test_a_credential_beside_a_variable_is_one_too_many(tmp_path: Path) -> None:

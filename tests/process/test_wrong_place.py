@@ -1,6 +1,7 @@
 """Commands in the wrong folder, by the wrong account, without a database: one sentence, one code, nothing made."""
 
 import os
+import pwd
 import subprocess
 import sys
 from pathlib import Path
@@ -91,6 +92,25 @@ def test_read_only_data_is_one_trouble_with_one_code(tmp_path: Path, words: tupl
     finally:
         folder.chmod(0o755)
     assert (done.returncode, done.stderr.splitlines()[-1].partition(".")[0]) == (78, "В базу data/aisha")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+@pytest.mark.parametrize(
+    "words",
+    [("deliveries", "list"), ("deliveries", "show", "1"), ("jobs", "list"), ("why", "r1"), ("migrate",), ("backup",)],
+    ids=" ".join,
+)
+def test_a_forgotten_sudo_is_told_with_the_account(tmp_path: Path, words: tuple[str, ...]) -> None:
+    """Whose database it is, and the same command once more as that account; nobody hears of a file that cannot open."""
+    assert call(tmp_path, "app.cli", "migrate").returncode == 0
+    owner = pwd.getpwnam("daemon")
+    for path in (*(tmp_path / "data").iterdir(), tmp_path / "data"):
+        os.chown(path, owner.pw_uid, owner.pw_gid)
+        path.chmod(0o700 if path.is_dir() else 0o600)
+    done = call(tmp_path, "app.cli", *words, DEFAULT_LANGUAGE="en")
+    assert done.returncode == 78
+    assert "belongs to daemon. Run: sudo -u daemon " in done.stderr
+    assert done.stderr.rstrip().endswith(" ".join(words))
 
 
 def test_the_usual_folder_is_named_where_the_project_was_never_used(

@@ -358,13 +358,13 @@ def lanes(tmp_path: Path, sqlite_template: Path, monkeypatch: pytest.MonkeyPatch
             parts = app.state.webhook_parts = _webhook_parts(settings, services.ingest)
             lean = enclose(app, settings)
             assert isinstance(lean, LeanLane)
-            opened = Lanes(lean, lean._full, parts, database_url)
+            opened = Lanes(lean, lean.full, parts, database_url)
 
             async def counted(scope: Scope, receive: Receive, send: Send) -> None:
                 opened.by_full += 1
                 await opened.full(scope, receive, send)
 
-            lean._full = counted
+            lean.full = counted
             with monkeypatch.context() as changes:
                 case.before(parts, changes)
                 yield opened

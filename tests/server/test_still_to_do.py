@@ -8,8 +8,7 @@ from pydantic import SecretStr
 from app.catalog import translate
 from app.core.config import Settings
 from app.domain.language import Language
-from app.server.banner import WORDS, Banner
-from app.server.still_to_do import still_to_do
+from app.server.banner import WORDS, Banner, still_to_do
 
 DONE: dict[str, Any] = {
     "api_domain": "aibots.kz",

@@ -18,7 +18,12 @@ NEW_AVATAR = (
     "INSERT INTO avatars (id, user_id, name, training_type, status, training_progress, avatar_data, fal_response_data, "
     "created_at, updated_at) VALUES (?, ?, ?, ?, 'photos_uploading', 0, '{}', '{}', ?, ?)"
 )
-INVENTED = ("https://emergency-fallback.com/lora/{}.safetensors", "https://fallback-lora.com/{}.safetensors")
+REFUSES = (
+    "CREATE TRIGGER IF NOT EXISTS simulation_refuses BEFORE UPDATE ON avatars "
+    "WHEN NEW.status IN ('completed', 'error') "
+    "AND NEW.id IN (SELECT id FROM simulation_refused) BEGIN SELECT RAISE(ABORT, 'a constraint of the bot'); END"
+)
+NAMELESS = "@nobody"  # no chat can be named so
 LATE = {0.2: 80.0, 3.0: 8.0, 31.0: 4.0, 300.0: 3.0, 1200.0: 1.0}  # s after the submission: how often (%)
 
 
@@ -28,7 +33,7 @@ class Bot:
     def __init__(self, held: Storage, ledger: Ledger, now: Callable[[], str]) -> None:
         self._storage = held
         self._ledger = ledger
-        self._now = now
+        self.now = now
         self._driver: Any = None
         self.on_write: Callable[[list[Touched]], None] = lambda _: None
 
@@ -56,63 +61,60 @@ class Bot:
         await until(course.begins + late)
         statement = "UPDATE avatars SET fal_request_id = ?, status = 'training', updated_at = ? WHERE id = ?"
         if chance.random() < 0.5:  # the revision that commits both at once
-            self.write(f"submits {course.number}", (statement, (course.request_id, self._now(), course.avatar_id)))
+            self.write(f"submits {course.number}", (statement, (course.request_id, self.now(), course.avatar_id)))
             course.has_row = True
             if chance.random() < 0.1:
                 await until(course.begins + late + chance.choice((0.5, 5, 400)))
-                self._set_back(course)
+                self.set_back(course)
             return
         first = "UPDATE avatars SET fal_request_id = ?, updated_at = ? WHERE id = ?"
-        self.write(f"notes the id of {course.number}", (first, (course.request_id, self._now(), course.avatar_id)))
+        self.write(f"notes the id of {course.number}", (first, (course.request_id, self.now(), course.avatar_id)))
         course.has_row = True
         await until(course.begins + late + chance.choice((0.05, 0.05, 0.5, 20)))
-        self._set_back(course)
+        self.set_back(course)
 
     def make_avatar(self, course: Course) -> None:
         """Make the rows of a training that nobody has submitted yet."""
-        now = self._now()
+        now = self.now()
         self.write(
             f"makes avatar {course.number}",
-            (NEW_USER, (course.user_id, str(course.chat_id), course.language, "UTC+5")),
+            (
+                NEW_USER,
+                (
+                    course.user_id,
+                    NAMELESS if course.mood == "nameless" else str(course.chat_id),
+                    course.language,
+                    course.zone,
+                ),
+            ),
             (NEW_AVATAR, (course.avatar_id, course.user_id, course.name, course.type, now, now)),
         )
 
-    def _set_back(self, course: Course) -> None:
-        self._meddles(course)
+    def refuse(self, course: Course) -> None:
+        """Let a row take no end, as by a constraint that somebody added to the bot's tables."""
+        course.is_refused = course.is_touched = True
+        self.write(
+            f"guards the row of {course.number}", ("INSERT INTO simulation_refused VALUES (?)", (course.avatar_id,))
+        )
+
+    async def name(self, course: Course, chance: random.Random) -> None:
+        """Write down at last in which chat an owner is."""
+        await until(course.begins + chance.choice((600, 1200, 4000)))
+        statement = "UPDATE users SET telegram_id = ? WHERE id = ?"
+        self.write(f"names the owner of {course.number}", (statement, (str(course.chat_id), course.user_id)))
+
+    def set_back(self, course: Course) -> None:
+        """Write the row back to its start, as a poller of an earlier age does."""
+        self.meddles(course)
         statement = (
             "UPDATE avatars SET status = 'training', training_progress = 0, updated_at = ? WHERE fal_request_id = ?"
         )
-        self.write(f"sets {course.number} to training", (statement, (self._now(), course.request_id)))
+        self.write(f"sets {course.number} to training", (statement, (self.now(), course.request_id)))
 
     @staticmethod
-    def _meddles(course: Course) -> None:
+    def meddles(course: Course) -> None:
+        """Note that the bot writes on its own."""
         course.is_meddled, course.meddled_at = True, asyncio.get_running_loop().time()
-
-    async def meddle(self, course: Course, chance: random.Random) -> None:
-        """Do one of the five mishaps, some time after the start."""
-        await until(course.begins + chance.choice((90, 150, course.waits + course.works + 5, 1800, 4000)))
-        if not course.has_row:
-            return
-        self._meddles(course)
-        how = chance.choice(("late progress", "old receiver", "invented", "invented", "error"))
-        if how in ("late progress", "old receiver"):
-            self._set_back(course)
-        elif how == "error":
-            statement = "UPDATE avatars SET status = 'error', updated_at = ? WHERE fal_request_id = ?"
-            self.write(f"sets {course.number} to error", (statement, (self._now(), course.request_id)))
-        elif course.type == "style":
-            statement = (
-                "UPDATE avatars SET status = 'completed', finetune_id = ?, updated_at = ? WHERE fal_request_id = ?"
-            )
-            values = (f"fallback-style-{course.number}", self._now(), course.request_id)
-            self.write(f"invents an id for {course.number}", (statement, values))
-        else:
-            statement = (
-                "UPDATE avatars SET status = 'completed', diffusers_lora_file_url = ?, updated_at = ? "
-                "WHERE fal_request_id = ?"
-            )
-            values = (chance.choice(INVENTED).format(course.number), self._now(), course.request_id)
-            self.write(f"invents a file for {course.number}", (statement, values))
 
     async def give_up(self, course: Course, chance: random.Random) -> None:
         """Cancel a training, or begin anew with the same avatar: then nobody carries the request id any more."""
@@ -133,5 +135,8 @@ def open_tables(held: Storage, *, has_generations: bool = False) -> None:
     driver = held.connect()
     if has_generations:
         driver.execute(TABLE)
+    if held.is_sqlite:
+        driver.execute("CREATE TABLE IF NOT EXISTS simulation_refused (id VARCHAR(36) PRIMARY KEY)")
+        driver.execute(REFUSES)
     held.install_triggers(driver)
     driver.close()

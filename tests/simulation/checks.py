@@ -81,6 +81,8 @@ class Checker:
     def _delivery(self, rowid: int) -> None:
         row = self.rows("SELECT * FROM webhook_deliveries WHERE rowid = ?", rowid)[0]
         request_id = row["request_id"]
+        if row["kind"] == "test":  # the operator's own, about nothing of the bot's
+            return
         if (row["finished_at"] is None) != (row["state"] == "pending"):
             raise Violation("I2", request_id, f"delivery {rowid} is {row['state']}, finished at {row['finished_at']}")
         course = self.course(request_id)
@@ -90,11 +92,11 @@ class Checker:
             if course is None or row["body_sha256"] not in course.signed:
                 raise Violation("I4", request_id, f"delivery {rowid} was never signed by fal")
             body = row["body"]
-            if body is None and row["state"] not in ("done", "ignored"):
+            if body is None and row["state"] not in ("done", "ignored") and not course.is_emptied:
                 raise Violation("I1", request_id, f"delivery {rowid} lost its body while it is {row['state']}")
             if body is not None and bytes(body) != course.signed[row["body_sha256"]]:
                 raise Violation("I1", request_id, f"delivery {rowid} holds other bytes than fal sent")
-        if row["reason"] == "bug":
+        if row["reason"] == "bug" and not (course is not None and course.is_refused):
             raise Violation("I9", request_id, f"delivery {rowid} met a bug: {str(row['detail'])[-300:]}")
 
     def _orphan(self, row: Any, course: Course) -> None:
@@ -175,7 +177,7 @@ class Checker:
         if row["uncertain"] > self._doubts.get(rowid, 0) and self._world.weather.is_fair():
             raise Violation("I3", row["request_id"], f"message {rowid} was sent in doubt in fair weather")
         self._doubts[rowid] = row["uncertain"]
-        if row["state"] == "sent" and not self._world.telegram.seen[meaning]:
+        if row["state"] == "sent" and not self._world.telegram.is_seen(meaning):
             raise Violation("I3", row["request_id"], f"message {rowid} is marked sent, and nobody saw it")
         if row["reason"] == "bug":
             raise Violation("I9", row["request_id"], f"message {rowid} met a bug: {str(row['detail'])[-300:]}")

@@ -11,6 +11,7 @@ from app.twins.fal_queue import FalJob
 from app.twins.sender import LARGE_BYTES
 from tests.simulation.chance import one_of
 from tests.simulation.fal import Shelf
+from tests.simulation.temper import ZONES, Temper
 
 Trainer = Literal["portrait", "style", "other", "images"]
 
@@ -21,18 +22,16 @@ ENDPOINTS: dict[str, str] = {
     "other": "fal-ai/turbo-flux-trainer",  # which nobody told the server of, unless the bot registers its jobs
 }
 LASTS = {"portrait": (240, 900), "style": (90, 420), "other": (60, 300)}  # s at work, mostly
-ENDS: dict[str, float] = {
-    "success": 88, "finetune": 2, "two files": 1, "large": 2, "unserialised": 1,
-    "refused": 1.5, "infra": 1, "text": 0.7, "unserialised failure": 0.5, "locked": 0.3, "no artifact": 0.5,
-    "error then success": 1, "two successes": 0.6, "success then error": 1.5,
-}  # fmt: skip
 FAILURES = ("refused", "infra", "text", "unserialised failure", "locked")
 WORDS = {"text": "No face was found", "locked": "User is locked. Reason: Exhausted balance."}
 KINDS = ("content_policy_violation", "face_detection_error", "image_too_small", "file_download_error", "odd_new_type")
-SHELVES: dict[str, float] = {"there": 95, "lags": 3, "never": 0.6, "empty": 0.4}
+USUAL = Temper()
 NAMES = ("Айша", "Алия <b>", "Ваня & Co", "x", "Жанна\u202e", "", "👩‍🚀 Нур", "a" * 100)
 LANGUAGES = ("ru", "ru", "ru", "kk", "en", "pt-br", "")
-MOODS: dict[str | None, float] = {None: 92, "blocked": 1.5, "unknown": 0.7, "slow": 5, "picky": 0.8}
+ODD_FILES = (
+    "https://files.example/{}.safetensors", "http://v3.fal.media/{}.safetensors", "https://x@v3.fal.media/{}.safetensors",
+    "https://v3.fal.media:8443/{}.safetensors", "https://[2001:db8::1]/{}.safetensors", "/files/{}.safetensors",
+)  # fmt: skip
 
 
 @dataclass
@@ -69,11 +68,14 @@ class Course:
     is_meddled: bool = False
     is_begun_anew: bool = False
     is_cancelled: bool = False
-    is_touched: bool = False  # by an operator
+    is_touched: bool = False  # by an operator, or by whoever else answers for it
+    is_refused: bool = False  # its row takes no end
+    is_emptied: bool = False  # its body was forgotten before this version came
     shelf: str = "there"
     is_submitted: bool = False  # by the server itself
     is_generation: bool = False
     is_registered: bool = False
+    zone: str = "UTC+5"
     webhook: str = "/api/v1/avatar/status_update?training_type=portrait"  # the address that fal was given
     meddled_at: float = 0.0  # when the bot last wrote into the row on its own
 
@@ -95,7 +97,9 @@ class Course:
         return ENDPOINTS[self.trainer]
 
 
-def draw(number: int, begins: float, chance: random.Random, owners: list[tuple[str, int]]) -> Course:
+def draw(
+    number: int, begins: float, chance: random.Random, owners: list[tuple[str, int]], temper: Temper = USUAL
+) -> Course:
     """Draw a training."""
     trainer: Trainer = one_of(chance, {"portrait": 68.0, "style": 24.0, "other": 8.0})
     low, high = LASTS[trainer]
@@ -104,74 +108,31 @@ def draw(number: int, begins: float, chance: random.Random, owners: list[tuple[s
         user_id, chat_id = chance.choice(owners)
         mood = None
     else:
-        user_id, chat_id = _uuid(chance), 10_000 + number
-        mood = one_of(chance, MOODS)
+        user_id, chat_id = uuid(chance), 10_000 + number
+        mood = one_of(chance, temper.moods)
         if mood is None:
             owners.append((user_id, chat_id))
     course = Course(
         number,
         bodies.job_id(chance.getrandbits(48)),
-        _uuid(chance),
+        uuid(chance),
         user_id,
         chat_id,
         trainer,
         chance.choice(NAMES)[:80] + f" {number}",
         chance.choice(LANGUAGES),
-        one_of(chance, ENDS),
+        one_of(chance, temper.ends),
         begins,
         chance.expovariate(1 / 40) * (20 if chance.random() < 0.02 else 1),
         chance.uniform(0.5, 3) if chance.random() < 0.02 else works,
         mood=mood,
     )
-    if course.end == "finetune":
+    if course.end in ("finetune", "long id"):
         course.trainer = "style"
-    course.is_submitted = course.trainer != "other" and chance.random() < 0.15
+    course.is_submitted = course.trainer != "other" and chance.random() < temper.submits
+    course.zone = chance.choice(ZONES)
+    course.shelf = one_of(chance, temper.shelves)
     return course
-
-
-IMAGES: dict[str, float] = {"images": 80, "some flagged": 6, "all flagged": 4, "refused": 4, "infra": 3, "none": 2}
-
-
-def draw_images(of: Course, chance: random.Random, begins: float) -> Course:
-    """Draw a generation with the model that a training gave."""
-    return Course(
-        1_000_000 + of.number,
-        bodies.job_id(chance.getrandbits(48)),
-        _uuid(chance),
-        of.user_id,
-        of.chat_id,
-        "images",
-        of.name,
-        of.language,
-        one_of(chance, IMAGES),
-        begins,
-        chance.expovariate(1 / 3),
-        chance.uniform(2, 40),
-        is_generation=True,
-        webhook="/api/v1/generation/status_update",
-    )
-
-
-def prepare_images(course: Course, chance: random.Random, unix: float) -> FalJob:
-    """Settle what fal will say of a generation that begins at `unix`."""
-    count = chance.choice((1, 1, 2, 4, 10, 12))
-    flagged = {"some flagged": range(count // 2), "all flagged": range(count)}.get(course.end, range(0))
-    payload = bodies.images(course.request_id, count, flagged) if course.end != "none" else {"images": []}
-    ends = unix + course.waits + course.works
-    job = FalJob(
-        "IN_QUEUE",
-        endpoint=course.endpoint,
-        sent_at=unix,
-        starts_at=unix + course.waits,
-        ends_at=ends,
-        body=bodies.dumps(payload),
-    )
-    job.forgotten_at = ends + 3600
-    course.sayings = [Saying(0, bodies.success(course.request_id, payload))]
-    if course.end in FAILURES:
-        _fail(course, job, chance)
-    course.can_fail = True
-    return job
 
 
 def cancel(course: Course, now: float) -> None:
@@ -185,7 +146,8 @@ def cancel(course: Course, now: float) -> None:
     course.can_fail = True
 
 
-def _uuid(chance: random.Random) -> str:
+def uuid(chance: random.Random) -> str:
+    """Draw an id as the bot's tables have them."""
     text = f"{chance.getrandbits(128):032x}"
     return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-a{text[17:20]}-{text[20:]}"
 
@@ -198,6 +160,10 @@ def prepare(course: Course, chance: random.Random, unix: float) -> tuple[FalJob,
         payload = {"finetune_id": f"ft-{request_id[-12:]}"}
     if course.end == "two files":
         payload["debug_preprocessed_output"] = {"url": "https://v3.fal.media/files/x/debug.zip"}
+    if course.end == "odd file":
+        payload["diffusers_lora_file"]["url"] = chance.choice(ODD_FILES).format(request_id)
+    if course.end == "long id":
+        payload = {"finetune_id": f"ft-{request_id}" + "x" * 300}
     if course.end == "large":
         payload["logs"] = "x" * LARGE_BYTES
     job = FalJob(
@@ -224,7 +190,7 @@ def prepare(course: Course, chance: random.Random, unix: float) -> tuple[FalJob,
 def _end(course: Course, job: FalJob, chance: random.Random) -> None:
     request_id = course.request_id
     if course.end in FAILURES:
-        _fail(course, job, chance)
+        fail(course, job, chance)
     match course.end:
         case "unserialised":
             course.sayings = [Saying(0, bodies.unserialised_success(request_id))]
@@ -243,7 +209,7 @@ def _end(course: Course, job: FalJob, chance: random.Random) -> None:
     course.can_fail = course.end in FAILURES or "error" in course.end
 
 
-def _fail(course: Course, job: FalJob, chance: random.Random) -> None:
+def fail(course: Course, job: FalJob, chance: random.Random) -> None:
     """Settle how a training fails, by webhook and in the queue."""
     request_id = course.request_id
     status, answer = 422, {"detail": WORDS.get(course.end, "Something")}
@@ -262,7 +228,6 @@ def _fail(course: Course, job: FalJob, chance: random.Random) -> None:
 
 
 def _shelve(course: Course, payload: dict[str, Any], chance: random.Random, ended: float) -> dict[str, Shelf]:
-    course.shelf = one_of(chance, SHELVES)
     there = ended + {"there": 0.0, "lags": chance.uniform(3, 200), "never": float("inf"), "empty": 0.0}[course.shelf]
     made = [payload, bodies.portrait(course.request_id + "again")]
     return {

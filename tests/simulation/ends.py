@@ -21,13 +21,15 @@ OF_OWNERS = "AND reason <> 'owner_unreachable' AND kind NOT IN ('alert', 'resolv
 class Ends:
     """What is due, what rests, what is owed. `rows` reads the database; `fair_between` counts fair seconds."""
 
-    def __init__(self, rows: Any, fair_between: Callable[[float, float], float]) -> None:
+    def __init__(self, rows: Any, fair_between: Callable[[float, float], float], *, is_keyless: bool = False) -> None:
         self.rows = rows
         self._fair_between = fair_between
+        self.is_keyless = is_keyless  # no key of fal's is set
 
     def overdue(self, before: str) -> Iterator[Violation]:
         """Rows that are due and that nobody takes, while the world allows it."""
-        for table in ("webhook_deliveries", "webhook_notifications", "webhook_jobs"):
+        asked = () if self.is_keyless else ("webhook_jobs",)  # without a key they are looked at one by one, in vain
+        for table in ("webhook_deliveries", "webhook_notifications", *asked):
             rests = "" if table != "webhook_jobs" else RESTS
             for row in self.rows(
                 f"SELECT * FROM {table} one WHERE state = 'pending' AND due_at < ?{rests} LIMIT 3", before
@@ -83,6 +85,8 @@ class Ends:
         )
         if any(row["state"] == "dead" or row["outcome"] == "superseded" for row in jobs):
             return None
+        if self.is_keyless and any(row["reason"] == "no_fal_key" for row in [*deliveries, *jobs]):
+            return None  # the operator has an alert; nobody can be asked
         if course.is_meddled and any(row["state"] == "done" for row in deliveries):
             return None  # the bot completed it in its own words, and told its owner itself
         if not deliveries and not jobs and self._is_ended_unseen(course):
@@ -104,7 +108,17 @@ class Ends:
             "UNION ALL SELECT state FROM webhook_jobs WHERE request_id = ? AND state = 'dead'",
             *[course.request_id] * 3,
         )
-        return None if any(row["state"] != "pending" for row in rows) else "nothing was told of the images"
+        if any(row["state"] != "pending" for row in rows):
+            return None
+        return None if self._waits_for_a_key(course) else "nothing was told of the images"
+
+    def _waits_for_a_key(self, course: Course) -> bool:
+        rows = self.rows(
+            "SELECT 1 FROM webhook_jobs WHERE request_id = ? AND reason = 'no_fal_key' "
+            "UNION ALL SELECT 1 FROM webhook_deliveries WHERE request_id = ? AND reason = 'no_fal_key'",
+            *[course.request_id] * 2,
+        )
+        return self.is_keyless and bool(rows)
 
     def heard(self, course: Course) -> str | None:
         """Say how the server has heard of a request; None where nobody came through to it with one."""

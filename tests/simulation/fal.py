@@ -37,6 +37,7 @@ class Fal:
     shelves: dict[str, Shelf] = field(default_factory=dict)
     keys: list[FalKey] = field(default_factory=list)
     made_keys: int = 0
+    unit: str = "1000 steps"  # that a trainer is paid by
     on_submit: Callable[[str, dict[str, Any], str], str] = lambda *_: ""  # endpoint, arguments, webhook → request id
     on_cancel: Callable[[str], None] = lambda _: None
 
@@ -49,6 +50,12 @@ class Fal:
         self.made_keys += 1
         seed = hashlib.sha256(f"{self.seed}:key:{self.made_keys}".encode()).digest()
         self.keys = [*self.keys[-1:], FalKey(seed)]
+
+    def forget(self, request_id: str) -> None:
+        """Lose a request, or what it gave, before its time."""
+        job = self.jobs.get(request_id)
+        if job is not None:
+            job.forgotten_at = min(self.time(), job.forgotten_at or self.time())
 
     def queue(self, method: str, url: URL, headers: Mapping[str, str], body: bytes) -> Response:
         """Answer for the queue."""
@@ -89,7 +96,7 @@ class Fal:
         """Answer for the list of requests."""
         if url.path.endswith("/pricing"):
             prices = [
-                {"endpoint_id": one, "unit_price": 2.0, "unit": "1000 steps", "currency": "USD"}
+                {"endpoint_id": one, "unit_price": 2.0, "unit": self.unit, "currency": "USD"}
                 for one in url.query.getall("endpoint_id", [])
             ]
             return Response(orjson.dumps({"prices": prices, "next_cursor": None, "has_more": False}), 200)

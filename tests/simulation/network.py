@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import aiohttp
+import orjson
 from multidict import CIMultiDict
 from starlette.responses import Response
 from yarl import URL
 
 from app.http_client.failures import HttpFailed
+from app.twins.fal_queue import UNFINISHED
 from tests.simulation.ledger import Ledger
 from tests.simulation.virtual_loop import OWNER
 from tests.simulation.weather import Weather
@@ -43,20 +45,17 @@ class Network:
         self.places: list[tuple[str, str, Answer]] = []
         self.asked: dict[str, int] = {}
         self._locked_at = self._spoke_at = -1.0  # when fal last said that the account is locked, and how a job stands
+        self.on_gone: Callable[[str], None] = lambda _: None  # hears which request fal says it has not
 
     async def exchange(self, method: str, url: URL, headers: Mapping[str, str], body: Any) -> Reply:
         """Ask whoever answers at this address. Raises what aiohttp would, or HttpFailed for what never left."""
         owner: Any = OWNER.get()
         owner.must_live()
         part, answer = self._find(url)
-        mode = self._weather.of(part)
+        mode = self._mode(method, part, url)
         self.asked[part] = self.asked.get(part, 0) + 1
         await asyncio.sleep(self._chance.expovariate(1 / USUAL))
         owner.must_live()
-        if method == "POST" and part == "queue" and mode is None and self._chance.random() < LOSES:
-            mode = self._chance.choice(("answer lost", "answer late", "500", "429"))
-        if mode is None and part == "telegram" and self._chance.random() < SLOW:
-            mode = "slow"
         match mode:
             case "refused":
                 raise HttpFailed("ConnectError")
@@ -70,7 +69,10 @@ class Network:
         if mode in (None, "slow", "answer lost", "answer late"):
             given = answer(method, url, headers, body or b"")
         else:
-            given = _trouble(mode or "")
+            if mode == "gone":
+                self.on_gone(url.path.rpartition("/requests/")[2])
+            status, said = TROUBLES[mode or ""]
+            given = Response(said, status)
         self._ledger.note(str(owner), f"asks {method} {part} {_shown(url)} {given.status_code} {mode or ''}")
         owner.freeze_at(part)
         match mode:
@@ -96,6 +98,16 @@ class Network:
         """Tell whether the server has heard by a moment that fal works for the account again."""
         return self._locked_at < self._spoke_at < by
 
+    def _mode(self, method: str, part: str, url: URL) -> str | None:
+        mode = self._weather.of(part)
+        if mode is not None:
+            return mode
+        if part == "queue" and method == "GET" and not url.path.endswith("/status"):
+            return self._weather.of("results")
+        if part == "queue" and method == "POST" and self._chance.random() < LOSES:
+            return self._chance.choice(("answer lost", "answer late", "500", "429"))
+        return "slow" if part == "telegram" and self._chance.random() < SLOW else None
+
     def _find(self, url: URL) -> tuple[str, Answer]:
         address = f"{url.host}{url.path}"
         for beginning, part, answer in self.places:
@@ -109,25 +121,18 @@ def _shown(url: URL) -> str:
     return url.path.rsplit("/", 3)[-1] if "/bot" in url.path else url.path
 
 
-def _trouble(mode: str) -> Response:
-    match mode:
-        case "locked":
-            return Response(b'{"detail": "User is locked. Reason: Exhausted balance."}', 403)
-        case "key refused":
-            return Response(b'{"detail": "invalid key credentials"}', 401)
-        case "429":
-            return Response(b'{"error": {"type": "rate_limited", "message": "Too many requests"}}', 429)
-        case "telegram 429":
-            return Response(
-                b'{"ok": false, "error_code": 429, "description": "Too Many Requests: retry after 35", '
-                b'"parameters": {"retry_after": 35}}', 429,
-            )  # fmt: skip
-        case "telegram 401":
-            return Response(b'{"ok": false, "error_code": 401, "description": "Unauthorized"}', 401)
-        case "junk":
-            return Response(b'{"status": 7, "keys": "none"}', 200)
-        case "html":
-            return Response(b"<html>Bad Gateway</html>", 502)
-        case "500":
-            return Response(b'{"detail": "Internal Server Error"}', 500)
-    raise AssertionError(mode)
+TROUBLES: dict[str, tuple[int, bytes]] = {
+    "locked": (403, b'{"detail": "User is locked. Reason: Exhausted balance."}'),
+    "key refused": (401, b'{"detail": "invalid key credentials"}'),
+    "429": (429, b'{"error": {"type": "rate_limited", "message": "Too many requests"}}'),
+    "telegram 429": (
+        429,
+        b'{"ok": false, "error_code": 429, "description": "retry after 35", "parameters": {"retry_after": 35}}',
+    ),
+    "telegram 401": (401, b'{"ok": false, "error_code": 401, "description": "Unauthorized"}'),
+    "not yet": (400, orjson.dumps({"detail": UNFINISHED})),
+    "gone": (404, b'{"detail": "Request not found"}'),
+    "junk": (200, b'{"status": 7, "keys": "none"}'),
+    "html": (502, b"<html>Bad Gateway</html>"),
+    "500": (500, b'{"detail": "Internal Server Error"}'),
+}

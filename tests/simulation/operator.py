@@ -11,13 +11,18 @@ from app.db.engine import Database
 from app.db.operator_queries import CHANGEABLE
 from app.domain.errors import DatabaseUnavailable
 from app.flows.operate import Operation, operate
-from tests.simulation import visits
+from tests.simulation import curious, visits
 from tests.simulation.chance import one_of, stream
 from tests.simulation.course import Course, until
+from tests.simulation.plan import DAY
 from tests.simulation.server import Broken, Life, Refused, apart
+from tests.simulation.settings import API_TOKEN
 
 PAUSE = 3 * 3600.0  # s between two visits, on average
-VISITS: dict[Any, float] = {None: 4, visits.look: 2, visits.act_on_many: 2, visits.ask_by_hand: 2}
+OFTEN = 10  # visits that a day of any length has at least
+VISITS: dict[Any, float] = {
+    None: 3, curious.look: 2, curious.ask_why: 1, visits.act_on_many: 4, visits.ask_by_hand: 2,
+}  # fmt: skip
 
 
 class Operator:
@@ -29,8 +34,9 @@ class Operator:
 
     async def work(self) -> None:
         """Come by a few times a day."""
+        pause = min(PAUSE, self._world.plan.days * DAY / OFTEN)
         while True:
-            await asyncio.sleep(self._chance.expovariate(1 / PAUSE))
+            await asyncio.sleep(self._chance.expovariate(1 / (PAUSE / 4 if self._world.is_over else pause)))
             with suppress(DatabaseUnavailable):
                 await self._visit()
 
@@ -64,8 +70,6 @@ class Operator:
 
     async def register(self, course: Course, chance: random.Random) -> None:
         """Tell the server of a job, as a bot of the newer kind does."""
-        from tests.simulation.world import API_TOKEN  # noqa: PLC0415  the world imports the operator
-
         await until(course.begins + chance.choice((0.3, 2, 60)))
         address = f"https://queue.fal.run/{'/'.join(course.endpoint.split('/')[:2])}/requests/{course.request_id}"
         body = {

@@ -16,7 +16,7 @@ from app.worker import UNWOKEN, Routine, Worker
 REST = {
     "poll": 600.0, "apply": 600.0, "notify": 600.0, "reconcile": 600.0, "intake": 105.0, "progress": 600.0,
     "prune": 1800.0, "recount": 1800.0, "watch": 600.0, "digest": 900.0, "ping": 900.0, "artifacts": 600.0,
-    "promises": 600.0, "drift": 600.0, "direct": 300.0,
+    "promises": 150.0, "drift": 600.0, "direct": 300.0,
 }  # fmt: skip
 ALARMED = 240.0  # s; the same for chores while something is wrong
 SHARED = frozenset(

@@ -11,9 +11,11 @@ from tests.simulation.course import Course, Saying, digest, until
 from tests.simulation.fal import ADDRESSES, Fal
 from tests.simulation.ledger import Ledger
 from tests.simulation.server import Broken, Refused, Server
+from tests.simulation.settings import PROXY
 from tests.simulation.weather import Weather
 
 PATH = "/api/v1/avatar/status_update?training_type=portrait"
+TRACED = 0.2  # of the first deliveries carry a trace as the repeats do
 WRONG_KEY = FalKey(bytes([7]) * 32)
 JSON = {"Content-Type": "application/json", "Accept": "*/*"}
 
@@ -31,6 +33,7 @@ class Sender:
         self._ledger = ledger
         self.on_answer: Callable[[Course, str, int, float], None] = lambda *_: None
         self.on_forged: Callable[[str, int], None] = lambda *_: None
+        self.is_behind = False  # a proxy
         self.posts = 0
 
     async def say(self, course: Course, saying: Saying, chance: random.Random) -> None:
@@ -51,12 +54,14 @@ class Sender:
         else:
             return
         if chance.random() < 0.05:  # at least once, says fal
-            await asyncio.sleep(chance.choice((0.0, 0.01, 3, 600)))
+            await asyncio.sleep(chance.choice((0.0, 0.0, 0.01, 3, 600)))
             await asyncio.gather(self._post(course, body, first), self._post(course, body, first))
 
     async def _post(self, course: Course, body: bytes, patience: float) -> bool:
         key = self._fal.keys[-1]
         headers = {**JSON, **sign(key, course.request_id, ACCOUNT, int(self._fal.time()), body)}
+        if patience == RETRY_TIMEOUT or self._chance.random() < TRACED:
+            headers["traceparent"] = f"00-{self._chance.getrandbits(127) + 1:032x}-b7ad6b7169203331-01"
         status = await self._send(headers, body, self._chance.choice(ADDRESSES), patience, course)
         if status is not None and 200 <= status < 300:
             course.acknowledged.add(digest(body))
@@ -75,7 +80,8 @@ class Sender:
         try:
             sent = loop.time()
             path = PATH if course is None else course.webhook
-            status, _ = await server.ask("POST", path, headers, body, address=address, patience=patience)
+            behind, address = self._behind(address)
+            status, _ = await server.ask("POST", path, headers | behind, body, address=address, patience=patience)
         except (Refused, Broken, TimeoutError) as why:
             self._ledger.note("fal", f"posts {name} to {server.name}: {type(why).__name__}")
             if isinstance(why, TimeoutError) and course is not None:
@@ -87,6 +93,13 @@ class Sender:
         if self._chance.random() < 0.01:  # the answer is lost on its way
             return None
         return status
+
+    def _behind(self, address: str) -> tuple[dict[str, str], str]:
+        """Put the proxy before an address, where there is one: the headers that it adds, and its own address."""
+        if not self.is_behind:
+            return {}, address
+        hop = self._chance.choice((address, f"{address}:4711", f"[::ffff:{address}]:443", f"spoofed, {address}"))
+        return {"X-Forwarded-For": hop}, PROXY
 
     async def forge(self, course: Course, chance: random.Random) -> None:
         """Post something that fal did not send, or not for us."""

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from contextvars import Context, copy_context
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,7 +16,7 @@ from app.domain.errors import DatabaseBehind, DatabaseUnavailable
 from app.main import create_app, enclose
 from app.server.lifespan import HOOKS
 from tests.fakes import START
-from tests.simulation import storage
+from tests.simulation import certificates, storage
 from tests.simulation.ledger import Ledger
 from tests.simulation.virtual_loop import OWNER, SimulatedTask
 
@@ -117,12 +118,17 @@ class Life:
             migrate(settings.database_url.get_secret_value())
             self.on_migrated()
             self._ledger.note(self.name, "migrates")
-        app = create_app(settings)
+        tls = certificates.load(settings)
+        app = create_app(settings, tls)
         self.asgi = enclose(app, settings)
         async with app.router.lifespan_context(app) as state:
             self.hooks = (state or {})[HOOKS]
             self.is_up = True
             self._ledger.note(self.name, "is up")
+            while tls is not None and not self.stopping.is_set():
+                tls.refresh(self.now())
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self.stopping.wait(), certificates.LOOKS)
             await self.stopping.wait()
             self.is_up = False
             self.hooks.on_stop()
@@ -131,21 +137,32 @@ class Life:
                 await asyncio.sleep(0.1)
 
     async def ask(
-        self, method: str, path: str, headers: Mapping[str, str], body: bytes, *, address: str, patience: float
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        address: str,
+        patience: float,
+        is_slow: bool = False,
     ) -> tuple[int, bytes]:
-        """Send a request to this process. Raises Refused, Broken, and TimeoutError after `patience` seconds."""
+        """Send a request to this process; the body of a slow one has no end.
+
+        Raises Refused, Broken, and TimeoutError after `patience` seconds.
+        """
         if not self.is_up:
             raise Refused
         path, _, query = path.partition("?")
         raw = [(b"host", HOST), *((name.lower().encode(), value.encode()) for name, value in headers.items())]
-        if body:
+        if body and not is_slow:
             raw.append((b"content-length", str(len(body)).encode()))
         scope = {
             "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": "https",
             "path": path, "raw_path": path.encode(), "query_string": query.encode(), "headers": raw,
             "client": (address, 40000), "server": ("aibots.kz", 8443), "state": {},
         }  # fmt: skip
-        messages = [{"type": "http.request", "body": body, "more_body": False}]
+        messages = [{"type": "http.request", "body": body, "more_body": is_slow}]
         answer: dict[str, Any] = {"status": 0, "body": b""}
 
         async def receive() -> dict[str, Any]:

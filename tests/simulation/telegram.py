@@ -24,7 +24,10 @@ Meaning = tuple[str, str, str]  # subject, request id, topic
 
 @dataclass
 class Telegram:
-    """`moods` say how single chats answer: blocked, unknown, slow, picky. `on_seen` hears of each message."""
+    """`moods` say how single chats answer: blocked, unknown, slow, picky, fixed (takes no edit).
+
+    `on_seen` hears of each message.
+    """
 
     moods: dict[int, str] = field(default_factory=dict)
     seen: Counter[Meaning] = field(default_factory=Counter)
@@ -84,6 +87,12 @@ class Telegram:
             return Response(orjson.dumps({"ok": True, "result": shown}), 200)
         return _accepted(chat, self._last)
 
+    def is_seen(self, meaning: Meaning) -> bool:
+        """Tell whether a message was seen, or another that ends in the same words: nobody can tell them apart."""
+        if self.seen[meaning]:
+            return True
+        return any(self.seen[one] for same in self.meanings.values() if meaning in same for one in same)
+
     def _in_mood(self, chat: int, fields: Mapping[str, Any]) -> Response | None:
         match self.moods.get(chat):
             case "blocked":
@@ -100,6 +109,8 @@ class Telegram:
 
     def _edit(self, chat: int, message_id: int, text: str, markup: Any) -> Response:
         before = self.shown.get((chat, message_id))
+        if self.moods.get(chat) == "fixed":
+            return _refusal(400, "Bad Request: message can't be edited")
         if before is None:
             return _refusal(400, "Bad Request: message to edit not found")
         if before == (text, markup):

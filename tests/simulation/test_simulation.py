@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-FIXED = 20261122
+FIXED = 20261125
 NEW = int(os.environ.get("SIMULATION_SEED") or random.SystemRandom().randrange(1, 10**6))  # noqa: TID251  a setting of the tests
 SMALL = ("--days", "0.03", "--trainings", "330", "--troubles", "170")
 PATIENCE = 900  # s, on a machine that does much else
@@ -76,7 +76,7 @@ def test_a_planted_bug_is_found(simulate: Simulate) -> None:
     """Where 200 is answered before the commit, the first crash or the first look shows it (I1)."""
     done = simulate("--planted", "answer-before-the-commit", "--seed", str(FIXED), *SMALL)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert "| answer-before-the-commit | 20261122 |" in done.stdout
+    assert f"| answer-before-the-commit | {FIXED} |" in done.stdout
     assert "| I1 |" in done.stdout
 
 

@@ -8,8 +8,11 @@ from yarl import URL
 
 from tests.simulation import bot as bots
 from tests.simulation import course as courses
+from tests.simulation import images, meddling
 from tests.simulation.chance import one_of
 from tests.simulation.course import Course
+
+FAILING = 0.9  # of the trainings that begin while fal fails
 
 
 class Trainings:
@@ -26,7 +29,7 @@ class Trainings:
         owners: list[tuple[str, int]] = []
         for number, begins in self._world.plan.trainings:
             chance = random.Random(f"{self._world.seed}:course:{number}")
-            yield self._train(courses.draw(number, begins, chance, owners), chance)
+            yield self._train(courses.draw(number, begins, chance, owners, self._world.temper), chance)
 
     def submitted(self, _endpoint: str, given: dict[str, Any], webhook: str) -> str:
         """Let fal take a training that the server submits; return its request id."""
@@ -48,18 +51,20 @@ class Trainings:
 
     def _take(self, course: Course, chance: random.Random) -> None:
         """Let fal take a training on: from now on it works, and says what becomes of it."""
+        if self._world.is_failing and chance.random() < FAILING:
+            course.end = "refused"
         job, shelves = courses.prepare(course, chance, self._world.unix())
         job.ignores_cancel = course.number % 3 == 0
         self._world.fal.jobs[course.request_id] = job
         self._world.fal.shelves |= shelves
         self._follow(course)
-        if chance.random() < 0.3:
+        if chance.random() < self._world.temper.generates:
             begins = course.ends + chance.uniform(60, 3600)
-            self._world.begin(self._generate(courses.draw_images(course, chance, begins), chance))
+            self._world.begin(self._generate(images.draw(course, chance, begins), chance))
 
     def _follow(self, course: Course) -> None:
         self._world.courses[course.request_id] = course
-        if course.mood is not None:
+        if course.mood not in (None, "nameless"):
             self._world.telegram.moods[course.chat_id] = course.mood
         for number, saying in enumerate(course.sayings):
             self._world.begin(self._world.sender.say(course, saying, self._chance(f"say {number}", course)))
@@ -73,7 +78,7 @@ class Trainings:
         await courses.until(course.begins)
         if self._world.is_over:
             return
-        self._world.fal.jobs[course.request_id] = courses.prepare_images(course, chance, self._world.unix())
+        self._world.fal.jobs[course.request_id] = images.prepare(course, chance, self._world.unix())
         self._follow(course)
         self._world.begin(self._world.newer_bot.generate(course, chance))
         await self.expect(course)
@@ -85,12 +90,16 @@ class Trainings:
             return
         self._take(course, chance)
         self._world.begin(self._world.bot.begin(course, chance, one_of(chance, bots.LATE)))
-        if chance.random() < 0.05:
-            self._world.begin(self._world.bot.meddle(course, self._chance("meddle", course)))
-        elif chance.random() < 0.015:
+        if course.mood == "nameless" and chance.random() < 0.7:
+            self._world.begin(self._world.bot.name(course, chance))
+        if chance.random() < self._world.temper.refuses:
+            self._world.bot.refuse(course)
+        elif chance.random() < self._world.temper.meddles:
+            self._world.begin(meddling.meddle(self._world, course, self._chance("meddle", course)))
+        elif chance.random() < self._world.temper.gives_up:
             self._world.begin(self._world.bot.give_up(course, self._chance("up", course)))
-        if chance.random() < (0.8 if course.trainer == "other" else 0.15):
+        if chance.random() < (0.8 if course.trainer == "other" else self._world.temper.registers):
             self._world.begin(self._world.operator.register(course, self._chance("register", course)))
-        if chance.random() < 0.1:
+        if chance.random() < self._world.temper.forges:
             await self._world.sender.forge(course, chance)
         await self.expect(course)

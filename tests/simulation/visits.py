@@ -1,63 +1,30 @@
-"""What an operator does at a visit beside redriving and ignoring: looks, rehearses, acts on many, asks fal by hand."""
+"""What an operator does at a visit beside redriving and ignoring: rehearses, acts on many rows, asks fal by hand."""
 
+import asyncio
 import random
+from contextlib import suppress
 from typing import Any
 
+from app import __version__
 from app.bootstrap.asking import make_asking, make_fal_queue
 from app.bootstrap.rehearsing import open_rehearse
-from app.db import operator_queries, rehearsing, schema, views
+from app.db import act_progress, rehearsing, schema
 from app.db.engine import Database
 from app.db.operator_queries import CHANGEABLE, Act, Queue
-from app.db.views import one
-from app.db.views.pages import facets, page
-from app.domain.errors import SearchRefused, SearchTooWide
-from app.domain.search import Search, parse_search, spell_search, suggest
+from app.domain.errors import RowsChanged, SearchTooWide
+from app.domain.search import parse_search
 from app.fal.client import make_client
-from app.flows.act import BulkAct
+from app.flows.act import BulkAct, require_unchanged
 from app.flows.operate import Operation
+from app.flows.rehearse import Rehearsal
 from tests.simulation.checks import Violation
 from tests.simulation.server import Life
 
-WORDS = (
-    "state:dead", "state:pending", "reason:orphan", "after:2h", "before:10m state:done", 'contains:"face"',
-    "state:ded", "foo:bar", "after:yesterday", "after:2026-11-23", "kind:training after:1d", "stage:at_work",
-    "kind:ready", "state:sent", "owner:x", "chat:10001",
-    "chat:x", "", "a b", "reason:bug before:2026-11-22T10:00", 'contains:"',
-)  # fmt: skip
-
-
-async def look(world: Any, database: Database, life: Life, chance: random.Random) -> None:
-    """Look for rows in words, and at one of each kind."""
-    queue = chance.choice(list(Queue))
-    for words in chance.sample(WORDS, 5):
-        search = _read(words, queue, life)
-        if search is not None:
-            found = await database.read(page, queue, search, limit=20)
-            await database.read(facets, queue, search)
-            for row in found.rows[:2]:
-                await database.read(_one, queue, row["id"])
-            spell_search(search)
-    await database.read(views.totals, life.now())
-    for course in chance.sample(list(world.courses.values()), min(2, len(world.courses))):
-        await database.read(operator_queries.find, queue, course.request_id)
-
-
-def _one(connection: Any, queue: Queue, row_id: int) -> None:
-    match queue:
-        case Queue.DELIVERIES:
-            one.one_delivery(connection, row_id)
-        case Queue.JOBS:
-            one.one_job(connection, row_id)
-        case Queue.NOTIFICATIONS:
-            one.one_message(connection, row_id)
-
-
-def _read(words: str, queue: Queue, life: Life) -> Search | None:
-    try:
-        return parse_search(words, queue.value, life.now())
-    except SearchRefused:
-        suggest(words, queue.value)
-        return None
+MANY = {
+    Queue.DELIVERIES: ("state:dead", "state:pending", "state:done", "after:6h"),
+    Queue.NOTIFICATIONS: ("state:dead", "state:pending", "state:unsent", "state:sent", "after:6h"),
+}
+SOME = 150  # rows of one act, more than one commit takes
 
 
 async def act_on_many(world: Any, database: Database, life: Life, chance: random.Random) -> None:
@@ -66,12 +33,12 @@ async def act_on_many(world: Any, database: Database, life: Life, chance: random
         chance.choice(CHANGEABLE),
         chance.choice((Operation.REDRIVE, Operation.REDRIVE, Operation.IGNORE)),
     )
-    search = parse_search(chance.choice(("state:dead", "state:pending", "after:6h")), queue.value, life.now())
+    search = parse_search(chance.choice(MANY[queue]), queue.value, life.now())
     try:
         rows = await database.read(rehearsing.meant, queue, search, is_redrive=operation is Operation.REDRIVE)
     except SearchTooWide:
         return
-    rows = rows[:30]
+    rows = rows[-SOME:]
     bot_tables = await schema.find_bot_tables(database)
     rehearse = await open_rehearse(world.settings, database, bot_tables, life)
     shown = await rehearse(queue, operation, rows)
@@ -81,22 +48,45 @@ async def act_on_many(world: Any, database: Database, life: Life, chance: random
         for row in world.checker.rows(f"SELECT id, request_id FROM webhook_{queue}"):
             if row["id"] in {one.id for one in rows} and (course := world.courses.get(row["request_id"])):
                 course.is_touched = True
-    bulk = BulkAct(database, life, queue, operation, rows, act=Act("operator", "the simulation"))
-    if rows:
-        await bulk.run()
+    await asyncio.sleep(chance.choice((0, 0, 20, 90)))  # somebody else may act meanwhile
+    if chance.random() < 0.5:
+        rows = await database.read(rehearsing.meant, queue, search, is_redrive=operation is Operation.REDRIVE)
+    await _act(database, life, shown, rows[-SOME:], chance)
+
+
+async def _act(database: Database, life: Life, shown: Rehearsal, rows: list[Any], chance: random.Random) -> None:
+    """Do what was rehearsed, if the rows still stand so; now and then it is stopped, or begun without a reason."""
+    queue, operation = shown.queue, shown.operation
+    name = f"act-{chance.getrandbits(40)}" if chance.random() < 0.7 else None
+    why = chance.choice(("the simulation", "the simulation", " "))
+    with suppress(ValueError, RowsChanged):
+        await require_unchanged(database, queue, operation, rows, digest=shown.digest, code=__version__)
+        bulk = BulkAct(database, life, queue, operation, rows, act=Act("operator", why, via="dashboard"), name=name)
+        await bulk.note()
+        match chance.choice(("", "", "", "stopped", "cancelled")):
+            case "stopped" if name is not None:
+                await database.write(act_progress.stop, name, "operator", life.now())
+            case "cancelled":
+                bulk.cancel()
+        if rows:
+            await bulk.run()
 
 
 async def ask_by_hand(world: Any, database: Database, life: Life, chance: random.Random) -> None:
     """Ask fal about some jobs, due or not, as `aisha-webhook reconcile` does."""
     bot_tables = await schema.find_bot_tables(database)
     client = make_client()
-    fal_queue = make_fal_queue(world.settings, client, life)
+    settings = world.settings
+    if chance.random() < 0.2:  # a shell without the key
+        settings = settings.model_copy(update={"fal_api_key": None})
+    fal_queue = make_fal_queue(settings, client, life)
     asking = make_asking(
-        world.settings, database, bot_tables, fal_queue, life, wake_reconcile=lambda: None, wake_apply=lambda: None
+        settings, database, bot_tables, fal_queue, life, wake_reconcile=lambda: None, wake_apply=lambda: None
     )
     ids = [
         row["request_id"]
         for row in world.checker.rows("SELECT request_id FROM webhook_jobs WHERE request_id IS NOT NULL")
+        if row["request_id"] in world.courses  # others nobody plays
     ]
     await asking.intake()
     if ids:

@@ -9,21 +9,17 @@ from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import SecretStr
-
-from app.core.config import Settings
 from app.db.migrate import migrate
-from app.twins.signing import ACCOUNT
 from tests.fakes import START
 from tests.simulation import bot as bots
+from tests.simulation import certificates, earlier, settings, troubles
 from tests.simulation import course as courses
-from tests.simulation import earlier, troubles
 from tests.simulation.bot import Bot
 from tests.simulation.chance import stream
 from tests.simulation.checks import Checker, Violation
 from tests.simulation.course import Course
 from tests.simulation.ends import Ends
-from tests.simulation.fal import API_KEY, Fal
+from tests.simulation.fal import Fal
 from tests.simulation.ledger import Ledger
 from tests.simulation.network import Network
 from tests.simulation.newer_bot import NewerBot
@@ -33,14 +29,15 @@ from tests.simulation.quiet import Stirring
 from tests.simulation.sender import Sender
 from tests.simulation.server import Server
 from tests.simulation.storage import Storage
-from tests.simulation.telegram import OPERATOR_CHAT, TOKEN, Telegram
+from tests.simulation.telegram import Telegram
+from tests.simulation.temper import Temper
 from tests.simulation.trainings import Trainings
 from tests.simulation.troubles import Act
 from tests.simulation.virtual_loop import OWNER
 from tests.simulation.watchman import Watchman
 from tests.simulation.weather import Weather
 
-API_TOKEN = "token-of-the-simulated-bot-0123456789"
+KEYLESS = 0.1  # of the worlds begin while fal's keys cannot be had
 
 
 @dataclass
@@ -55,6 +52,8 @@ class World:
     url: str = ""  # of an empty database; a file in `folder` unless given
     clock_offset: float = 0.0
     crashes: int = 0
+    is_failing: int = 0  # troubles in which nearly every training fails
+    old_rows: int = 0  # of bygone days, which nobody plays
     is_over: bool = False  # what comes now is fair weather
     courses: dict[str, Course] = field(default_factory=dict)
     violation: Violation | None = None
@@ -70,43 +69,24 @@ class World:
         self.storage = Storage(self.url, self.weather, stream(self.seed, "storage"), self.ledger)
         self.network = Network(self.weather, stream(self.seed, "network"), self.ledger, self._date)
         self.fal = Fal(self.unix, self.seed)
+        self.fal.unit = stream(self.seed, "prices").choice(("1000 steps", "1000 steps", "step", "training", "second"))
         self.telegram = Telegram(time=self.loop.time)
         self.bot = Bot(self.storage, self.ledger, lambda: self.now().isoformat(sep=" ")[:26])
         self.checker = Checker(self)
-        self.ends = Ends(self.checker.rows, self.weather.fair_between)
         self.stirring = Stirring(self._next_due)
         self._due: float | None = None
-        self.settings = self._settings()
+        self.temper = Temper.of(self.seed)
+        self.settings = settings.draw(self.seed, self.url, self.folder)
+        self.ends = Ends(self.checker.rows, self.weather.fair_between, is_keyless=self.settings.fal_api_key is None)
         self.servers = [self._server("a", 0.0), self._server("b", 0.4)]
         self.sender = Sender(self.fal, self.servers, self.weather, stream(self.seed, "sender"), self.ledger)
+        self.sender.is_behind = f"{settings.PROXY}/32" in self.settings.forwarded_allow_ips
         self.operator = Operator(self)
         self.newer_bot = NewerBot(self)
         self.trainings = Trainings(self)
         self.context = copy_context()
         self.watchman = Watchman(self)
         self._connect()
-
-    def _settings(self) -> Settings:
-        chance = stream(self.seed, "settings")
-        return Settings(
-            database_url=SecretStr(self.url),
-            data_dir=self.folder,
-            log_dir=self.folder,
-            ssl_enabled=False,
-            telegram_token=SecretStr(TOKEN),
-            operator_chat_id=OPERATOR_CHAT,
-            fal_user_id=ACCOUNT,
-            fal_api_key=SecretStr(API_KEY),
-            api_token=SecretStr(API_TOKEN),
-            alert_ping_url=SecretStr("https://ping.example/simulation"),
-            digest_hour=9,
-            training_max_usd=10,
-            progress=chance.choice(("late", "on")),
-            retention_days=chance.choice((1, 7)),
-            artifact_check=chance.choice(("require", "require", "note")),
-            tell_when_found_completed=chance.random() < 0.3,
-            default_language=chance.choice(("ru", "en", "kk")),
-        )
 
     def _server(self, name: str, skew: float) -> Server:
         chance = stream(self.seed, f"server {name}")
@@ -129,6 +109,7 @@ class World:
         self.bot.on_write = self._bot_wrote
         self.telegram.on_seen = lambda meaning, chat: self.hold(self.checker.seen, meaning, chat)
         self.telegram.on_rushed = lambda chat, left: self.hold(self.checker.rushed, chat, left)
+        self.network.on_gone = self.fal.forget
         self.fal.on_submit, self.fal.on_cancel = self.trainings.submitted, self.trainings.cancelled
         self.sender.on_answer = lambda *answer: self.hold(self.checker.answered, *answer)
         self.sender.on_forged = lambda *answer: self.hold(self.checker.forged, *answer)
@@ -212,7 +193,9 @@ class World:
 
     def _hear(self, event: str, facts: dict[str, Any], error: object) -> None:
         """Bugs that the server survives are bugs all the same."""
-        if event in BUGS and not isinstance(error, TimeoutError):
+        course = self.courses.get(str(facts.get("request_id", "")))
+        is_refused = course is not None and course.is_refused
+        if event in BUGS and not is_refused and not isinstance(error, TimeoutError):
             self.fail(Violation("bug", str(facts.get("request_id", "")), f"{event}: {error!r}"))
 
     def may_be_gone(self, course: Course) -> bool:
@@ -233,6 +216,7 @@ class World:
         self.ledger.note("world", f"ends after {self.loop.time():.3f}")
 
     def _prepare(self) -> None:
+        certificates.prepare(self)
         if self.storage.is_sqlite and earlier.is_drawn(self.seed):
             for course in earlier.make(self.path, self):
                 self.begin(self.trainings.expect(course))
@@ -251,6 +235,8 @@ class World:
             self.begin(work)
         for act in self.plan.acts:
             self.begin(self._play(act))
+        if stream(self.seed, "first minutes").random() < KEYLESS:
+            self.begin(self._play(Act(0.0, "no keys can be had", f"{self.seed}:act:first")))
         await courses.until(self.plan.days * DAY)
         self.ledger.note("world", "fair weather to the end")
         self.is_over = True

@@ -81,6 +81,7 @@ class DemoStage:
     """Everything that the acts are played on."""
 
     language: Language
+    owners: str  # their language: what the bot would have written into users.language_code
     fal: FalTwin
     cdn: CdnTwin
     telegram: TelegramTwin
@@ -124,7 +125,7 @@ class DemoStage:
         number, owner_id = len(self.jobs), str(uuid.uuid4())
         job = self.jobs[name] = DemoJob(bodies.job_id(number), str(uuid.uuid4()), FIRST_CHAT + number, name)
         avatar = (job.avatar_id, owner_id, name, act.trainer.value, job.request_id if act.known else None)
-        owner = (owner_id, str(job.chat_id), name, self.language)
+        owner = (owner_id, str(job.chat_id), name, self.owners)
         await self.database.write(Connection.exec_driver_sql, INSERT_USER, owner)
         await self.database.write(Connection.exec_driver_sql, INSERT_AVATAR, avatar)
         return job
@@ -248,8 +249,12 @@ async def running(
 
 
 @asynccontextmanager
-async def staged(folder: Path, language: Language, start_by: float, give_up: float) -> AsyncIterator[DemoStage]:
+async def staged(
+    folder: Path, language: Language, owners: str, start_by: float, give_up: float
+) -> AsyncIterator[DemoStage]:
     """Set the stage up in `folder` and clear it away, the server first; the times are those of `running`.
+
+    What is printed is in `language`, what is said in Telegram in that of the `owners`.
 
     Raises ServerNotStarted and TimeoutError.
     """
@@ -272,7 +277,7 @@ async def staged(folder: Path, language: Language, start_by: float, give_up: flo
             "FAL_JWKS_URLS": f"{fal_url}/.well-known/jwks.json",
             "FAL_QUEUE_URL": fal_url,
             "FAL_API_URL": fal_url,
-            "DEFAULT_LANGUAGE": language,
+            "DEFAULT_LANGUAGE": owners,
             "POLL_INTERVAL": "0.1",  # nobody wants to watch a second pass
         }
         server, url = await stack.enter_async_context(running(folder, settings, cdn_url, start_by, give_up))
@@ -283,7 +288,7 @@ async def staged(folder: Path, language: Language, start_by: float, give_up: flo
             senders[trainer] = await stack.enter_async_context(sender)
         database = open_database(f"sqlite:///{folder / 'data' / 'aisha.db'}")
         stack.push_async_callback(database.close)
-        yield DemoStage(language, fal, cdn, telegram, server, url, database, senders)
+        yield DemoStage(language, owners, fal, cdn, telegram, server, url, database, senders)
 
 
 def _avatar(connection: Connection, avatar_id: str) -> Event:

@@ -14,11 +14,11 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from app.catalog import translate
+from app.doctor.access import Reader
 from app.doctor.finding import AS_ITS_OWNER, ASK_ITS_OWNER, Catalogue, Finding, Level, Wording, finding
 from app.doctor.host.unit import FOLDER as UNITS
 from app.doctor.host.unit import reader_of
 from app.domain.language import Language, msgid
-from app.files.access import Reader
 from app.files.atomic_write import put
 from app.files.ownership import ROOT, ownership_of
 
@@ -61,8 +61,8 @@ WORDS: Catalogue = {
     "envfile.quoted": Wording(
         Level.WARN,
         msgid(
-            "{file}, lines {lines}: quotes around {names}. They are taken off here and by systemd, "
-            "while docker --env-file makes them part of the value"
+            "{file}, lines {lines}: quotes around {names}. Here and for systemd they do not count, "
+            "for docker --env-file they are part of the value"
         ),
         msgid("Take the quotes off."),
         "aisha-webhook doctor --fix",

@@ -6,7 +6,7 @@ import pwd
 from collections.abc import Iterator
 from pathlib import Path
 
-from app.files.access import Reader
+from app.doctor.access import Reader
 from app.files.ownership import ROOT
 
 FOLDER = Path("/etc/systemd/system")

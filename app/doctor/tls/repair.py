@@ -11,7 +11,9 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from app.doctor.access import Reader
 from app.doctor.finding import Finding
+from app.doctor.rewrite import rewrite
 from app.doctor.tls.aia import issuer_urls
 from app.doctor.tls.combined import more_inside, taken_apart
 from app.doctor.tls.examination import Examined
@@ -20,9 +22,7 @@ from app.doctor.tls.renewal import certbot_renews, lineage_of
 from app.doctor.tls.voice import say, say_broken
 from app.domain.errors import AishaError
 from app.domain.language import Language
-from app.files.access import Reader
 from app.files.ownership import ROOT
-from app.files.rewrite import rewrite
 from app.tls.certificates import PairBroken, PairPaths, subject_of
 from app.tls.chain import ServedPair, plain, put_together, read_content
 from app.tls.ways import issued_by

@@ -76,8 +76,8 @@ CHAIN_WORDS: Catalogue = {
     "trust.self_signed": Wording(
         Level.WARN,
         msgid(
-            "the certificate is self-signed. fal's tolerance of self-signed certificates is not documented "
-            "(docs/fal.md), and its client looks like one that verifies; a public chain is the safe choice"
+            "the certificate is self-signed: whether fal accepts that is not documented (docs/fal.md), and its client "
+            "looks like one that verifies"
         ),
         msgid("Take one from Let's Encrypt."),
         command=CERTBOT_NEW,

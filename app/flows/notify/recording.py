@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 
@@ -29,24 +29,16 @@ log = structlog.get_logger("app.webhook")
 RECORD_PAUSE = 0.5  # s between tries to record what Telegram said
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What one try left to be written in one commit."""
-
-    told: Told
-    judgement: Judgement
-
-
-def write_records(bot_tables: BotTables, connection: Connection, records: Sequence[Record]) -> list[None]:
+def write_records(bot_tables: BotTables, connection: Connection, records: Sequence[Told]) -> list[None]:
     """Write a group of records: the notification, the pauses, and as far as it can be done the owner's `is_blocked`.
 
     The bot's table may refuse us, or be locked by the bot: that must not cost the record of what was sent.
     """
-    outbox.finish(connection, [record.told for record in records])
+    outbox.finish(connection, records)
     for record in sorted(records, key=lambda record: not record.judgement.pause_bot):
         judgement = record.judgement
         if judgement.pause_until is not None:
-            chat_id = None if judgement.pause_bot else record.told.claimed.notification.owner.chat_id
+            chat_id = None if judgement.pause_bot else record.claimed.notification.owner.chat_id
             pacing.pause(connection, chat_id, judgement.pause_until, asked=judgement.pause_asked)
     if any(record.judgement.blocked is not None for record in records):
         refused = set_aside(connection, partial(_write_blocked, bot_tables, connection, records))
@@ -55,31 +47,22 @@ def write_records(bot_tables: BotTables, connection: Connection, records: Sequen
     return [None] * len(records)
 
 
-def _write_blocked(bot_tables: BotTables, connection: Connection, records: Sequence[Record]) -> None:
+def _write_blocked(bot_tables: BotTables, connection: Connection, records: Sequence[Told]) -> None:
     for blocked in (True, False):
-        owners = {
-            record.told.claimed.notification.owner.id for record in records if record.judgement.blocked is blocked
-        }
+        owners = {record.claimed.notification.owner.id for record in records if record.judgement.blocked is blocked}
         bot_tables.set_blocked(connection, sorted(owners), blocked=blocked)
 
 
+@dataclass(eq=False, repr=False, slots=True)
 class Recorder:
     """Writes outcomes down in the group commit of `records`, and logs each."""
 
-    def __init__(
-        self,
-        records: GroupCommit[Record, None],
-        clock: Clock,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        steps: Watched = UNWATCHED,
-        measures: Measures | None = None,
-    ) -> None:
-        self._measures = measures or Measures()
-        self._steps = steps
-        self._records = records
-        self._clock = clock
-        self._sleep = sleep
-        self._unrecorded: dict[int, Judgement] = {}
+    records: GroupCommit[Told, None]
+    clock: Clock
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    steps: Watched = UNWATCHED
+    measures: Measures = field(default_factory=Measures)
+    _unrecorded: dict[int, Judgement] = field(default_factory=dict, init=False)
 
     def take_unrecorded(self, item: ClaimedNotification) -> Judgement | None:
         """Return what is known of a row that was sent and could not be written before its lease ended; forget it."""
@@ -91,64 +74,51 @@ class Recorder:
         What fails otherwise is tried without the owner's `is_blocked`, and until the lease ends. Then this process
         knows what to write when it claims the row again; another one counts a send of unknown outcome.
         """
-        told = Told(
-            item,
-            judgement.verdict,
-            judgement.state,
-            judgement.message_id,
-            judgement.uncertain,
-            self._clock.now(),
-            shown_of(item) + judgement.images,
-        )
+        told = Told(item, judgement, self.clock.now())
         has_failed = False
         while True:
             try:
-                await self._records.submit(Record(told, judgement))
+                await self.records.submit(told)
             except ClaimLost:
                 log.warning("notification.claim_lost", notification=item.claim.id)
                 return
             except DatabaseUnavailable as error:
-                self._steps.failed("records", error)
-                if self._clock.now() >= lease_until:  # also reached where a lock on the owner's row is never released
-                    judgement = _without_blocked(judgement, error)
+                self.steps.failed("records", error)
+                if self.clock.now() >= lease_until:  # also reached where a lock on the owner's row is never released
+                    told = _without_blocked(told, error)
             except Exception as error:
-                self._steps.failed("records", error)
+                self.steps.failed("records", error)
                 if not has_failed:
                     log.exception("notification.not_recorded", notification=item.claim.id)
-                if self._clock.now() >= lease_until:
-                    self._unrecorded[item.claim.id] = judgement
+                if self.clock.now() >= lease_until:
+                    self._unrecorded[item.claim.id] = told.judgement
                     return
-                has_failed, judgement = True, _without_blocked(judgement, error)
+                has_failed, told = True, _without_blocked(told, error)
             else:
-                self._steps.worked("records")
+                self.steps.worked("records")
                 break
-            await self._sleep(RECORD_PAUSE)
-        count_told(self._measures, told)
+            await self.sleep(RECORD_PAUSE)
+        count_told(self.measures, told)
         report(told)
-
-
-def shown_of(item: ClaimedNotification) -> int:
-    """Count the images of a message that stood in the chat before this try."""
-    return 0 if item.images is None else item.images.shown
 
 
 def report(told: Told) -> None:
     """Log what became of a message. A delivery's last line stands here, where its owner was told."""
-    item = told.claimed
+    item, said = told.claimed, told.judgement
     ids = {
         "notification": item.claim.id,
         "request_id": item.notification.request_id,
         "avatar": item.notification.subject,
         "kind": item.notification.topic,
-        "why": told.verdict.why,
+        "why": said.verdict.why,
     }
-    match told.verdict:
+    match said.verdict:
         case Done():
             log.info(
                 "notification.told",
                 **ids,
-                state=told.state,
-                message_id=told.message_id,
+                state=said.state,
+                message_id=said.message_id,
                 received_at=item.received_at.isoformat(),
                 stored_ms=milliseconds(item.received_at, item.stored_at),
                 applied_ms=milliseconds(item.received_at, item.applied_at),
@@ -163,7 +133,7 @@ def report(told: Told) -> None:
             log.error("notification.buried", **ids)
 
 
-def _without_blocked(judgement: Judgement, error: Exception) -> Judgement:
-    if judgement.blocked is not None:
+def _without_blocked(told: Told, error: Exception) -> Told:
+    if told.judgement.blocked is not None:
         log.warning("owner.blocked_not_written", cause=type(error).__name__)
-    return replace(judgement, blocked=None)
+    return replace(told, judgement=replace(told.judgement, blocked=None))

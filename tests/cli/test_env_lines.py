@@ -7,7 +7,7 @@ from dotenv import dotenv_values
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.files.env_lines import NotWritable, quoted, with_values
+from app.cli.env_lines import NotWritable, quoted, with_values
 
 NAMES = {"TELEGRAM_TOKEN": ("TELEGRAM_BOT_TOKEN", "TELEGRAM_TOKEN_FILE")}
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.files.photos import CAPTION, LARGEST, PhotosRefused, pack
+from app.cli.photos import CAPTION, LARGEST, PhotosRefused, pack
 
 JPEG, PNG = b"\xff\xd8\xff\xe0" + bytes(60), b"\x89PNG\r\n\x1a\n" + bytes(60)
 WEBP = b"RIFF\x00\x00\x00\x00WEBP" + bytes(40)
