@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +22,17 @@ FEW = 12  # troubles and trainings of a plan that are shown one by one
 def main() -> int:
     """Run what the arguments name; return 1 where a promise was broken, or a planted bug was not found."""
     given = _arguments()
-    plans = [Plan.of(seed, given.days, given.trainings, given.troubles).with_acts(given.acts) for seed in given.seed]
+    if not given.postgresql:
+        return _walk(given, None)
+    from tests.postgres import start_postgres  # noqa: PLC0415  SQLite need not pay for its driver
+
+    with start_postgres() as server:
+        return _walk(given, server)
+
+
+def _walk(given: argparse.Namespace, server: str | None) -> int:
+    drawn = [Plan.of(seed, given.days, given.trainings, given.troubles).with_acts(given.acts) for seed in given.seed]
+    plans = [replace(plan, server=server) for plan in drawn]
     if given.planted:
         names = sorted(BUGS) if given.planted == "all" else [given.planted]
         found = [_is_found(name, plans, given.smaller) for name in names]
@@ -47,6 +58,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--acts", nargs="*", help="troubles instead of those that are drawn: SECONDS:KIND")
     parser.add_argument("--smaller", type=int, default=0, help="runs that may be spent to make a failure smaller")
     parser.add_argument("--log", type=Path, help="a file for the event log")
+    parser.add_argument("--postgresql", action="store_true", help="on a real PostgreSQL, without worlds of 0.2")
     parser.add_argument("--planted", choices=["all", *sorted(BUGS)], help="a bug on purpose that the seeds must find")
     return parser.parse_args()
 

@@ -2,17 +2,18 @@
 
 import asyncio
 import random
-import sqlite3
 from collections.abc import Callable
-from pathlib import Path
+from typing import Any
 
-from tests.simulation import storage
 from tests.simulation.course import Course, until
 from tests.simulation.ledger import Ledger
 from tests.simulation.newer_bot import TABLE
 from tests.simulation.storage import Storage, Touched
 
-NEW_USER = "INSERT OR IGNORE INTO users (id, telegram_id, language_code, timezone, is_blocked) VALUES (?, ?, ?, ?, 0)"
+NEW_USER = (
+    "INSERT INTO users (id, telegram_id, language_code, timezone, is_blocked) VALUES (?, ?, ?, ?, FALSE) "
+    "ON CONFLICT DO NOTHING"
+)
 NEW_AVATAR = (
     "INSERT INTO avatars (id, user_id, name, training_type, status, training_progress, avatar_data, fal_response_data, "
     "created_at, updated_at) VALUES (?, ?, ?, ?, 'photos_uploading', 0, '{}', '{}', ?, ?)"
@@ -29,21 +30,18 @@ LATE = {0.2: 80.0, 3.0: 8.0, 31.0: 4.0, 300.0: 3.0, 1200.0: 1.0}  # s after the 
 class Bot:
     """Writes by a connection of its own; every write of it is one transaction."""
 
-    def __init__(self, path: Path, held: Storage, ledger: Ledger, now: Callable[[], str]) -> None:
-        self._path = path
+    def __init__(self, held: Storage, ledger: Ledger, now: Callable[[], str]) -> None:
         self._storage = held
         self._ledger = ledger
         self.now = now
-        self._driver: sqlite3.Connection | None = None
+        self._driver: Any = None
         self.on_write: Callable[[list[Touched]], None] = lambda _: None
 
     @property
-    def driver(self) -> sqlite3.Connection:
+    def driver(self) -> Any:
         """The connection, opened when the tables are there."""
         if self._driver is None:
-            self._driver = sqlite3.connect(self._path, timeout=30)
-            self._driver.execute("PRAGMA synchronous=OFF")
-            self._storage.introduce(self._driver)
+            self._driver = self._storage.connect()
         return self._driver
 
     def write(self, what: str, *statements: tuple[str, tuple[object, ...]]) -> int:
@@ -55,7 +53,7 @@ class Bot:
         notes, self._storage.notes = self._storage.notes, []
         self._ledger.note("bot", f"{what} {touched}")
         self.on_write(notes)
-        return touched
+        return int(touched)
 
     async def begin(self, course: Course, chance: random.Random, late: float) -> None:
         """Make the rows, then write fal's id down (perhaps late), then the status, in a commit of its own."""
@@ -132,13 +130,13 @@ class Bot:
             self.write(f"begins anew with {course.number}", (statement, (course.request_id,)))
 
 
-def open_tables(path: Path, held: Storage, *, has_generations: bool = False) -> None:
+def open_tables(held: Storage, *, has_generations: bool = False) -> None:
     """Install the triggers that tell of every row, and the table that a bot of the newer kind may have."""
-    driver = sqlite3.connect(path)
-    held.introduce(driver)
+    driver = held.connect()
     if has_generations:
         driver.execute(TABLE)
-    driver.execute("CREATE TABLE IF NOT EXISTS simulation_refused (id VARCHAR(36) PRIMARY KEY)")
-    driver.execute(REFUSES)
-    storage.install_triggers(driver)
+    if held.is_sqlite:
+        driver.execute("CREATE TABLE IF NOT EXISTS simulation_refused (id VARCHAR(36) PRIMARY KEY)")
+        driver.execute(REFUSES)
+    held.install_triggers(driver)
     driver.close()

@@ -3,15 +3,14 @@
 What is true, `Course` knows; what the database says is read here over a connection of our own.
 """
 
-import sqlite3
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from tests.simulation.course import Course
 
 PATIENCE = 23 * 3600.0  # s for which a delivery waits for its avatar at least
 OPERATORS = frozenset({"alert", "resolved", "digest", "test"})
+ENDS = frozenset({"ready", "failed", "images", "images_failed"})
 
 
 def _unix(spelt: str) -> float:
@@ -34,25 +33,25 @@ class Violation(Exception):
 class Checker:
     """Raises Violation. `courses` are the trainings so far, by request id."""
 
-    def __init__(self, path: Path, world: Any) -> None:
-        self._path = path
+    def __init__(self, world: Any) -> None:
         self._world = world
-        self._driver: sqlite3.Connection | None = None
+        self._driver: Any = None
         self.looks = 0
         self._states: dict[tuple[str, int], str] = {}  # of rows, as the last commit left them
         self._doubts: dict[int, int] = {}  # sends of unknown outcome, by message
+        self._succeeded: set[str] = set()  # request ids with which the server has completed an avatar
 
     @property
-    def driver(self) -> sqlite3.Connection:
+    def driver(self) -> Any:
         """A connection that only reads."""
         if self._driver is None:
-            self._driver = sqlite3.connect(self._path, timeout=30)
-            self._driver.row_factory = sqlite3.Row
+            self._driver = self._world.storage.connect()
         return self._driver
 
-    def rows(self, statement: str, *values: object) -> list[sqlite3.Row]:
-        """Read."""
-        return self.driver.execute(statement, values).fetchall()
+    def rows(self, statement: str, *values: object) -> list[Any]:
+        """Read; rows are as `sqlite3.Row`, on either database."""
+        found: list[Any] = self.driver.execute(statement, values).fetchall()
+        return found
 
     def course(self, request_id: str | None) -> Course | None:
         """Find a training by fal's id."""
@@ -73,7 +72,7 @@ class Checker:
             if table == "webhook_deliveries":
                 self._delivery(rowid)
             elif table == "webhook_notifications":
-                self._message(rowid)
+                self._message(rowid, is_new=what == "insert")
             elif table == "webhook_jobs":
                 self._job(rowid)
             elif table == "avatars" and by_server:
@@ -100,7 +99,7 @@ class Checker:
         if row["reason"] == "bug" and not (course is not None and course.is_refused):
             raise Violation("I9", request_id, f"delivery {rowid} met a bug: {str(row['detail'])[-300:]}")
 
-    def _orphan(self, row: sqlite3.Row, course: Course) -> None:
+    def _orphan(self, row: Any, course: Course) -> None:
         """Hold a delivery whose avatar the bot has not committed yet: it waits for a day (I10)."""
         if self._by_operator or course.is_generation or course.has_row or course.is_touched:
             return
@@ -110,7 +109,7 @@ class Checker:
             how = f"delivery {row['id']} is {row['state']} ({row['reason']}) after {age:.0f} s without its avatar"
             raise Violation("I10", course.request_id, how)
 
-    def _goes_on(self, table: str, row: sqlite3.Row, over: frozenset[str]) -> None:
+    def _goes_on(self, table: str, row: Any, over: frozenset[str]) -> None:
         """Hold a row to its last state: what is over stays over, unless an operator says otherwise (I2)."""
         before, now = self._states.get((table, row["id"])), row["state"]
         self._states[table, row["id"]] = now
@@ -156,6 +155,10 @@ class Checker:
     def _written(self, course: Course, status: str, artifact: str | None) -> None:
         """Hold an end that was written to what had been acknowledged, and to what can be had."""
         request_id = course.request_id
+        if status == "error" and request_id in self._succeeded:
+            raise Violation("I2", request_id, "an error was written over a success of this training")
+        if status == "completed":
+            self._succeeded.add(request_id)
         if status == "error" and not course.can_fail and course.is_plain and course.acknowledged:
             raise Violation("I1", request_id, "an error was written though fal's success had been acknowledged")
         if status == "completed" and self._world.settings.artifact_check == "require":
@@ -164,7 +167,7 @@ class Checker:
             if is_absent and self._world.weather.is_fair():
                 raise Violation("I2", request_id, f"completed with {artifact}, which nobody can fetch")
 
-    def _message(self, rowid: int) -> None:
+    def _message(self, rowid: int, *, is_new: bool) -> None:
         row = self.rows("SELECT * FROM webhook_notifications WHERE rowid = ?", rowid)[0]
         meaning = (row["avatar_id"], row["request_id"], row["kind"])
         if (row["finished_at"] is None) != (row["state"] == "pending"):
@@ -183,6 +186,12 @@ class Checker:
             return
         if course is None:
             raise Violation("I4", row["request_id"], f"message {rowid} is about nothing that fal knows")
+        if (
+            is_new
+            and row["kind"] in ENDS
+            and self.rows("SELECT 1 FROM webhook_jobs WHERE request_id = ? AND state = 'pending'", row["request_id"])
+        ):
+            raise Violation("I11", row["request_id"], f"an owner is to hear {row['kind']} of a job that goes on")
         if row["kind"] == "ready" and not course.artifacts:
             raise Violation("I2", row["request_id"], "an owner is to hear ready of a training without an artifact")
         if row["kind"] == "failed" and not course.can_fail and not self._world.may_be_gone(course):
@@ -203,7 +212,7 @@ class Checker:
         if topic == "failed" and any(heard[2] == "ready" for heard in topics):
             raise Violation("I3", request_id, "an owner heard failed after ready")
 
-    def _count(self, row: sqlite3.Row, seen: int) -> None:
+    def _count(self, row: Any, seen: int) -> None:
         """At most one message, and one more for each send of unknown outcome, which is counted."""
         allowed = (row["state"] == "sent") + row["uncertain"] + (row["reason"] == "sending")
         allowed += -(-row["images_shown"] // 10)  # albums, each seen as one

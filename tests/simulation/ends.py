@@ -1,6 +1,6 @@
 """Whether everything ends within its bound: looked at every few minutes, and when all is over (I10, I11, bounds)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from tests.simulation.checks import Violation
@@ -10,6 +10,7 @@ from tests.simulation.course import Course
 RESTS = (
     " AND NOT EXISTS (SELECT 1 FROM webhook_deliveries d WHERE d.request_id = one.request_id AND d.state = 'pending')"
 )
+MET = 60.0  # s of fair weather within which a row that stands at training has its job
 MAY_REST = frozenset({"slow_down", "paced", "awaits_alert", "awaits_account"})  # as long as others say
 
 
@@ -18,10 +19,11 @@ OF_OWNERS = "AND reason <> 'owner_unreachable' AND kind NOT IN ('alert', 'resolv
 
 
 class Ends:
-    """What is due, what rests, what is owed; `rows` reads the database."""
+    """What is due, what rests, what is owed. `rows` reads the database; `fair_between` counts fair seconds."""
 
-    def __init__(self, rows: Any, *, is_keyless: bool = False) -> None:
+    def __init__(self, rows: Any, fair_between: Callable[[float, float], float], *, is_keyless: bool = False) -> None:
         self.rows = rows
+        self._fair_between = fair_between
         self.is_keyless = is_keyless  # no key of fal's is set
 
     def overdue(self, before: str) -> Iterator[Violation]:
@@ -85,12 +87,17 @@ class Ends:
             return None
         if self.is_keyless and any(row["reason"] == "no_fal_key" for row in [*deliveries, *jobs]):
             return None  # the operator has an alert; nobody can be asked
-        # The bot completed it in its own words, and told its owner itself; perhaps before the server ever looked.
-        is_told = any(row["state"] == "done" for row in deliveries) or not (deliveries or jobs)
-        if course.is_meddled and is_told:
-            return None
+        if course.is_meddled and any(row["state"] == "done" for row in deliveries):
+            return None  # the bot completed it in its own words, and told its owner itself
+        if not deliveries and not jobs and self._is_ended_unseen(course):
+            return None  # a row that was finished before anybody could meet it is the doctor's to find
         told = [dict(row) for row in [*deliveries, *jobs]]
         return f"nothing is owed; {told}"
+
+    def _is_ended_unseen(self, course: Course) -> bool:
+        """Tell whether the bot itself ended a training within less than a fair minute, and no webhook came through."""
+        is_unseen = self._fair_between(course.begins, course.meddled_at) < MET
+        return course.is_meddled and not course.acknowledged and is_unseen
 
     def _settled_images(self, course: Course) -> str | None:
         if not course.is_registered or course.is_cancelled or course.is_touched:
@@ -112,6 +119,16 @@ class Ends:
             *[course.request_id] * 2,
         )
         return self.is_keyless and bool(rows)
+
+    def heard(self, course: Course) -> str | None:
+        """Say how the server has heard of a request; None where nobody came through to it with one."""
+        if course.acknowledged:
+            return "its webhook was acknowledged"
+        if course.is_registered:
+            return "the bot registered it"
+        if self.rows("SELECT 1 FROM avatars WHERE fal_request_id = ?", course.request_id):
+            return "a row of the bot's carries it"
+        return None
 
     def spoilt(self, course: Course) -> str | None:
         """Say how the row of an ended job stands against the truth; None where it does not (I11)."""

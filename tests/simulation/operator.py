@@ -88,5 +88,6 @@ class Operator:
                 status, _ = await server.ask(*asked, address="10.0.0.7", patience=15.0)
                 self._world.ledger.note("bot", f"registers {course.number}: {status}")
                 if status < 300:
+                    course.is_registered = True
                     return
             await asyncio.sleep(20)

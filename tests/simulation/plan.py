@@ -20,6 +20,7 @@ class Plan:
     days: float
     acts: tuple[Act, ...]
     trainings: tuple[tuple[int, float], ...]  # number, begin
+    server: str | None = None  # URL of a PostgreSQL server; None: SQLite
 
     @classmethod
     def of(cls, seed: int, days: float, trainings_a_day: float, troubles_a_day: float) -> "Plan":

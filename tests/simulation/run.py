@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import itertools
+import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -49,8 +50,12 @@ def run(plan: Plan, *, log_path: Path | None = None, template: Path | None = Non
     gc.collect()
     gc.freeze()  # what is imported stays; the rest is young
     gc.set_threshold(50_000, 20, 20)
-    with _loop(plan) as loop, tempfile.TemporaryDirectory(dir=SHM if SHM.is_dir() else None) as folder:
-        world = World(plan, Path(folder), loop, log_path, template)
+    with (
+        _database(plan) as url,
+        _loop(plan) as loop,
+        tempfile.TemporaryDirectory(dir=SHM if SHM.is_dir() else None) as folder,
+    ):
+        world = World(plan, Path(folder), loop, log_path, template, url=url)
         seams.install(world)
         loop.run_until_complete(world.run())
         story = _story(loop, world)
@@ -76,6 +81,18 @@ def run(plan: Plan, *, log_path: Path | None = None, template: Path | None = Non
         if world.error is not None:
             raise world.error
         return report
+
+
+@contextmanager
+def _database(plan: Plan) -> Iterator[str]:
+    """Make the database of a run where it is not a file in its folder."""
+    if plan.server is None:
+        yield ""
+        return
+    from tests.simulation.postgres import fresh  # noqa: PLC0415  SQLite need not pay for its driver
+
+    with fresh(plan.server, f"simulation_{os.getpid()}") as url:
+        yield url
 
 
 @contextmanager

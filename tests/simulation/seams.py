@@ -51,10 +51,16 @@ def _install_storage(world: Any) -> None:
 
     def make(self: Any, *args: Any) -> None:
         INIT(self, *args)
+        if not self.is_sqlite:
+            world.storage.watch(self.engine)
         owner: Any = OWNER.get()
         if owner is not None:
             owner.databases.append(self)
 
+    async def listen(*_given: Any) -> None:
+        """Hear nothing of what other processes announce: the poll finds what is due."""
+
+    replace(running, "listen", listen)
     replace(engine, "tune_sqlite", tune)
     replace(migrate, "tune_sqlite", tune)
     replace(engine.Database, "_run", run)

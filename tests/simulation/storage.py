@@ -37,17 +37,29 @@ Touched = tuple[str, int, str]  # table, rowid, what was done
 class Storage:
     """The disk under the database. `notes` are the rows that the transaction under way has touched."""
 
-    def __init__(self, weather: Weather, chance: random.Random, ledger: Ledger) -> None:
+    def __init__(self, url: str, weather: Weather, chance: random.Random, ledger: Ledger) -> None:
+        self._url = url
+        self.is_sqlite = url.startswith("sqlite")
         self._weather = weather
         self._chance = chance
         self._ledger = ledger
         self.notes: list[Touched] = []
         self.on_commit: Callable[[Any, list[Touched]], None] = lambda _life, _notes: None
         self.commits = 0
+        self._first: Engine | None = None
         self.counts: Counter[str] = Counter()
 
     def watch(self, engine: Engine) -> None:
-        """Let connections tell which rows they touch; nothing is synced, for no kernel is simulated."""
+        """Let connections tell which rows they touch; nothing is synced, for no kernel is simulated.
+
+        All engines of a run on SQLite share what the first one has compiled, so that a new process begins with it.
+        """
+        if not self.is_sqlite:
+            _postgres().watch(engine, self._note)
+            return
+        if self._first is None:
+            self._first = engine  # of the migration, which has connected before any other is made
+        engine.dialect, engine._compiled_cache = self._first.dialect, self._first._compiled_cache
 
         @event.listens_for(engine, "connect")
         def _on_connect(driver: Any, _record: object) -> None:
@@ -55,9 +67,26 @@ class Storage:
             driver.execute(f"PRAGMA wal_autocheckpoint={LOG}")
             self.introduce(driver)
 
+    def connect(self) -> Any:
+        """Open a connection of the world's own, whose writes are told as well."""
+        if not self.is_sqlite:
+            return _postgres().Driver(self._url, self._note)
+        driver = sqlite3.connect(self._url.removeprefix("sqlite:///"), timeout=30)
+        driver.execute("PRAGMA synchronous=OFF")
+        driver.row_factory = sqlite3.Row
+        self.introduce(driver)
+        return driver
+
     def introduce(self, driver: sqlite3.Connection) -> None:
         """Give a connection the function that the triggers call."""
         driver.create_function("simulation_note", 3, self._note)
+
+    def install_triggers(self, driver: Any) -> None:
+        """Let the tables tell what is done to their rows."""
+        if self.is_sqlite:
+            install_triggers(driver)
+        else:
+            _postgres().install_triggers(driver, WATCHED)
 
     def _note(self, table: str, rowid: int, what: str) -> None:
         self.notes.append((table, rowid, what))
@@ -69,8 +98,9 @@ class Storage:
         life: Any = OWNER.get()
         if threads is database._checkpoints:
             return None  # nothing is synced here, so the log need not be moved
-        is_write = threads is database._writers or threads is database._statements
-        work = Work(life, database, function, args, kwargs, is_write=is_write)
+        is_statement = threads is database._statements and not database.is_sqlite
+        is_write = is_statement or threads is database._writers
+        work = Work(life, database, function, args, kwargs, is_write=is_write, is_statement=is_statement)
         await asyncio.sleep(self._chance.expovariate(1 / USUAL))
         life.must_live()
         mode = self._weather.of("database") if life.is_server else None
@@ -87,7 +117,7 @@ class Storage:
     def _transact(self, work: "Work") -> Any:
         self.notes.clear()
         self.counts[_name(work.function)] += 1
-        result = work.database._use(_line(work.database, work.is_write), work.function, work.args, work.kwargs)
+        result = work.database._use(_line(work), work.function, work.args, work.kwargs)
         if work.is_write:
             self.commits += 1
             touched, self.notes = self.notes, []
@@ -115,8 +145,8 @@ class Storage:
                 work.life.must_live()
         if mode in BREAKS and (work.is_write or mode == "lost"):
             self.notes.clear()
-            broken = _breaking(work.function, *BREAKS[mode])
-            work.database._use(_line(work.database, work.is_write), broken, work.args, work.kwargs)
+            cause = _cause(*BREAKS[mode]) if self.is_sqlite else _postgres().BREAKS[mode]
+            work.database._use(_line(work), _breaking(work.function, cause), work.args, work.kwargs)
         return self._transact(work)
 
     async def _doubtful(self, mode: str, work: "Work", *, is_done: bool) -> None:
@@ -141,25 +171,37 @@ class Work:
     args: Any
     kwargs: Any
     is_write: bool
+    is_statement: bool  # one statement of PostgreSQL's, which commits itself
 
 
-def _breaking(function: Callable[..., Any], text: str, name: str | None) -> Callable[..., Any]:
+def _cause(text: str, name: str | None) -> Exception:
+    cause = sqlite3.OperationalError(text)
+    if name is not None:
+        cause.sqlite_errorname = name
+    return cause
+
+
+def _breaking(function: Callable[..., Any], cause: Exception) -> Callable[..., Any]:
     def break_(connection: Connection, *args: Any, **kwargs: Any) -> None:
         function(connection, *args, **kwargs)
-        cause = sqlite3.OperationalError(text)
-        if name is not None:
-            cause.sqlite_errorname = name
         raise exc.OperationalError("COMMIT", {}, cause)
 
     return break_
 
 
-def _line(database: Any, is_write: object) -> Line:
-    """Keep a connection for writing and one for reading, as the threads would."""
-    lines = database.__dict__.setdefault("simulated_lines", {})
-    if is_write not in lines:
-        lines[is_write] = database._line(write=is_write)()
-    line: Line = lines[is_write]
+def _postgres() -> Any:
+    from tests.simulation import postgres  # noqa: PLC0415  SQLite need not pay for its driver
+
+    return postgres
+
+
+def _line(work: Work) -> Line:
+    """Keep a connection for each kind of work, as the threads would."""
+    lines = work.database.__dict__.setdefault("simulated_lines", {})
+    kind = (work.is_write, work.is_statement)
+    if kind not in lines:
+        lines[kind] = work.database._line(write=work.is_write, is_one_statement=work.is_statement)()
+    line: Line = lines[kind]
     line.is_cut = False
     return line
 

@@ -12,7 +12,7 @@ ENDS: dict[str, float] = {
 }  # fmt: skip
 SHELVES: dict[str, float] = {"there": 95, "lags": 3, "never": 0.6, "empty": 0.4}
 MOODS: dict[str | None, float] = {
-    None: 95, "blocked": 1.5, "unknown": 0.7, "slow": 2, "picky": 0.8, "fixed": 0.5, "nameless": 0.6,
+    None: 92, "blocked": 1.5, "unknown": 0.7, "slow": 5, "picky": 0.8, "fixed": 0.5, "nameless": 0.6,
 }  # fmt: skip
 ZONES = ("UTC+5",) * 4 + (
     "GMT", "+6", "Asia/Almaty", "UTC-11", "-3:30", "UTC+15", "the moon", "America/New_York", "UTC+12",

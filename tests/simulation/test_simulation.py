@@ -23,6 +23,8 @@ FOUND: dict[str, tuple[int, tuple[str, ...]]] = {
     "a clock is wrong when the last day ends": (
         2, ("--days", "0.02", "--trainings", "250", "--acts", "1725:the clock steps")
     ),
+    "the account is unlocked, and nothing is asked of fal any more": (80012, SMALL),
+    "neither the webhook nor the registration of a generation comes through": (71037, SMALL),
 }  # fmt: skip
 
 Simulate = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -59,6 +61,15 @@ def test_no_promise_is_broken_and_one_seed_is_one_log(simulate: Simulate) -> Non
     assert len(found) == 5
     assert found[0] == found[4]
     assert len(set(found)) == 4
+
+
+def test_a_world_may_stand_on_a_real_postgresql(simulate: Simulate) -> None:
+    """The promises hold in one whose statements, types and errors are PostgreSQL's; one seed is one log there, too."""
+    small = ("--days", "0.01", "--trainings", "600", "--troubles", "300")
+    done = simulate("--postgresql", "--seed", str(FIXED), str(FIXED), *small)
+    assert done.returncode == 0, f"{done.stdout[-12_000:]}\n{done.stderr[-2000:]}"
+    first, second = digests(done.stdout)
+    assert first == second
 
 
 def test_a_planted_bug_is_found(simulate: Simulate) -> None:

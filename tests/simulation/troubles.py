@@ -48,6 +48,8 @@ STEPS = (-3.0, 3.0, -200.0, 200.0, -301.0, 301.0, -3600.0, 3600.0, -18_000.0, 18
 LEAPS = (-100_000.0, 30_000.0, 100_000.0, 200_000.0)  # s
 BESIDE = ((), ("keys", "meta"), ("telegram",), ("queue", "platform"))  # what is away while the date is wrong
 QUIET = 600.0  # s
+FAR = 3600.0  # s; a machine whose clock is so far off has been moved, at times: fal's webhooks do not find it
+LATER = 1200.0  # s after the clock is right again until they do
 UNTIL_FROZEN = 40  # half minutes that a process may need to ask for something
 
 
@@ -185,14 +187,19 @@ async def _stepping(world: Any, act: Act, chance: random.Random, lasts: float) -
     step = chance.choice(STEPS)
     if act.kind == "the date is wrong":
         step, away, lasts = chance.choice(LEAPS), chance.choice(BESIDE), min(lasts, 600)
-    _tell(world, act, f"by {step} s for {lasts} s")
+    is_unreachable = act.kind == "the clock steps" and abs(step) >= FAR and chance.random() < 0.5
+    _tell(world, act, f"by {step} s for {lasts} s" + (", and nothing arrives until later" if is_unreachable else ""))
     numbers = world.weather.begin(Trouble("clock", "off"), *(Trouble(part, "500") for part in away))
+    lost = world.weather.begin(Trouble("webhooks", "lost")) if is_unreachable else []
     world.clock_offset += step
     await asyncio.sleep(lasts)
     if not world.is_over:  # else the clock is right already
         world.clock_offset -= step
         world.weather.clock_went_back(step)
     world.weather.end(numbers)
+    if lost:  # what was put off by the wrong clock is ended by nothing but its own look
+        await asyncio.sleep(LATER)
+        world.weather.end(lost)
 
 
 def _tell(world: Any, act: Act, more: str = "") -> None:

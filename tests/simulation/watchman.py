@@ -27,7 +27,7 @@ LASTING = frozenset({
     "drift", "poller_seen", "failures_jumped", "foreign_deliveries", "fal_key_missing", "certificate_expiring",
     "certificate_expired", "certificate_refused",
 })  # fmt: skip
-UNKNOWN = frozenset({"wait.again", "wait.stage", "wait.server", "decide.other", "end.never_heard"})
+UNKNOWN = frozenset({"wait.again", "wait.stage", "wait.server", "decide.other"})
 
 
 class Watchman:
@@ -147,11 +147,14 @@ class Watchman:
 
     def _closed(self, before: str) -> None:
         """Hold alerts that opened before a moment to be over, but for those that wait for an operator."""
-        found = self._world.checker.rows(
+        world = self._world
+        found = world.checker.rows(
             "SELECT name, detail FROM webhook_alerts WHERE resolved_at IS NULL AND opened_at < ?", before
         )
         for row in found:
             name = row["name"].partition("@")[0]
+            if name == "account_locked" and not world.network.is_known_to_be_unlocked(world.loop.time() - BOUND):
+                continue  # a submission was refused, and nothing was asked of fal since
             if name == "step_failing" and self._is_refused():
                 continue
             if name == "notifications_late" and self._is_asked_to_rest():
@@ -191,6 +194,9 @@ class Watchman:
             if last is None or last.code in UNKNOWN or (last.code == "decide.job" and not _is_named(last.facts)):
                 facts = None if last is None else f"{last.code} {dict(last.facts)}"
                 world.fail(Violation("why", course.request_id, f"nothing explains it: {facts}"))
+                return
+            if last.code == "end.never_heard" and (heard := world.ends.heard(course)) is not None:
+                world.fail(Violation("why", course.request_id, f"it says that the server never heard of it; {heard}"))
                 return
             list(lines(story, "en"))
 

@@ -31,6 +31,7 @@ class Weather:
         self._number = 0
         self._fair = 0.0
         self._fair_from: float | None = 0.0
+        self._periods: list[tuple[float, float]] = []  # that were fair, and are over
         self._late = 0.0  # until when rows may rest that a fast clock put off
 
     def begin(self, *troubles: Trouble) -> list[int]:
@@ -56,6 +57,8 @@ class Weather:
 
     def disturb(self) -> None:
         """Note something that was over at once (a crash), or the begin of something."""
+        if self.is_fair() and self._fair_from is not None:
+            self._periods.append((self._fair_from, self._time()))
         self._fair = self.fair()
         self._fair_from = None if self._under_way else self._settled()
 
@@ -78,6 +81,11 @@ class Weather:
         if self._fair_from is None or self._under_way:
             return self._fair
         return self._fair + max(0.0, self._time() - self._fair_from)
+
+    def fair_between(self, begin: float, end: float) -> float:
+        """Seconds between two moments in which nothing was wrong, nor had been for SETTLE."""
+        now = (self._fair_from, self._time()) if self.is_fair() and self._fair_from is not None else (0.0, 0.0)
+        return sum(max(0.0, min(end, until) - max(begin, since)) for since, until in (*self._periods, now))
 
     def calm(self) -> float:
         """Seconds for which everything has been allowed, without a break."""

@@ -49,6 +49,7 @@ class World:
     loop: Any
     log_path: Path | None = None
     template: Path | None = None
+    url: str = ""  # of an empty database; a file in `folder` unless given
     clock_offset: float = 0.0
     crashes: int = 0
     is_failing: int = 0  # troubles in which nearly every training fails
@@ -63,19 +64,20 @@ class World:
         self.ledger = Ledger(self.loop.time, self.log_path)
         self.ledger.on_log = self._hear
         self.weather = Weather(self.loop.time, stream(self.seed, "weather"))
-        self.storage = Storage(self.weather, stream(self.seed, "storage"), self.ledger)
+        self.path = self.folder / "aisha.db"
+        self.url = self.url or f"sqlite:///{self.path}"
+        self.storage = Storage(self.url, self.weather, stream(self.seed, "storage"), self.ledger)
         self.network = Network(self.weather, stream(self.seed, "network"), self.ledger, self._date)
         self.fal = Fal(self.unix, self.seed)
         self.fal.unit = stream(self.seed, "prices").choice(("1000 steps", "1000 steps", "step", "training", "second"))
         self.telegram = Telegram(time=self.loop.time)
-        self.path = self.folder / "aisha.db"
-        self.bot = Bot(self.path, self.storage, self.ledger, lambda: self.now().isoformat(sep=" ")[:26])
-        self.checker = Checker(self.path, self)
+        self.bot = Bot(self.storage, self.ledger, lambda: self.now().isoformat(sep=" ")[:26])
+        self.checker = Checker(self)
         self.stirring = Stirring(self._next_due)
         self._due: float | None = None
         self.temper = Temper.of(self.seed)
-        self.settings = settings.draw(self.seed, f"sqlite:///{self.path}", self.folder)
-        self.ends = Ends(self.checker.rows, is_keyless=self.settings.fal_api_key is None)
+        self.settings = settings.draw(self.seed, self.url, self.folder)
+        self.ends = Ends(self.checker.rows, self.weather.fair_between, is_keyless=self.settings.fal_api_key is None)
         self.servers = [self._server("a", 0.0), self._server("b", 0.4)]
         self.sender = Sender(self.fal, self.servers, self.weather, stream(self.seed, "sender"), self.ledger)
         self.sender.is_behind = f"{settings.PROXY}/32" in self.settings.forwarded_allow_ips
@@ -136,7 +138,8 @@ class World:
                 "UNION ALL SELECT min(due_at) FROM webhook_notifications WHERE state = 'pending' "
                 "UNION ALL SELECT min(due_at) FROM webhook_jobs j WHERE state = 'pending' AND request_id IS NOT NULL "
                 "AND NOT EXISTS "
-                "(SELECT 1 FROM webhook_deliveries d WHERE d.request_id = j.request_id AND d.state = 'pending'))"
+                "(SELECT 1 FROM webhook_deliveries d WHERE d.request_id = j.request_id AND d.state = 'pending')"
+                ") AS dues"
             )[0][0]
             due = math.inf
             if found is not None:
@@ -214,16 +217,16 @@ class World:
 
     def _prepare(self) -> None:
         certificates.prepare(self)
-        if earlier.is_drawn(self.seed):
+        if self.storage.is_sqlite and earlier.is_drawn(self.seed):
             for course in earlier.make(self.path, self):
                 self.begin(self.trainings.expect(course))
         elif self.template is not None:
             self.path.write_bytes(self.template.read_bytes())
         else:
-            migrate(f"sqlite:///{self.path}")
+            migrate(self.url)
         for server in self.servers:
-            server.on_migrated = lambda: bots.open_tables(self.path, self.storage)
-        bots.open_tables(self.path, self.storage, has_generations=self.newer_bot.has_table)
+            server.on_migrated = lambda: bots.open_tables(self.storage)
+        bots.open_tables(self.storage, has_generations=self.newer_bot.has_table)
 
     async def _all(self) -> None:
         for server in self.servers:
