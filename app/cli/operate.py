@@ -14,7 +14,7 @@ from app.cli.output import called, fail, print_fields, print_json, print_table, 
 from app.core.clock import SystemClock
 from app.core.exit_codes import Exit
 from app.core.setting_loader import load_settings
-from app.db import fitness, operator_queries, outbox, retention, schema
+from app.db import fitness, operator_queries, overtaking, retention, schema
 from app.db.engine import Database, open_database
 from app.db.operator_queries import Queue
 from app.domain.errors import DatabaseUnfit
@@ -104,7 +104,7 @@ def _why_left(row: dict[str, Any], operation: Operation, *, meant: bool) -> Msgi
     match row:
         case {"reason": operator_queries.OVERTAKEN}:
             return msgid("its owner is told that the avatar is ready instead")
-        case {"state": "pending", "reason": outbox.SENDING}:
+        case {"state": "pending", "reason": overtaking.SENDING}:
             return msgid("it is being sent now")
         case {"detail": retention.EMPTIED} | {"state": "dead" | "pending" | "ignored", "body": None}:
             return msgid("retention has emptied it")

@@ -10,7 +10,8 @@ from sqlalchemy.engine import Connection, RowMapping
 from app.db import outbox, totals
 from app.db.bulk_update import UpdateMany
 from app.db.engine import upsert_into
-from app.db.outbox import NO_DELIVERY, SENDING
+from app.db.outbox import NO_DELIVERY
+from app.db.overtaking import SENDING
 from app.db.owed import Owed
 from app.db.tables import alerts, deliveries, jobs, notifications
 from app.domain.alert import Alarm, Alert, AlertLevel, unopened

@@ -11,7 +11,7 @@ from sqlalchemy import and_, bindparam, case, or_, select, update
 from sqlalchemy.engine import Connection
 
 from app.db.engine import UtcDateTime, upsert_into
-from app.db.outbox import SENDING
+from app.db.overtaking import SENDING
 from app.db.queue import is_pending
 from app.db.tables import chores, deliveries, jobs, notifications
 from app.domain.send_outcome import LONGEST_WAIT

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Table, and_, case, not_, or_, select, upda
 from sqlalchemy.engine import Connection
 
 from app.db import events, totals
-from app.db.outbox import SENDING
+from app.db.overtaking import SENDING
 from app.db.plain_rows import plain_rows
 from app.db.retention import EMPTIED
 from app.db.tables import deliveries, jobs, notifications

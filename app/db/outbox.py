@@ -5,17 +5,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, and_, bindparam, case, exists, or_, update
+from sqlalchemy import Row, and_, bindparam, case, or_, update
 from sqlalchemy.engine import Connection
 
 from app.db import events, pacing, queue, totals, wake
 from app.db.bulk_update import InsertMany
 from app.db.message_lines import closed, line_of
+from app.db.overtaking import OVERTAKEN, SENDING, overtake, release
 from app.db.owed import Owed, owed_row
 from app.db.tables import notifications
 from app.domain.alert import Condition
 from app.domain.delivery import Claim, ClaimedDelivery
-from app.domain.history import Event, EventKind
 from app.domain.images import OwedImages, read_images
 from app.domain.notification import (
     Cause,
@@ -31,38 +31,12 @@ from app.domain.send_policy import Judgement
 from app.domain.trainer import Trainer
 
 HORIZON = timedelta(seconds=2)  # how far ahead slots are handed out
-SENDING = "sending"
 NO_DELIVERY = 0  # the delivery of a message that none caused
 # A claim that finds the last one still under way: a process died there, or lost the database, and the message may have
 # been sent. Mostly it was not, for it is claimed before its slot: so this may happen more often than a send in doubt.
 DIED_LIMIT = 5
-_UNDER_WAY = {"reason": SENDING}
 _DIED = notifications.c.reason == SENDING
 _DIED_TOO_OFTEN = and_(_DIED, notifications.c.uncertain + 1 >= DIED_LIMIT)
-_ready = notifications.alias("ready")
-# What a result has made untrue: a failure that was being sent when its success came or that an operator made due again,
-# "you can begin anew" after it, and "we know of the trouble" after any result.
-_OVERTAKING = {
-    Topic.FAILED: (Topic.READY,),
-    Topic.ACCOUNT_BACK: (Topic.READY, Topic.CORRECTION),
-    Topic.TROUBLE_OURS: (Topic.READY, Topic.FAILED),
-    Topic.IMAGES_FAILED: (Topic.IMAGES,),
-}
-_OVERTAKEN = or_(
-    *(
-        and_(
-            notifications.c.kind == topic,
-            exists()
-            .where(
-                _ready.c.avatar_id == notifications.c.avatar_id,
-                _ready.c.request_id == notifications.c.request_id,
-                _ready.c.kind.in_(results),
-            )
-            .correlate(notifications),
-        )
-        for topic, results in _OVERTAKING.items()
-    )
-)
 # What a newer version put in beside us is left to the newer version; what is held is not due yet.
 _KNOWN = (
     notifications.c.kind.in_(list(Topic)),
@@ -76,12 +50,12 @@ _KNOWN = (
 MARKS = {
     "uncertain": case((_DIED, notifications.c.uncertain + 1), else_=notifications.c.uncertain),
     "state": case(
-        (_OVERTAKEN, NotificationState.IGNORED),
+        (OVERTAKEN, NotificationState.IGNORED),
         (_DIED_TOO_OFTEN, NotificationState.DEAD),
         else_=notifications.c.state,
     ),
-    "reason": case((_OVERTAKEN, "overtaken"), (_DIED_TOO_OFTEN, "outcome_unknown"), else_=_UNDER_WAY["reason"]),
-    "finished_at": case((or_(_OVERTAKEN, _DIED_TOO_OFTEN), queue.NOW), else_=notifications.c.finished_at),
+    "reason": case((OVERTAKEN, "overtaken"), (_DIED_TOO_OFTEN, "outcome_unknown"), else_=SENDING),
+    "finished_at": case((or_(OVERTAKEN, _DIED_TOO_OFTEN), queue.NOW), else_=notifications.c.finished_at),
 }
 
 _CLAIMED = [
@@ -125,7 +99,7 @@ def put(connection: Connection, items: Sequence[tuple[OwnerMessage, ClaimedDeliv
         for message in (item, *_promised(item))
     ]
     owe(connection, caused, now)
-    _overtake(connection, [item for item, _ in items], now)
+    overtake(connection, [item for item, _ in items if item.overtakes], now)
 
 
 def _promised(message: OwnerMessage) -> list[OwnerMessage]:
@@ -154,28 +128,6 @@ def owe(connection: Connection, owed: Sequence[Owed], now: datetime) -> int:
     totals.add(connection, made)
     wake.announce(connection, wake.WakeTopic.OUTBOX)
     return new
-
-
-def _overtake(connection: Connection, items: Sequence[OwnerMessage], now: datetime) -> None:
-    """Close failures that a success has overtaken: "failed" must not arrive after "ready"."""
-    ready = [item for item in items if item.overtakes]
-    if ready:
-        overtaken = connection.execute(
-            update(notifications)
-            .where(
-                notifications.c.avatar_id.in_([item.subject for item in ready]),
-                notifications.c.request_id.in_([item.request_id for item in ready]),
-                notifications.c.kind == Topic.FAILED,
-                notifications.c.state == NotificationState.PENDING,
-                notifications.c.reason.is_distinct_from(SENDING),
-            )
-            .values(state=NotificationState.IGNORED, reason="overtaken", finished_at=now)
-            .returning(notifications.c.id)
-        )
-        closed = overtaken.scalars().all()
-        _count(connection, [(Topic.FAILED, NotificationState.IGNORED)] * len(closed))
-        kind = EventKind.OVERTAKEN.value
-        events.note(connection, [Event(now, kind, notification_id=row_id, reason="overtaken") for row_id in closed])
 
 
 def claim(
@@ -268,6 +220,7 @@ def finish(connection: Connection, told: Sequence[Told]) -> None:
         for item in told
     ]
     queue.finish(connection, notifications, rows)
+    release(connection, [item.claimed.notification for item in told], max(item.finished_at for item in told))
     topics = [item.claimed.notification.topic for item in told]
     _count(connection, [(topic, values["state"]) for topic, (_, values) in zip(topics, rows, strict=True)])
     counted = [item for item in told if totals.is_counted(item.claimed.notification.topic)]

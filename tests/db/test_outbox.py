@@ -207,6 +207,20 @@ async def put_failure_and_success(database: Database) -> ClaimedNotification:
     return failure
 
 
+async def test_a_success_waits_for_the_failure_that_is_being_sent(database: Database) -> None:
+    """Two processes never send both at once, or "failed" could be read after "ready" (fault 26)."""
+    failure = await put_failure_and_success(database)
+    assert not await claim(database, seconds=2)
+    await finish(database, failure, verdict=Done("sent"), message_id=1)
+    assert [item.notification.topic for item in await claim(database, seconds=3)] == [Topic.READY]
+
+
+async def test_a_success_waits_no_longer_than_the_lease_of_a_failure(database: Database) -> None:
+    """Where the process died that was sending it, the failure is closed and the success told (fault 26)."""
+    await put_failure_and_success(database)
+    assert [item.notification.topic for item in await claim(database, seconds=LEASE.total_seconds())] == [Topic.READY]
+
+
 async def test_a_failure_that_must_be_sent_again_is_overtaken(database: Database) -> None:
     """Its send came to nothing after the success was owed: nobody hears of it after that (fault 26)."""
     failure = await put_failure_and_success(database)

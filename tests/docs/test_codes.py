@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.core.exit_codes import Exit
+from app.db.overtaking import SENDING
 from app.domain.delivery import DeliveryState
 from app.domain.look import Trouble
 from app.domain.notification import NotificationState
@@ -38,6 +39,7 @@ NOTIFYING = {
     "app/db/promises.py",
     "app/domain/send_policy.py",
     "app/db/outbox.py",
+    "app/db/overtaking.py",
     "app/db/owed.py",
     "app/flows/notify/claiming.py",
 }
@@ -72,7 +74,7 @@ def codes_in_the_code() -> set[str]:
 def reasons_in_the_code() -> tuple[set[str], set[str]]:
     """Reasons of deliveries, reasons of notifications."""
     deliveries: set[str] = set()
-    notifications: set[str] = {hold.value for hold in Hold}
+    notifications: set[str] = {SENDING, *(hold.value for hold in Hold)}
     for path, reasons in (*_given_to_calls(), *_put_into_columns()):
         if path.as_posix() not in NOTIFYING | OF_JOBS:
             deliveries |= reasons

@@ -120,8 +120,8 @@ def test_self_signed_is_judged_honestly(lineage: Lineage) -> None:
     """Self-signed gets the truth: fal's tolerance is not documented, a public chain is the safe choice (fault 39)."""
     self_signed(lineage)
     (finding,) = bad(look(lineage))
-    assert "fal's tolerance of self-signed certificates is not documented" in finding.text
-    assert "a public chain is the safe choice" in finding.text
+    assert "whether fal accepts that is not documented" in finding.text
+    assert "Let's Encrypt" in finding.remedy
 
 
 def test_a_missing_intermediate_is_named_by_issuer_key_and_address(lineage: Lineage) -> None:

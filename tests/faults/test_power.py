@@ -21,6 +21,7 @@ pytestmark = [pytest.mark.anyio, root_only]
 
 IMAGE_BYTES = 48 << 20
 CLIENTS = 4
+PAUSE = 0.01  # s between two deliveries of one client: the disk has to hold what comes between fifty cuts
 JOBS = 20_000  # a bound, not an aim
 AT_LEAST = 5  # answers between two cuts
 
@@ -85,6 +86,7 @@ async def run_with_cuts(
         async def client() -> None:
             while not stop.is_set() and (number := next(numbers, None)) is not None:
                 await fal.deliver(*job(number))
+                await asyncio.sleep(PAUSE)
 
         clients = [asyncio.create_task(client()) for _ in range(CLIENTS)]
         found = []
