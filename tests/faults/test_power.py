@@ -19,9 +19,9 @@ from tests.process.conftest import Outside
 
 pytestmark = [pytest.mark.anyio, root_only]
 
-IMAGE_BYTES = 48 << 20
+IMAGE_BYTES = 128 << 20
 CLIENTS = 4
-PAUSE = 0.01  # s between two deliveries of one client: the disk has to hold what comes between fifty cuts
+PAUSE = 0.02  # s between two deliveries of one client: the disk has to hold what comes between fifty cuts
 JOBS = 20_000  # a bound, not an aim
 AT_LEAST = 5  # answers between two cuts
 
