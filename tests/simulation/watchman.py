@@ -7,6 +7,7 @@ from typing import Any
 from app.cli.why import lines
 from app.db import schema
 from app.db.engine import Database
+from app.domain.promise import HELD_FOR
 from app.domain.story_reasons import DEAD_DELIVERY
 from app.flows.why import why
 from tests.simulation.checks import Violation
@@ -14,8 +15,8 @@ from tests.simulation.course import Course
 from tests.simulation.server import Broken, Life, Refused, apart
 
 EVERY = 120.0  # s between two looks
-BOUND = 1800.0  # s of fair weather within which an owner has a word
 TAKEN = 180.0  # s that a due row may wait in fair weather
+BOUND = HELD_FOR.total_seconds() + TAKEN  # s of fair weather within which an owner has a word
 CLOSES = 4500.0  # s of calm after which an alert is over
 REST = 2 * 3600.0  # s that a row of fal's may rest at most
 TRIES = 6  # rows that a submission may leave which fal does not take
