@@ -6,7 +6,7 @@ What is true, `Course` knows; what the database says is read here over a connect
 from datetime import UTC, datetime
 from typing import Any
 
-from tests.simulation.course import Course
+from tests.simulation.course import OWN_ID, Course
 
 PATIENCE = 23 * 3600.0  # s for which a delivery waits for its avatar at least
 OPERATORS = frozenset({"alert", "resolved", "digest", "test"})
@@ -139,7 +139,8 @@ class Checker:
             raise Violation("I2", request_id, f"completed with {artifact}, which fal never made")
         if status == "error" and not course.can_fail and not self._world.may_be_gone(course):
             raise Violation("I2", request_id, "an error was written that fal never told")
-        if status == "error" and artifact is not None:
+        # An id that the bot wrote before the end cannot be told from a real one.
+        if status == "error" and artifact not in (None, OWN_ID.format(course.number)):
             raise Violation("I2", request_id, f"an error beside the artifact {artifact}")
         self._written(course, status, artifact)
 

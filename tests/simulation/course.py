@@ -25,6 +25,7 @@ LASTS = {"portrait": (240, 900), "style": (90, 420), "other": (60, 300)}  # s at
 FAILURES = ("refused", "infra", "text", "unserialised failure", "locked")
 WORDS = {"text": "No face was found", "locked": "User is locked. Reason: Exhausted balance."}
 KINDS = ("content_policy_violation", "face_detection_error", "image_too_small", "file_download_error", "odd_new_type")
+OWN_ID = "ft-{}"  # a finetune id that the bot writes by itself
 USUAL = Temper()
 NAMES = ("Айша", "Алия <b>", "Ваня & Co", "x", "Жанна\u202e", "", "👩‍🚀 Нур", "a" * 100)
 LANGUAGES = ("ru", "ru", "ru", "kk", "en", "pt-br", "")

@@ -9,7 +9,7 @@ from app.cli.why import lines
 from app.domain.errors import DatabaseUnavailable
 from tests.simulation.bot import Bot
 from tests.simulation.chance import one_of
-from tests.simulation.course import Course, until
+from tests.simulation.course import OWN_ID, Course, until
 from tests.simulation.watchman import tell
 
 INVENTED = ("https://emergency-fallback.com/lora/{}.safetensors", "https://fallback-lora.com/{}.safetensors")
@@ -61,7 +61,7 @@ def _statements(bot: Bot, course: Course, how: str, chance: random.Random) -> li
         case "emptied":
             written = {URL: None, ID: None}
         case "two artifacts":
-            written = {ID: f"ft-{course.number}"}
+            written = {ID: OWN_ID.format(course.number)}
         case "completed":
             written = {"status": "completed"}
         case "another":
