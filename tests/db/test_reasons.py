@@ -1,6 +1,7 @@
 """A failing step's reason is in words, and holds no value of any row."""
 
 import sqlite3
+from contextlib import closing
 
 import pytest
 from sqlalchemy import exc, text
@@ -67,7 +68,7 @@ async def test_a_missing_column_is_named_and_no_row_is_to_blame(database: Databa
 
 def test_a_trigger_that_raises_on_sqlite() -> None:
     """SQLite calls it a constraint."""
-    with sqlite3.connect(":memory:") as connection:
+    with closing(sqlite3.connect(":memory:")) as connection:
         connection.executescript(
             "CREATE TABLE t (a); CREATE TRIGGER g BEFORE INSERT ON t BEGIN SELECT RAISE(ABORT, 'no'); END;"
         )
