@@ -202,7 +202,7 @@ class LogFile(_Pen):
     """A rotating file of JSON lines that only its owner and group read."""
 
     def __init__(self, path: Path, *, max_bytes: int, backups: int) -> None:
-        # Before the base's: at exit logging closes what was made last first, and that must be whoever keeps lines.
+        # logging closes handlers in reverse order at exit: this one, which keeps lines, must be closed before its file.
         self._file = _Rotating(path, maxBytes=max_bytes, backupCount=backups, encoding="utf-8")
         super().__init__()
 

@@ -64,7 +64,7 @@ def tune_sqlite(engine: Engine) -> None:
         dbapi.isolation_level = None  # the driver must not issue BEGIN by itself
         cursor = dbapi.cursor()
         for pragma in (
-            f"busy_timeout={BUSY_TIMEOUT}",  # before whatever else may find a lock
+            f"busy_timeout={BUSY_TIMEOUT}",  # first: the other pragmas may have to wait for a lock
             "journal_mode=WAL",
             "synchronous=FULL",
             "foreign_keys=ON",

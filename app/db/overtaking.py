@@ -84,7 +84,7 @@ def release(connection: Connection, told: Sequence[Notification], now: datetime)
 
 
 def _unsent(about: Sequence[tuple[str, str]]) -> Update:
-    """Begin an update of successes that nobody has tried to send."""
+    """Build the update of the owed successes with this subject and request id that no process has claimed."""
     return update(notifications).where(
         _ABOUT.in_(about),
         notifications.c.kind.in_(_SUCCESSES),

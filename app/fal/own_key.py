@@ -103,7 +103,7 @@ class OwnMachine:
 
 
 def _is_bound_here(address: IPv4Address | IPv6Address) -> bool:
-    """Ask the kernel, which lets nobody take an address that the machine has not."""
+    """Tell whether this machine has the address: the kernel lets a socket bind to no other."""
     if address.is_unspecified or address.is_multicast:
         return False
     family = socket.AF_INET if isinstance(address, IPv4Address) else socket.AF_INET6

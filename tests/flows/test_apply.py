@@ -13,6 +13,7 @@ from app.flows import apply
 from app.flows.planning import RetryLimits
 from tests.factories import LORA, Bot, empty_ok_body, error_body, ok_body, result_answer
 from tests.fakes import no_jitter
+from tests.flows.breaking import break_changes_of
 from tests.flows.conftest import House, kinds_of
 
 pytestmark = pytest.mark.anyio
@@ -284,14 +285,7 @@ async def test_a_poison_row_costs_only_its_own(
     avatars = {name: await bot.train(name) for name in ("r1", "poison", "r3")}
     for name in avatars:
         await house.deliver(name)
-    real = bot_tables.change
-
-    def change(transaction, changes):  # noqa: ANN001, ANN202  the signature is BotTables.change
-        if any(training.request_id == "poison" for training, _, _ in changes):
-            raise ZeroDivisionError
-        real(transaction, changes)
-
-    monkeypatch.setattr(bot_tables, "change", change)
+    break_changes_of("poison", bot_tables, monkeypatch)
     await house.apply()
     words = {name: (await bot.avatar(avatar))["word"] for name, avatar in avatars.items()}
     assert words == {"r1": "completed", "poison": "training", "r3": "completed"}

@@ -7,6 +7,7 @@ from app.db.tables import deliveries
 from app.db.trainings import BotTables
 from app.flows import apply
 from tests.factories import Bot
+from tests.flows.breaking import break_changes_of
 from tests.flows.conftest import House
 
 pytestmark = pytest.mark.anyio
@@ -19,12 +20,7 @@ async def test_a_broken_delivery_that_another_process_has_claimed_is_left_to_it(
     avatars = {name: await bot.train(name) for name in ("poison", "r2")}
     for name in avatars:
         await house.deliver(name)
-    real = bot_tables.change
-
-    def change(transaction, changes):  # noqa: ANN001, ANN202  the signature is BotTables.change
-        if any(training.request_id == "poison" for training, _, _ in changes):
-            raise ZeroDivisionError
-        real(transaction, changes)
+    break_changes_of("poison", bot_tables, monkeypatch)
 
     def claimed_elsewhere(_error: Exception) -> str:
         with house.database.engine.begin() as transaction:
@@ -32,7 +28,6 @@ async def test_a_broken_delivery_that_another_process_has_claimed_is_left_to_it(
             transaction.execute(update(deliveries).where(row).values(attempt=deliveries.c.attempt + 1))
         return "its last words"
 
-    monkeypatch.setattr(bot_tables, "change", change)
     monkeypatch.setattr(apply, "last_words", claimed_elsewhere)
     await house.apply()
     assert (await bot.avatar(avatars["r2"]))["word"] == "completed"
