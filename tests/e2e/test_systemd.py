@@ -190,7 +190,7 @@ def bots_database() -> Iterator[str]:
 
 
 def test_two_replicas_take_over(box: Machine, bots_database: str) -> None:
-    """By the printed lines two replicas serve in the single server's place; killed or restarted, none is missed."""
+    """By the printed lines two replicas take over; a restart loses no request, a kill only the one in flight."""
     box.sh(
         f"cd {HOME} && umask 077 && printf '{REPLICA_SETTINGS}DATABASE_URL={bots_database}\\n' > /tmp/env && "
         "rm .env && mv /tmp/env .env && chown root:root .env"
@@ -204,8 +204,11 @@ def test_two_replicas_take_over(box: Machine, bots_database: str) -> None:
     for one in asked:
         box.until(one)
     assert "whole way took" in box.sh(f"cd {HOME} && sudo -u aisha .venv/bin/aisha-webhook try --port 8445")
-    for act in ("restart", "kill -s KILL"):
-        box.sh(f"systemctl {act} {UNIT}@8444.service & for n in $(seq 20); do {'; '.join(asked)}; done; wait")
+    # A SIGKILL cuts the connection it meets: whoever sent that request sends it again, as fal and nginx do.
+    again = [f"{one} --retry 1 --retry-all-errors" for one in asked]
+    for act, requests in (("restart", asked), ("kill -s KILL", again)):
+        sent = " && ".join(requests)
+        box.sh(f"systemctl {act} {UNIT}@8444.service & for n in $(seq 20); do {sent} || exit 1; done; wait")
     assert shown(box, "NRestarts", unit=f"{UNIT}@8444")["NRestarts"] == "1"
     said = box.sh(f"cd {HOME} && .venv/bin/aisha-webhook setup --account of-a-test --no-check")
     assert f"sudo systemctl restart '{UNIT}@*'" in said
