@@ -17,6 +17,7 @@ from app.domain.training import Artifacts, Change, Plan, TrainingStatus
 from app.domain.verdict import Done
 from app.fal.authenticate import Authenticator
 from app.fal.keys import Keys
+from app.fal.uploads import FalStorage
 from app.flows import planning, watch
 from app.flows.accept import Accept
 from app.flows.drift import Mend
@@ -211,6 +212,15 @@ def take_nothing_in() -> None:
     replace(jobs, "expect", lambda *_args, **_options: None)
 
 
+def trust_the_account() -> None:
+    """Whether fal works for the account is not asked: its owners hear at once that they can begin again."""
+
+    async def is_open(_: FalStorage) -> bool:
+        return True
+
+    replace(FalStorage, "is_open", is_open)
+
+
 BUGS: dict[str, Bug] = {
     bug.__name__.replace("_", "-"): bug
     for bug in (
@@ -237,5 +247,6 @@ BUGS: dict[str, Bug] = {
         believe_every_file,
         leave_the_job_open,
         take_nothing_in,
+        trust_the_account,
     )
 }

@@ -97,6 +97,7 @@ class World:
             ("queue.fal.run/", "queue", self.fal.queue),
             ("api.fal.ai/v1/meta", "meta", self.fal.meta),
             ("api.fal.ai/", "platform", self.fal.platform),
+            ("rest.fal.ai/storage/", "storage", self.fal.storage),
             ("rest.", "keys", self.fal.published_keys),
             ("v3.fal.media/", "cdn", self.fal.cdn),
             ("api.telegram.org/", "telegram", self.telegram.answer),
