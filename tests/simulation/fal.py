@@ -37,6 +37,7 @@ class Fal:
     shelves: dict[str, Shelf] = field(default_factory=dict)
     keys: list[FalKey] = field(default_factory=list)
     made_keys: int = 0
+    missed: set[str] = field(default_factory=set)
     unit: str = "1000 steps"  # that a trainer is paid by
     on_submit: Callable[[str, dict[str, Any], str], str] = lambda *_: ""  # endpoint, arguments, webhook → request id
     on_cancel: Callable[[str], None] = lambda _: None
@@ -56,6 +57,12 @@ class Fal:
         job = self.jobs.get(request_id)
         if job is not None:
             job.forgotten_at = min(self.time(), job.forgotten_at or self.time())
+
+    def miss(self, request_id: str) -> None:
+        """Have it said of a request that it is unknown: once for a moment, twice for good."""
+        if request_id in self.missed:
+            self.forget(request_id)
+        self.missed.add(request_id)
 
     def queue(self, method: str, url: URL, headers: Mapping[str, str], body: bytes) -> Response:
         """Answer for the queue."""

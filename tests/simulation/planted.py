@@ -8,7 +8,7 @@ from typing import Any
 
 from app.db import chores, inbox, jobs, outbox, queue, retention
 from app.db.bulk_update import UpdateMany
-from app.domain import decision, send_policy, verdict
+from app.domain import decision, look, send_policy, verdict
 from app.domain.alert import follow as follow_alert
 from app.domain.invented import Invented
 from app.domain.notification import Topic
@@ -221,6 +221,11 @@ def trust_the_account() -> None:
     replace(FalStorage, "is_open", is_open)
 
 
+def believe_one_miss() -> None:
+    """A result that fal's queue and list do not know for a moment is gone."""
+    replace(look, "SURE", timedelta(0))
+
+
 BUGS: dict[str, Bug] = {
     bug.__name__.replace("_", "-"): bug
     for bug in (
@@ -248,5 +253,6 @@ BUGS: dict[str, Bug] = {
         leave_the_job_open,
         take_nothing_in,
         trust_the_account,
+        believe_one_miss,
     )
 }

@@ -27,6 +27,7 @@ FOUND: dict[str, tuple[int, tuple[str, ...]]] = {
     "a job whose last question met a locked account waits for its row": (
         106, ("--days", "0.1", "--trainings", "300", "--troubles", "100")
     ),
+    "fal says for a moment of a finished training that it is unknown": (306, SMALL),
     "neither the webhook nor the registration of a generation comes through": (71037, SMALL),
 }  # fmt: skip
 
