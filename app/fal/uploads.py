@@ -22,7 +22,7 @@ SECONDS, SLOWEST = 15.0, 900.0  # for the address, and for the bytes
 
 
 class UploadFailed(AishaError):
-    """The photos are not in fal's storage. `code` is stable: account_exhausted, fal_key_refused, upload_failed."""
+    """The photos are not in fal's storage. `code` is stable: upload_failed, no_fal_key or another `Trouble`."""
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(detail)
@@ -49,11 +49,15 @@ class FalStorage:
 
         This costs nothing and is refused to a locked account, which the state of a request is not.
         """
+        return await self.refusal() is None
+
+    async def refusal(self) -> str | None:
+        """Ask as `is_open` does; return the code of UploadFailed that it met."""
         try:
             await self._order("account.txt", "text/plain")
-        except UploadFailed:
-            return False
-        return True
+        except UploadFailed as failed:
+            return failed.code
+        return None
 
     async def _order(self, name: str, content_type: str) -> tuple[str, str]:
         """Ask where to put a file; return that address and the one that it will have. Raises UploadFailed."""
