@@ -38,6 +38,7 @@ class Fal:
     keys: list[FalKey] = field(default_factory=list)
     made_keys: int = 0
     missed: set[str] = field(default_factory=set)
+    listed: set[str] = field(default_factory=set)  # requests that the list was asked about
     unit: str = "1000 steps"  # that a trainer is paid by
     on_submit: Callable[[str, dict[str, Any], str], str] = lambda *_: ""  # endpoint, arguments, webhook → request id
     on_cancel: Callable[[str], None] = lambda _: None
@@ -110,8 +111,14 @@ class Fal:
         wanted = url.query.get("request_id")
         known = self.jobs
         if wanted is not None:
-            known = {wanted: self.jobs[wanted]} if wanted in self.jobs else {}
+            known = {wanted: self.jobs[wanted]} if wanted in self.jobs and not self._lags(wanted) else {}
         return fal_queue.listed(known, QueryParams(url.query_string), self.time())
+
+    def _lags(self, request_id: str) -> bool:
+        """Tell whether the list does not show a request yet: the first time that it is asked after a miss."""
+        is_first = request_id in self.missed and request_id not in self.listed
+        self.listed.add(request_id)
+        return is_first
 
     def published_keys(self, *_request: object) -> Response:
         """Answer with the key set."""
