@@ -30,8 +30,8 @@ def serve() -> None:
     for url in sys.stdin:
         pid = os.fork()
         if pid == 0:
-            sys.stdin.readline()
-            migrate(url.strip())
+            if sys.stdin.readline():
+                migrate(url.strip())
             return
         _answer(pid)
         _answer(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
@@ -50,7 +50,7 @@ class Forks:
 
     async def migrate(self, url: str, *options: str) -> int:
         """Migrate in a child that strace, told `options`, may kill; return its exit code."""
-        async with asyncio.timeout(60), traced(await self._say(url), *options):
+        async with asyncio.timeout(60), traced(await self._say(url), "-f", *options):
             return await self._say("begin")
 
     async def _say(self, line: str) -> int:

@@ -149,10 +149,18 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
 
 @pytest.fixture(scope="module")
 def databases(cluster: Cluster) -> Iterator[Databases]:
+    """Their server does not wait for its disk, which takes longer than a kill: only its clients are killed here."""
     cluster.resume()
     url = cluster.url("postgres")
     with psycopg.connect(url, autocommit=True) as connection:
+        set_fsync(connection, "off")
         yield Databases(url, connection)
+        set_fsync(connection, "on")
+
+
+def set_fsync(connection: psycopg.Connection, value: str) -> None:
+    connection.execute(f"ALTER SYSTEM SET fsync = {value}")
+    connection.execute("SELECT pg_reload_conf()")
 
 
 @pytest.mark.parametrize("start", STARTS)
