@@ -146,7 +146,7 @@ def test_a_clock_that_is_off(seconds: int, expected: list[tuple[Condition, Alert
     assert found(replace(WELL, clock_offset=timedelta(seconds=seconds))) == expected
 
 
-@pytest.mark.parametrize(("before", "expected"), [(0, ["5"]), (3, ["2"]), (5, [])])
+@pytest.mark.parametrize(("before", "expected"), [(0, ["5"]), (3, ["2"]), (4, ["1"]), (5, []), (6, [])])
 def test_foreign_deliveries_count_since_the_last_look(before: int, expected: list[str]) -> None:
     """Only what came since the last look is alarming (fault 20)."""
     assert [detail for _, _, detail in found(replace(WELL, foreign=5), foreign_before=before)] == expected

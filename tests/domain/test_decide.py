@@ -1,6 +1,7 @@
 """The table of decide, and what must hold for any outcomes in any order."""
 
 import itertools
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -17,6 +18,7 @@ from app.domain.training import (
     Completed,
     Failed,
     Outcome,
+    Plan,
     Training,
     TrainingStatus,
 )
@@ -248,3 +250,12 @@ def test_a_value_that_is_too_long_is_named() -> None:
         assert artifacts.too_long() == name
     verdict = decide(training(), Completed(Artifacts(f"{url}x")), START).verdict
     assert verdict == Bury("artifact_too_long", "lora_url is longer than its column")
+
+
+def test_a_row_that_holds_too_much_is_mended_without_a_message() -> None:
+    """A completed portrait with a finetune id keeps its LoRA alone, whatever fal says; its job ended with that."""
+    spoilt = training(TrainingStatus.COMPLETED, artifacts=replace(LORA_ARTIFACTS, finetune_id="ft-1"))
+    change = Change(TrainingStatus.COMPLETED, START, artifacts=LORA_ARTIFACTS)
+    plan = Plan(Done("completed"), change, None, JobOutcome.COMPLETED, LORA_ARTIFACTS)
+    assert decide(spoilt, UNPROVEN, START) == plan
+    assert decide(spoilt, COMPLETED, START) == plan

@@ -152,6 +152,9 @@ def test_edits_are_kept_for_promises() -> None:
     last = said(standing(worked=90 * MINUTE), shown(ProgressLine.LATE, edits=MOST_EDITS - 2, ends=NOW))
     assert last is not None
     assert last.until == at(0, 5) + timedelta(days=1)
+    before_it = said(standing(worked=90 * MINUTE), shown(ProgressLine.LATE, edits=MOST_EDITS - 3, ends=NOW))
+    assert before_it is not None
+    assert before_it.until == at(12, 35)
 
 
 def test_a_finished_job_is_said_to_be_fetched_where_a_message_stands() -> None:
