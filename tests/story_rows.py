@@ -6,7 +6,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from app.domain.drift import Drift, DriftedJob
+from app.domain.job import JobOutcome
 from app.domain.story import StoryDelivery, StoryFacts, StoryJob, StoryMessage, StorySubject
+from app.domain.training import Artifacts
 from tests.factories import LORA
 from tests.fakes import START
 
@@ -32,8 +35,6 @@ def job(**changes: Any) -> StoryJob:
         "position": None,
         "percent": None,
         "outcome": None,
-        "lora_url": None,
-        "finetune_id": None,
         "artifact": None,
         "drifts": 0,
         "drifted_at": None,
@@ -42,7 +43,7 @@ def job(**changes: Any) -> StoryJob:
 
 
 def ended_job(**changes: Any) -> StoryJob:
-    values = {"state": "done", "outcome": "completed", "finished_at": START, "lora_url": LORA}
+    values = {"state": "done", "outcome": "completed", "finished_at": START}
     return job(**{**values, **changes})
 
 
@@ -83,11 +84,29 @@ def message(**changes: Any) -> StoryMessage:
 
 
 def subject(status: str = "completed", **changes: Any) -> StorySubject:
-    values: dict[str, Any] = {"id": "a1", "status": status, "lora_url": LORA, "finetune_id": None, "is_carrier": True}
+    values: dict[str, Any] = {"id": "a1", "status": status, "is_carrier": True}
     return StorySubject(**{**values, **changes})
 
 
-def facts(*rows: StoryJob | StoryDelivery | StoryMessage | StorySubject, has_token: bool = True) -> StoryFacts:
+def drifted(**changes: Any) -> DriftedJob:
+    values: dict[str, Any] = {
+        "id": 7,
+        "request_id": "r1",
+        "subject": "a1",
+        "found": Drift.SET_BACK,
+        "outcome": JobOutcome.COMPLETED,
+        "artifacts": Artifacts(lora_url=LORA),
+        "detail": None,
+        "delivery_id": 3,
+        "drifts": 0,
+        "drifted_at": None,
+    }
+    return DriftedJob(**{**values, **changes})
+
+
+def facts(
+    *rows: StoryJob | StoryDelivery | StoryMessage | StorySubject | DriftedJob, has_token: bool = True
+) -> StoryFacts:
     return StoryFacts(
         request_id="r1",
         job=next((row for row in rows if isinstance(row, StoryJob)), None),
@@ -95,6 +114,7 @@ def facts(*rows: StoryJob | StoryDelivery | StoryMessage | StorySubject, has_tok
         messages=tuple(row for row in rows if isinstance(row, StoryMessage)),
         subjects=tuple(row for row in rows if isinstance(row, StorySubject)),
         has_token=has_token,
+        drifted=next((row for row in rows if isinstance(row, DriftedJob)), None),
     )
 
 
@@ -133,4 +153,5 @@ stories_facts = st.builds(
     messages=st.lists(any_row(StoryMessage), max_size=3).map(tuple),
     subjects=st.lists(any_row(StorySubject), max_size=2).map(tuple),
     has_token=st.booleans(),
+    drifted=st.none() | st.builds(drifted, drifts=st.integers(0, 9), drifted_at=st.none() | moments),
 )

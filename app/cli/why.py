@@ -14,6 +14,7 @@ from app.core.setting_loader import load_settings
 from app.core.text import one_line
 from app.db import schema
 from app.db.engine import Database
+from app.domain.invented import Invented
 from app.domain.language import Language
 from app.domain.story import Sentence, Story
 from app.domain.story_words import HEADS, WORDS
@@ -30,8 +31,8 @@ def why(request_id: Annotated[str, typer.Argument(help="fal's request id.")], *,
 
     async def read(database: Database) -> Story:
         bot_tables = await schema.find_bot_tables(database)
-        has_token = settings.telegram_token is not None
-        return await tell(database, bot_tables, SystemClock(), request_id, has_token=has_token)
+        invented, has_token = Invented.of(settings.invented_artifacts), settings.telegram_token is not None
+        return await tell(database, bot_tables, SystemClock(), request_id, invented=invented, has_token=has_token)
 
     story, language = with_database(read), settings.operator_language
     if json:

@@ -1,6 +1,7 @@
 """All that is on record of one job, read at one moment."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -8,11 +9,13 @@ import orjson
 from sqlalchemy import RowMapping, String, Table, Uuid, cast, or_, select, text
 from sqlalchemy.engine import Connection
 
+from app.db import drift
 from app.db.retention import EMPTIED
 from app.db.tables import deliveries, events, jobs, notifications
 from app.db.trainings import BotTables
 from app.domain.delivery import TRACEPARENT
 from app.domain.history import Event
+from app.domain.invented import Invented
 from app.domain.story import StoryDelivery, StoryFacts, StoryJob, StoryMessage, StorySubject
 
 _JOB = tuple(StoryJob.__dataclass_fields__)
@@ -21,7 +24,15 @@ _RENAMED = ("topic", "is_emptied")  # a message's topic stands in the column `ki
 _MESSAGE = tuple(name for name in StoryMessage.__dataclass_fields__ if name not in _RENAMED)
 
 
-def read_story(connection: Connection, bot_tables: BotTables, request_id: str, *, has_token: bool) -> StoryFacts:
+def read_story(
+    connection: Connection,
+    bot_tables: BotTables,
+    invented: Invented,
+    request_id: str,
+    *,
+    has_token: bool,
+    now: datetime,
+) -> StoryFacts:
     """Read the rows under fal's request id, the header's or the body's. On PostgreSQL it begins a transaction."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
@@ -45,6 +56,7 @@ def read_story(connection: Connection, bot_tables: BotTables, request_id: str, *
         ),
         subjects=tuple(subjects),
         has_token=has_token,
+        drifted=next(iter(drift.find(connection, bot_tables, invented, now=now, request_ids=ids)), None),
         events=_events(connection, [row["id"] for row in found], [row["id"] for row in told]),
     )
 
@@ -104,10 +116,8 @@ def _subjects(
 
 def _rows(connection: Connection, avatars: Table, where: Any, *, is_carrier: bool) -> list[StorySubject]:
     columns = avatars.c
-    statement = select(
-        columns.id, cast(columns.status, String), columns.diffusers_lora_file_url, columns.finetune_id
-    ).where(where)
+    statement = select(columns.id, cast(columns.status, String)).where(where)
     return [
-        StorySubject(str(key), str(status).lower(), lora_url, finetune_id, is_carrier)
-        for key, status, lora_url, finetune_id in connection.execute(statement.order_by(columns.id))
+        StorySubject(str(key), str(status).lower(), is_carrier)
+        for key, status in connection.execute(statement.order_by(columns.id))
     ]

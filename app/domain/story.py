@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from app.domain.drift import DriftedJob
 from app.domain.history import Event
 
 
@@ -31,8 +32,6 @@ class StoryJob:
     position: int | None
     percent: int | None
     outcome: str | None
-    lora_url: str | None
-    finetune_id: str | None
     artifact: str | None
     drifts: int
     drifted_at: datetime | None
@@ -87,14 +86,15 @@ class StorySubject:
 
     id: str
     status: str
-    lora_url: str | None
-    finetune_id: str | None
     is_carrier: bool
 
 
 @dataclass(frozen=True, slots=True)
 class StoryFacts:
-    """All that is on record under one request id, in the order of the rows. `has_token`: TELEGRAM_TOKEN is set."""
+    """All that is on record under one request id, in the order of the rows. `has_token`: TELEGRAM_TOKEN is set.
+
+    `drifted` is the job where its row contradicts its end.
+    """
 
     request_id: str
     job: StoryJob | None
@@ -102,6 +102,7 @@ class StoryFacts:
     messages: tuple[StoryMessage, ...]
     subjects: tuple[StorySubject, ...]
     has_token: bool
+    drifted: DriftedJob | None = None
     events: tuple[Event, ...] = ()  # what the history has of these deliveries and messages
 
 

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import NamedTuple, TypeVar
 
-from app.domain.story import Sentence, StoryDelivery, StoryFacts, StoryJob, StoryMessage, StorySubject
+from app.domain.story import Sentence, StoryDelivery, StoryFacts, StoryMessage
 from app.domain.story_reasons import (
     ASK_FAL,
     DEAD_DELIVERY,
     DEAD_JOB,
     DEAD_MESSAGE,
+    DOCTOR,
     HEALTH,
     IGNORE_DELIVERY,
     LIST,
@@ -28,7 +29,6 @@ from app.domain.story_reasons import (
 )
 
 LEFT = timedelta(minutes=3)  # a row that has been due for longer is taken by nobody
-HELD = timedelta(days=30)  # since its end; so long a row is held to what its job ended with
 
 Row = TypeVar("Row", StoryDelivery, StoryMessage)
 _SERVER = StoryWait("wait.server", HEALTH)
@@ -113,31 +113,23 @@ def _job_waits(facts: StoryFacts, now: datetime) -> Iterator[StoryStep]:
         case "historic":
             yield _step(StoryWait("wait.hand", ASK_FAL), facts, job.id, job.reason)
         case "done":
-            if _is_spoilt(facts, job, now):
-                yield _step(StoryWait("wait.put_right", WHY), facts, job.id, None)
+            yield from _put_right(facts, now)
         case _:
             wait = DEAD_JOB.get(job.reason, StoryWait("decide.job", SHOW_JOB))
             yield _step(wait, facts, job.id, job.reason)
 
 
-def _is_spoilt(facts: StoryFacts, job: StoryJob, now: datetime) -> bool:
-    """Tell whether the row contradicts what its job ended with: then it is put right within a minute."""
-    if job.finished_at is None or now - job.finished_at > HELD:
-        return False
-    return any(_contradicts(subject, job) for subject in facts.subjects if subject.is_carrier)
-
-
-def _contradicts(subject: StorySubject, job: StoryJob) -> bool:
-    match job.outcome, subject.status:
-        case (("completed" | "failed"), "training"):
-            return True
-        case "completed", "error":
-            return True
-        case "completed", "completed":
-            made = {job.lora_url, job.finetune_id} - {None}
-            return bool(made) and not made & {subject.lora_url, subject.finetune_id}
-        case _:
-            return False
+def _put_right(facts: StoryFacts, now: datetime) -> Iterator[StoryStep]:
+    drifted = facts.drifted
+    if drifted is None:
+        return
+    if any(delivery.id == drifted.delivery_id and delivery.state == "ignored" for delivery in facts.deliveries):
+        return  # the operator closed what would be applied again
+    rests_until = drifted.rests_until()
+    if rests_until is None or rests_until <= now:
+        yield _step(StoryWait("wait.put_right", WHY), facts, drifted.id, drifted.found)
+    else:
+        yield _step(StoryWait("wait.put_right_again", DOCTOR), facts, drifted.id, drifted.found, rests_until)
 
 
 def _step(wait: StoryWait, facts: StoryFacts, row_id: int, reason: str | None, at: datetime | None = None) -> StoryStep:

@@ -93,7 +93,8 @@ WAITS: Mapping[str, Msgid] = {
     "wait.fal_again": msgid("fal did not answer; it is asked again ({reason})"),
     "wait.intake": msgid("the server soon meets this training by itself"),
     "wait.hand": msgid("the training is older than this server: it is asked about by hand only"),
-    "wait.put_right": msgid("the row was set back; the server puts it right within a minute"),
+    "wait.put_right": msgid("the row was set back or overwritten; the server puts it right within a minute"),
+    "wait.put_right_again": msgid("the row is spoilt again and again; the server puts it right ever more rarely"),
     "decide.orphan": msgid(
         "yours to decide: put the id into avatars.fal_request_id and redrive; ignore a job of others"
     ),

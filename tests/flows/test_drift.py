@@ -22,6 +22,7 @@ from app.db.schema import find_bot_tables
 from app.db.tables import deliveries, jobs, notifications
 from app.db.trainings import BotTables
 from app.domain.notification import Owner, OwnerMessage, Topic
+from app.domain.story import Story
 from app.flows.drift import NAME, Mend
 from app.flows.operate import Operation, operate
 from app.flows.prune import Prune
@@ -70,15 +71,22 @@ class Home:
         await self.bot.write(self.avatar_id, **values)
 
     async def look(self, minutes: float = 1) -> int:
-        """Let a minute pass and the chore run, then whatever follows."""
+        """Let a minute pass and the chore run, as the story of the job foretells, then whatever follows."""
         self.house.clock.move(minutes * 60)
+        story = await self.story()
         mended = await self.mend()
+        assert bool(mended) is (story.waits_for is not None and story.waits_for.code == "wait.put_right")
         await self.apply()
         return mended
 
     async def row(self) -> tuple[Any, ...]:
         row = await self.bot.avatar(self.avatar_id)
         return str(row["word"]).lower(), *(row[name] for name in HELD)
+
+    async def story(self) -> Story:
+        return await why(
+            self.house.database, self.mend.bot_tables, self.house.clock, "r1", invented=INVENTED, has_token=True
+        )
 
     async def job(self) -> dict[str, Any]:
         with self.house.database.engine.connect() as connection:
@@ -334,7 +342,7 @@ async def test_what_was_mended_ended_when_it_first_did(home: Home, said: bytes) 
     assert (job["finished_at"], job["stage_since"]) == (ended_at, ended_at)
     digest = await home.house.database.read(sum_up, home.house.clock.at)
     assert (digest.ready, digest.failed, digest.failures) == (0, 0, ())
-    story = await why(home.house.database, home.mend.bot_tables, home.house.clock, "r1", has_token=True)
+    story = await home.story()
     order = [sentence.code for sentence in story.sentences if sentence.at is not None]
     assert order.index("message.sent") < order.index("job.drifted")
     assert max(order.index(code) for code in order if code.startswith(("delivery.", "job.end"))) < order.index(

@@ -8,7 +8,8 @@ from app.db.story import read_story
 from app.db.tables import events
 from app.db.trainings import BotTables
 from app.flows.operate import Operation, operate
-from tests.factories import Bot
+from tests.factories import INVENTED, Bot
+from tests.fakes import START
 from tests.flows.conftest import House
 
 pytestmark = pytest.mark.anyio
@@ -48,7 +49,7 @@ async def test_why_tells_what_an_operator_did(house: House, bot_tables: BotTable
     ids = [row["id"] for row in await house.rows()]
     deliveries = Queue.DELIVERIES
     await operate(house.database, house.clock, deliveries, Operation.REDRIVE, ids=ids, who="op", why="row came late")
-    facts = await house.database.write(read_story, bot_tables, "r1", has_token=True)
+    facts = await house.database.write(read_story, bot_tables, INVENTED, "r1", has_token=True, now=START)
     assert [(event.kind, event.who, event.why) for event in facts.events] == [
         ("buried", None, None),
         ("redriven", "op", "row came late"),

@@ -15,7 +15,7 @@ from app.domain.send_outcome import Down, NoToken, Rejected, Sent, TokenRefused,
 from app.domain.story import Story
 from app.flows.operate import Operation, operate
 from app.flows.why import why
-from tests.factories import LORA, Bot, delivery, empty_ok_body, error_body, ok_body
+from tests.factories import INVENTED, LORA, Bot, delivery, empty_ok_body, error_body, ok_body
 from tests.fakes import START
 from tests.flows.conftest import House, on_sqlite
 from tests.job_facts import add_job
@@ -33,7 +33,7 @@ STATUSES = ("training", "completed", "error", "cancelled", "draft")
 @pytest.fixture
 def tell(house: House, bot_tables: BotTables) -> Callable[[str], Awaitable[Story]]:
     async def story(request_id: str) -> Story:
-        return await why(house.database, bot_tables, house.clock, request_id, has_token=True)
+        return await why(house.database, bot_tables, house.clock, request_id, invented=INVENTED, has_token=True)
 
     return story
 

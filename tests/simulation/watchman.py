@@ -7,6 +7,7 @@ from typing import Any
 from app.cli.why import lines
 from app.db import schema
 from app.db.engine import Database
+from app.domain.invented import Invented
 from app.domain.promise import HELD_FOR
 from app.domain.story_reasons import DEAD_DELIVERY
 from app.flows.why import why
@@ -192,6 +193,9 @@ class Watchman:
             self.explained += 1
             if not _is_heard_of(course):
                 continue
+            if last is not None and last.code == "wait.put_right" and course.ends + 3600 <= world.loop.time():
+                world.fail(Violation("why", course.request_id, "it promises to put a row right, and nobody did"))
+                return
             if last is None or last.code in UNKNOWN or (last.code == "decide.job" and not _is_named(last.facts)):
                 facts = None if last is None else f"{last.code} {dict(last.facts)}"
                 world.fail(Violation("why", course.request_id, f"nothing explains it: {facts}"))
@@ -219,6 +223,8 @@ async def tell(world: Any, request_id: str) -> Any:
 
     async def ask(database: Database, life: Life) -> Any:
         bot_tables = await schema.find_bot_tables(database)
-        return await why(database, bot_tables, life, request_id, has_token=world.settings.telegram_token is not None)
+        settings = world.settings
+        invented, has_token = Invented.of(settings.invented_artifacts), settings.telegram_token is not None
+        return await why(database, bot_tables, life, request_id, invented=invented, has_token=has_token)
 
     return await apart("why", world.settings, world.ledger, lambda: world.clock_offset, ask)
