@@ -5,16 +5,12 @@ next, and migrating again brings it to the newest. Released code goes on working
 only if a migration adds and takes nothing away, so that is read off the schema as well.
 """
 
-import asyncio
-import os
 import sqlite3
-import sys
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -22,25 +18,27 @@ import pytest
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, inspect
+from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.pool import NullPool
 
-from app.db.migrate import ROOT, head, migrate
+from app.db.migrate import ROOT, migrate
 from app.db.tables import VERSION_TABLE, metadata
 from app.db.url import parse_url
 from tests.factories import BOT_TABLES, NEW_AVATAR
 from tests.faults.cluster import Cluster
+from tests.faults.copies import Copies, Databases, Files
+from tests.faults.forks import Forks, open_forks
 from tests.faults.rig import FULL, full_only, tell, until
-from tests.faults.tracing import STORE, needs_strace, traced
-from tests.postgres import with_database
-from tests.process.invariants import rows
+from tests.faults.tracing import STORE, needs_strace
 
 MOST = 400  # system calls of one migration; it is far fewer, and a loop must end
 BOT = ("users", "avatars")
 SQLITE_BOT_TABLES = (
     BOT_TABLES.replace("now()", "CURRENT_TIMESTAMP").replace("uuid", "varchar(36)").replace("timestamptz", "timestamp")
 )
+CHANGE = (*STORE.split(","), "/^unlink")  # strace counts each of them by itself
 KILLED = -9
+SAMPLE = 12  # the one system call at which the bounded form kills
 Schema = Mapping[str, Mapping[str, str]]
 
 
@@ -50,7 +48,7 @@ def revisions() -> list[str]:
     return [script.revision for script in scripts.walk_revisions()][::-1]
 
 
-STARTS = ["empty", *revisions()[:-1]]  # what a database may be at before the newest
+*STARTS, HEAD = ["empty", *revisions()]  # what a database may be at before the newest
 
 
 def upgrade(url: str, revision: str) -> None:
@@ -60,60 +58,42 @@ def upgrade(url: str, revision: str) -> None:
     command.upgrade(config, revision)
 
 
-async def killed_migration(url: str, *options: str) -> int:
-    """Migrate in a process of its own that strace may kill; return its exit code. What comes before does not count."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        "import sys; from app.db.migrate import migrate; print(flush=True); migrate(sys.stdin.readline().strip())",
-        env={"PATH": os.defpath, "PYTHONPATH": str(ROOT)},
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    async with asyncio.timeout(60):
-        await process.stdout.readline()
-        async with traced(process.pid, "-f", *options):
-            process.stdin.write(f"{url}\n".encode())  # not an argument: it holds a password
-            process.stdin.close()
-            return await process.wait()
-
-
-def schema(url: str) -> Schema:
-    """Columns by table, each as its type, nullability and default; the indexes of a table count as columns of it."""
-    engine = create_engine(parse_url(url), poolclass=NullPool)
-    try:
-        with engine.connect() as connection:
-            seen = inspect(connection)
-            return {
-                table: {
-                    **{c["name"]: f"{c['type']} {c['nullable']} {c['default']}" for c in seen.get_columns(table)},
-                    **{f"index {i['name']}": f"{i['column_names']} {i['unique']}" for i in seen.get_indexes(table)},
-                }
-                for table in seen.get_table_names()
-            }
-    finally:
-        engine.dispose()
-
-
-def at(url: str) -> str:
-    if VERSION_TABLE not in schema(url):
-        return "empty"
-    found = rows(url, f"SELECT version_num FROM {VERSION_TABLE}")
-    return str(found[0]["version_num"]) if found else "empty"
-
-
 @dataclass(frozen=True, slots=True)
-class Before:
-    """A database in which a bot lives, at one of STARTS, and how to have it again."""
+class State:
+    """What stands in a database: which revision, its tables, the bot's rows."""
 
-    url: str
+    revision: str
     shape: Schema
     bot: list[dict[str, Any]]
 
+    @property
+    def ours(self) -> Schema:
+        return {t: columns for t, columns in self.shape.items() if t not in BOT and t != VERSION_TABLE}
 
-def with_bot(url: str, start: str) -> Before:
+
+def look(url: str) -> State:
+    """Read it. A table is its columns, each as its type, nullability and default; its indexes count as columns."""
+    engine = create_engine(parse_url(url), poolclass=NullPool)
+    with engine.connect() as connection:
+        seen = inspect(connection)
+        indexes = seen.get_multi_indexes()
+        shape = {
+            key[1]: {
+                **{c["name"]: f"{c['type']} {c['nullable']} {c['default']}" for c in columns},
+                **{f"index {i['name']}": f"{i['column_names']} {i['unique']}" for i in indexes[key]},
+            }
+            for key, columns in seen.get_multi_columns().items()
+        }
+
+        def found(statement: str) -> list[dict[str, Any]]:
+            return [dict(row) for row in connection.execute(text(statement)).mappings()]
+
+        versions = found(f"SELECT version_num FROM {VERSION_TABLE}") if VERSION_TABLE in shape else []
+        bot = [row for table in BOT for row in found(f"SELECT * FROM {table} ORDER BY id")]
+    return State(str(versions[0]["version_num"]) if versions else "empty", shape, bot)
+
+
+def with_bot(url: str, start: str) -> State:
     """Make the bot's tables with a row in each, and ours as `start` has them."""
     owner, avatar = str(uuid.UUID(int=1)), str(uuid.UUID(int=2))
     values = (avatar, owner, "Айша", "portrait", "training", "r1")
@@ -129,105 +109,127 @@ def with_bot(url: str, start: str) -> Before:
             connection.execute(NEW_AVATAR.replace("?", "%s"), values)
     if start != "empty":
         upgrade(url, start)
-    return Before(url, schema(url), bot_rows(url))
+    return look(url)
 
 
-def bot_rows(url: str) -> list[dict[str, Any]]:
-    return [row for table in BOT for row in rows(url, f"SELECT * FROM {table} ORDER BY id")]
-
-
-def check_half_way(before: Before, start: str, newest: Schema) -> str:
+def check_half_way(url: str, before: State, newest: State) -> str:
     """After a kill: the bot's rows and columns are there, and ours are all of one revision; return which."""
-    now = schema(before.url)
-    revision = at(before.url)
-    assert bot_rows(before.url) == before.bot
-    ours = {table: columns for table, columns in now.items() if table not in BOT and table != VERSION_TABLE}
-    expected = newest if revision == head() else before.shape
-    assert ours == {t: c for t, c in expected.items() if t not in BOT and t != VERSION_TABLE}
-    assert revision in (start, head())
+    now = look(url)
+    assert now.bot == before.bot
+    assert now.ours == (newest if now.revision == HEAD else before).ours
+    assert now.revision in (before.revision, HEAD)
     for table in BOT:
-        assert before.shape[table].items() <= now[table].items()
-    return revision
+        assert before.shape[table].items() <= now.shape[table].items()
+    return now.revision
 
 
-def new_database(cluster: Cluster) -> str:
-    cluster.resume()
-    name = f"migration_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(cluster.url("postgres"), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    return with_database(cluster.url("postgres"), name)
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    """One loop for the module, because one process forks for it."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def forks() -> AsyncIterator[Forks]:
+    async with open_forks() as forks:
+        yield forks
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/aisha.db"
-    return new_database(request.getfixturevalue("cluster"))
+def copies(request: pytest.FixtureRequest) -> Copies:
+    """Each test that asks for it runs on both databases."""
+    found: Copies = request.getfixturevalue("files" if request.param == "sqlite" else "databases")
+    return found
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    return Files(tmp_path_factory.mktemp("migrations"))
+
+
+@pytest.fixture(scope="module")
+def databases(cluster: Cluster) -> Iterator[Databases]:
+    """Their server does not wait for its disk, which takes longer than a kill: only its clients are killed here."""
+    cluster.resume()
+    url = cluster.url("postgres")
+    with psycopg.connect(url, autocommit=True) as connection:
+        set_fsync(connection, "off")
+        yield Databases(url, connection)
+        set_fsync(connection, "on")
+
+
+def set_fsync(connection: psycopg.Connection, value: str) -> None:
+    connection.execute(f"ALTER SYSTEM SET fsync = {value}")
+    connection.execute("SELECT pg_reload_conf()")
 
 
 @pytest.mark.parametrize("start", STARTS)
-def test_every_revision_reaches_the_newest_and_only_adds(empty_url: str, start: str) -> None:
+def test_every_revision_reaches_the_newest_and_only_adds(copies: Copies, start: str) -> None:
     """No table or column goes or changes, no new column must be filled: the released code still works (fault 51)."""
-    before = with_bot(empty_url, start)
-    migrate(before.url)
-    now = schema(before.url)
-    assert at(before.url) == head()
-    assert bot_rows(before.url) == before.bot
-    assert set(metadata.tables) <= set(now)
+    url = copies.new()
+    before = with_bot(url, start)
+    migrate(url)
+    now = look(url)
+    assert now.revision == HEAD
+    assert now.bot == before.bot
+    assert set(metadata.tables) <= set(now.shape)
     for table, columns in before.shape.items():
-        assert columns.items() <= now[table].items(), table
-        added = {name: kind for name, kind in now[table].items() if name not in columns}
+        assert columns.items() <= now.shape[table].items(), table
+        added = {name: kind for name, kind in now.shape[table].items() if name not in columns}
         unfilled = [n for n, kind in added.items() if not n.startswith("index ") and kind.endswith("False None")]
         assert unfilled == [], f"{table}: the released code does not know these and cannot fill them"
+    copies.drop(url)
 
 
 @needs_strace
 @pytest.mark.anyio
 @pytest.mark.parametrize("start", STARTS)
-async def test_a_migration_killed_at_every_write_to_the_file_starts_again(start: str, tmp_path: Path) -> None:
-    """SQLite: killed at pwrite64, fdatasync number 1, 2, 3 …; the next run succeeds, the bot's rows stay (fault 51)."""
-
-    def fresh() -> str:
-        folder = tmp_path / uuid.uuid4().hex
-        folder.mkdir()
-        return f"sqlite:///{folder}/aisha.db"
-
-    await campaign("sqlite", start, fresh, STORE, sample=12)
+async def test_a_migration_killed_at_every_write_to_the_file_starts_again(
+    start: str, files: Files, forks: Forks
+) -> None:
+    """SQLite: killed at pwrite64 number 1, 2, 3 …, at fdatasync, unlink; the next run succeeds (fault 51)."""
+    await campaign("sqlite", start, files, forks, *CHANGE)
 
 
 @full_only
 @needs_strace
 @pytest.mark.anyio
 @pytest.mark.parametrize("start", STARTS)
-async def test_a_migration_killed_at_every_word_to_postgresql_starts_again(start: str, cluster: Cluster) -> None:
+async def test_a_migration_killed_at_every_word_to_postgresql_starts_again(
+    start: str, databases: Databases, forks: Forks
+) -> None:
     """PostgreSQL: killed at sendto number 1, 2, 3 …, which are its statements; the next run succeeds (fault 51)."""
-    await campaign("postgresql", start, lambda: new_database(cluster), "sendto", sample=12)
+    await campaign("postgresql", start, databases, forks, "sendto")
 
 
-async def campaign(name: str, start: str, fresh: Callable[[], str], calls: str, *, sample: int) -> None:
+async def campaign(name: str, start: str, copies: Copies, forks: Forks, *calls: str) -> None:
     """Kill migrations of one start, one system call further each time, until one survives; bounded: one kill."""
-    whole = with_bot(fresh(), start)
-    migrate(whole.url)
-    newest, left, code, begun = schema(whole.url), list[str](), KILLED, time.monotonic()
-    for when in range(1, MOST + 1) if FULL else [sample]:
-        before = with_bot(fresh(), start)
-        inject = f"inject={calls}:signal=SIGKILL:when={when}"
-        code = await killed_migration(before.url, "-e", f"trace={calls}", "-e", inject)
-        if code == 0:
-            break
-        assert code == KILLED
-        await forgotten(before.url)
-        left.append(check_half_way(before, start, newest))
-        migrate(before.url)
-        assert check_half_way(before, start, newest) == head()
+    origin = copies.new()
+    before, begun, left, survived = with_bot(origin, start), time.monotonic(), list[str](), False
+    whole = copies.copy(origin)
+    migrate(whole)
+    newest = look(whole)
+    for call in calls if FULL else calls[:1]:
+        for when in range(1, MOST + 1) if FULL else [SAMPLE]:
+            url = copies.copy(origin)
+            survived = not await killed(url, copies, forks, call, when)
+            if not survived:
+                left.append(check_half_way(url, before, newest))
+                migrate(url)
+            assert check_half_way(url, before, newest) == HEAD
+            copies.drop(url)
+            if survived:
+                break
+        assert survived is FULL
     seconds = round(time.monotonic() - begun)
     tell(f"kill migration {name} from {start}", kills=len(left), left_at=sorted(set(left)), seconds=seconds)
     assert left
-    assert (code == 0) is FULL
 
 
-async def forgotten(url: str) -> None:
-    """Wait until PostgreSQL has noticed that the killed client is gone, so that nothing changes any more."""
-    if not url.startswith("sqlite"):
-        others = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        await until(lambda: not rows(url, others), 20)
+async def killed(url: str, copies: Copies, forks: Forks, call: str, when: int) -> bool:
+    """Migrate and kill it at system call number `when` of that name; tell whether it came so far."""
+    code = await forks.migrate(url, "-e", f"trace={call}", "-e", f"inject={call}:signal=SIGKILL:when={when}")
+    assert code in (0, KILLED)
+    # PostgreSQL has noticed that the client is gone: nothing changes any more.
+    await until(lambda: not copies.in_use(url), 20, every=0.01)
+    return code == KILLED
