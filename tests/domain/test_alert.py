@@ -6,7 +6,19 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.domain.alert import CALM, REMEDY, REPEAT, Alarm, Alert, AlertLevel, AlertTurn, Condition, follow, unopened
+from app.domain.alert import (
+    CALM,
+    REMEDY,
+    REPEAT,
+    Alarm,
+    Alert,
+    AlertLevel,
+    AlertStep,
+    AlertTurn,
+    Condition,
+    follow,
+    unopened,
+)
 from app.domain.notification import Topic, alert_message, read_notification
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -132,3 +144,59 @@ def test_a_day_of_rest_begins_anew() -> None:
     assert (2 * day, "open") in told
     assert (2 * day + 60, "open") in told
     assert alert.times == 24
+
+
+def test_an_opening_forgets_the_one_before() -> None:
+    """Level, detail and moments are those of the look that opened it; what was told stays on record."""
+    told = NOW - 2 * REPEAT
+    over = replace(opened(), gone_at=NOW, resolved_at=NOW, told_at=told)
+    worse, later = replace(ALARM, level=AlertLevel.CRITICAL, detail="+300"), NOW + REPEAT
+    assert follow(over, worse, later, may_tell=False) == AlertStep(
+        Alert(
+            ALARM.name, "web-1", worse.level, "+300", later, later, later, None, None, told, AlertLevel.WARN, times=2
+        ),
+        AlertTurn.OPENED,
+    )
+
+
+def test_a_look_at_an_open_alert_keeps_its_moments() -> None:
+    """The row follows the level and the detail of each look; only another level counts as a change."""
+    alert, later = replace(opened(), gone_at=NOW), NOW + CALM
+    same = replace(ALARM, detail="+80")
+    assert follow(alert, same, later, may_tell=True) == AlertStep(
+        replace(alert, detail="+80", seen_at=later, gone_at=None)
+    )
+    worse = replace(ALARM, level=AlertLevel.CRITICAL)
+    changed = replace(alert, level=worse.level, changed_at=later, seen_at=later, gone_at=None)
+    assert follow(alert, worse, later, may_tell=False) == AlertStep(changed, AlertTurn.WORSENED)
+    told = replace(changed, told_at=later, told_level=worse.level)
+    assert follow(alert, worse, later, may_tell=True) == AlertStep(told, AlertTurn.WORSENED, tell=True)
+    better = follow(told, ALARM, later + CALM, may_tell=True)
+    assert better is not None
+    assert (better.alert.level, better.alert.changed_at, better.tell) == (AlertLevel.WARN, later + CALM, False)
+
+
+def test_an_end_is_a_change_and_keeps_the_rest() -> None:
+    """An alert is over at the look that finds it gone for CALM, and at none before."""
+    gone = replace(opened(), gone_at=NOW)
+    assert follow(gone, None, NOW + CALM - timedelta(microseconds=1), may_tell=True) is None
+    over = NOW + CALM
+    assert follow(gone, None, over, may_tell=True) == AlertStep(
+        replace(gone, resolved_at=over, changed_at=over), AlertTurn.RESOLVED, tell=True
+    )
+
+
+def test_the_silence_after_a_warning_doubles_from_the_third_opening_on() -> None:
+    """An hour after the first and the second, then 2, 4, 8 and 16, and a day from the seventh on."""
+    for times, hours in ((1, 1), (2, 1), (3, 2), (4, 4), (5, 8), (6, 16), (7, 24), (8, 24), (1000, 24)):
+        over = replace(opened(), resolved_at=NOW, times=times - 1)
+        for silence, tells in ((timedelta(hours=hours) - CALM, False), (timedelta(hours=hours), True)):
+            now = NOW + silence
+            step = follow(replace(over, resolved_at=now), ALARM, now, may_tell=True)
+            assert step is not None
+            assert step.tell is tells, (times, silence)
+
+
+def test_an_alarm_that_was_never_seen_begins_as_one_that_is_over() -> None:
+    """Its row holds what the alarm says, no opening, and nothing that was told."""
+    assert unopened(ALARM, NOW) == Alert(ALARM.name, "web-1", AlertLevel.WARN, "+75", NOW, NOW, NOW, resolved_at=NOW)

@@ -146,7 +146,7 @@ def test_a_clock_that_is_off(seconds: int, expected: list[tuple[Condition, Alert
     assert found(replace(WELL, clock_offset=timedelta(seconds=seconds))) == expected
 
 
-@pytest.mark.parametrize(("before", "expected"), [(0, ["5"]), (3, ["2"]), (5, [])])
+@pytest.mark.parametrize(("before", "expected"), [(0, ["5"]), (3, ["2"]), (4, ["1"]), (5, []), (6, [])])
 def test_foreign_deliveries_count_since_the_last_look(before: int, expected: list[str]) -> None:
     """Only what came since the last look is alarming (fault 20)."""
     assert [detail for _, _, detail in found(replace(WELL, foreign=5), foreign_before=before)] == expected
@@ -218,3 +218,29 @@ def test_an_alarm_of_a_machine_carries_its_name() -> None:
 def test_a_paced_backlog_is_not_late() -> None:
     """Some 100,000 owners told at 25 a second take little more than an hour: nobody is alarmed by that (fault 43)."""
     assert timedelta(seconds=100_000 / 25) < LATE
+
+
+def test_every_alarm_of_a_machine_names_it() -> None:
+    """Whatever is wrong on one of several machines, the operator reads on which."""
+    day = timedelta(days=1)
+    ill = MachineFacts(
+        day, Certificate(NOW - day, NOW, ("tls.broken",)), 2 * day, False, day, 5, 2 * day, "apply: full"
+    )
+    alarms = list(machine_alarms(ill, "web-1", NOW, foreign_before=0))
+    assert {alarm.machine for alarm in alarms} == {"web-1"}
+    assert [alarm.condition for alarm in alarms] == [
+        Condition.CERTIFICATE_EXPIRING,
+        Condition.CERTIFICATE_EXPIRED,
+        Condition.CERTIFICATE_REFUSED,
+        Condition.KEYS_MISSING,
+        Condition.KEYS_STALE,
+        Condition.ADDRESSES_STALE,
+        Condition.CLOCK_SKEW,
+        Condition.STEP_FAILING,
+        Condition.FOREIGN_ACCOUNT,
+    ]
+
+
+def test_failing_steps_are_told_by_name() -> None:
+    """What does not work, and why, stands in the alert itself."""
+    assert found(replace(WELL, failing="apply: full")) == [(Condition.STEP_FAILING, CRITICAL, "apply: full")]

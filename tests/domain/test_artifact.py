@@ -58,6 +58,11 @@ def test_what_has_no_public_name_names_no_host(url: str) -> None:
     assert artifact_host(url) is None
 
 
+def test_what_stands_before_the_host_is_no_part_of_its_name() -> None:
+    """A URL with a name or a password is refused, and the refusal shows the host alone."""
+    assert artifact_host("https://someone:secret@V3.fal.media:443/lora") == "v3.fal.media"
+
+
 def test_a_name_without_a_star_stands_for_itself() -> None:
     """`fal.media` allows no subdomain, and `*.fal.media` does not allow `fal.media`."""
     assert refusal_of("https://v3.fal.media/a", ["fal.media"]) == "foreign_host"

@@ -121,3 +121,9 @@ def test_a_list_that_changes_counts_at_once() -> None:
     assert quota.enter(FAL) == "full"
     listed.add(FAL)
     assert quota.enter(FAL) is None
+
+
+def test_a_network_may_be_named_by_an_address_in_it() -> None:
+    """`10.0.0.7/8` spares all of 10.0.0.0/8; `unix`, which may stand beside it, names nobody."""
+    quota = ConnectionQuota(16, ["unix", "10.0.0.7/8"])
+    assert entered(quota, "10.200.3.4", 20) == 16

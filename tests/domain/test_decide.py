@@ -1,6 +1,7 @@
 """The table of decide, and what must hold for any outcomes in any order."""
 
 import itertools
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -8,13 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.decision import decide
-from app.domain.notification import Cause, Topic
+from app.domain.job import JobOutcome
+from app.domain.notification import Cause, OwnerMessage, Topic
+from app.domain.trainer import Trainer
 from app.domain.training import (
     Artifacts,
     Change,
     Completed,
     Failed,
     Outcome,
+    Plan,
     Training,
     TrainingStatus,
 )
@@ -185,3 +189,73 @@ def test_success_is_only_claimed_with_an_artifact(start: TrainingStatus, sequenc
             assert plan.change is not None
             assert plan.change.artifacts
         now = after(now, outcome)
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome", "words"),
+    [
+        (
+            TrainingStatus.COMPLETED,
+            Completed(Artifacts(lora_url="https://v3.fal.media/other")),
+            "fal sent other artifacts than the avatar already has",
+        ),
+        (TrainingStatus.COMPLETED, FAILED, "fal reports a failure of a training that is completed here"),
+        (TrainingStatus.CANCELLED, COMPLETED, "fal completed a training that is cancelled here"),
+        (TrainingStatus.CANCELLED, UNPROVEN, "fal completed a training that is cancelled here"),
+    ],
+)
+def test_a_conflict_says_what_contradicts(status: TrainingStatus, outcome: Outcome, words: str) -> None:
+    """The operator reads what fal says and what stands here."""
+    assert decide(training(status, artifacts=LORA_ARTIFACTS), outcome, START).verdict == Bury("conflict", words)
+
+
+def test_a_success_overtakes_the_failure_that_may_still_wait() -> None:
+    """Only a row that holds an error can have told one: whoever is told "ready" then must not hear of it any more."""
+    for status, overtakes in ((TrainingStatus.ERROR, True), (TrainingStatus.TRAINING, False)):
+        message = decide(training(status), COMPLETED, START).notification
+        owner = training().owner
+        assert message == OwnerMessage(
+            training().avatar_id, "Айша", "r1", Topic.READY, owner, overtakes=overtakes, trainer=Trainer.PORTRAIT
+        )
+
+
+def test_a_plan_says_how_the_job_ended() -> None:
+    """Completed with what proves it, failed, or gone where fal has no result any more; a conflict ends nothing."""
+    gone = Failed(Cause.RESULT_GONE, "gone")
+    for status, outcome, ends, artifacts in (
+        (TrainingStatus.TRAINING, COMPLETED, JobOutcome.COMPLETED, LORA_ARTIFACTS),
+        (TrainingStatus.COMPLETED, COMPLETED, JobOutcome.COMPLETED, LORA_ARTIFACTS),
+        (TrainingStatus.COMPLETED, UNPROVEN, JobOutcome.COMPLETED, LORA_ARTIFACTS),
+        (TrainingStatus.ERROR, UNPROVEN, JobOutcome.FAILED, None),
+        (TrainingStatus.TRAINING, FAILED, JobOutcome.FAILED, None),
+        (TrainingStatus.TRAINING, gone, JobOutcome.GONE, None),
+        (TrainingStatus.ERROR, gone, JobOutcome.GONE, None),
+        (TrainingStatus.CANCELLED, FAILED, JobOutcome.FAILED, None),
+        (TrainingStatus.CANCELLED, COMPLETED, None, None),
+        (TrainingStatus.TRAINING, UNPROVEN, None, None),
+    ):
+        plan = decide(begin(status), outcome, START)
+        assert (plan.outcome, plan.artifacts) == (ends, artifacts), (status, outcome)
+
+
+def test_a_value_that_is_too_long_is_named() -> None:
+    """The first that its column cannot hold; what just fits is taken."""
+    url, finetune_id = "https://f.media/".ljust(500, "x"), "x" * 255
+    for artifacts, name in (
+        (Artifacts(url, None, url, finetune_id), None),
+        (Artifacts(f"{url}x", None, f"{url}x"), "lora_url"),
+        (Artifacts(url, None, f"{url}x", f"{finetune_id}x"), "config_url"),
+        (Artifacts(finetune_id=f"{finetune_id}x"), "finetune_id"),
+    ):
+        assert artifacts.too_long() == name
+    verdict = decide(training(), Completed(Artifacts(f"{url}x")), START).verdict
+    assert verdict == Bury("artifact_too_long", "lora_url is longer than its column")
+
+
+def test_a_row_that_holds_too_much_is_mended_without_a_message() -> None:
+    """A completed portrait with a finetune id keeps its LoRA alone, whatever fal says; its job ended with that."""
+    spoilt = training(TrainingStatus.COMPLETED, artifacts=replace(LORA_ARTIFACTS, finetune_id="ft-1"))
+    change = Change(TrainingStatus.COMPLETED, START, artifacts=LORA_ARTIFACTS)
+    plan = Plan(Done("completed"), change, None, JobOutcome.COMPLETED, LORA_ARTIFACTS)
+    assert decide(spoilt, UNPROVEN, START) == plan
+    assert decide(spoilt, COMPLETED, START) == plan

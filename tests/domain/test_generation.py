@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from app.domain.generation import decide_generation
 from app.domain.images import ALBUM_LIMIT, Image, OwedImages, read_images, spell_images
 from app.domain.job import JobOutcome, JobState
-from app.domain.notification import Cause, Topic
-from app.domain.training import Artifacts, Completed, Failed, Known, Outcome, Plan, TrainingStatus
+from app.domain.notification import Cause, OwnerMessage, Topic
+from app.domain.training import Artifacts, Change, Completed, Failed, Known, Outcome, Plan, TrainingStatus
 from app.domain.verdict import Bury, Done, Retry
 from tests.factories import training
 from tests.fakes import START
@@ -130,3 +130,37 @@ def test_what_is_owed_survives_its_row(count: int, withheld: int, shown: int, do
         seen += left.next_album
         left = OwedImages(urls, shown=left.shown + len(left.next_album))
     assert tuple(seen) == urls
+
+
+def test_a_failure_is_written_with_fals_words_and_told_with_its_cause() -> None:
+    """The row ends with the error, the job with what became of it, and the owner hears why."""
+    for outcome, ends in ((FAILED, JobOutcome.FAILED), (GONE, JobOutcome.GONE)):
+        plan = decided(outcome)
+        assert plan.outcome is ends
+        assert plan.change == Change(TrainingStatus.ERROR, START, error=outcome.detail)
+        assert plan.notification == OwnerMessage(
+            training().avatar_id, "a cat", "r1", Topic.IMAGES_FAILED, training().owner, outcome.cause
+        )
+        assert decided(outcome, TrainingStatus.ERROR).outcome is ends
+
+
+def test_a_success_is_written_and_told_whole() -> None:
+    """The row ends with the images, and so does the job."""
+    plan = decided(PART)
+    assert plan.change == Change(TrainingStatus.COMPLETED, START, images=(B,))
+    owed = OwedImages((B,), withheld=1)
+    assert plan.notification == OwnerMessage(
+        training().avatar_id, "a cat", "r1", Topic.IMAGES, training().owner, images=owed
+    )
+    for again in (decided(IMAGES, TrainingStatus.COMPLETED), decided(IMAGES, ended=JobOutcome.COMPLETED)):
+        assert again.outcome is JobOutcome.COMPLETED
+
+
+def test_a_conflict_says_what_contradicts() -> None:
+    """The operator reads which of both came first."""
+    assert decided(IMAGES, TrainingStatus.CANCELLED).verdict == Bury(
+        "conflict", "fal completed a generation that is cancelled here"
+    )
+    assert decided(FAILED, TrainingStatus.COMPLETED).verdict == Bury(
+        "conflict", "fal reports a failure of a generation that is completed here"
+    )

@@ -75,3 +75,12 @@ def test_a_crowd_shares_one_turn(lines: LineQuota, later: Later) -> None:
     with capture_logs() as logs:
         later.pass_by()
     assert [(entry["address"], entry["lines"]) for entry in logs] == [("others", 10_000 - TURNS - LINES)]
+
+
+def test_every_line_is_counted_once_written_or_not(lines: LineQuota) -> None:
+    """The count since the start is by code, whoever caused it."""
+    for address in ("203.0.113.7", "203.0.113.8"):
+        for _ in range(LINES + 3):
+            lines.admits(address, "a")
+    lines.admits(None, "b")
+    assert lines.counted == {"a": 2 * (LINES + 3), "b": 1}

@@ -181,3 +181,60 @@ def test_no_job_is_asked_about_too_often_or_forgotten(  # noqa: PLR0917  each is
     step = after_status(job, said, START, pace, at_once=False)
     if isinstance(step, Wait):
         assert min(pace.every, look.GRACE) <= step.at - START <= 1.1 * max(pace.every, look.WIDEST)
+
+
+def test_what_a_look_found_is_recorded_whole() -> None:
+    """Each wait says when, why, whether fal spoke, and how far the job is."""
+    soon = START + look.GRACE
+    finished, queued = replace(JOB, stage=Stage.FINISHED), replace(JOB, stage=Stage.QUEUED)
+    for step, wait in (
+        (after_status(JOB, AtWork(), START, PACE, at_once=False), Wait(START + EVERY, None, True, Stage.AT_WORK)),
+        (after_status(JOB, AtEnd(), START, PACE, at_once=False), Wait(soon, None, True, Stage.FINISHED)),
+        (
+            after_status(JOB, DOWN, START, PACE, at_once=True),
+            Wait(START + EVERY, DOWN.trouble, False, None, None, "no answer"),
+        ),
+        (after_result(finished, AtWork(), START, PACE), Wait(soon, None, True, Stage.FINISHED)),
+        (after_result(JOB, AtWork(), START, PACE), Wait(soon, None, True, Stage.AT_WORK)),
+        (after_result(JOB, DOWN, START, PACE), Wait(START + EVERY, DOWN.trouble, False, None, None, "no answer")),
+        (
+            after_result(JOB, Broken(b"{}"), START, PACE),
+            Wait(START + timedelta(seconds=2), DOWN.trouble, False, None, None, "the result endpoint failed"),
+        ),
+        (after_list(queued, AtWork(), START, PACE), Wait(soon, None, True, Stage.AT_WORK)),
+        (after_list(JOB, DOWN, START, PACE), Wait(soon, DOWN.trouble, False, Stage.GONE, None, "no answer")),
+    ):
+        assert step == wait
+
+
+def test_no_wait_is_longer_than_the_pace_of_an_impatient_operator() -> None:
+    """RECONCILE_EVERY of two seconds goes before GRACE, and before the pause after a broken answer."""
+    hurried, later = Pace(timedelta(seconds=2), 0.0), timedelta(seconds=2)
+    assert waited(after_status(JOB, AtEnd(), START, hurried, at_once=False)) == later
+    assert waited(after_result(JOB, AtWork(), START, hurried)) == later
+    assert waited(after_result(replace(JOB, failures=5), Broken(b"{}"), START, hurried)) == later
+    assert waited(after_list(JOB, AtWork(), START, hurried)) == later
+    assert waited(after_list(JOB, DOWN, START, hurried)) == later
+
+
+def test_a_result_that_fal_does_not_know_is_asked_for_as_its_state_is() -> None:
+    """Under a guessed endpoint elsewhere, under a known one in fal's list; what the list has is the end."""
+    assert after_result(GUESSED, Unknown(), START, PACE) is Ask.ELSEWHERE
+    assert after_result(JOB, Unknown(), START, PACE) is Ask.LIST
+    assert after_list(JOB, Result(b"{}"), START, PACE) == b"{}"
+    assert after_list(JOB, Broken(b"[]"), START, PACE) == b"[]"
+
+
+def test_waits_are_spread_by_a_tenth_at_most() -> None:
+    """Jobs that were seen together come back apart: half the jitter is a twentieth more."""
+    spread = Pace(EVERY, 0.5)
+    assert waited(after_status(JOB, Queued(1), START, spread, at_once=False)) == 1.05 * EVERY
+    assert waited(after_status(JOB, DOWN, START, spread, at_once=False)) == 1.05 * EVERY
+
+
+def test_a_job_is_carried_by_a_row_unless_it_was_named_to_us() -> None:
+    """A guessed endpoint, and one that was confirmed, come from a row of the bot's; only the guess may be wrong."""
+    sources = {source: replace(JOB, endpoint_source=source) for source in EndpointSource}
+    assert {source for source, job in sources.items() if job.is_guessed} == {EndpointSource.GUESSED}
+    carried = {EndpointSource.GUESSED, EndpointSource.CONFIRMED}
+    assert {source for source, job in sources.items() if job.was_carried} == carried

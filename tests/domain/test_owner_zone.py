@@ -60,3 +60,13 @@ def test_night_is_from_23_to_8(hour: int, night: bool) -> None:
 def test_any_zone_is_read(raw: str) -> None:
     """Whatever stands in the bot's column, a night can be told of it."""
     assert is_night(raw, NOW) in (True, False)
+
+
+def test_night_is_told_by_the_owners_clock() -> None:
+    """At 18:30 UTC it is night in Astana and evening in London, wherever this server stands."""
+    evening = NOW.replace(hour=18, minute=30)
+    assert is_night("UTC+5", evening)
+    assert not is_night("UTC", evening)
+    assert not is_night("UTC-3:30", evening)
+    assert is_night("UTC-11", evening)
+    assert not is_night("UTC-10:30", evening)

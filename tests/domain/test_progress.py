@@ -21,6 +21,7 @@ from app.domain.progress import (
     ends_at,
     last_line,
     next_line,
+    spell_usual,
     usual,
 )
 from app.domain.trainer import Trainer
@@ -151,6 +152,9 @@ def test_edits_are_kept_for_promises() -> None:
     last = said(standing(worked=90 * MINUTE), shown(ProgressLine.LATE, edits=MOST_EDITS - 2, ends=NOW))
     assert last is not None
     assert last.until == at(0, 5) + timedelta(days=1)
+    before_it = said(standing(worked=90 * MINUTE), shown(ProgressLine.LATE, edits=MOST_EDITS - 3, ends=NOW))
+    assert before_it is not None
+    assert before_it.until == at(12, 35)
 
 
 def test_a_finished_job_is_said_to_be_fetched_where_a_message_stands() -> None:
@@ -191,3 +195,58 @@ def test_no_history_breaks_the_rules(history: list[tuple[Standing, timedelta]]) 
         before = Shown(1, 2, line.kind, now, edits, ends_at(job, line, now))
     assert len(told) <= MOST_EDITS
     assert all(one != other for one, other in pairwise(told) if one.kind is not ProgressLine.AT_WORK)
+
+
+def test_the_next_line_is_expected_at_the_usual_end_or_at_the_measured_one() -> None:
+    """By what is done of it where fal says so, else by the usual time; a promise is its own moment."""
+    began = standing(worked=5 * MINUTE)
+    for line, expected in (
+        (ProgressState(ProgressLine.AT_WORK, USUAL.likely), NOW + 15 * MINUTE),
+        (ProgressState(ProgressLine.AT_WORK, USUAL.likely, 0), NOW + 15 * MINUTE),
+        (ProgressState(ProgressLine.AT_WORK, USUAL.likely, 25), NOW + 15 * MINUTE),
+        (ProgressState(ProgressLine.AT_WORK, USUAL.likely, 50), NOW + 5 * MINUTE),
+        (ProgressState(ProgressLine.AT_WORK), None),
+        (ProgressState(ProgressLine.QUEUED, USUAL.likely), None),
+        (ProgressState(ProgressLine.LATE, until=NOW + MINUTE), NOW + MINUTE),
+    ):
+        assert ends_at(began, line, NOW) == expected, line
+    assert ends_at(standing(worked=None), ProgressState(ProgressLine.AT_WORK, USUAL.likely), NOW) is None
+
+
+def test_a_promise_is_a_whole_five_minutes() -> None:
+    """Rounded up, and left where the clock stands at one; half an hour at least, twelve hours at most."""
+    for now, worked, until in (
+        (at(12, 0), 60 * MINUTE, at(12, 30)),
+        (at(12, 0) + timedelta(microseconds=1), 60 * MINUTE, at(12, 35)),
+        (at(12, 4), 60 * MINUTE, at(12, 35)),
+        (at(12, 0), 105 * MINUTE, at(12, 45)),
+        (at(12, 0), timedelta(days=3), at(0, 0) + timedelta(days=1)),
+    ):
+        job = Standing(Stage.AT_WORK, now - worked, now - worked, None, is_troubled=False)
+        assert next_line(job, None, USUAL, ProgressMode.ON, now) == ProgressState(ProgressLine.LATE, until=until)
+
+
+def test_a_line_without_an_end_is_not_repeated() -> None:
+    """What named no moment has none that could move."""
+    assert said(standing(), shown(ProgressLine.AT_WORK, ends=None)) is None
+    assert said(standing(Stage.QUEUED, MINUTE, None), shown(ProgressLine.QUEUED)) is None
+
+
+def test_the_last_line_follows_three_minutes_after_the_one_before() -> None:
+    """At the very moment it may be said, and it says how it ended."""
+    for is_ready, line in ((True, ProgressLine.READY), (False, ProgressLine.FAILED)):
+        assert last_line(shown(ProgressLine.AT_WORK, APART), NOW, is_ready=is_ready) == ProgressState(line)
+    assert said(standing(), shown(ProgressLine.QUEUED, APART)) is not None
+
+
+def test_a_usual_time_is_told_as_people_would() -> None:
+    """In fives of minutes, never none, and in hours from an hour and a half on."""
+    for minutes, spelt in (
+        (1, ("minutes", 5)),
+        (7, ("minutes", 5)),
+        (8, ("minutes", 10)),
+        (89, ("minutes", 90)),
+        (90, ("hours", 2)),
+        (300, ("hours", 5)),
+    ):
+        assert spell_usual(minutes * MINUTE) == spelt

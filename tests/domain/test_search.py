@@ -103,3 +103,65 @@ def test_an_unfinished_word_is_completed() -> None:
     assert suggest("after:2", "jobs") == ["after:24h"]
     assert suggest("outcome:g", "jobs") == ["outcome:gone"]
     assert suggest("outcome:g", "deliveries") == []
+
+
+def test_a_refusal_says_the_whole_sentence() -> None:
+    """What is wrong, where, and what there is instead: the operator need not look anything up."""
+    for queue, text, sentence in (
+        ("jobs", "xyz:1", f"unknown qualifier xyz; there are: {', '.join(QUEUES['jobs'].qualifiers)}"),
+        ("jobs", "state:deadd", "unknown state deadd: did you mean dead? there are: pending, done, dead, historic"),
+        ("jobs", "kind:zzz", "unknown kind zzz; there are: training, generation, test"),
+        ("jobs", "state:dead " + '"' * 50, "cannot be read from here: " + '"' * 40),
+        ("jobs", "owner:\0", "owner: takes no NUL"),
+        ("jobs", 'owner:""', "owner: wants a word"),
+        ("jobs", "owner:a OWNER:b", "owner: stands twice"),
+        ("jobs", "chat:me", "chat: wants Telegram's number of a chat, not me"),
+        ("jobs", "after:soon", "after: wants a time such as 2026-11-29T12:30, or 6h for six hours ago"),
+        ("jobs", "x" * 501, "a search is at most 500 characters long"),
+    ):
+        with pytest.raises(SearchRefused) as refused:
+            parse_search(text, queue, START)
+        assert str(refused.value) == sentence
+
+
+def test_words_are_read_whatever_their_case() -> None:
+    """A qualifier, and a word of few, in capitals or not; what may be anything stays as it is typed."""
+    found = parse_search('STATE:Dead Reason:Orphan contains:"a \\" B"', "deliveries", START)
+    assert found == Search(state="dead", reason="Orphan", contains='a " B')
+
+
+def test_a_backslash_keeps_whatever_follows_it() -> None:
+    """In quotes a quote, a backslash and any letter are what they are; a line break needs none."""
+    assert parse_search('contains:"a\nb\\\\c\\"d\\e"', "deliveries", START) == Search(contains='a\nb\\c"de')
+
+
+def test_a_time_beyond_all_calendars_is_the_last_or_the_first() -> None:
+    """A database takes no year 10,000 and no day before its own; the search is read all the same."""
+    for text, moment in (
+        ("9999-12-31T23:59-12:00", datetime(9000, 1, 1, tzinfo=UTC)),
+        ("9000-06-01", datetime(9000, 1, 1, tzinfo=UTC)),
+        ("8999-06-01", datetime(8999, 6, 1, tzinfo=UTC)),
+        ("0001-01-01", datetime(2000, 1, 1, tzinfo=UTC)),
+    ):
+        assert parse_search(f"before:{text}", "jobs", START).before == moment
+
+
+def test_a_search_is_spelled_as_one_would_type_it() -> None:
+    """Quotes only where a value needs them, times with their zone."""
+    search = Search(state="dead", owner='a "b"', chat=-5, after=datetime(2026, 11, 1, tzinfo=UTC))
+    assert spell_search(search) == 'state:dead owner:"a \\"b\\"" chat:-5 after:2026-11-01T00:00:00+00:00'
+
+
+def test_a_search_without_words_is_for_everything() -> None:
+    """It becomes one where its last qualifier is dropped."""
+    search = Search(state="dead", chat=5)
+    assert not search.is_empty()
+    assert search.without("chat") == Search(state="dead")
+    assert search.without("state", "chat").is_empty()
+
+
+def test_a_shell_is_offered_nothing_after_a_qualifier_that_there_is_not() -> None:
+    """All qualifiers before the first letter, and no word where anything may stand."""
+    assert suggest("", "deliveries") == [f"{name}:" for name in QUEUES["deliveries"].qualifiers]
+    assert suggest("stage:q", "deliveries") == []
+    assert suggest("owner:", "deliveries") == []

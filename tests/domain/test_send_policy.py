@@ -5,7 +5,9 @@ from datetime import datetime, timedelta
 from app.domain.notification import NotificationState
 from app.domain.send_outcome import (
     Down,
+    NotEditable,
     NoToken,
+    NotYet,
     Rejected,
     SendOutcome,
     Sent,
@@ -85,3 +87,94 @@ def test_without_a_token_the_message_stays_visible_as_not_sent() -> None:
     """No token is no success: the state says `unsent`."""
     judgement = judged(NoToken("text"))
     assert (judgement.verdict, judgement.state) == (Done("no_token"), NotificationState.UNSENT)
+
+
+def test_every_outcome_is_judged_whole() -> None:
+    """The verdict, the state, the doubts so far, what was learnt about the owner, and who rests until when."""
+    second = timedelta(seconds=1)
+    for outcome, expected in (
+        (Sent(7, 42), Judgement(Done("sent"), message_id=7, uncertain=1, blocked=False)),
+        (NoToken("text"), Judgement(Done("no_token"), NotificationState.UNSENT, uncertain=1)),
+        (Unreachable("left", blocked=True), Judgement(Bury("owner_unreachable", "left"), uncertain=1, blocked=True)),
+        (Unreachable("no chat", blocked=False), Judgement(Bury("owner_unreachable", "no chat"), uncertain=1)),
+        (Rejected("too long"), Judgement(Bury("rejected", "too long"), uncertain=1)),
+        (NotEditable("gone"), Judgement(Bury("rejected", "gone"), uncertain=1)),
+        (
+            SlowDown(30),
+            Judgement(
+                Retry(START + 30 * second, "slow_down", failed=False),
+                uncertain=1,
+                pause_until=START + 30 * second,
+                pause_asked=True,
+            ),
+        ),
+        (NotYet(2.5), Judgement(Retry(START + 2.5 * second, "uploads_busy", failed=False), uncertain=1)),
+        (
+            TokenRefused("Unauthorized"),
+            Judgement(
+                Retry(START + TOKEN_PAUSE, "token_refused", failed=False),
+                uncertain=1,
+                pause_until=START + TOKEN_PAUSE,
+                pause_bot=True,
+            ),
+        ),
+        (
+            Down("502"),
+            Judgement(
+                Retry(START + 4 * second, "telegram_down"), uncertain=1, pause_until=START + 4 * second, pause_bot=True
+            ),
+        ),
+        (
+            Uncertain("read timeout"),
+            Judgement(
+                Bury("outcome_unknown", "read timeout"), uncertain=2, pause_until=START + 2 * second, pause_bot=True
+            ),
+        ),
+    ):
+        assert judged(outcome, failures=1, uncertain=1) == expected
+
+
+def test_a_doubtful_send_is_repeated_after_its_own_failures() -> None:
+    """The message waits by how often it failed, the bot by how often Telegram was silent in a row."""
+    judgement = judge(
+        Uncertain("read timeout"), failures=2, uncertain=0, owed_since=START, now=START, jitter=0.0, silences=3
+    )
+    eight = START + timedelta(seconds=8)
+    assert judgement == Judgement(Retry(eight, "outcome_unknown"), uncertain=1, pause_until=eight, pause_bot=True)
+
+
+def test_the_rest_of_the_bot_grows_with_silence_up_to_a_bound() -> None:
+    """2, 4, 8 seconds, then at most DOUBT_PAUSE after doubts and DOWN_PAUSE while Telegram is down."""
+
+    def rest(outcome: SendOutcome, silences: int, failures: int = 0) -> timedelta:
+        judgement = judge(
+            outcome, failures=failures, uncertain=0, owed_since=START, now=START, jitter=0.0, silences=silences
+        )
+        assert judgement.pause_until is not None
+        return judgement.pause_until - START
+
+    doubt, down = Uncertain("read timeout"), Down("502")
+    assert [rest(doubt, silences).total_seconds() for silences in (1, 2, 3, 4, 5, 9)] == [2, 4, 8, 16, 30, 30]
+    assert [rest(down, silences).total_seconds() for silences in (1, 2, 3, 4, 9)] == [2, 4, 8, 15, 15]
+    assert rest(down, 1, failures=2) == timedelta(seconds=8)
+
+
+def test_albums_follow_one_another_at_once() -> None:
+    """While images are left the next try is due now and nothing failed; a text, or the last album, is the end."""
+    for images, left, verdict in (
+        (1, 2, Retry(START, "more_images", failed=False)),
+        (10, 45, Retry(START, "more_images", failed=False)),
+        (10, 10, Done("sent")),
+        (0, 0, Done("sent")),
+        (0, 3, Done("sent")),
+    ):
+        judgement = judge(
+            Sent(7, 42, images),
+            failures=0,
+            uncertain=0,
+            owed_since=START,
+            now=START,
+            jitter=0.0,
+            images_left=left,
+        )
+        assert (judgement.verdict, judgement.images) == (verdict, images)

@@ -13,8 +13,10 @@ from app.domain.verdict import (
     DOWN_TRIES,
     Bury,
     Retry,
+    await_lock,
     await_training,
     backoff,
+    last_words,
     retry_or_bury,
     wait_out,
 )
@@ -84,3 +86,32 @@ def test_what_is_old_and_was_tried_often_is_buried() -> None:
 def test_an_outage_of_two_days_holds_more_tries_than_it_takes() -> None:
     """At the longest wait between two tries a row of two days has been tried often enough to be buried."""
     assert DOWN_CAP * DOWN_TRIES < DOWN_PATIENCE
+
+
+def test_a_retry_waits_by_its_failures_and_says_why() -> None:
+    """Our own bug doubles its wait, an outage waits DOWN_CAP at most, a locked row three seconds."""
+    bug = retry_or_bury("bug", "trace", failures=3, limit=10, now=START, jitter=0.0)
+    assert bug == Retry(START + timedelta(seconds=16), "bug")
+    for failures, wait in ((0, timedelta(seconds=2)), (3, timedelta(seconds=16)), (9, DOWN_CAP)):
+        out = wait_out("fal_down", "502", failures=failures, since=START, now=START, jitter=0.0)
+        assert out == Retry(START + wait, "fal_down")
+    assert await_lock(START) == Retry(START + timedelta(seconds=3), "locked", failed=False)
+
+
+def test_an_old_orphan_is_looked_at_ever_more_rarely() -> None:
+    """Every three seconds for ten minutes, then after a twentieth of its age, at last every five minutes."""
+    for minutes, seconds in ((0, 3), (9, 3), (10, 30), (20, 60), (100, 300), (1000, 300)):
+        now = START + timedelta(minutes=minutes)
+        assert await_training(START, now, DAY) == Retry(now + timedelta(seconds=seconds), "orphan", failed=False)
+
+
+def test_jitter_takes_a_quarter_away_at_most() -> None:
+    """Rows that failed together do not come back together."""
+    assert backoff(3, 0.5) == timedelta(seconds=14)
+    assert backoff(10_000, 1.0) == timedelta(seconds=225)
+
+
+def test_the_last_words_of_an_error_are_the_end_of_its_traceback() -> None:
+    """Its type and text stand at the end, which is what a row keeps of a long one."""
+    assert last_words(ValueError("x" * 9000 + "!")) == "x" * (8000 - len("!\n")) + "!\n"
+    assert last_words(ValueError("short")) == "ValueError: short\n"
