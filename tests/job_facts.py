@@ -25,7 +25,7 @@ NO_JOBS = JobFacts(
 )
 
 
-def add_job(database: Database, request_id: str, *, seen: datetime = START, **columns: Any) -> None:
+def add_job(database: Database, request_id: str | None, *, seen: datetime = START, **columns: Any) -> None:
     """Put a job on record that fal spoke of at `seen`; columns as the table has them."""
     row = {
         "state": "pending",

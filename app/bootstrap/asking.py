@@ -13,6 +13,7 @@ from app.db import schema
 from app.db.engine import Database, open_database
 from app.db.jobs import Looked
 from app.db.trainings import BotTables
+from app.domain.invented import Invented
 from app.domain.measures import Measures
 from app.fal.api import FalQueueApi
 from app.fal.client import Client, make_client
@@ -79,6 +80,7 @@ def make_asking(
         after=timedelta(seconds=settings.reconcile_after),
         every=every,
         wake=wake_reconcile,
+        invented=Invented.of(settings.invented_artifacts),
     )
     reconcile = Reconcile(
         database,

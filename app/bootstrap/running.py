@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from app.bootstrap.asking import make_asking, make_fal_queue, make_scrub, trainer_endpoints
+from app.bootstrap.asking import fal_key, make_asking, make_fal_queue, make_scrub, trainer_endpoints
 from app.bootstrap.background import in_background
 from app.bootstrap.machine import machine_facts
 from app.bootstrap.messenger import open_messenger
@@ -42,6 +42,7 @@ from app.fal.cdn import FalCdn, WayOut
 from app.fal.client import make_client
 from app.fal.endpoints import same_origin
 from app.fal.keys import Keys
+from app.fal.uploads import FalStorage
 from app.files.command import command_from_anywhere
 from app.flows.accept import Accept
 from app.flows.apply import Apply
@@ -239,9 +240,8 @@ async def running(
                 Promises(
                     database,
                     bot_tables,
-                    fal_queue,
                     clock,
-                    endpoint=settings.trainer_portrait,
+                    is_open=FalStorage(settings.fal_storage_url, fal_key(settings), client).is_open,
                     wake_notify=notify_wake.set,
                 ),
                 Mend(

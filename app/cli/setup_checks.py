@@ -101,6 +101,7 @@ async def check_key(settings: Settings, language: Language) -> list[Finding]:
             queue_url=settings.fal_queue_url,
             endpoint=settings.trainer_portrait,
             api_url=settings.fal_api_url,
+            storage_url=settings.fal_storage_url,
             key=settings.fal_api_key.get_secret_value(),
             user_id="",
             language=language,

@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 from app.db import events, inbox, totals, wake
 from app.db.bot_values import read_status, read_trainer
 from app.db.tables import deliveries, jobs
-from app.db.trainings import BotTables
+from app.db.trainings import BotTables, Unmet
 from app.domain.delivery import Delivery, DeliveryState
 from app.domain.drift import DriftedJob, find_drift
 from app.domain.history import Event, EventKind
@@ -197,6 +197,16 @@ def traces(connection: Connection, bot_tables: BotTables, invented: Invented, no
     )
     rows, drifts = connection.execute(select(holding.scalar_subquery(), drifted.scalar_subquery())).one()
     return int(rows), int(drifts)
+
+
+def unmet(connection: Connection, bot_tables: BotTables, invented: Invented, *, old_before: datetime) -> list[Unmet]:
+    """Find rows without a job that stand completed with something invented: they ended while nobody looked.
+
+    Looks through the whole table of avatars.
+    """
+    avatars = bot_tables.avatars
+    where = and_(stands_at(avatars, TrainingStatus.COMPLETED), is_invented(avatars, invented))
+    return [one for one in bot_tables.unmet(connection, old_before=old_before, where=where) if not one.is_old]
 
 
 def stands_at(avatars: Table, status: TrainingStatus) -> ColumnElement[bool]:

@@ -12,14 +12,15 @@ from sqlalchemy import (
     bindparam,
     exists,
     func,
-    literal_column,
     or_,
     select,
     text,
+    update,
 )
 from sqlalchemy.engine import Connection
 
 from app.db.engine import UtcDateTime
+from app.db.queue import is_pending
 from app.db.submissions import UNKNOWN
 from app.db.tables import deliveries, jobs, notifications
 from app.domain.job import Stage
@@ -62,6 +63,16 @@ def count(connection: Connection, now: datetime) -> JobFacts:
     )
 
 
+def is_refused(connection: Connection, now: datetime) -> bool:
+    """Tell whether fal has refused a submission for our account LATELY and has not worked for it since."""
+    return connection.execute(_REFUSED, {"lately": now - LATELY}).first() is not None
+
+
+def served(connection: Connection, now: datetime) -> None:
+    """Note that fal works for our account: the submissions that it refused are over."""
+    connection.execute(_SERVED.values(said_at=now))
+
+
 def _moment(name: str) -> ColumnElement[datetime]:
     return bindparam(name, type_=UtcDateTime())
 
@@ -78,29 +89,26 @@ _OVERDUE = or_(
     and_(_COLUMNS.stage == Stage.QUEUED.value, _COLUMNS.position == 0, _COLUMNS.stage_since < _moment("queued")),
     func.coalesce(_COLUMNS.said_at, _COLUMNS.first_seen_at) < _moment("unheard"),
 )
-_OTHER = jobs.alias()
 # A submission that fal refused was told to whoever submitted it; a locked account is the operator's, too.
 _SAID = or_(_COLUMNS.request_id.is_not(None), _COLUMNS.reason == UNKNOWN)
-# fal has spoken since of a job that is open, or that has ended since: both are few, and found by an index.
-_SPOKEN_SINCE = or_(
-    exists().where(_OTHER.c.state == literal_column("'pending'"), _OTHER.c.said_at > _COLUMNS.finished_at),
-    exists().where(
-        _OTHER.c.state == literal_column("'done'"),
-        _OTHER.c.finished_at > _COLUMNS.finished_at,
-        _OTHER.c.said_at > _COLUMNS.finished_at,
-    ),
-)
+# A submission that was refused is never asked about; `said_at` is when fal worked for the account again (`served`).
 _STILL_LOCKED = and_(
     func.coalesce(_COLUMNS.request_id, "") == "",  # IS NULL would draw SQLite away from the few dead rows
     _COLUMNS.reason == Trouble.ACCOUNT_LOCKED.value,
-    ~_SPOKEN_SINCE,
+    _COLUMNS.said_at.is_(None),
 )
+_REFUSED = (
+    select(_COLUMNS.id).where(text("state = 'dead'"), _COLUMNS.finished_at > _moment("lately"), _STILL_LOCKED).limit(1)
+)
+_SERVED = update(jobs).where(text("state = 'dead'"), _STILL_LOCKED)
+# While its delivery is in the inbox a job is not asked about, and waits for no key and no account.
+_HAS_COME = exists().where(deliveries.c.request_id == _COLUMNS.request_id, is_pending(deliveries))
 _OPEN: Select[Any] = (
     select(
         _COLUMNS.stage,
         func.count(),
         func.count().filter(_OVERDUE),
-        *(func.count().filter(_COLUMNS.reason == trouble.value) for trouble in TROUBLES),
+        *(func.count().filter(_COLUMNS.reason == trouble.value, ~_HAS_COME) for trouble in TROUBLES),
     )
     .where(text("state = 'pending'"))
     .group_by(_COLUMNS.stage)

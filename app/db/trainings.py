@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Column, MetaData, Table, Text, cast, exists, func, inspect, null, select, update
+from sqlalchemy import Column, ColumnElement, MetaData, Table, Text, cast, exists, func, inspect, null, select, update
 from sqlalchemy.engine import Connection
 
 from app.db.bot_values import fit_key, fit_moment, read_chat_id, read_trainer, read_training, spell_status, with_error
@@ -184,8 +184,10 @@ class BotTables:
             if self._update(is_success, given)(connection, rows) != len(rows):
                 raise ClaimLost("an avatar changed while its plan was made")
 
-    def unmet(self, connection: Connection, *, old_before: datetime) -> list[Unmet]:
-        """Find trainings under way that have no job. Of several rows with one request id the first counts."""
+    def unmet(
+        self, connection: Connection, *, old_before: datetime, where: ColumnElement[bool] | None = None
+    ) -> list[Unmet]:
+        """Find trainings under way, or rows of `where`, without a job; of several with one request id the first."""
         columns = self._avatars.c
         has_job = exists().where(jobs.c.request_id == columns.fal_request_id)
         statement = (
@@ -196,7 +198,7 @@ class BotTables:
                 columns.updated_at < fit_moment(columns.updated_at, old_before),
             )
             .where(
-                func.lower(cast(columns.status, Text)) == TrainingStatus.TRAINING.value,
+                func.lower(cast(columns.status, Text)) == TrainingStatus.TRAINING.value if where is None else where,
                 columns.fal_request_id.is_not(None),
                 columns.fal_request_id != "",
                 ~has_job,

@@ -1,9 +1,9 @@
 """fal as this machine sees it: its keys, its address list, our account there, and by fal's clock our own.
 
 Looks only: neither the server's copies nor its state are touched. Sources: fal's queue answers 401 to a key it does not
-know and 403 with "User is locked" to an account without balance (docs/fal.md); `GET /v1/account/billing?expand=credits`
-of the platform API needs an admin key. What a key without rights or an unknown request is answered is not documented,
-so any other answer proves nothing and fails nothing.
+know and 403 with "User is locked" to an account without balance (docs/fal.md), or its storage alone does;
+`GET /v1/account/billing?expand=credits` of the platform API needs an admin key. What a key without rights or an unknown
+request is answered is not documented, so any other answer proves nothing and fails nothing.
 """
 
 import asyncio
@@ -19,11 +19,13 @@ from app.catalog import translate
 from app.doctor.finding import CURL_STATUS, EDIT_SETTINGS, SEE_ANSWER, Catalogue, Finding, Level, Wording, finding
 from app.domain.alert_rules import CLOCK_SKEW, CLOCK_SKEW_CRITICAL
 from app.domain.language import Language, Msgid, msgid
+from app.domain.look import Trouble
 from app.fal.addresses import parse_ranges
 from app.fal.client import Client, FetchFailed, get_capped, host_of, read_copy
 from app.fal.endpoints import app_of
 from app.fal.keys import parse_jwks
 from app.fal.skew import Skew
+from app.fal.uploads import FalStorage
 
 BODY_LIMIT = 256 * 1024  # bytes
 SECONDS = 4.0  # of one look
@@ -194,11 +196,12 @@ async def look_at_account(
     queue_url: str,
     endpoint: str,
     api_url: str,
+    storage_url: str,
     key: str | None,
     user_id: str | None,
     language: Language,
 ) -> list[Finding]:
-    """Ask fal's queue for a request that `endpoint` does not have, and for the balance. Costs nothing."""
+    """Ask fal for a request that `endpoint` does not have, for where to upload, and for the balance. Costs nothing."""
     found = [finding(WORDS, "account.unpinned" if user_id is None else "account.pinned", language)]
     if key is None:
         return [*found, finding(WORDS, "fal_key.absent", language)]
@@ -206,11 +209,22 @@ async def look_at_account(
     url = f"{queue_url}/{app_of(endpoint)}/requests/{NO_SUCH_REQUEST}/status"
     status, body, why = await _get(client, url, SECONDS / 2, headers)
     code = _judge_key(status, body)
+    if code == "fal_key.taken" and await _is_locked(FalStorage(storage_url, key, client)):
+        code = "fal_key.locked"
     found.append(finding(WORDS, code, language, why=why))
     if code in ("fal_key.refused", "fal_key.locked"):
         return found
     status, body, _ = await _get(client, f"{api_url}/v1/account/billing?expand=credits", SECONDS / 2, headers)
     return [*found, _judge_balance(status, body, language)]
+
+
+async def _is_locked(storage: FalStorage) -> bool:
+    """Tell whether fal refuses an upload for our account; nothing is uploaded."""
+    try:
+        async with asyncio.timeout(SECONDS / 2):
+            return await storage.refusal() == Trouble.ACCOUNT_LOCKED
+    except TimeoutError:
+        return False
 
 
 def _judge_key(status: int, body: bytes) -> str:

@@ -65,6 +65,7 @@ async def fal_account(at: Installation) -> Sequence[Finding]:
         queue_url=settings.fal_queue_url,
         endpoint=settings.trainer_portrait,
         api_url=settings.fal_api_url,
+        storage_url=settings.fal_storage_url,
         key=None if key is None else key.get_secret_value(),
         user_id=settings.fal_user_id,
         language=at.language,

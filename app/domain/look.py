@@ -17,6 +17,7 @@ GRACE = timedelta(seconds=10)  # between fal's COMPLETED and our fetching: the w
 WIDEST = timedelta(minutes=4)  # between two looks: results of 10 KB and more are kept for about 6 minutes
 WIDER = 20  # a job is looked at after a twentieth of the time that it has been at work, at least RECONCILE_EVERY
 BROKEN_TRIES = 8  # answers 5xx of the result endpoint, over three minutes, before they count as the model's own
+SURE = timedelta(seconds=40)  # how long a result must be missing: nobody says how late fal's list of requests is
 UNSURE = timedelta(minutes=3.5)  # how long a missing result may wait for fal's list: alerts are due within five minutes
 ODD_TRIES = 20  # looks that made no sense, one after the other, before a job is the operator's
 
@@ -178,7 +179,7 @@ def after_status(job: OpenJob, said: StatusSaid, now: datetime, pace: Pace, *, a
             since = job.at_work_since or now
             return Wait(now + _between(job, since, now, pace), None, said=True, stage=Stage.AT_WORK)
         case AtEnd():
-            if at_once or job.stage is Stage.FINISHED:
+            if at_once or job.stage in (Stage.FINISHED, Stage.GONE):
                 return Ask.RESULT
             return Wait(now + min(pace.every, GRACE), None, said=True, stage=Stage.FINISHED)
         case Unknown():
@@ -199,7 +200,8 @@ def after_result(job: OpenJob, said: ResultSaid, now: datetime, pace: Pace) -> W
             wait = backoff(job.failures, pace.jitter)
             return Wait(now + min(wait, pace.every), Trouble.FAL_DOWN, said=False, detail="the result endpoint failed")
         case AtWork():
-            return Wait(now + min(pace.every, GRACE), None, said=True, stage=job.stage or Stage.AT_WORK)
+            stage = Stage.AT_WORK if job.stage in (None, Stage.GONE) else job.stage
+            return Wait(now + min(pace.every, GRACE), None, said=True, stage=stage)
         case Unknown():
             return Ask.ELSEWHERE if job.is_guessed else Ask.LIST
         case Unsaid():
@@ -209,17 +211,20 @@ def after_result(job: OpenJob, said: ResultSaid, now: datetime, pace: Pace) -> W
 def after_list(job: OpenJob, said: ResultSaid, now: datetime, pace: Pace) -> Wait | bytes | None:
     """Tell what follows from fal's list of requests for a job that its queue does not know. None: it is gone.
 
-    Where the list cannot be had the job is gone once it has been missing for UNSURE.
+    That is so once neither has known it for SURE; where the list cannot be had, once it has been missing for UNSURE.
+    Of a historic job, which is asked about by hand only, one look tells.
     """
+    missing_since = job.stage_since if job.stage is Stage.GONE and job.stage_since is not None else now
     match said:
         case Result(body) | Broken(body):
             return body
         case AtWork():
             return Wait(now + min(pace.every, GRACE), None, said=True, stage=Stage.AT_WORK)
         case Unknown():
-            return None
+            if job.state is JobState.HISTORIC or now - missing_since >= SURE:
+                return None
+            return Wait(now + SURE, None, said=True, stage=Stage.GONE)
         case Unsaid(trouble, detail):
-            missing_since = job.stage_since if job.stage is Stage.GONE and job.stage_since is not None else now
             if now - missing_since >= UNSURE:
                 return None
             return Wait(now + min(pace.every, GRACE), trouble, said=False, stage=Stage.GONE, detail=detail)

@@ -1,4 +1,7 @@
-"""fal's storage: photos are put there for as long as a training needs them. Facts: docs/fal.md."""
+"""fal's storage: photos are put there for as long as a training needs them; a locked account is told by it.
+
+Facts: docs/fal.md.
+"""
 
 from urllib.parse import urlsplit
 
@@ -19,7 +22,7 @@ SECONDS, SLOWEST = 15.0, 900.0  # for the address, and for the bytes
 
 
 class UploadFailed(AishaError):
-    """The photos are not in fal's storage. `code` is stable: account_exhausted, fal_key_refused, upload_failed."""
+    """The photos are not in fal's storage. `code` is stable: upload_failed, no_fal_key or another `Trouble`."""
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(detail)
@@ -36,6 +39,28 @@ class FalStorage:
 
     async def put(self, name: str, content_type: str, content: bytes) -> str:
         """Upload a file that expires after LIFETIME; return its address. Raises UploadFailed."""
+        target, file_url = await self._order(name, content_type)
+        # The address carries its own permission; our key must not travel to it.
+        await self._send("PUT", target, content, {"Content-Type": content_type}, SLOWEST)
+        return file_url
+
+    async def is_open(self) -> bool:
+        """Tell whether fal works for our account: it has just given an address to upload to, which is not used.
+
+        This costs nothing and is refused to a locked account, which the state of a request is not.
+        """
+        return await self.refusal() is None
+
+    async def refusal(self) -> str | None:
+        """Ask as `is_open` does; return the code of UploadFailed that it met."""
+        try:
+            await self._order("account.txt", "text/plain")
+        except UploadFailed as failed:
+            return failed.code
+        return None
+
+    async def _order(self, name: str, content_type: str) -> tuple[str, str]:
+        """Ask where to put a file; return that address and the one that it will have. Raises UploadFailed."""
         if self._key is None:
             raise UploadFailed("no_fal_key", "FAL_API_KEY is not set, so nothing can be uploaded")
         expiry = orjson.dumps({"expiration_duration_seconds": LIFETIME}).decode()
@@ -47,9 +72,7 @@ class FalStorage:
         target, file_url = document.get("upload_url"), document.get("file_url")
         if not (_is_secure(target) and _is_secure(file_url)):
             raise UploadFailed("upload_failed", "fal named no https address to upload to")
-        # The address carries its own permission; our key must not travel to it.
-        await self._send("PUT", str(target), content, {"Content-Type": content_type}, SLOWEST)
-        return str(file_url)
+        return str(target), str(file_url)
 
     async def _send(self, method: str, url: str, body: bytes, headers: dict[str, str], seconds: float) -> FalAnswer:
         try:

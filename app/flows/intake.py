@@ -6,10 +6,12 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from app.db import chores, jobs
+from app.db import chores, drift, jobs
 from app.db.engine import Connection, Database
 from app.db.jobs import Expected
 from app.db.trainings import BotTables
+from app.domain.decision import NOTHING_INVENTED
+from app.domain.invented import Invented
 from app.domain.trainer import Trainer
 from app.flows.ports import Clock
 
@@ -25,7 +27,10 @@ OUTAGE = timedelta(minutes=2)  # since the last turn: nobody looked, and results
 
 @dataclass(eq=False, repr=False, slots=True)
 class Intake:
-    """Takes in trainings under way. `after` is RECONCILE_AFTER; `every` its upper bound of a turn's interval."""
+    """Takes in trainings under way. `after` is RECONCILE_AFTER; `every` its upper bound of a turn's interval.
+
+    After an outage those too that the bot ended meanwhile with an `invented` artifact: fal may have the real one.
+    """
 
     database: Database
     subjects: BotTables
@@ -35,6 +40,7 @@ class Intake:
     after: timedelta
     every: timedelta
     wake: Callable[[], None]
+    invented: Invented = NOTHING_INVENTED
 
     def __post_init__(self) -> None:
         self.every = min(self.every, SLOWEST)
@@ -74,13 +80,16 @@ class Intake:
             return [], False, 0
         # Rows that are already old at the first start become historic: nobody waits for news of them. Where that turn
         # fails half way it is not recorded as finished, and the next turn still counts as the first.
+        is_outage = last is not None and now - last > OUTAGE
+        unmet = self.subjects.unmet(connection, old_before=now - HISTORIC)
+        if is_outage:
+            unmet += drift.unmet(connection, self.subjects, self.invented, old_before=now - HISTORIC)
         found = [
             Expected(
                 one.request_id, one.avatar_id, self.endpoint_of(one.trainer), is_historic=last is None and one.is_old
             )
-            for one in self.subjects.unmet(connection, old_before=now - HISTORIC)
+            for one in unmet
         ]
-        is_outage = last is not None and now - last > OUTAGE
         is_last = len(found) <= BATCH
         return found, is_outage, self._go_on(connection, found[:BATCH], now, is_last=is_last, is_outage=is_outage)
 

@@ -1,19 +1,17 @@
 """What owners were promised, or must not hear yet → due when its time has come. Once a minute, on one replica."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from datetime import datetime, timedelta
 
 import structlog
 
-from app.db import chores, promises
+from app.db import chores, job_facts, promises
 from app.db.engine import Connection, Database
 from app.db.promises import Waiting
 from app.db.trainings import BotTables
 from app.domain.alert import Condition
-from app.domain.look import Unsaid
-from app.fal.queue_answers import read_status
-from app.flows.ports import Clock, FalQueue
+from app.flows.ports import Clock
 
 log = structlog.get_logger("app.webhook")
 
@@ -24,28 +22,28 @@ LEASE = timedelta(minutes=2)
 
 @dataclass(frozen=True, slots=True)
 class _Turn:
-    """What the first half of a turn did, and the promises that wait for the account."""
+    """What the first half of a turn did, the promises that wait for the account, and whether a submission does."""
 
     released: int
     troubled: int
     waiting: Sequence[Waiting]
     is_back: bool
+    is_refused: bool
 
 
 @dataclass(eq=False, repr=False, slots=True)
 class Promises:
     """Lets messages through that waited for the operator's alert, and keeps what was promised.
 
-    "We will write when it works" is kept once fal answers us again about the training that failed, or has completed one
-    that was begun later. `endpoint`: where fal is asked.
+    "We will write when it works" is kept once fal has completed a training that was begun later, or `is_open` says that
+    it works for our account. That is asked after a refused submission as well, so that its alert ends.
     """
 
     database: Database
     bot_tables: BotTables
-    fal: FalQueue
     clock: Clock
     _: KW_ONLY
-    endpoint: str
+    is_open: Callable[[], Awaitable[bool]]
     wake_notify: Callable[[], None]
 
     async def __call__(self) -> int:
@@ -54,8 +52,8 @@ class Promises:
         if turn is None:
             return 0
         kept, lapsed = 0, 0
-        if turn.waiting and (turn.is_back or await self._answers(turn.waiting[0].request_id)):
-            kept, lapsed = await self.database.write(promises.keep, self.bot_tables, turn.waiting, self.clock.now())
+        if (turn.waiting or turn.is_refused) and (turn.is_back or await self.is_open()):
+            kept, lapsed = await self.database.write(self._keep, turn.waiting, self.clock.now())
         if due := turn.released + turn.troubled + kept:
             self.wake_notify()
         if due or lapsed:
@@ -70,10 +68,10 @@ class Promises:
         troubled = promises.owe_trouble(connection, self.bot_tables, told, now)
         waiting = promises.waiting(connection, now)
         is_back = bool(waiting) and promises.has_succeeded_since(connection, waiting)
+        is_refused = job_facts.is_refused(connection, now)
         chores.finish(connection, NAME, now=now, every=EVERY, reason="done")
-        return _Turn(released, troubled, waiting, is_back)
+        return _Turn(released, troubled, waiting, is_back, is_refused)
 
-    async def _answers(self, request_id: str) -> bool:
-        """Ask fal about a training that the account's state had ended; a locked account is told nothing of any."""
-        said = read_status(await self.fal.status(self.endpoint, request_id))
-        return not isinstance(said, Unsaid)
+    def _keep(self, connection: Connection, waiting: Sequence[Waiting], now: datetime) -> tuple[int, int]:
+        job_facts.served(connection, now)
+        return promises.keep(connection, self.bot_tables, waiting, now) if waiting else (0, 0)

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import orjson
 import structlog
 
-from app.db import submissions
+from app.db import job_facts, submissions
 from app.db.engine import Connection, Database
 from app.db.submissions import UNKNOWN, Hindrance, OnRecord, Unwritable
 from app.db.trainings import BotTables
@@ -176,6 +176,7 @@ class Submit:
             case Submitted():
                 due_at = now + self.after
                 submissions.answered(connection, self.tables, row_id, said, now=now, due_at=due_at)
+                job_facts.served(connection, now)
             case AnswerLost(detail):
                 submissions.lost(connection, row_id, detail, due_at=now + FIRST_LOOK)
             case NotTaken(trouble, detail):

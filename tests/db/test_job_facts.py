@@ -105,6 +105,16 @@ async def test_what_waits_for_the_key(database: Database, reason: str, figure: s
     assert facts.keyless_results == (1 if reason == "no_fal_key" else 0)
 
 
+@pytest.mark.parametrize("reason", ["account_locked", "fal_key_refused", "no_fal_key"])
+async def test_a_job_whose_webhook_came_waits_for_no_key(database: Database, reason: str) -> None:
+    """It was in vain that fal was asked last; now its delivery waits, for the bot perhaps, and fal is not asked."""
+    add_job(database, "r1", reason=reason)
+    await database.write(inbox.put, [(delivery("r1"), START)])
+    with database.engine.begin() as transaction:
+        transaction.execute(update(deliveries).values(reason="orphan"))
+    assert await count(database) == replace(NO_JOBS, by_stage={**NO_JOBS.by_stage, "new": 1})
+
+
 async def test_open_jobs_stand_by_stage(database: Database) -> None:
     """`new` is what fal was not asked about yet."""
     for number, stage in enumerate([None, "queued", "at_work", "at_work", "gone"]):

@@ -127,6 +127,7 @@ async def patient(tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPat
             "fal_jwks_urls": f"{patient.fal_url}/.well-known/jwks.json",
             "fal_queue_url": patient.fal_url,
             "fal_api_url": patient.fal_url,
+            "fal_storage_url": patient.fal_url,
         }
         patient.machine = Machine(
             run=patient.run,
@@ -195,6 +196,10 @@ def refuse_fal_key(patient: Patient) -> None:
 
 def lock_account(patient: Patient) -> None:
     patient.fal.queue_fault = Instead(403, b'{"detail": "User is locked. Reason: Exhausted balance."}')
+
+
+def lock_orders(patient: Patient) -> None:
+    patient.fal.storage_fault = Instead(403, b'{"detail": "User is locked. Reason: Exhausted balance."}')
 
 
 def take_all_keys(patient: Patient) -> None:
@@ -344,6 +349,7 @@ TABLE: dict[str, tuple[Callable[[Patient], Any], str, Level]] = {
     "no fal key": (with_setting(fal_api_key=None), "fal_key.absent", Level.WARN),
     "fal key refused": (refuse_fal_key, "fal_key.refused", Level.FAIL),
     "fal account locked": (lock_account, "fal_key.locked", Level.FAIL),
+    "fal account locked, states told": (lock_orders, "fal_key.locked", Level.FAIL),
     "fal queue is down": (lambda p: setattr(p.fal, "queue_fault", Instead(500)), "fal_key.unknown", Level.OK),
     "fal forbids, nobody knows why": (
         lambda p: setattr(p.fal, "queue_fault", Instead(403, b"{}")),

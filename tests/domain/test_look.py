@@ -128,8 +128,22 @@ def test_a_result_that_is_not_there_yet_is_waited_for() -> None:
 
 
 def test_what_the_list_does_not_know_either_is_gone() -> None:
-    """Unknown at the queue and on the list: nothing is left to ask."""
-    assert after_list(JOB, Unknown(), START, PACE) is None
+    """Unknown at the queue and on the list, and once more SURE later: nothing is left to ask."""
+    first = after_list(JOB, Unknown(), START, PACE)
+    assert isinstance(first, Wait)
+    assert (first.stage, first.said, first.at) == (Stage.GONE, True, START + look.SURE)
+    missing = replace(JOB, stage=Stage.GONE, stage_since=START - look.SURE)
+    assert after_list(missing, Unknown(), START, PACE) is None
+    assert after_list(replace(JOB, state=JobState.HISTORIC), Unknown(), START, PACE) is None
+
+
+def test_a_missing_result_that_is_still_finished_is_asked_for_at_once() -> None:
+    """The queue may know that a job is finished and not with what: it goes on missing, and does not begin anew."""
+    missing = replace(JOB, stage=Stage.GONE, stage_since=START - look.SURE)
+    assert after_status(missing, AtEnd(), START, PACE, at_once=False) is Ask.RESULT
+    again = after_result(missing, AtWork(), START, PACE)
+    assert isinstance(again, Wait)
+    assert again.stage is Stage.AT_WORK
 
 
 def test_a_list_that_cannot_be_had_is_not_waited_for_long() -> None:

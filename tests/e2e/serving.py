@@ -115,6 +115,7 @@ def serving(folder: Path, pair: Pair, **settings: str) -> Iterator[Served]:
         "DEFAULT_LANGUAGE": "en",
         "FAL_JWKS_URLS": f"{nobody}/jwks.json",
         "FAL_QUEUE_URL": nobody,
+        "FAL_STORAGE_URL": nobody,
         "FAL_API_URL": nobody,
         "TELEGRAM_API_URL": nobody,
         "ARTIFACT_CHECK": "off",

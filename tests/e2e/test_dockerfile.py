@@ -41,6 +41,7 @@ def environment(image: Image, port: int) -> dict[str, str]:
         "DEFAULT_LANGUAGE": "en",
         "FAL_JWKS_URLS": f"{NOWHERE}/jwks.json",
         "FAL_QUEUE_URL": NOWHERE,
+        "FAL_STORAGE_URL": NOWHERE,
         "FAL_API_URL": NOWHERE,
         "TELEGRAM_API_URL": NOWHERE,
     }

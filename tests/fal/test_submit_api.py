@@ -15,6 +15,7 @@ from app.domain.submit_outcome import AlreadyOver, AnswerLost, Cancelled, NotTak
 from app.fal import submit
 from app.fal.client import make_client
 from app.fal.submit import FalSubmitApi
+from app.fal.uploads import FalStorage
 from app.twins.fal import FalTwin
 from app.twins.faults import Hang, Instead
 from tests.fakes import START
@@ -205,6 +206,23 @@ async def test_a_cancellation_is_read() -> None:
         refused = await api.cancel(PORTRAIT, said.request_id, None)
         assert isinstance(refused, NotTaken)
         assert refused.trouble is Trouble.ACCOUNT_LOCKED
+
+
+async def test_only_an_order_to_upload_proves_the_account() -> None:
+    """A locked account is refused an address to upload to, though it may be told how its requests stand.
+
+    Nothing is uploaded; without a key, and where the storage is down, nothing is proven.
+    """
+    fal = FalTwin(api_key=KEY)
+    async with fal.serve() as url, make_client() as client:
+        storage = FalStorage(url, KEY, client)
+        assert await storage.is_open()
+        assert not await FalStorage(url, None, client).is_open()
+        fal.locked = "Exhausted balance"
+        assert not await storage.is_open()
+        fal.locked, fal.storage_fault = None, Instead(500, b'{"detail": "Internal Server Error"}')
+        assert not await storage.is_open()
+    assert fal.files == {}
 
 
 async def test_a_price_is_learnt_or_not() -> None:

@@ -15,12 +15,14 @@ from app.db.schema import find_bot_tables
 from app.db.tables import jobs, notifications
 from app.db.trainings import BotTables
 from app.domain.errors import DatabaseUnavailable
+from app.domain.look import GRACE
 from app.domain.trainer import Trainer
 from app.flows.drift import Mend
 from app.flows.intake import BATCH, LEASE, OUTAGE, Intake
-from tests.factories import INVENTED, INVENTED_LORA, Bot
-from tests.fakes import START, FrozenClock
-from tests.flows.asking import ScriptedFal, reconcile_of
+from tests.factories import INVENTED, INVENTED_LORA, LORA, Bot
+from tests.fakes import START, FrozenClock, kinds
+from tests.flows.asking import COMPLETED, DONE, ScriptedFal, reconcile_of
+from tests.flows.conftest import House
 from tests.flows.test_watch import Machine
 
 pytestmark = pytest.mark.anyio
@@ -51,6 +53,7 @@ def intake_of(database: Database, bot_tables: BotTables, clock: FrozenClock, wok
         after=AFTER,
         every=EVERY,
         wake=lambda: woken.append("reconcile"),
+        invented=INVENTED,
     )
 
 
@@ -121,6 +124,59 @@ async def test_rows_met_later_are_never_historic(
     await age(database, "old", 400)
     await intake()
     assert (await met(database))["old"][0] == "pending"
+
+
+async def invent(bot: Bot, *request_ids: str, lora_url: str = INVENTED_LORA) -> None:
+    """End trainings as the bot's poller does where it cannot read a result."""
+    for request_id in request_ids:
+        avatar = await bot.train(request_id)
+        await bot.write(avatar, status="completed", diffusers_lora_file_url=lora_url)
+
+
+async def test_what_the_bot_ended_with_an_invention_meanwhile_is_met_after_an_outage(
+    intake: Intake, bot: Bot, database: Database, clock: FrozenClock, woken: list[str]
+) -> None:
+    """Its owner has a file that nobody made, and fal may have the real one: it is asked about at once.
+
+    Not what holds a file of fal's, what has not changed for three days, or what another turn would have met.
+    """
+    await intake()
+    clock.move(OUTAGE.total_seconds() + 1)
+    await invent(bot, "invented", "old")
+    await invent(bot, "real", lora_url=LORA)
+    await age(database, "old", 3.1)
+    assert await intake() == 1
+    assert {name: row[:1] + row[3:] for name, row in (await met(database)).items()} == {
+        "invented": ("pending", clock.at)
+    }
+    assert woken == ["reconcile"]
+    await invent(bot, "later")
+    clock.move(EVERY.total_seconds())
+    assert await intake() == 0
+
+
+async def test_the_real_file_takes_the_place_of_the_invention(
+    house: House, bot_tables: BotTables, bot: Bot, clock: FrozenClock
+) -> None:
+    """A training that began and was ended by the bot while nobody looked is completed with what fal has, and told."""
+    fal, intake = ScriptedFal(), intake_of(house.database, bot_tables, clock, [])
+    fal.said["status", "fal-ai/portrait-trainer"] = COMPLETED
+    fal.said["result", "fal-ai/portrait-trainer"] = DONE
+    reconcile = reconcile_of(house.database, bot_tables, fal, clock)
+    await intake()
+    clock.move(OUTAGE.total_seconds() + 1)
+    await invent(bot, "r1")
+    await intake()
+    await reconcile()
+    clock.move(GRACE.total_seconds())
+    await reconcile()
+    await house.apply()
+    await house.tell()
+    [(status, lora_url)] = await house.database.read(
+        lambda connection: connection.execute(text("SELECT status, diffusers_lora_file_url FROM avatars")).all()
+    )
+    assert (status, lora_url) == ("completed", LORA)
+    assert kinds(house.messenger.sent) == ["ready"]
 
 
 @pytest.fixture

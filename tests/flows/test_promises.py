@@ -10,34 +10,39 @@ from app.db.operator_queries import Queue
 from app.db.tables import deliveries
 from app.db.trainings import BotTables
 from app.domain.alert_rules import MachineFacts
-from app.domain.look import Trouble, Unsaid
 from app.domain.notification import AlertMessage, DigestMessage
-from app.fal.payload import FalAnswer
 from app.flows.operate import Operation, operate
 from app.flows.promises import Promises
 from app.flows.watch import OperatorChat, Watch
 from tests.factories import Bot, error_body, ok_body
 from tests.flows.conftest import House, on_sqlite
+from tests.job_facts import add_job
 
 pytestmark = pytest.mark.anyio
 
-LOCKED = FalAnswer(403, {}, b'{"detail": "User is locked. Reason: Exhausted balance."}')
 WELL = MachineFacts(timedelta(hours=1), None, timedelta(0), True, timedelta(0), 0, None, "")
-UNKNOWN = FalAnswer(404, {}, b'{"detail": "Request not found"}')
 EXHAUSTED = "User is locked. Reason: Exhausted balance."
 
 
+class Account:
+    """Ours at fal: locked, until somebody says that it works. `asked` counts the questions."""
+
+    works = False
+    asked = 0
+
+    async def is_open(self) -> bool:
+        self.asked += 1
+        return self.works
+
+
 @pytest.fixture
-def promises(house: House, bot_tables: BotTables) -> Promises:
-    house.fal.trouble = LOCKED
-    return Promises(
-        house.database,
-        bot_tables,
-        house.fal,
-        house.clock,
-        endpoint="fal-ai/flux-lora-portrait-trainer",
-        wake_notify=lambda: None,
-    )
+def account() -> Account:
+    return Account()
+
+
+@pytest.fixture
+def promises(house: House, bot_tables: BotTables, account: Account) -> Promises:
+    return Promises(house.database, bot_tables, house.clock, is_open=account.is_open, wake_notify=lambda: None)
 
 
 def watching(house: House, *, chat: int | None = -7) -> Watch:
@@ -85,7 +90,9 @@ async def test_an_owner_hears_of_our_account_after_the_operator(house: House, bo
 
 
 @on_sqlite
-async def test_without_an_operator_nothing_is_promised(house: House, bot: Bot, promises: Promises) -> None:
+async def test_without_an_operator_nothing_is_promised(
+    house: House, bot: Bot, promises: Promises, account: Account
+) -> None:
     """Where nobody can be alerted the owner hears of a failure of ours after half an hour, without the promise."""
     await bot.train("r1")
     await house.deliver("r1", error_body("r1", EXHAUSTED))
@@ -94,29 +101,30 @@ async def test_without_an_operator_nothing_is_promised(house: House, bot: Bot, p
     assert told(house) == []
     await minutes(house, promises, watching(house, chat=None), 2)
     assert told(house) == ["failed fal_trouble"]
-    house.fal.trouble = UNKNOWN
+    account.works = True
     await minutes(house, promises, None, 3)
     assert told(house) == ["failed fal_trouble"]
     assert {row["reason"] for row in await house.messages() if row["kind"] == "account_back"} == {"lapsed"}
 
 
 @on_sqlite
-async def test_the_promise_is_kept_when_fal_answers_again(house: House, bot: Bot, promises: Promises) -> None:
-    """While the account is locked nothing follows; once fal answers the owner hears it, once, and the alert ends."""
+async def test_the_promise_is_kept_when_the_account_works_again(
+    house: House, bot: Bot, promises: Promises, account: Account
+) -> None:
+    """While the account is locked nothing follows; once it works the owner hears it, once, and the alert ends."""
     await bot.train("r1")
     await house.deliver("r1", error_body("r1", EXHAUSTED))
     await house.apply()
     watch = watching(house)
     await minutes(house, promises, watch, 120)
     assert told(house) == ["alert account_locked", "failed our_account"]
-    house.fal.trouble = UNKNOWN
+    account.works = True
     await minutes(house, promises, watch, 10)
     assert told(house) == ["alert account_locked", "failed our_account", "account_back", "resolved account_locked"]
 
 
 async def test_the_promise_is_kept_when_a_later_training_succeeds(house: House, bot: Bot, promises: Promises) -> None:
-    """Without a key fal cannot be asked; a training that was begun later and succeeded says as much."""
-    house.fal.trouble = Unsaid(Trouble.NO_FAL_KEY, "FAL_API_KEY is not set")
+    """Without a key nobody can tell; a training that was begun later and succeeded says as much."""
     await bot.train("r1")
     await house.deliver("r1", error_body("r1", EXHAUSTED))
     await house.apply()
@@ -128,8 +136,40 @@ async def test_the_promise_is_kept_when_a_later_training_succeeds(house: House, 
     assert sorted(told(house)[2:]) == ["account_back", "ready"]
 
 
+@on_sqlite
+async def test_a_job_that_goes_on_proves_no_account(
+    house: House, bot: Bot, promises: Promises, account: Account
+) -> None:
+    """A locked account is told how its requests stand as well: it keeps no promise that fal speaks of one."""
+    await bot.train("r1")
+    await house.deliver("r1", error_body("r1", EXHAUSTED))
+    await house.apply()
+    add_job(house.database, "r2", stage="at_work", said_at=house.clock.at + timedelta(minutes=5))
+    await minutes(house, promises, watching(house), 10)
+    assert told(house) == ["alert account_locked", "failed our_account"]
+    assert account.asked
+
+
+async def test_the_alert_of_a_refused_submission_ends_when_the_account_works(
+    house: House, promises: Promises, account: Account
+) -> None:
+    """Nothing else may ever be asked of fal; whether it works for us is asked for as long as that alert is open."""
+    add_job(house.database, None, state="dead", reason="account_locked", finished_at=house.clock.at, said_at=None)
+    watch = watching(house)
+    await minutes(house, promises, watch, 5)
+    assert told(house) == ["alert account_locked"]
+    account.works = True
+    await minutes(house, promises, watch, 10)
+    assert told(house) == ["alert account_locked", "resolved account_locked"]
+    asked = account.asked
+    await minutes(house, promises, watch, 5)
+    assert account.asked == asked
+
+
 @pytest.mark.parametrize("change", ["succeeded", "began anew"])
-async def test_a_promise_lapses_with_its_failure(house: House, bot: Bot, promises: Promises, change: str) -> None:
+async def test_a_promise_lapses_with_its_failure(
+    house: House, bot: Bot, promises: Promises, account: Account, change: str
+) -> None:
     """Whoever has the avatar after all, or began anew, is not told that they can."""
     avatar = await bot.train("r1")
     await house.deliver("r1", error_body("r1", EXHAUSTED))
@@ -140,7 +180,7 @@ async def test_a_promise_lapses_with_its_failure(house: House, bot: Bot, promise
         await house.apply()
     else:
         await bot.write(avatar, fal_request_id="r2", status="training")
-    house.fal.trouble = UNKNOWN
+    account.works = True
     await minutes(house, promises, None, 3)
     assert "account_back" not in told(house)
     assert not [row for row in await house.messages() if row["state"] == "pending"]

@@ -12,7 +12,7 @@ from app.db.engine import Connection, Database, open_database
 from app.db.jobs import Expected
 from app.db.tables import deliveries
 from app.db.trainings import BotTables
-from app.domain.look import GRACE, UNSURE, Trouble, Unsaid
+from app.domain.look import GRACE, SURE, UNSURE, Trouble, Unsaid
 from app.domain.notification import Cause
 from app.domain.training import Artifacts, Completed, Failed
 from app.fal.payload import FalAnswer, read
@@ -196,6 +196,7 @@ async def test_a_guess_that_nobody_knows_is_the_operators(desk: Desk) -> None:
     """404 everywhere under a guess never means gone: no owner is told, the job is set aside as endpoint_unknown."""
     await desk.train("r1")
     await desk.reconcile()
+    await desk.look_again(SURE.total_seconds())
     job = await desk.job()
     assert (job["state"], job["reason"], job["outcome"]) == ("dead", "endpoint_unknown", None)
     assert await desk.entered() == []
@@ -205,19 +206,38 @@ async def test_a_guess_that_nobody_knows_is_the_operators(desk: Desk) -> None:
 
 
 async def test_gone_is_said(desk: Desk) -> None:
-    """Fault 56: a registered job that neither queue nor list knows enters the inbox as a failure: result_gone."""
+    """Fault 56: a job that neither queue nor list knows, for SURE, enters the inbox as a failure: result_gone."""
     await desk.bot.train("r1")
     await desk.register("r1")
     await desk.reconcile()
+    assert await desk.entered() == []
+    await desk.look_again(SURE.total_seconds())
     [(_, source, body)] = await desk.entered()
     assert (source, cause_of(body)) == ("reconcile", "result_gone")
 
 
-async def test_gone_is_said_even_when_the_list_cannot_be_had(desk: Desk) -> None:
-    """The list is asked for UNSURE; then the owner hears, within five minutes."""
+async def test_a_list_that_lags_costs_no_result(desk: Desk) -> None:
+    """A result that neither queue nor list has for a moment is found by the second look, and nobody hears of a loss."""
+    await desk.bot.train("r1")
+    await desk.register("r1")
+    desk.fal.said["status", PORTRAIT] = COMPLETED
+    await desk.reconcile()
+    await desk.look_again(GRACE.total_seconds())
+    assert desk.fal.questions() == ["status", "result", "listed"]
+    desk.fal.said["result", PORTRAIT] = DONE
+    await desk.look_again(SURE.total_seconds())
+    [(_, _, body)] = await desk.entered()
+    assert artifacts_of(body).lora_url == LORA
+
+
+@pytest.mark.parametrize("is_finished", [False, True])
+async def test_gone_is_said_even_when_the_list_cannot_be_had(desk: Desk, *, is_finished: bool) -> None:
+    """The list is asked for UNSURE; then the owner hears, within five minutes, though fal says that it is finished."""
     await desk.bot.train("r1")
     await desk.register("r1")
     desk.fal.said["listed", PORTRAIT] = DOWN
+    if is_finished:
+        desk.fal.said["status", PORTRAIT] = COMPLETED
     began = desk.clock.at
     while not await desk.entered():
         assert desk.clock.at - began <= UNSURE + REST

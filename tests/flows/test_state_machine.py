@@ -80,8 +80,6 @@ TELEGRAM: dict[str, SendOutcome] = {
     "token refused": TokenRefused("Unauthorized"),
     "lost": Uncertain("timeout"),
 }
-LOCKED = FalAnswer(403, {}, b'{"detail": "User is locked. Reason: Exhausted balance."}')
-UNKNOWN = FalAnswer(404, {}, b'{"detail": "Request not found"}')
 WELL = MachineFacts(timedelta(hours=1), None, timedelta(0), True, timedelta(0), 0, None, "")
 TROUBLES = {Condition.DELIVERIES_BURIED, Condition.FAL_KEY_MISSING, Condition.FAL_KEY_REFUSED}
 SEEN = ("ok", "seen, but the answer was lost", "seen, then the process died")  # what of it reaches the owner
@@ -158,7 +156,7 @@ class Life(RuleBasedStateMachine):
         self.arrived: dict[tuple[str, str], bytes] = {}
         self.ended: dict[str, tuple[str, Any]] = {}  # an avatar's final word and artifact
         self.trained: dict[str, str] = {}
-        self.account: FalAnswer = UNKNOWN
+        self.is_unlocked = True
         self.run(self.open())
 
     def run(self, work: Awaitable[T]) -> T:
@@ -203,13 +201,13 @@ class Life(RuleBasedStateMachine):
             chat=OperatorChat(-7, "en"),
             wake_notify=lambda: None,
         )
-        self.promises_kept = Promises(
-            database, bot_tables, fal, self.clock, endpoint="fal-ai/trainer", wake_notify=lambda: None
-        )
-        fal.states = dict.fromkeys(("r1", "r2"), self.account)
+        self.promises_kept = Promises(database, bot_tables, self.clock, is_open=self.is_open, wake_notify=lambda: None)
         self.bot_tables = bot_tables
         self.bot = Bot(database)
         self.writer = asyncio.create_task(records.run())
+
+    async def is_open(self) -> bool:
+        return self.is_unlocked
 
     async def close(self) -> None:
         """End the process without a goodbye."""
@@ -280,19 +278,18 @@ class Life(RuleBasedStateMachine):
         self.run(Prune(self.database, self.clock, KEEP)())
         self.work(then)
 
-    @rule(minutes=st.sampled_from([1, 2, 31]), account=st.sampled_from([None, LOCKED, UNKNOWN]), then=NEXT)
-    def minutes_pass(self, minutes: int, account: FalAnswer | None, then: str) -> None:
+    @rule(minutes=st.sampled_from([1, 2, 31]), is_unlocked=st.sampled_from([None, False, True]), then=NEXT)
+    def minutes_pass(self, minutes: int, is_unlocked: bool | None, then: str) -> None:
         """The operator's alerts and the owners' promises take their turns; the account is locked, or works again."""
-        if account is not None:
-            self.account = account
-            self.house.fal.states = dict.fromkeys(("r1", "r2"), account)
+        if is_unlocked is not None:
+            self.is_unlocked = is_unlocked
         for _ in range(minutes):
             self.clock.move(60)
             self.minute()
         self.work(then)
 
     def minute(self) -> None:
-        if self.account is UNKNOWN:
+        if self.is_unlocked:
             self.telegram.account_works()
         self.run(self.watch())
         self.run(self.promises_kept())
@@ -425,8 +422,7 @@ class Life(RuleBasedStateMachine):
 
     async def settle(self) -> None:
         self.telegram.mode = "ok"
-        self.account = UNKNOWN
-        self.house.fal.states = dict.fromkeys(("r1", "r2"), UNKNOWN)
+        self.is_unlocked = True
         for request_id in self.trained:
             self.house.fal.results[request_id] = result_answer(ok_body(request_id))
         for _ in range(8):

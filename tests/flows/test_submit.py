@@ -481,7 +481,7 @@ async def test_a_caller_who_leaves_costs_nothing(counter: Counter, monkeypatch: 
     assert await counter.look(61) == 1
 
 
-async def test_a_locked_account_is_alarming_until_fal_says_something(counter: Counter) -> None:
+async def test_a_locked_account_is_alarming_until_it_works_again(counter: Counter) -> None:
     """The refused submission counts as locked, not as a job that ended badly; the next that is taken ends it."""
     avatar = await counter.avatar()
     counter.fal.refuses = NotTaken(Trouble.ACCOUNT_LOCKED, "fal answered 403: User is locked")
@@ -489,8 +489,11 @@ async def test_a_locked_account_is_alarming_until_fal_says_something(counter: Co
     counter.clock.move(60)
     facts = await counter.database.read(job_facts.count, counter.clock.now())
     assert (facts.locked, facts.dead, facts.overdue) == (1, 0, 0)
+    assert await counter.database.read(job_facts.is_refused, counter.clock.now())
+    assert not await counter.database.read(job_facts.is_refused, counter.clock.now() + timedelta(days=1))
     counter.fal.refuses = None
     await counter.begin(avatar)
+    assert not await counter.database.read(job_facts.is_refused, counter.clock.now())
     facts = await counter.database.read(job_facts.count, counter.clock.now())
     assert facts.locked == 0
 

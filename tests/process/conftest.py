@@ -57,6 +57,7 @@ class Outside:
             "DATABASE_URL": database_url,
             "FAL_JWKS_URLS": f"{self.fal_url}/.well-known/jwks.json",
             "FAL_QUEUE_URL": self.fal_url,
+            "FAL_STORAGE_URL": self.fal_url,
             "FAL_API_URL": self.fal_url,
             "FAL_USER_ID": ACCOUNT,
             "FAL_API_KEY": f"key-id:{canaries.FAL_SECRET}",

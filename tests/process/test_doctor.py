@@ -37,6 +37,7 @@ QUIET = {
     "API_PORT": "1",
     "FAL_JWKS_URLS": NOBODY,
     "FAL_QUEUE_URL": NOBODY,
+    "FAL_STORAGE_URL": NOBODY,
     "FAL_API_URL": NOBODY,
 }
 

@@ -221,6 +221,7 @@ def outside() -> Iterator[tuple[Any, FalTwin, dict[str, str]]]:
                 "FAL_JWKS_URLS": f"{fal_url}/.well-known/jwks.json",
                 "FAL_QUEUE_URL": fal_url,
                 "FAL_API_URL": fal_url,
+                "FAL_STORAGE_URL": fal_url,
                 "RECONCILE_AFTER": "1",
                 "RECONCILE_EVERY": "1",
                 "ARTIFACT_CHECK": "off",

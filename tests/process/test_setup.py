@@ -49,7 +49,8 @@ def secret(folder: Path, name: str, value: str) -> str:
 
 
 def places(outside: Outside) -> dict[str, str]:
-    return {"TELEGRAM_API_URL": outside.telegram_url, "FAL_QUEUE_URL": outside.fal_url, "FAL_API_URL": outside.fal_url}
+    names = ("FAL_QUEUE_URL", "FAL_API_URL", "FAL_STORAGE_URL")
+    return {"TELEGRAM_API_URL": outside.telegram_url, **dict.fromkeys(names, outside.fal_url)}
 
 
 async def test_every_answer_is_checked_and_written(outside: Outside, tmp_path: Path) -> None:

@@ -23,6 +23,20 @@ REFUSES = (
     "WHEN NEW.status IN ('completed', 'error') "
     "AND NEW.id IN (SELECT id FROM simulation_refused) BEGIN SELECT RAISE(ABORT, 'a constraint of the bot'); END"
 )
+REFUSES_ON_POSTGRESQL = (
+    """
+CREATE OR REPLACE FUNCTION simulation_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF lower(NEW.status::text) IN ('completed', 'error')
+     AND EXISTS (SELECT FROM simulation_refused one WHERE one.id = NEW.id::text)
+  THEN RAISE check_violation USING MESSAGE = 'a constraint of the bot'; END IF;
+  RETURN NEW;
+END $$
+""",
+    """
+CREATE OR REPLACE TRIGGER simulation_refuses BEFORE UPDATE ON avatars FOR EACH ROW EXECUTE FUNCTION simulation_refuse()
+""",
+)
 NAMELESS = "@nobody"  # no chat can be named so
 LATE = {0.2: 80.0, 3.0: 8.0, 31.0: 4.0, 300.0: 3.0, 1200.0: 1.0}  # s after the submission: how often (%)
 
@@ -135,8 +149,8 @@ def open_tables(held: Storage, *, has_generations: bool = False) -> None:
     driver = held.connect()
     if has_generations:
         driver.execute(TABLE)
-    if held.is_sqlite:
-        driver.execute("CREATE TABLE IF NOT EXISTS simulation_refused (id VARCHAR(36) PRIMARY KEY)")
-        driver.execute(REFUSES)
+    driver.execute("CREATE TABLE IF NOT EXISTS simulation_refused (id VARCHAR(36) PRIMARY KEY)")
+    for statement in (REFUSES,) if held.is_sqlite else REFUSES_ON_POSTGRESQL:
+        driver.execute(statement)
     held.install_triggers(driver)
     driver.close()

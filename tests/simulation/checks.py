@@ -39,6 +39,7 @@ class Checker:
         self.looks = 0
         self._states: dict[tuple[str, int], str] = {}  # of rows, as the last commit left them
         self._doubts: dict[int, int] = {}  # sends of unknown outcome, by message
+        self._promised: dict[int, float] = {}  # when each message was owed
         self._succeeded: set[str] = set()  # request ids with which the server has completed an avatar
 
     @property
@@ -182,6 +183,7 @@ class Checker:
             raise Violation("I3", row["request_id"], f"message {rowid} is marked sent, and nobody saw it")
         if row["reason"] == "bug":
             raise Violation("I9", row["request_id"], f"message {rowid} met a bug: {str(row['detail'])[-300:]}")
+        self._proven(row, self._promised.setdefault(rowid, self._world.loop.time()))
         course = self.course(row["request_id"])
         if row["kind"] in OPERATORS:
             return
@@ -197,6 +199,15 @@ class Checker:
             raise Violation("I2", row["request_id"], "an owner is to hear ready of a training without an artifact")
         if row["kind"] == "failed" and not course.can_fail and not self._world.may_be_gone(course):
             raise Violation("I2", row["request_id"], f"an owner is to hear of a failure ({row['cause']}) that was none")
+
+    def _proven(self, row: Any, promised_at: float) -> None:
+        """Hold "you can begin again" to an order that fal took since, or to a training that was begun since (I10)."""
+        is_let_through = row["kind"] == "account_back" and row["state"] == "pending" and row["reason"] is None
+        if not is_let_through or self._world.network.took_at > promised_at:
+            return
+        since = "SELECT 1 FROM webhook_jobs WHERE outcome = 'completed' AND first_seen_at > ?"
+        if not self.rows(since, row["applied_at"]):
+            raise Violation("I10", row["request_id"], "an owner is to hear that the account works: nothing proves it")
 
     def seen(self, meaning: tuple[str, str, str], chat: int) -> None:
         """Hold a message that has just reached somebody to its row (I3)."""

@@ -37,6 +37,8 @@ class Fal:
     shelves: dict[str, Shelf] = field(default_factory=dict)
     keys: list[FalKey] = field(default_factory=list)
     made_keys: int = 0
+    missed: set[str] = field(default_factory=set)
+    listed: set[str] = field(default_factory=set)  # requests that the list was asked about
     unit: str = "1000 steps"  # that a trainer is paid by
     on_submit: Callable[[str, dict[str, Any], str], str] = lambda *_: ""  # endpoint, arguments, webhook → request id
     on_cancel: Callable[[str], None] = lambda _: None
@@ -56,6 +58,12 @@ class Fal:
         job = self.jobs.get(request_id)
         if job is not None:
             job.forgotten_at = min(self.time(), job.forgotten_at or self.time())
+
+    def miss(self, request_id: str) -> None:
+        """Have it said of a request that it is unknown: once for a moment, twice for good."""
+        if request_id in self.missed:
+            self.forget(request_id)
+        self.missed.add(request_id)
 
     def queue(self, method: str, url: URL, headers: Mapping[str, str], body: bytes) -> Response:
         """Answer for the queue."""
@@ -103,12 +111,25 @@ class Fal:
         wanted = url.query.get("request_id")
         known = self.jobs
         if wanted is not None:
-            known = {wanted: self.jobs[wanted]} if wanted in self.jobs else {}
+            known = {wanted: self.jobs[wanted]} if wanted in self.jobs and not self._lags(wanted) else {}
         return fal_queue.listed(known, QueryParams(url.query_string), self.time())
+
+    def _lags(self, request_id: str) -> bool:
+        """Tell whether the list does not show a request yet: the first time that it is asked after a miss."""
+        is_first = request_id in self.missed and request_id not in self.listed
+        self.listed.add(request_id)
+        return is_first
 
     def published_keys(self, *_request: object) -> Response:
         """Answer with the key set."""
         return Response(jwks.document(self.keys), 200)
+
+    def storage(self, _method: str, _url: URL, headers: Mapping[str, str], body: bytes) -> Response:
+        """Give an address to upload to, which nobody here uses."""
+        if headers.get("Authorization") != f"Key {API_KEY}":
+            return Response(b'{"detail": "invalid key credentials"}', 401)
+        url = f"https://v3.fal.media/files/{orjson.loads(body)['file_name']}"
+        return Response(orjson.dumps({"upload_url": f"{url}?permission=once", "file_url": url}), 200)
 
     def meta(self, *_request: object) -> Response:
         """Answer with the addresses that deliveries come from."""

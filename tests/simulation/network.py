@@ -44,7 +44,7 @@ class Network:
         self._date = date
         self.places: list[tuple[str, str, Answer]] = []
         self.asked: dict[str, int] = {}
-        self._locked_at = self._spoke_at = -1.0  # when fal last said that the account is locked, and how a job stands
+        self.took_at = -1.0  # when fal last took an order for the account: a training, an upload
         self.on_gone: Callable[[str], None] = lambda _: None  # hears which request fal says it has not
 
     async def exchange(self, method: str, url: URL, headers: Mapping[str, str], body: Any) -> Reply:
@@ -82,24 +82,16 @@ class Network:
                 await asyncio.sleep(EVER)
         await asyncio.sleep(self._chance.expovariate(1 / USUAL))
         owner.must_live()
-        self._heed(f"{method} {part}", mode, given.status_code)
+        if method == "POST" and part in ("queue", "storage") and given.status_code < 300:
+            self.took_at = asyncio.get_running_loop().time()
         answered: CIMultiDict[str] = CIMultiDict(given.headers)
         answered["Date"] = self._date()
         return Reply(given.status_code, answered, bytes(given.body))
 
-    def _heed(self, asked: str, mode: str | None, status: int) -> None:
-        now = asyncio.get_running_loop().time()
-        if mode == "locked":
-            self._locked_at = now
-        elif asked == "GET queue" and status < 300:
-            self._spoke_at = now
-
-    def is_known_to_be_unlocked(self, by: float) -> bool:
-        """Tell whether the server has heard by a moment that fal works for the account again."""
-        return self._locked_at < self._spoke_at < by
-
     def _mode(self, method: str, part: str, url: URL) -> str | None:
         mode = self._weather.of(part)
+        if mode == "orders locked":  # a locked account may be told how its requests stand
+            mode = "locked" if method == "POST" else None
         if mode is not None:
             return mode
         if part == "queue" and method == "GET" and not url.path.endswith("/status"):

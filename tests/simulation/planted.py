@@ -8,7 +8,7 @@ from typing import Any
 
 from app.db import chores, inbox, jobs, outbox, queue, retention
 from app.db.bulk_update import UpdateMany
-from app.domain import decision, send_policy, verdict
+from app.domain import decision, look, send_policy, verdict
 from app.domain.alert import follow as follow_alert
 from app.domain.invented import Invented
 from app.domain.notification import Topic
@@ -17,6 +17,7 @@ from app.domain.training import Artifacts, Change, Plan, TrainingStatus
 from app.domain.verdict import Done
 from app.fal.authenticate import Authenticator
 from app.fal.keys import Keys
+from app.fal.uploads import FalStorage
 from app.flows import planning, watch
 from app.flows.accept import Accept
 from app.flows.drift import Mend
@@ -211,6 +212,20 @@ def take_nothing_in() -> None:
     replace(jobs, "expect", lambda *_args, **_options: None)
 
 
+def trust_the_account() -> None:
+    """Whether fal works for the account is not asked: its owners hear at once that they can begin again."""
+
+    async def is_open(_: FalStorage) -> bool:
+        return True
+
+    replace(FalStorage, "is_open", is_open)
+
+
+def believe_one_miss() -> None:
+    """A result that fal's queue and list do not know for a moment is gone."""
+    replace(look, "SURE", timedelta(0))
+
+
 BUGS: dict[str, Bug] = {
     bug.__name__.replace("_", "-"): bug
     for bug in (
@@ -237,5 +252,7 @@ BUGS: dict[str, Bug] = {
         believe_every_file,
         leave_the_job_open,
         take_nothing_in,
+        trust_the_account,
+        believe_one_miss,
     )
 }

@@ -4,12 +4,18 @@ import asyncio
 import random
 
 import pytest
+from yarl import URL
 
 from tests.simulation import course as courses
 from tests.simulation.ends import Ends
+from tests.simulation.fal import API_KEY, Fal
 from tests.simulation.ledger import Ledger
 from tests.simulation.network import Network
+from tests.simulation.virtual_loop import OWNER
 from tests.simulation.weather import SETTLE, Trouble, Weather
+
+ORDER = "https://rest.fal.ai/storage/upload/initiate"
+STATE = "https://queue.fal.run/fal-ai/trainer/requests/1/status"
 
 
 def _never_fair(_begin: float, _end: float) -> float:
@@ -55,28 +61,40 @@ def test_nothing_is_unheard_of_that_came_through() -> None:
     assert nothing.heard(course) == "its webhook was acknowledged"
 
 
+class Living:
+    """A process that is well."""
+
+    def must_live(self) -> None:
+        """It does."""
+
+    def freeze_at(self, part: str) -> None:
+        """Go on."""
+
+
 @pytest.mark.parametrize(
-    ("heard", "is_known"),
+    ("method", "url", "mode", "is_proven"),
     [
-        ([("GET queue", "locked", 403)], False),
-        ([("GET queue", None, 200)], True),
-        ([("GET queue", "locked", 403), ("POST queue", None, 200)], False),
-        ([("GET queue", "locked", 403), ("GET queue", None, 200)], True),
-        ([("GET queue", None, 200), ("GET queue", "locked", 403)], False),
+        ("POST", ORDER, None, True),
+        ("POST", ORDER, "locked", False),
+        ("POST", ORDER, "orders locked", False),
+        ("GET", STATE, "orders locked", False),
+        ("GET", STATE, None, False),
     ],
 )
-def test_an_account_is_unlocked_when_fal_has_spoken_of_a_job(
-    heard: list[tuple[str, str | None, int]], *, is_known: bool
-) -> None:
-    """The alert of a locked account may stay open only until then."""
+def test_an_order_that_fal_took_proves_the_account(method: str, url: str, mode: str | None, *, is_proven: bool) -> None:
+    """Where the account is locked, an address to upload to is refused; how a request stands may be told."""
 
-    async def listen() -> bool:
+    async def ask() -> bool:
         loop = asyncio.get_running_loop()
-        weather = Weather(loop.time, random.Random(1))
+        weather, fal = Weather(loop.time, random.Random(1)), Fal(lambda: 0.0, 1)
         network = Network(weather, random.Random(1), Ledger(loop.time), str)
-        for asked, mode, status in heard:
-            await asyncio.sleep(0.001)
-            network._heed(asked, mode, status)
-        return network.is_known_to_be_unlocked(loop.time() + 1)
+        network.places = [("rest.fal.ai/storage/", "storage", fal.storage), ("queue.fal.run/", "queue", fal.queue)]
+        if mode is not None:
+            weather.begin(*(Trouble(part, mode) for part in ("queue", "storage")))
+        OWNER.set(Living())  # type: ignore[arg-type]  # as much of a process as is asked
+        headers = {"Authorization": f"Key {API_KEY}"}
+        reply = await network.exchange(method, URL(url), headers, b'{"file_name": "account.txt"}')
+        assert reply.status == (403 if mode is not None and method == "POST" else 200 if method == "POST" else 404)
+        return network.took_at >= 0
 
-    assert asyncio.run(listen()) is is_known
+    assert asyncio.run(ask()) is is_proven

@@ -24,6 +24,10 @@ FOUND: dict[str, tuple[int, tuple[str, ...]]] = {
         2, ("--days", "0.02", "--trainings", "250", "--acts", "1725:the clock steps")
     ),
     "the account is unlocked, and nothing is asked of fal any more": (80012, SMALL),
+    "a job whose last question met a locked account waits for its row": (
+        106, ("--days", "0.1", "--trainings", "300", "--troubles", "100")
+    ),
+    "fal says for a moment of a finished training that it is unknown": (306, SMALL),
     "neither the webhook nor the registration of a generation comes through": (71037, SMALL),
 }  # fmt: skip
 

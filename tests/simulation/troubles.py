@@ -12,12 +12,15 @@ from tests.simulation.weather import Trouble
 
 # Kinds of trouble, with how often each is drawn. Those of "outside" are (parts, modes).
 OUTSIDE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "fal is away": (("queue", "platform", "meta", "keys"), ("refused", "hung", "reset", "500", "html", "429", "slow")),
+    "fal is away": (
+        ("queue", "platform", "meta", "keys", "storage"),
+        ("refused", "hung", "reset", "500", "html", "429", "slow"),
+    ),
     "fal's queue is odd": (("queue",), ("junk", "429", "500", "hung", "answer late", "answer lost")),
     "fal's list is away": (("platform",), ("500", "hung", "junk")),
     "no keys can be had": (("keys",), ("500", "hung", "junk", "refused")),
-    "the account is locked": (("queue",), ("locked",)),
-    "our key is refused": (("queue",), ("key refused",)),
+    "the account is locked": (("queue", "storage"), ("locked",)),
+    "our key is refused": (("queue", "storage"), ("key refused",)),
     "the CDN is away": (("cdn",), ("500", "hung", "refused", "html")),
     "Telegram is away": (("telegram",), ("refused", "hung", "reset", "500", "html", "telegram 429", "slow")),
     "Telegram's answers are lost": (("telegram",), ("answer lost", "answer late")),
@@ -77,6 +80,8 @@ async def play(act: Act, world: Any) -> None:
         case kind if kind in OUTSIDE:
             parts, modes = OUTSIDE[kind]
             mode, share = chance.choice(modes), chance.choice((1.0, 1.0, 0.5))
+            if kind == "the account is locked" and share < 1:
+                mode, share = "orders locked", 1.0
             await _lasting(world, act, [Trouble(part, mode, share) for part in parts], lasts)
         case kind if kind in INSIDE:
             mode = chance.choice(INSIDE[kind])

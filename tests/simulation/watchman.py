@@ -155,8 +155,8 @@ class Watchman:
         )
         for row in found:
             name = row["name"].partition("@")[0]
-            if name == "account_locked" and not world.network.is_known_to_be_unlocked(world.loop.time() - BOUND):
-                continue  # a submission was refused, and nothing was asked of fal since
+            if name == "account_locked" and world.ends.is_keyless:
+                continue  # nobody can ask whether it works again, and no training has succeeded since
             if name == "step_failing" and self._is_refused():
                 continue
             if name == "notifications_late" and self._is_asked_to_rest():

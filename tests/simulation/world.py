@@ -97,6 +97,7 @@ class World:
             ("queue.fal.run/", "queue", self.fal.queue),
             ("api.fal.ai/v1/meta", "meta", self.fal.meta),
             ("api.fal.ai/", "platform", self.fal.platform),
+            ("rest.fal.ai/storage/", "storage", self.fal.storage),
             ("rest.", "keys", self.fal.published_keys),
             ("v3.fal.media/", "cdn", self.fal.cdn),
             ("api.telegram.org/", "telegram", self.telegram.answer),
@@ -109,7 +110,7 @@ class World:
         self.bot.on_write = self._bot_wrote
         self.telegram.on_seen = lambda meaning, chat: self.hold(self.checker.seen, meaning, chat)
         self.telegram.on_rushed = lambda chat, left: self.hold(self.checker.rushed, chat, left)
-        self.network.on_gone = self.fal.forget
+        self.network.on_gone = self.fal.miss
         self.fal.on_submit, self.fal.on_cancel = self.trainings.submitted, self.trainings.cancelled
         self.sender.on_answer = lambda *answer: self.hold(self.checker.answered, *answer)
         self.sender.on_forged = lambda *answer: self.hold(self.checker.forged, *answer)

@@ -276,6 +276,7 @@ async def staged(
             "FAL_USER_ID": ACCOUNT,
             "FAL_JWKS_URLS": f"{fal_url}/.well-known/jwks.json",
             "FAL_QUEUE_URL": fal_url,
+            "FAL_STORAGE_URL": fal_url,
             "FAL_API_URL": fal_url,
             "DEFAULT_LANGUAGE": owners,
             "POLL_INTERVAL": "0.1",  # nobody wants to watch a second pass
