@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from app.domain.drift import Drift, DriftedJob
+from app.domain.history import Event, EventKind
 from app.domain.job import JobOutcome
 from app.domain.story import StoryDelivery, StoryFacts, StoryJob, StoryMessage, StorySubject
 from app.domain.training import Artifacts
@@ -45,6 +46,10 @@ def job(**changes: Any) -> StoryJob:
 def ended_job(**changes: Any) -> StoryJob:
     values = {"state": "done", "outcome": "completed", "finished_at": START}
     return job(**{**values, **changes})
+
+
+def images_job(**changes: Any) -> StoryJob:
+    return ended_job(**{"kind": "generation", **changes})
 
 
 def received(**changes: Any) -> StoryDelivery:
@@ -105,7 +110,7 @@ def drifted(**changes: Any) -> DriftedJob:
 
 
 def facts(
-    *rows: StoryJob | StoryDelivery | StoryMessage | StorySubject | DriftedJob, has_token: bool = True
+    *rows: StoryJob | StoryDelivery | StoryMessage | StorySubject | DriftedJob | Event, has_token: bool = True
 ) -> StoryFacts:
     return StoryFacts(
         request_id="r1",
@@ -115,6 +120,7 @@ def facts(
         subjects=tuple(row for row in rows if isinstance(row, StorySubject)),
         has_token=has_token,
         drifted=next((row for row in rows if isinstance(row, DriftedJob)), None),
+        events=tuple(row for row in rows if isinstance(row, Event)),
     )
 
 
@@ -145,6 +151,17 @@ def _name(kind: Any) -> str:
     return kind.__name__ if isinstance(kind, type) else str(kind).replace("datetime.datetime", "datetime")
 
 
+events = st.builds(
+    Event,
+    at=moments,
+    kind=st.sampled_from([*EventKind, "newer"]),
+    delivery_id=numbers,
+    notification_id=numbers,
+    attempt=numbers,
+    reason=words,
+    who=words,
+    why=words,
+)
 stories_facts = st.builds(
     StoryFacts,
     request_id=st.just("r1"),
@@ -154,4 +171,5 @@ stories_facts = st.builds(
     subjects=st.lists(any_row(StorySubject), max_size=2).map(tuple),
     has_token=st.booleans(),
     drifted=st.none() | st.builds(drifted, drifts=st.integers(0, 9), drifted_at=st.none() | moments),
+    events=st.lists(events, max_size=3).map(tuple),
 )

@@ -155,12 +155,12 @@ def _told(messages: tuple[StoryMessage, ...]) -> Sentence | None:
 
 
 def _closed(facts: StoryFacts) -> Sentence:
-    job, states = facts.job, {message.state for message in facts.messages}
+    job = facts.job
     if job is not None and job.outcome == "superseded":
         return Sentence("end.superseded", job.finished_at)
-    if "unsent" in states:
+    if any(message.state == "unsent" and message.is_emptied for message in facts.messages):
         return Sentence("end.unsent_forgotten")
-    if "ignored" in states:
+    if any(message.state == "ignored" for message in facts.messages):
         return Sentence("end.message_closed")
     if facts.deliveries and all(delivery.state == "ignored" for delivery in facts.deliveries):
         return Sentence("end.closed")
