@@ -26,8 +26,8 @@ R = TypeVar("R")
 BUSY_TIMEOUT = 5_000  # ms that SQLite waits for another process's write lock
 STATEMENT_TIMEOUT = 8_000  # ms; below the 10 s in which a delivery must be answered
 PATIENCE = 9.0  # s for a whole transaction; nothing else ends one on a server that hangs or a mute network
-# s from a write until SQLite's log is moved into its file, on a thread of its own. In small pieces: the writer's fsync waits
-# for the same disk, and once a second it waited 20 ms.
+# s from a write until SQLite's log is moved into its file, on a thread of its own. In small pieces: the writer's fsync
+# waits for the same disk, and once a second it waited 20 ms.
 CHECKPOINT_AFTER = 0.1
 LOG_PAGES = 16_000  # of 4 KiB, at which the writer does it itself: under a flood the log would grow for ever
 WRITERS, READERS = 4, 2  # threads, each with a connection; SQLite has one writer
