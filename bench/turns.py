@@ -23,7 +23,7 @@ from bench.versions import Version
 from bench.watchers import watching
 
 TOKEN = "bench-" + "0123456789abcdef" * 3  # of the operator whose pages are open
-MOST_PER_SECOND = 9_000  # deliveries signed for each second of load; a server that answers more meets ids again
+MOST_PER_SECOND = 14_000  # deliveries signed for each second of load; a server that answers more meets ids again
 CATCH_UP_WITHIN = 20.0  # s that a design is given after the load to apply what it has answered
 LOOK_EVERY = 0.25  # s between two looks how far it is
 
