@@ -13,27 +13,26 @@ ANSWER = (
 class ServerHandshake(ssl.SSLObject):
     """A server's side of a handshake, which answers plain HTTP by ANSWER; what else the client sends is dropped.
 
-    A method begins with a capital letter, a record of TLS never does (RFC 8446 5.1). It goes on until the client closes
-    or the time of a handshake is over: to cut it with bytes unread would take the answer along.
+    OpenSSL itself finds out: it knows GET, HEAD, POST and PUT where a record should begin. It goes on until the client
+    closes or the time of a handshake is over: to cut it with bytes unread would take the answer along.
     """
 
     incoming: ssl.MemoryBIO
     outgoing: ssl.MemoryBIO
     tell: Callable[[], None]
-    is_plain: bool | None = None  # None: nothing has come yet
+    is_plain = False
 
     def do_handshake(self) -> None:
         """Go on with the handshake; raises ssl.SSLError as OpenSSL does, and SSLWantReadError after ANSWER."""
-        if self.is_plain is None and self.incoming.pending:
-            begin = self.incoming.read()
-            self.is_plain = begin[:1].isupper()
-            if self.is_plain:
-                self.outgoing.write(ANSWER)
-                self.tell()
-            else:
-                self.incoming.write(begin)
         if not self.is_plain:
-            return super().do_handshake()
+            try:
+                return super().do_handshake()
+            except ssl.SSLError as error:
+                if error.reason != "HTTP_REQUEST":
+                    raise
+            self.is_plain = True
+            self.outgoing.write(ANSWER)
+            self.tell()
         self.incoming.read()
         raise ssl.SSLWantReadError
 
