@@ -383,8 +383,11 @@ def test_a_planted_leak_is_found_however_it_is_spelled(name: str, spell: object,
 def test_a_secret_on_a_command_line_is_seen() -> None:
     """A process that was given a secret as an argument is found while it runs (the look of fault 45 can fail)."""
     argument = "not-so-secret-argument-4711"
-    program = "import sys; sys.stdin.read()"
-    with subprocess.Popen([sys.executable, "-c", program, argument], stdin=subprocess.PIPE) as process:
+    program = "import sys; print(flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", program, argument]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # the kernel shows its arguments a moment after it was started
         seen = {pid for pid, line in canaries.command_lines() if leaks(line, {"argument": argument})}
         process.communicate()
     assert seen == {process.pid}

@@ -96,7 +96,7 @@ PIECE = b"x" * (16 << 10)
 PIECES = 60  # of a mebibyte, which is therefore never whole
 ALMOST_WITHIN = 30  # s in which the abuser has sent all that is taken, on a busy machine
 SETTLED = 20  # s until the memory is given back: the sweep looks twice a second
-LEFT_OVER = 10 * MIB  # that pieces of the heap may still be in use
+LEFT_OVER = 12 * MIB  # that pieces of the heap may still be in use; 8 to 11 were measured
 
 
 def begun(*, signed: bool) -> bytes:
@@ -174,6 +174,16 @@ def resident(pid: int) -> int:
     raise AssertionError
 
 
+async def settled(pid: int) -> int:
+    """Return the memory of a process once it has not grown for a second: the first requests to others take some."""
+    found, since = resident(pid), time.monotonic()
+    while time.monotonic() - since < 1:
+        await asyncio.sleep(0.1)
+        if (now := resident(pid)) > found + MIB // 4:
+            found, since = now, time.monotonic()
+    return found
+
+
 @pytest.mark.parametrize("first", [begun(signed=False), HALF_A_HEADER], ids=["bodies", "headers"])
 async def test_memory_is_given_back_when_a_crowd_has_gone(
     sqlite_url: str, start_server: StartServer, first: bytes
@@ -182,7 +192,7 @@ async def test_memory_is_given_back_when_a_crowd_has_gone(
     async with start_server(sqlite_url) as server:
         port, pid = int(server.url.rpartition(":")[2]), server.process.pid
         await asyncio.to_thread(ask, port, iter([header("Content-Length: 2"), b"{}"]))
-        before, height = resident(pid), peak(pid)
+        before, height = await settled(pid), peak(pid)
         async with unfinished(port, ABUSER, first, PIECES if first is not HALF_A_HEADER else 0):
             assert peak(pid) - height < MOST_GROWTH
         async with asyncio.timeout(SETTLED):
