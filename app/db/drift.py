@@ -200,7 +200,7 @@ def traces(connection: Connection, bot_tables: BotTables, invented: Invented, no
 
 
 def unmet(connection: Connection, bot_tables: BotTables, invented: Invented, *, old_before: datetime) -> list[Unmet]:
-    """Find rows without a job that stand completed with something invented: they ended while nobody looked.
+    """Find completed rows that hold an invented artifact and have no job: the bot ended them during an outage of ours.
 
     Looks through the whole table of avatars.
     """

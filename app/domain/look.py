@@ -17,7 +17,7 @@ GRACE = timedelta(seconds=10)  # between fal's COMPLETED and our fetching: the w
 WIDEST = timedelta(minutes=4)  # between two looks: results of 10 KB and more are kept for about 6 minutes
 WIDER = 20  # a job is looked at after a twentieth of the time that it has been at work, at least RECONCILE_EVERY
 BROKEN_TRIES = 8  # answers 5xx of the result endpoint, over three minutes, before they count as the model's own
-SURE = timedelta(seconds=40)  # how long a result must be missing: nobody says how late fal's list of requests is
+SURE = timedelta(seconds=40)  # a result is gone when missing for so long: the lag of fal's list is not documented
 UNSURE = timedelta(minutes=3.5)  # how long a missing result may wait for fal's list: alerts are due within five minutes
 ODD_TRIES = 20  # looks that made no sense, one after the other, before a job is the operator's
 

@@ -88,7 +88,7 @@ async def send_once(
     seconds: float,
     on_head: OnHead | None = None,
 ) -> HttpReply:
-    """Send one request; one that writes is never repeated, whatever happens. `seconds` limit the whole exchange.
+    """Send one request; a POST or PUT is never sent a second time. `seconds` limits the whole exchange.
 
     Raises FetchFailed. An answer is given back whatever it says, cut after `limit` bytes and as it was encoded.
     """
