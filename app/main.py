@@ -59,6 +59,7 @@ from app.server.proxies import ClientAddress
 from app.server.run import serve
 from app.server.security_headers import SecurityHeaders
 from app.server.systemd import inherited_socket
+from app.server.whole_answer import send_json
 from app.worker import Worker
 
 if TYPE_CHECKING:  # without TLS nothing of X.509 is loaded
@@ -157,7 +158,7 @@ def enclose(app: FastAPI, settings: Settings) -> ASGIApp:
     lane = WebhookLane(app, parts)
     hosts = HostGuard(lane, settings.allowed_hosts, health.OPEN_PATHS, lane.on_host_refused)
     clients = ClientAddress(hosts, settings.forwarded_allow_ips)
-    return LeanLane(clients, parts, clients.client_of, hosts.allows_host, lane.refuse)
+    return LeanLane(clients, parts, clients.client_of, hosts.allows_host, lane.refuse, send_json)
 
 
 def _webhook_parts(settings: Settings, ingest: Ingest) -> WebhookParts:

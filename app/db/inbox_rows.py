@@ -13,7 +13,7 @@ from app.db.bulk_update import spell_moment
 from app.db.tables import deliveries
 from app.domain.delivery import Delivery, DeliveryState
 
-MOST_AT_ONCE = 64  # rows of a statement on SQLite
+MOST_AT_ONCE, STEP = 64, 8  # rows of a statement on SQLite
 Row = tuple[Delivery, datetime, int]  # stored_at; how often it is repeated within the group
 Found = tuple[int, bool, str, str]  # the row's id, whether it is new, its identity
 _COLUMNS = (
@@ -35,13 +35,12 @@ _COUNTS = f"given.kind <> '{totals.UNCOUNTED}'"
 # One statement with the announcement and the totals in it, so that it needs no transaction around it.
 _AT_ONCE = f"""
 WITH given AS (
-  SELECT * FROM unnest(%s::text[], %s::text[], %s::bytea[], %s::text[], %s::text[], %s::text[], %s::text[],
-    %s::int[], %s::timestamptz[], %s::timestamptz[])
-    AS given(request_id, body_sha256, body, headers, source, kind, nonce, repeats, received_at, stored_at)
+  SELECT * FROM json_to_recordset(%s) AS given(request_id text, body_sha256 text, body text, headers text, source text,
+    kind text, nonce text, repeats int, received_at timestamptz, stored_at timestamptz)
 ), stored AS (
   INSERT INTO webhook_deliveries (state, {_COLUMNS})
-  SELECT 'pending', stored_at, request_id, body_sha256, body, headers, source, kind, nonce, repeats, received_at,
-    stored_at, received_at
+  SELECT 'pending', stored_at, request_id, body_sha256, decode(body, 'hex'), headers, source, kind, nonce, repeats,
+    received_at, stored_at, received_at
   FROM given {_COUNT_UP}
 ), seen AS (
   SELECT count(*) FILTER (WHERE stored.repeats = given.repeats) AS fresh,
@@ -85,10 +84,10 @@ def put_in_sqlite(connection: Connection, rows: Sequence[Row]) -> list[Found]:
 
 
 def _parts(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
-    """Cut into powers of two: few lengths, so that the driver keeps each one's statement."""
+    """Cut into multiples of eight and one rest: few parts of few lengths, whose statements the driver keeps."""
     start = 0
-    while start < len(rows):
-        size = min(MOST_AT_ONCE, 1 << (len(rows) - start).bit_length() - 1)
+    while (left := len(rows) - start) > 0:
+        size = left if left < STEP else min(MOST_AT_ONCE, left - left % STEP)
         yield rows[start : start + size]
         start += size
 
@@ -102,22 +101,26 @@ def _insert(rows: int) -> str:
 
 def put_in_postgresql(connection: Connection, rows: Sequence[Row]) -> list[Found]:
     """Insert the rows and count up those that were there, with the totals and the announcement, in one statement."""
-    deliveries_, moments, repeats = zip(*rows, strict=True)
-    parameters = (
-        [one.request_id for one in deliveries_],
-        [one.body_sha256 for one in deliveries_],
-        [one.body for one in deliveries_],
-        [orjson.dumps(one.headers).decode() for one in deliveries_],
-        [one.source.value for one in deliveries_],
-        [one.kind.value for one in deliveries_],
-        [one.nonce for one in deliveries_],
-        list(repeats),
-        [one.received_at for one in deliveries_],
-        list(moments),
+    given = orjson.dumps(
+        [
+            {
+                "request_id": one.request_id,
+                "body_sha256": one.body_sha256,
+                "body": one.body.hex(),
+                "headers": one.headers,
+                "source": one.source,
+                "kind": one.kind,
+                "nonce": one.nonce,
+                "repeats": repeats,
+                "received_at": one.received_at,
+                "stored_at": stored_at,
+            }
+            for one, stored_at, repeats in rows
+        ]
     )
-    found = connection.exec_driver_sql(_AT_ONCE, parameters).all()
-    given = {(row[0].request_id, row[0].body_sha256): row[2] for row in rows}
-    return [(row_id, count == given[request_id, sha], request_id, sha) for row_id, count, request_id, sha in found]
+    found = connection.exec_driver_sql(_AT_ONCE, (given.decode(),)).all()
+    repeats = {(row[0].request_id, row[0].body_sha256): row[2] for row in rows}
+    return [(row_id, count == repeats[request_id, sha], request_id, sha) for row_id, count, request_id, sha in found]
 
 
 def _sqlite_values(row: Row) -> tuple[object, ...]:

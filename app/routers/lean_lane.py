@@ -27,12 +27,11 @@ log = structlog.get_logger("app.webhook")
 JSON = frozenset((b"application/json", b"application/json; charset=utf-8"))
 PLAIN_ACCOUNT = re.compile(rb"[!-~]{1,255}")  # printable ASCII: of any other the full way says whether it is printable
 SIGNATURE_DIGITS = 128  # hex
-START: Message = {"type": "http.response.start", "status": 200}
-
 
 ClientOf = Callable[[Scope, bytes | None], str | None]
 AllowsHost = Callable[[bytes | None], bool]
 Refuse = Callable[[Exception, str | None, Scope, Send], Awaitable[None]]
+Answer = Callable[[bytes, Send], Awaitable[None]]
 
 
 @dataclass(eq=False, repr=False, slots=True)
@@ -40,7 +39,7 @@ class LeanLane:
     """Takes ordinary deliveries; `full` answers everything else.
 
     `client_of` tells who calls, from the peer and its X-Forwarded-For; `allows_host` whether the Host header names this
-    server; `refuse` words, logs and sends what could not be stored.
+    server; `refuse` words, logs and sends what could not be stored; `answer` sends 200 with a body of JSON.
     """
 
     full: ASGIApp
@@ -48,6 +47,7 @@ class LeanLane:
     client_of: ClientOf
     allows_host: AllowsHost
     refuse: Refuse
+    answer: Answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer an ordinary delivery, pass on the rest."""
@@ -82,10 +82,7 @@ class LeanLane:
         if not receipt.new:
             trace = delivery.headers.get(TRACEPARENT)
             log.info("delivery.repeated", request_id=delivery.request_id, delivery=receipt.id, traceparent=trace)
-        answer = b'{"status":"received","request_id":"%b"}' % headers[REQUEST_ID]
-        length = (b"content-length", b"%d" % len(answer))
-        await send({**START, "headers": [length, (b"content-type", b"application/json")]})
-        await send({"type": "http.response.body", "body": answer})
+        await self.answer(b'{"status":"received","request_id":"%b"}' % headers[REQUEST_ID], send)
 
     def _is_ordinary(self, kind: Kind, headers: dict[bytes, bytes], count: int, address: str | None) -> bool:
         """Tell whether the headers are ordinary: none twice, our Host, plain JSON, one of fal's addresses."""
