@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Row, select, update
 from sqlalchemy.engine import Connection
@@ -30,8 +30,7 @@ Identity = tuple[str, str]  # (request_id, body_sha256)
 ALL_KINDS = frozenset(JobKind)  # what a newer version put in beside us is left to it
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """The row that holds a delivery, and whether this call made it (False: a repeat)."""
 
     id: int

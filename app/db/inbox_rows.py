@@ -1,9 +1,10 @@
 """How a group of deliveries is written: one statement for many rows, spelt for each database."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
+from itertools import chain
 
 import orjson
 from sqlalchemy.engine import Connection
@@ -13,7 +14,8 @@ from app.db.bulk_update import spell_moment
 from app.db.tables import deliveries
 from app.domain.delivery import Delivery, DeliveryState
 
-MOST_AT_ONCE, STEP = 64, 8  # rows of a statement on SQLite
+MOST_AT_ONCE = 64  # rows of a statement on SQLite
+STEP = 8  # from that many rows on a statement has a multiple of it: the driver keeps those of fifteen lengths
 Row = tuple[Delivery, datetime, int]  # stored_at; how often it is repeated within the group
 Found = tuple[int, bool, str, str]  # the row's id, whether it is new, its identity
 _COLUMNS = (
@@ -68,8 +70,11 @@ def put_in_sqlite(connection: Connection, rows: Sequence[Row]) -> list[Found]:
     driver: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment]  # its driver
     cursor = driver.cursor()
     before = driver.total_changes
-    for part in _parts(rows):
-        cursor.execute(_insert(len(part)), [value for row in part for value in _sqlite_values(row)])
+    for start in range(0, len(rows), MOST_AT_ONCE):
+        part = [_sqlite_values(row) for row in rows[start : start + MOST_AT_ONCE]]
+        filled = len(part) if len(part) < STEP else -(-len(part) // STEP) * STEP
+        part += [part[-1]] * (filled - len(part))  # it conflicts with itself and is passed over
+        cursor.execute(_insert(filled), list(chain.from_iterable(part)))
     new = driver.total_changes - before
     first = (cursor.lastrowid or 0) - new + 1  # one writer: the ids follow one another
     if new == len(rows):
@@ -81,15 +86,6 @@ def put_in_sqlite(connection: Connection, rows: Sequence[Row]) -> list[Found]:
             [(row_id, _, *identity)] = cursor.execute(_UPSERT, _sqlite_values(row)).fetchall()
             found.append((row_id, False, *identity))
     return found
-
-
-def _parts(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
-    """Cut into multiples of eight and one rest: few parts of few lengths, whose statements the driver keeps."""
-    start = 0
-    while (left := len(rows) - start) > 0:
-        size = left if left < STEP else min(MOST_AT_ONCE, left - left % STEP)
-        yield rows[start : start + size]
-        start += size
 
 
 @cache
@@ -132,8 +128,8 @@ def _sqlite_values(row: Row) -> tuple[object, ...]:
         delivery.body_sha256,
         delivery.body,
         orjson.dumps(delivery.headers).decode(),
-        delivery.source.value,
-        delivery.kind.value,
+        delivery.source._value_,
+        delivery.kind._value_,
         delivery.nonce,
         repeats,
         received,
