@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections import Counter
 from datetime import timedelta
-from types import SimpleNamespace
+from enum import Enum
 
 import pytest
 from sqlalchemy import select
@@ -24,6 +24,12 @@ pytestmark = pytest.mark.anyio
 
 LEASE = timedelta(seconds=60)
 SEED = 20261130
+
+
+class Nowhere(Enum):
+    """A source that no column takes."""
+
+    ELSE = None
 
 
 async def put(database: Database, *request_ids: str) -> list[Receipt]:
@@ -89,7 +95,7 @@ async def test_a_delivery_that_the_database_refuses_costs_only_its_own(database:
     """A row that breaks a constraint is told to whoever sent it; those beside it and after it are stored."""
     group_commit = GroupCommit(database, inbox.put, is_one_statement=True)
     writing = asyncio.ensure_future(group_commit.run())
-    refused = delivery("r2")._replace(source=SimpleNamespace(value=None))  # type: ignore[arg-type]  # NULL in its column
+    refused = delivery("r2")._replace(source=Nowhere.ELSE)  # type: ignore[arg-type]  # NULL in its column
     waiting = [group_commit.submit((one, START)) for one in (delivery("r1"), refused, delivery("r3"))]
     first, second, third = await asyncio.gather(*waiting, return_exceptions=True)
     after = await group_commit.submit((delivery("r4"), START))
