@@ -1,7 +1,6 @@
 """The inbox: deliveries, stored before anyone understands them. It is the queue of `apply` as well."""
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
@@ -12,7 +11,8 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.sql.elements import ColumnElement
 
 from app.db import events, queue, totals
-from app.db.inbox_rows import PENDING_TOTAL, put_in_postgresql, put_in_sqlite
+from app.db.inbox_rows import PENDING_TOTAL, Found, Identity, put_in_postgresql, put_in_sqlite
+from app.db.inbox_rows import Row as Given
 from app.db.tables import deliveries
 from app.domain.delivery import Claim, ClaimedDelivery, Delivery, DeliveryState, Source
 from app.domain.history import Event, EventKind, is_worth_keeping
@@ -26,7 +26,6 @@ _CLAIMED = [
         "nonce",
     )
 ]  # fmt: skip
-Identity = tuple[str, str]  # (request_id, body_sha256)
 ALL_KINDS = frozenset(JobKind)  # what a newer version put in beside us is left to it
 
 
@@ -51,21 +50,30 @@ def put(connection: Connection, group: Sequence[tuple[Delivery, datetime]]) -> l
 
     Rows are written in the order of their identity, so that two replicas storing the same deliveries do not deadlock.
     """
-    copies = Counter((delivery.request_id, delivery.body_sha256) for delivery, _ in group)
-    first: dict[Identity, tuple[Delivery, datetime]] = {}
+    rows: dict[Identity, Given] = {}
     for delivery, stored_at in group:
-        first.setdefault((delivery.request_id, delivery.body_sha256), (delivery, stored_at))
-    rows = [(*row, copies[identity] - 1) for identity, row in sorted(first.items())]
+        identity = (delivery.request_id, delivery.body_sha256)
+        earlier = rows.get(identity)
+        rows[identity] = (delivery, stored_at, 0) if earlier is None else (*earlier[:2], earlier[2] + 1)
+    in_order = [row for _, row in sorted(rows.items())]
     if connection.dialect.name == "sqlite":
-        found = put_in_sqlite(connection, rows)
-        counted = {identity for identity, (delivery, _) in first.items() if totals.is_counted(delivery.kind)}
-        new = sum(is_new for _, is_new, *identity in found if tuple(identity) in counted)
-        given = sum(copies[identity] for identity in counted)
-        totals.add(connection, {PENDING_TOTAL: new, totals.DUPLICATES: given - new})
+        found = put_in_sqlite(connection, in_order)
+        _count(connection, found, rows)
     else:
-        found = put_in_postgresql(connection, rows)
-    receipts = {(request_id, sha): Receipt(row_id, new=new) for row_id, new, request_id, sha in found}
+        found = put_in_postgresql(connection, in_order)
+    receipts = {identity: Receipt(row_id, is_new) for row_id, is_new, identity in found}
     return [receipts[delivery.request_id, delivery.body_sha256] for delivery, _ in group]
+
+
+def _count(connection: Connection, found: Sequence[Found], rows: Mapping[Identity, Given]) -> None:
+    """Add to the totals what SQLite was given; PostgreSQL's statement does so itself."""
+    new = copies = 0
+    for _, is_new, identity in found:
+        delivery, _, repeats = rows[identity]
+        if totals.is_counted(delivery.kind):
+            new += is_new
+            copies += repeats + 1
+    totals.add(connection, {PENDING_TOTAL: new, totals.DUPLICATES: copies - new})
 
 
 def claim(

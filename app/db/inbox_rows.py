@@ -16,8 +16,9 @@ from app.domain.delivery import Delivery, DeliveryState
 
 MOST_AT_ONCE = 64  # rows of a statement on SQLite
 STEP = 8  # from that many rows on a statement has a multiple of it: the driver keeps those of fifteen lengths
+Identity = tuple[str, str]  # (request_id, body_sha256)
 Row = tuple[Delivery, datetime, int]  # stored_at; how often it is repeated within the group
-Found = tuple[int, bool, str, str]  # the row's id, whether it is new, its identity
+Found = tuple[int, bool, Identity]  # the row's id, whether it is new
 _COLUMNS = (
     "due_at, request_id, body_sha256, body, headers, source, kind, nonce, repeats, received_at, stored_at, "
     "last_received_at"
@@ -78,14 +79,19 @@ def put_in_sqlite(connection: Connection, rows: Sequence[Row]) -> list[Found]:
     new = driver.total_changes - before
     first = (cursor.lastrowid or 0) - new + 1  # one writer: the ids follow one another
     if new == len(rows):
-        return [(first + place, True, row[0].request_id, row[0].body_sha256) for place, row in enumerate(rows)]
-    found = [(row_id, True, *identity) for row_id, *identity in cursor.execute(_SINCE, (first,))] if new else []
-    stored = {tuple(identity) for _, _, *identity in found}
+        return [(first + place, True, _identity(row)) for place, row in enumerate(rows)]
+    added = cursor.execute(_SINCE, (first,)).fetchall() if new else []
+    found = [(row_id, True, (request_id, sha)) for row_id, request_id, sha in added]
+    stored = {identity for _, _, identity in found}
     for row in rows:
-        if (row[0].request_id, row[0].body_sha256) not in stored:
-            [(row_id, _, *identity)] = cursor.execute(_UPSERT, _sqlite_values(row)).fetchall()
-            found.append((row_id, False, *identity))
+        if (identity := _identity(row)) not in stored:
+            [(row_id, *_)] = cursor.execute(_UPSERT, _sqlite_values(row)).fetchall()
+            found.append((row_id, False, identity))
     return found
+
+
+def _identity(row: Row) -> Identity:
+    return row[0].request_id, row[0].body_sha256
 
 
 @cache
@@ -115,8 +121,11 @@ def put_in_postgresql(connection: Connection, rows: Sequence[Row]) -> list[Found
         ]
     )
     found = connection.exec_driver_sql(_AT_ONCE, (given.decode(),)).all()
-    repeats = {(row[0].request_id, row[0].body_sha256): row[2] for row in rows}
-    return [(row_id, count == repeats[request_id, sha], request_id, sha) for row_id, count, request_id, sha in found]
+    repeats_of = {_identity(row): row[2] for row in rows}
+    return [
+        (row_id, repeats == repeats_of[request_id, sha], (request_id, sha))
+        for row_id, repeats, request_id, sha in found
+    ]
 
 
 def _sqlite_values(row: Row) -> tuple[object, ...]:
