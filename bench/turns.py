@@ -1,5 +1,6 @@
 """The measurements: designs in turns under load."""
 
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -140,6 +141,7 @@ class Bench:
 
     def _load(self, design: Design, target: Target, deliveries: Deliveries, folder: Path) -> Load:
         answered = folder / "answered.txt"
+        os.sync()  # what was prepared, and what the design before left, would be written with this one's commits
         if design.backlog:
             return steady_load(target, deliveries, answered, seconds=self._seconds, rate=STEADY_RATE)
         connections = design.connections or self._connections

@@ -13,6 +13,7 @@ from sqlalchemy import DateTime as SqlDateTime
 from sqlalchemy import Dialect, Engine, Table, TypeDecorator, create_engine, event
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Connection as Connection  # noqa: PLC0414  flows name it, and know nothing else of SQLAlchemy
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from app.db.line import Age, Line, introduce
@@ -80,8 +81,11 @@ def tune_sqlite(engine: Engine) -> None:
     def _on_begin(connection: Connection) -> None:
         write = connection.get_execution_options().get("write", True)
         driver: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment]  # its driver
-        # A script of one statement: `execute` gives up the interpreter's lock three times, this once.
-        driver.executescript("BEGIN IMMEDIATE" if write else "BEGIN")
+        try:
+            # A script of one statement: `execute` gives up the interpreter's lock three times, this once.
+            driver.executescript("BEGIN IMMEDIATE" if write else "BEGIN")
+        except sqlite3.Error as error:
+            raise DBAPIError.instance("BEGIN", None, error, sqlite3.Error) from error
 
 
 class Database:

@@ -10,6 +10,7 @@ from sqlalchemy import exc, select, text
 
 from app.db import engine, inbox
 from app.db.engine import Connection, Database
+from app.db.migrate import open_for_migration
 from app.db.tables import chores as table
 from app.db.tables import deliveries
 from app.db.url import sqlite_file
@@ -48,6 +49,20 @@ async def test_another_process_that_holds_the_lock_is_unavailability(
         await touch(database)
         assert await names(database) == {"a"}
     assert str(caught.value) == "database is locked"  # the driver's first line; no statement, no parameters
+
+
+async def test_a_lock_that_begin_meets_is_an_error_of_a_statement(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever opens a connection by himself catches it as he catches the error of any other statement."""
+    monkeypatch.setattr(engine, "BUSY_TIMEOUT", 20)
+    with open_for_migration(sqlite_url):
+        pass  # from now on the file keeps a log, and opening it waits for nobody
+    with raw(sqlite_url) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(exc.OperationalError, match="database is locked") as caught, open_for_migration(sqlite_url):
+            pass
+    assert getattr(caught.value.orig, "sqlite_errorname", None) == "SQLITE_BUSY"
 
 
 async def test_a_full_disk_is_unavailability(sqlite_url: str) -> None:
