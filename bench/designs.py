@@ -74,6 +74,7 @@ STEADY = Design("ours", backlog=BACKLOG)
 GROUPS: dict[str, tuple[Design, ...]] = {
     "default": (OURS, ECHO, PLAIN, OURS_TLS, ECHO_TLS, replace(OURS, known=False), replace(OURS_TLS, known=False)),
     "short": (OURS, ECHO),
+    "tls": (OURS_TLS, ECHO_TLS),
     "nginx": (OURS_NGINX, ECHO_NGINX, OURS_KEPT, ECHO_KEPT),
     "many": (OURS_MANY, ECHO_MANY),
     "postgresql": (POSTGRES, ECHO),
