@@ -1,10 +1,10 @@
 """How fast a backlog becomes avatars and messages: `python -m bench.drain`.
 
 Applied: the real server, at its default settings, started on a backlog; the pace is read from the rows' own
-`finished_at`. Told: the worker's notify job in a process of its own, unpaced (bench/drain_worker.py), against the
-Telegram twin in another; the pace is that of the calls which the twin saw. PostgreSQL runs with its defaults, SQLite
-with `synchronous=FULL`: every commit waits for the disk. `--before` measures applied and told of another commit, in
-turns with ours, by that commit's own bench/drain_books.py and bench/drain_worker.py.
+`finished_at`. Told: the worker's notify job in a process of its own, unpaced (bench/drain_worker.py), against a Bot
+API in another that takes everything (bench/bot_api.py); the pace is that of the calls which it saw. PostgreSQL runs
+with its defaults, SQLite with `synchronous=FULL`: every commit waits for the disk. `--before` measures applied and told
+of another commit, in turns with ours, by that commit's own bench/drain_books.py and bench/drain_worker.py.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bench.bot_api import bot_api
 from bench.drain_claim import claims
 from bench.drain_growth import SIZES, grow
 from bench.drain_report import Found, as_json, machine, markdown, targets
@@ -59,8 +60,9 @@ def main() -> int:
         tempfile.TemporaryDirectory(prefix="bench-drain-", ignore_cleanup_errors=True) as name,
         durable_postgres() as postgres,
         twins(Path(name)) as twin,
+        bot_api(Path(name)) as telegram,
     ):
-        stages = [Stage(Path(name), twin, version) for version in versions]
+        stages = [Stage(Path(name), replace(twin, telegram=telegram), version) for version in versions]
         for _ in range(size.rounds):
             for engine in ENGINES:
                 for stage in stages:

@@ -61,7 +61,7 @@ class Stage:
             process.wait(STOP_WITHIN)
 
     def telegram_log(self) -> dict[str, Any]:
-        """Return every message and call that the Telegram twin has seen."""
+        """Return every call that the Bot API has seen."""
         with urllib.request.urlopen(f"{self.twin.telegram}/_twin/log", timeout=60) as answer:
             log: dict[str, Any] = json.load(answer)
         return log

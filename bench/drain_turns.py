@@ -49,7 +49,7 @@ class Told:
     rate: str
     rows: int
     per_second: float
-    calls: int  # that the twin saw for these rows, repeats included
+    calls: int  # that the Bot API saw for these rows, repeats included
     cpu_us: float  # of all telling processes, per message
 
 
