@@ -1,7 +1,7 @@
 r"""Names that are not plain words, made fit for one line: what is not seen goes, and a cut leaves characters whole.
 
 Facts of Unicode: UAX #29 (grapheme clusters), UTS #51 (flags made of tags). A module of its own, imported with the
-first such name: these patterns take a twentieth of the start.
+first such name: `regex` and these patterns take 10 ms of the start and 1.4 MiB.
 """
 
 import regex
