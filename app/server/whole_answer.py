@@ -1,6 +1,6 @@
 """An answer in one piece: uvicorn writes the head and the body of an answer apart.
 
-Each write is a call into the kernel and a segment on the wire, which costs an ordinary delivery more than its row does.
+Each write is a call into the kernel and a segment on the wire; docs/performance.md has what the second one cost.
 """
 
 from http import HTTPStatus
