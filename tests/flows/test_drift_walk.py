@@ -100,7 +100,7 @@ def test_in_the_end_the_row_is_as_fal_said(sqlite_template: Path, tmp_path: Path
         assert told[-1] == "ready"
     elif said and not stood_at_error(steps):
         assert row[0] == "error"
-        assert row[1] is None
+        assert row[1] is None or left_at_error(steps)
         assert told == ["failed"]
 
 
@@ -109,3 +109,9 @@ def stood_at_error(steps: list[str]) -> bool:
     first = next(number for number, step in enumerate(steps) if step in SAID)
     statuses = [WRITTEN[step]["status"] for step in steps[:first] if "status" in WRITTEN.get(step, {})]
     return bool(statuses) and statuses[-1] == "error"
+
+
+def left_at_error(steps: list[str]) -> bool:
+    """Tell whether the bot set a row that it had spoilt to error itself: it stands as fal said, its artifact unread."""
+    spoilt = "an invented LoRA"
+    return spoilt in steps and "an error" in steps[steps.index(spoilt) :]
