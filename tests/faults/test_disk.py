@@ -66,7 +66,8 @@ async def test_a_failed_fsync_ends_the_process_without_a_2xx(sqlite_rig: Rig, fi
                     await fal.post(*pair)
             code = await server.ended(20)
         assert code == EXIT_TRY_AGAIN
-        assert (first_answer.status == 200) == (first > 1)
+        if first == 1:  # of later ones the worker's commits, or the log's move into the file, may have taken theirs
+            assert first_answer.status != 200
         if first > 1:  # what was acknowledged before the disk failed is there
             stored = {row["request_id"] for row in sqlite_rig.rows("SELECT request_id FROM webhook_deliveries")}
             assert pairs[0][0] in stored
