@@ -112,6 +112,7 @@ def stood_at_error(steps: list[str]) -> bool:
 
 
 def left_at_error(steps: list[str]) -> bool:
-    """Tell whether the bot set a row that it had spoilt to error itself: it stands as fal said, its artifact unread."""
-    spoilt = "an invented LoRA"
-    return spoilt in steps and "an error" in steps[steps.index(spoilt) :]
+    """Tell whether the bot spoilt a row and set it to error itself before a look: its artifact stays, unread."""
+    spoilt = [at for at, step in enumerate(steps) if step == "an invented LoRA"]
+    errors = [at for at, step in enumerate(steps) if step == "an error"]
+    return any(one < other and "a look" not in steps[one:other] for one in spoilt for other in errors)
