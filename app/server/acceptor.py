@@ -12,6 +12,7 @@ import structlog
 
 from app.domain.quotas import ConnectionQuota, NoRoom
 from app.server.listener import is_narrow, widen
+from app.server.memory import Crowd
 
 log = structlog.get_logger(__name__)
 
@@ -54,6 +55,7 @@ class Acceptor:
         self._handshakes: set[asyncio.Task[None]] = set()
         self._refused: Counter[str] = Counter()
         self._last_refused = ""
+        self._crowd = Crowd()
         self._plain = 0
         self._told: dict[str, float] = {}
         self._pausing: asyncio.TimerHandle | None = None
@@ -81,6 +83,10 @@ class Acceptor:
             _, late = await asyncio.wait(self._handshakes, timeout=HANDSHAKES_END)
             for task in late:
                 task.cancel()
+
+    def crowd_has_gone(self, connections: int) -> bool:
+        """Tell once after each crowd that it has gone; `connections` are past their handshakes."""
+        return self._crowd.has_gone(connections + len(self._handshakes))
 
     def report(self) -> None:
         """Log who was refused, by the limits or as plain HTTP: the first at once, then once a minute."""
@@ -127,6 +133,7 @@ class Acceptor:
 
     def _admit(self, connection: socket.socket, host: str) -> None:
         weakref.finalize(connection, self._quota.leave, host).atexit = False
+        self._crowd.saw(self._quota.present)
         connection.setblocking(False)
         if self._is_narrow and self._quota.held_by(host) <= WIDE:
             widen(connection)

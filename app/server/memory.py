@@ -39,14 +39,21 @@ class Crowd:
 
     def __init__(self) -> None:
         self._most = 0
+        self._lately = 0  # the most since the last look: a crowd may come and go between two
+
+    def saw(self, present: int) -> None:
+        """Note how many connections there are at one moment."""
+        self._lately = max(self._lately, present)
 
     def has_gone(self, present: int) -> bool:
-        """Look at the number of connections; true once after each crowd."""
-        self._most = max(self._most, present)
-        if self._most < CROWD or present * GONE > self._most:
-            return False
-        self._most = present
-        return True
+        """Look at the number of connections; true once after each crowd, when few were there since the last look."""
+        self.saw(present)
+        self._most = max(self._most, self._lately)
+        has_gone = self._most >= CROWD and self._lately * GONE <= self._most
+        if has_gone:
+            self._most = self._lately
+        self._lately = 0
+        return has_gone
 
 
 def give_back() -> None:

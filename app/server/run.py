@@ -27,7 +27,7 @@ from app.server.acceptor import Acceptor
 from app.server.guard import GuardedProtocol, sweep
 from app.server.lifespan import Lifespan
 from app.server.listener import Listener, bind, busy, url
-from app.server.memory import Crowd, fit_memory, give_back
+from app.server.memory import fit_memory, give_back
 from app.server.open_files import make_room
 from app.server.systemd import Supervisor, until
 from app.server.timeouts import Timeouts
@@ -142,14 +142,14 @@ class Server(uvicorn.Server):
         on_ready(here)
 
     async def _sweep(self) -> None:
-        loop, crowd = asyncio.get_running_loop(), Crowd()
+        loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(self._timeouts.every)
             # uvicorn types the set for every protocol it knows; ours is the only one configured.
             connections = cast("set[GuardedProtocol]", self.server_state.connections)
             if late := sweep(connections, loop.time(), self._timeouts):
                 log.warning("server.slow_clients_cut", connections=late)
-            if crowd.has_gone(len(connections)):
+            if self._acceptor.crowd_has_gone(len(connections)):
                 await asyncio.to_thread(give_back)
             self._acceptor.report()
 

@@ -71,6 +71,23 @@ def test_a_crowd_that_has_gone_is_told_once() -> None:
     assert seen == [False, False, False, True, False, False, False, False, False, True, False]
 
 
+def test_a_crowd_between_two_looks_is_seen() -> None:
+    """125 connections that come and go within half a second leave as much memory in pieces as 125 that stay."""
+    crowd = Crowd()
+    crowd.saw(125)
+    crowd.saw(1)
+    assert [crowd.has_gone(0) for _ in range(3)] == [False, True, False]
+
+
+def test_memory_is_not_looked_for_while_the_crowd_still_comes_and_goes() -> None:
+    """Many short connections, none of them there at the moment of a look: collecting would only slow them down."""
+    crowd = Crowd()
+    for _ in range(5):
+        crowd.saw(64)
+        assert not crowd.has_gone(0)
+    assert crowd.has_gone(0)
+
+
 def test_few_connections_are_no_crowd() -> None:
     """The coming and going of deliveries never sets the search for free memory off."""
     crowd = Crowd()
