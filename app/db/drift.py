@@ -55,6 +55,7 @@ def _spoilt(bot_tables: BotTables, now: datetime) -> Select[*tuple[Any, ...]]:
         held.diffusers_lora_file_url.is_distinct_from(columns.lora_url),
         held.finetune_id.is_distinct_from(columns.finetune_id),
     )
+    holds_any = or_(held.diffusers_lora_file_url.is_not(None), held.finetune_id.is_not(None))
     return (
         select(
             columns.id,
@@ -83,7 +84,7 @@ def _spoilt(bot_tables: BotTables, now: datetime) -> Select[*tuple[Any, ...]]:
             columns.outcome.in_(_ENDS),
             or_(
                 stands_at(avatars, TrainingStatus.TRAINING),
-                and_(stands_at(avatars, TrainingStatus.ERROR), is_success),
+                and_(stands_at(avatars, TrainingStatus.ERROR), or_(is_success, holds_any)),
                 and_(stands_at(avatars, TrainingStatus.COMPLETED), or_(~is_success, is_other)),
             ),
         )

@@ -250,13 +250,13 @@ class BotTables:
         }
         if change.status is TrainingStatus.COMPLETED:
             new["training_completed_at"] = fit_moment(columns.training_completed_at, change.at)
-        else:
+        elif change.error is not None:
             new["training_error"] = change.error
         if change.artifacts is not None:  # a failure leaves the artifacts of an earlier training alone
             new["finetune_id"] = change.artifacts.finetune_id
             new["diffusers_lora_file_url"] = change.artifacts.lora_url
             new["config_file_url"] = change.artifacts.config_url
-        if self._has_error_holder:
+        if self._has_error_holder and (change.status is TrainingStatus.COMPLETED or change.error is not None):
             kept = with_error(training.avatar_data, change.error, change.at)
             if kept is not None:
                 new[ERROR_HOLDER] = kept

@@ -64,6 +64,11 @@ class _Facts:
         return self.real.own(self.training.trainer)
 
     @property
+    def left(self) -> Artifacts | None:
+        """What a failure leaves in the row; None where nothing is to be taken out."""
+        return None if self.real == self.training.artifacts else self.real
+
+    @property
     def is_spoilt(self) -> bool:
         """Tell whether the row holds what must not stand there: an invention, or a portrait's finetune id."""
         artifacts = self.training.artifacts
@@ -111,8 +116,12 @@ def _decide_unproven(facts: _Facts, now: datetime) -> Plan:
                 return Plan(Done("already_final"), outcome=JobOutcome.COMPLETED, artifacts=facts.own)
             change = Change(TrainingStatus.COMPLETED, now, artifacts=facts.own)
             return Plan(Done("completed"), change, None, JobOutcome.COMPLETED, facts.own)
-        case TrainingStatus.ERROR:
+        case TrainingStatus.ERROR if facts.left is None:
             return Plan(Done("already_final"), outcome=JobOutcome.FAILED)
+        case TrainingStatus.ERROR:
+            return Plan(
+                Done("failed"), Change(TrainingStatus.ERROR, now, artifacts=facts.left), None, JobOutcome.FAILED
+            )
         case TrainingStatus.CANCELLED:
             return Plan(Bury("conflict", "fal completed a training that is cancelled here"))
         case _:
@@ -126,10 +135,10 @@ def _decide_failed(facts: _Facts, outcome: Failed, now: datetime) -> Plan:
         return Plan(Bury("conflict", "fal reports a failure of a training that it has completed before"))
     if status is TrainingStatus.COMPLETED and facts.own:
         return Plan(Bury("conflict", "fal reports a failure of a training that is completed here"))
-    if status in (TrainingStatus.ERROR, TrainingStatus.CANCELLED):
+    is_at_error = status is TrainingStatus.ERROR
+    if status is TrainingStatus.CANCELLED or (is_at_error and facts.left is None):
         return Plan(Done("already_final"), outcome=ends)
-    is_settled = facts.ended in (JobOutcome.FAILED, JobOutcome.GONE)
+    is_settled = is_at_error or facts.ended in (JobOutcome.FAILED, JobOutcome.GONE)
     message = None if is_settled else facts.message(Topic.FAILED, outcome.cause)
-    left = None if facts.real == facts.training.artifacts else facts.real
-    change = Change(TrainingStatus.ERROR, now, artifacts=left, error=outcome.detail)
+    change = Change(TrainingStatus.ERROR, now, artifacts=facts.left, error=outcome.detail)
     return Plan(Done("failed"), change, message, ends)

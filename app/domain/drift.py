@@ -21,7 +21,7 @@ class Drift(StrEnum):
     SUCCESS_LOST = "success_lost"  # at error, and the job was completed
     FAILURE_LOST = "failure_lost"  # completed with no artifact or an invented one, and the job failed
     ARTIFACT_LOST = "artifact_lost"  # completed, without an artifact of its own
-    ARTIFACT_INVENTED = "artifact_invented"  # completed, with something invented
+    ARTIFACT_INVENTED = "artifact_invented"  # at the end that its job had, with something invented
     TWO_ARTIFACTS = "two_artifacts"  # a portrait with a finetune id beside its LoRA
 
 
@@ -66,8 +66,10 @@ def find_drift(
     match status:
         case TrainingStatus.TRAINING:
             return Drift.SET_BACK
-        case TrainingStatus.ERROR:
-            return Drift.SUCCESS_LOST if is_success else None
+        case TrainingStatus.ERROR if is_success:
+            return Drift.SUCCESS_LOST
+        case TrainingStatus.ERROR if real != artifacts:
+            return Drift.ARTIFACT_INVENTED
         case TrainingStatus.COMPLETED if not is_success:
             return None if own else Drift.FAILURE_LOST
         case TrainingStatus.COMPLETED if real != artifacts:

@@ -136,7 +136,8 @@ class Known:
 class Change:
     """What becomes of the row.
 
-    `artifacts` are all that it holds then; None: they stay as they are. `images` are the URLs of a generation.
+    `artifacts` are all that it holds then; None: they stay as they are. `error` None: a completed row has none, the
+    error of another stays. `images` are the URLs of a generation.
     """
 
     status: TrainingStatus

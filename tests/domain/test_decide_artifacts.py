@@ -211,6 +211,22 @@ def test_a_failure_takes_away_what_was_invented_and_nothing_else() -> None:
         assert (plan.change.artifacts is None) == ("invented" not in held), (held, trainer, status)
 
 
+def test_at_error_only_what_was_invented_is_taken_away() -> None:
+    """Its owner has heard how it ended; what fal says of a failure is written, what the bot says stays (fault 54)."""
+    outcomes: list[Outcome] = [FAILED, GONE, Completed(NONE)]
+    for held, trainer, says in product(HELD, [PORTRAIT, STYLE, UNKNOWN], outcomes):
+        plan = plan_for(training(TrainingStatus.ERROR, trainer=trainer, artifacts=HELD[held]), says)
+        ends = JobOutcome.GONE if says is GONE else JobOutcome.FAILED
+        assert (plan.outcome, told(plan)) == (ends, None), (held, trainer, says)
+        if "invented" in held:
+            error = says.detail if isinstance(says, Failed) else None
+            left = INVENTED.real(HELD[held])
+            change = Change(TrainingStatus.ERROR, START, artifacts=left, error=error)
+            assert (plan.verdict, plan.change) == (Done("failed"), change), (held, trainer, says)
+        else:
+            assert (plan.verdict, plan.change) == (Done("already_final"), None), (held, trainer, says)
+
+
 def test_a_cancelled_training_is_left_alone() -> None:
     """A success is kept and shown as a conflict, a failure is no news."""
     for trainer, held in product([PORTRAIT, STYLE, UNKNOWN], HELD):

@@ -57,13 +57,17 @@ def test_what_a_completed_row_holds_tells_whether_it_drifted(
 @pytest.mark.parametrize("artifacts", [BY_LORA, NOTHING, MADE_UP])
 @pytest.mark.parametrize("trainer", [PORTRAIT, STYLE, UNKNOWN])
 def test_the_status_alone_tells_the_rest(trainer: Trainer | None, artifacts: Artifacts) -> None:
-    """At training every job that ended has drifted, at error a completed one; the bot's other statuses are its own."""
+    """At training every job that ended has drifted, at error a completed one; the bot's other statuses are its own.
+
+    At error something invented is drift as well.
+    """
     for outcome in (COMPLETED, FAILED, GONE):
         found = {
             status: find_drift(status, trainer, artifacts, outcome, INVENTED) for status in (*TrainingStatus, None)
         }
         assert found.pop(TrainingStatus.TRAINING) is Drift.SET_BACK
-        assert found.pop(TrainingStatus.ERROR) is (Drift.SUCCESS_LOST if outcome is COMPLETED else None)
+        left = Drift.ARTIFACT_INVENTED if artifacts is MADE_UP else None
+        assert found.pop(TrainingStatus.ERROR) is (Drift.SUCCESS_LOST if outcome is COMPLETED else left)
         found.pop(TrainingStatus.COMPLETED)
         assert set(found.values()) == {None}
 

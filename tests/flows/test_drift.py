@@ -155,6 +155,14 @@ MISHAPS: dict[str, tuple[bytes, dict[str, Any], bool, tuple[Any, ...], list[str]
     "invented before failure": (error_body("r1"), {"status": "completed", **POLLED}, True, FAILED_ROW, ["failed"]),
     "invented after success": (ok_body("r1"), {"status": "completed", **POLLED}, False, READY_ROW, ["ready"]),
     "invented after failure": (error_body("r1"), {"status": "completed", **POLLED}, False, FAILED_ROW, ["failed"]),
+    "invented after failure, and an error": (
+        error_body("r1"),
+        {"status": "error", **POLLED},
+        False,
+        FAILED_ROW,
+        ["failed"],
+    ),
+    "invented before failure, and an error": (error_body("r1"), {"status": "error", **POLLED}, True, FAILED_ROW, []),
     "nothing left after success": (
         ok_body("r1"),
         {"status": "completed", "diffusers_lora_file_url": None},
@@ -183,6 +191,16 @@ async def test_a_mishap_heals_within_two_looks_with_one_message(spelled: Home, m
     assert spelled.told() == told
     assert await spelled.look() == 0
     assert (await spelled.job())["drifts"] == (0 if is_before else 1)
+
+
+async def test_the_bots_own_error_stays_where_only_an_invented_artifact_goes(spelled: Home) -> None:
+    """fal's success had no artifact, and the bot has ended it: what it told its owner is kept (fault 54)."""
+    await spelled.train()
+    await spelled.spoil(status="error", training_error="of the bot", **POLLED)
+    await spelled.apply(ok_body("r1", lora=None))
+    assert await spelled.row() == FAILED_ROW
+    assert (await spelled.bot.avatar(spelled.avatar_id))["training_error"] == "of the bot"
+    assert await spelled.look() == 0
 
 
 @pytest.mark.parametrize("trainer", ["style", "portrait"])

@@ -95,12 +95,13 @@ def test_in_the_end_the_row_is_as_fal_said(sqlite_template: Path, tmp_path: Path
     assert "correction" not in told
     said = [step for step in steps if step in SAID]
     successes = [step for step in said if "success" in step]
+    assert not said or not {INVENTED_LORA, INVENTED_ID} & set(row)
     if successes:
         assert row == ("completed", LORA if successes[0] == "success" else OTHER_LORA, None)
         assert told[-1] == "ready"
     elif said and not stood_at_error(steps):
         assert row[0] == "error"
-        assert row[1] is None or left_at_error(steps)
+        assert row[1] is None
         assert told == ["failed"]
 
 
@@ -109,10 +110,3 @@ def stood_at_error(steps: list[str]) -> bool:
     first = next(number for number, step in enumerate(steps) if step in SAID)
     statuses = [WRITTEN[step]["status"] for step in steps[:first] if "status" in WRITTEN.get(step, {})]
     return bool(statuses) and statuses[-1] == "error"
-
-
-def left_at_error(steps: list[str]) -> bool:
-    """Tell whether the bot spoilt a row and set it to error itself before a look: its artifact stays, unread."""
-    spoilt = [at for at, step in enumerate(steps) if step == "an invented LoRA"]
-    errors = [at for at, step in enumerate(steps) if step == "an error"]
-    return any(one < other and "a look" not in steps[one:other] for one in spoilt for other in errors)
