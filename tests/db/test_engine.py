@@ -1,8 +1,12 @@
 """Transactions, and connections that are lost before, in and between them."""
 
 import asyncio
+import shutil
+import sqlite3
 import threading
+from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -68,6 +72,35 @@ async def test_writers_of_one_process_take_turns(sqlite_url: str, monkeypatch: p
     async with opened(sqlite_url) as database:
         await asyncio.gather(*(touch(database, f"n{number}") for number in range(10)))
         assert len(await names(database)) == 10
+
+
+async def test_the_log_of_sqlite_is_moved_into_its_file(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Soon after a write, by another thread than the writer's: what was written stands in the file alone."""
+    moved = threading.Event()
+    by: list[str] = []
+
+    def move(connection: Connection) -> None:
+        engine_checkpoint(connection)
+        by.append(threading.current_thread().name)
+        moved.set()
+
+    engine_checkpoint = engine._checkpoint
+    monkeypatch.setattr(engine, "_checkpoint", move)
+    async with opened(sqlite_url) as database:
+        await touch(database, "a")
+        assert await asyncio.to_thread(moved.wait, TOGETHER)
+        file = Path(sqlite_url.removeprefix("sqlite:///"))
+        alone = file.with_suffix(".alone")
+        shutil.copy(file, alone)
+    with closing(sqlite3.connect(alone)) as connection:
+        assert connection.execute(f"SELECT name FROM {table.name}").fetchall() == [("a",)]
+    assert [name.startswith("database-checkpoint") for name in by] == [True]
+
+
+@pytest.mark.parametrize(("took", "rest"), [(0, 0.1), (0.002, 0.1), (0.025, 0.25), (0.05, 0.5), (3, 1)])
+def test_the_log_is_moved_the_more_rarely_the_longer_it_takes(took: float, rest: float) -> None:
+    """Ten times a second on a usual disk, once a second on one that hardly answers."""
+    assert engine.rest_after(took) == pytest.approx(rest)
 
 
 async def test_moments_come_back_in_utc(database: Database) -> None:

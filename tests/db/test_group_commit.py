@@ -233,3 +233,68 @@ async def test_a_writer_that_is_cut_off_tells_whoever_waits(database: Database) 
     with pytest.raises(DatabaseUnavailable):
         await asyncio.wait_for(waiting, 0.1)
     writer.gate.set()
+
+
+# --- after a slow commit
+
+FIRST, WAITING, MORE = ("a", "b", "c", "d"), ("e", "f"), ("g", "h", "i", "j")
+
+
+async def after_a_slow_commit(database: Database, *, more: Sequence[str] = ()) -> list[list[str]]:
+    """Commit FIRST while WAITING gathers, send `more` as soon as FIRST is answered; return the groups."""
+    writer = Writer()
+    writer.gate.clear()
+    group_commit = GroupCommit(database, writer)
+    async with asyncio.timeout(PATIENCE), running(group_commit):
+        first = asyncio.ensure_future(submit_all(group_commit, *FIRST))
+        await begun(writer)
+        waiting = asyncio.ensure_future(submit_all(group_commit, *WAITING))
+        await asyncio.sleep(0)
+        writer.gate.set()
+        await first
+        await submit_all(group_commit, *more)
+        await waiting
+    return writer.groups
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Every commit counts as slow, and a wait for more is only ended by what comes."""
+    for name, value in (("SLOW", 0), ("LINGER_PART", 1e6), ("LINGER_AT_MOST", 60), ("LINGER_STEP", 60)):
+        monkeypatch.setattr(module, name, value)
+    return monkeypatch
+
+
+@pytest.mark.usefixtures("slow")
+async def test_whoever_was_answered_shares_the_next_commit(database: Database) -> None:
+    """Two half groups do not alternate on a slow disk; nothing is waited for once all have come."""
+    assert await after_a_slow_commit(database, more=MORE) == [[*FIRST], [*WAITING, *MORE]]
+
+
+async def test_after_a_slow_commit_nobody_waits_for_those_who_do_not_come(
+    database: Database, slow: pytest.MonkeyPatch
+) -> None:
+    """The wait ends with the first two milliseconds in which nothing came."""
+    slow.setattr(module, "LINGER_STEP", 0.001)
+    assert await after_a_slow_commit(database) == [[*FIRST], [*WAITING]]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("SLOW", PATIENCE), ("LARGE", 1), ("CROWD", 5)], ids=["fast", "many wait", "few were answered"]
+)
+async def test_nothing_is_waited_for_where_it_would_not_pay(
+    database: Database, slow: pytest.MonkeyPatch, name: str, value: float
+) -> None:
+    """A fast disk, many who wait already, or few who could come again: the next group begins at once."""
+    slow.setattr(module, name, value)
+    assert await after_a_slow_commit(database, more=MORE) == [[*FIRST], [*WAITING], [*MORE]]
+
+
+@pytest.mark.usefixtures("slow")
+async def test_closing_ends_the_wait_for_more(database: Database) -> None:
+    """A server that stops does not wait for those it answered."""
+    writer = Writer()
+    group_commit = GroupCommit(database, writer)
+    async with asyncio.timeout(PATIENCE), running(group_commit):
+        await submit_all(group_commit, *FIRST)
+    assert writer.groups == [[*FIRST]]
