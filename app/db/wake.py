@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from enum import StrEnum
+from functools import partial
 
 import structlog
 from sqlalchemy import text
@@ -14,6 +15,7 @@ log = structlog.get_logger(__name__)
 
 CHANNEL = "aisha_webhook"
 PAUSE = 1.0  # s before listening is tried again
+QUIET = 60.0  # s between two looks at a socket that reports nothing
 
 
 class WakeTopic(StrEnum):
@@ -45,6 +47,9 @@ async def listen(database_url: str, wake: Mapping[WakeTopic, Callable[[], None]]
                 await connection.execute(f"LISTEN {CHANNEL}")
                 for call in wake.values():  # what was announced while nobody listened
                     call()
+                # psycopg looks up ten times a second, for a Ctrl-C that asyncio delivers by itself: half of all that a server
+                # did at rest.
+                connection.wait = partial(connection.wait, interval=QUIET)  # type: ignore[method-assign]
                 async for notice in connection.notifies():
                     if notice.payload in wake:
                         wake[WakeTopic(notice.payload)]()
