@@ -23,6 +23,7 @@ from bench.turns import Bench, Run
 from bench.versions import OURS, BuildFailed, Version, build
 
 STARTS, REST_SECONDS = 5, 10
+PAUSE = 8.0  # s
 SIGNED_FOR = 150.0  # s after which what is sent is signed anew; a signature is good for 300
 
 
@@ -41,6 +42,7 @@ def main() -> int:
             sys.stderr.write(f"{arguments.before} could not be built: {failed}\n")
             return 2
     rounds, starts, rest = (1, 1, 3) if arguments.quick else (arguments.rounds, STARTS, REST_SECONDS)
+    pause = 0.0 if arguments.quick else PAUSE
     seconds = min(arguments.seconds, 3) if arguments.quick else arguments.seconds
     began, busy_before = time.monotonic(), os.getloadavg()[0]
     with ExitStack() as stack:
@@ -48,7 +50,9 @@ def main() -> int:
         twin = stack.enter_context(twins(Path(name)))
         postgres = cache(lambda: stack.enter_context(durable_postgres()))
         standing = measure_standing(Path(name), twin, versions, times=starts, seconds=rest)
-        bench = Bench(Path(name), twin, versions, postgres, seconds=seconds, connections=arguments.connections)
+        bench = Bench(
+            Path(name), twin, versions, postgres, seconds=seconds, connections=arguments.connections, pause=pause
+        )
         runs = _rounds(bench, designs, rounds)
     held = targets(runs, standing)
     how = {

@@ -66,12 +66,14 @@ class Bench:
         *,
         seconds: int,
         connections: int,
+        pause: float,
     ) -> None:
         self._scratch = scratch
         self._twin = twin
         self._versions = versions
         self._seconds = seconds
         self._connections = connections
+        self._pause = pause  # s before a load that writes: the second of two in a row got a third less than the first
         self._databases = Databases(scratch, versions, postgres)
         self._pair = (scratch / "pair" / "certificate.pem", scratch / "pair" / "key.pem")
         ensure_pair(*self._pair, "aibots.kz", datetime.fromtimestamp(time.time(), UTC))
@@ -142,6 +144,8 @@ class Bench:
     def _load(self, design: Design, target: Target, deliveries: Deliveries, folder: Path) -> Load:
         answered = folder / "answered.txt"
         os.sync()  # what was prepared, and what the design before left, would be written with this one's commits
+        if design.is_server:
+            time.sleep(self._pause)
         if design.backlog:
             return steady_load(target, deliveries, answered, seconds=self._seconds, rate=STEADY_RATE)
         connections = design.connections or self._connections
