@@ -47,8 +47,8 @@ async def listen(database_url: str, wake: Mapping[WakeTopic, Callable[[], None]]
                 await connection.execute(f"LISTEN {CHANNEL}")
                 for call in wake.values():  # what was announced while nobody listened
                     call()
-                # psycopg looks up ten times a second, for a Ctrl-C that asyncio delivers by itself: half of what was done
-                # at rest.
+                # psycopg looks up ten times a second, for a Ctrl-C that asyncio delivers by itself. That was half of
+                # what a server did at rest.
                 connection.wait = partial(connection.wait, interval=QUIET)  # type: ignore[method-assign]
                 async for notice in connection.notifies():
                     if notice.payload in wake:
