@@ -29,10 +29,8 @@ BUSY_TIMEOUT = 5_000  # ms that SQLite waits for another process's write lock
 STATEMENT_TIMEOUT = 8_000  # ms; below the 10 s in which a delivery must be answered
 PATIENCE = 9.0  # s for a whole transaction; nothing else ends one on a server that hangs or a mute network
 # s from a write until SQLite's log is moved into its file, on a thread of its own. In small pieces: the writer's fsync
-# waits for the same disk, and once a second it waited 20 ms. On a slow disk more rarely: each one costs the writer the
-# time of a commit.
-CHECKPOINT_AFTER, CHECKPOINT_AT_MOST = 0.1, 1.0
-CHECKPOINT_REST = 10  # times what the last one took
+# waits for the same disk, and once a second it waited 20 ms.
+CHECKPOINT_AFTER = 0.1
 LOG_PAGES = 16_000  # of 4 KiB, at which the writer does it itself: under a flood the log would grow for ever
 WRITERS, READERS = 4, 2  # threads, each with a connection; SQLite has one writer
 CLOSING = 1.0  # s that closing waits for transactions under way
@@ -110,7 +108,6 @@ class Database:
         self._readers = Threads("database-read", READERS, self._line(write=False))
         self._checkpoints = Threads("database-checkpoint", 1, self._line(write=False))
         self._checkpoint: asyncio.TimerHandle | asyncio.Task[None] | None = None
-        self._checkpoint_after = CHECKPOINT_AFTER
 
     async def write(self, function: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `function(connection, …)` in one transaction that commits when it returns and is undone when it raises.
@@ -121,7 +118,7 @@ class Database:
         lost in the commit. Cancelling the caller undoes nothing that has begun.
         """
         if self.is_sqlite and self._checkpoint is None:
-            self._checkpoint = asyncio.get_running_loop().call_later(self._checkpoint_after, self._begin_checkpoint)
+            self._checkpoint = asyncio.get_running_loop().call_later(CHECKPOINT_AFTER, self._begin_checkpoint)
         return await self._run(self._writers, function, args, kwargs)
 
     async def statement(
@@ -172,8 +169,6 @@ class Database:
 
     async def _move_log(self) -> None:
         """Move SQLite's log into the file beside the writer, which would do it between two commits."""
-        loop = asyncio.get_running_loop()
-        began_at = loop.time()
         try:
             await self._run(self._checkpoints, _checkpoint, (), {})
         except DatabaseDamaged:
@@ -181,16 +176,10 @@ class Database:
                 self._on_damage()
         except DatabaseUnavailable:
             pass  # somebody else does it, or the next one
-        self._checkpoint_after = rest_after(loop.time() - began_at)
         self._checkpoint = None
 
     def _line(self, *, write: bool, is_one_statement: bool = False) -> Callable[[], Line]:
         return lambda: Line(self.engine, self._age, write=write, is_autocommitted=is_one_statement or not write)
-
-
-def rest_after(took: float) -> float:
-    """Say how many seconds SQLite's log may grow, where moving it took so many the last time."""
-    return min(max(CHECKPOINT_AFTER, CHECKPOINT_REST * took), CHECKPOINT_AT_MOST)
 
 
 def _checkpoint(connection: Connection) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Generic, TypeVar
 
 from sqlalchemy.engine import Connection
@@ -20,10 +19,6 @@ CROWD = 4  # items in a group that mean that many wait
 CROWDED_FOR = 0.1  # s
 BUSY_FOR = 1.0  # s
 CONFLICT_TRIES = 3
-SLOW = 0.005  # s; a commit that takes as long is worth a wait for more items, which cost next to nothing in it
-LINGER_PART, LINGER_AT_MOST = 0.5, 0.02  # of what the last commit took, and in s: how long is waited
-LINGER_STEP = 0.002  # s in which nobody came: nobody will
-LARGE = 64  # items that wait already: reading more of them takes as long as the disk does
 
 
 class Group(Generic[Item, Result]):
@@ -51,8 +46,7 @@ class GroupCommit(Generic[Item, Result]):
 
     The future that `submit` returns is done once the transaction that holds the item is durable; when the database is
     unavailable, every submitter of the group learns it. While one group is being written the next one gathers, so the
-    group grows with the load and nobody waits for a timer; only a slow commit is followed by a short wait. An item that
-    the database refuses costs only its own.
+    group grows with the load and nobody waits for a timer. An item that the database refuses costs only its own.
     Nobody waits longer than `deadline` seconds (None: as long as it takes): a group that was not begun by then never
     is, the end of one under way is unknown. `after` is called on the loop with the items and results of each group that
     was committed.
@@ -76,7 +70,6 @@ class GroupCommit(Generic[Item, Result]):
         self._wake = asyncio.Event()
         self._closing = False
         self._ended = False
-        self._wanted = 0  # items at which nothing more is waited for
         self._crowded_at = self._written_at = float("-inf")
 
     def submit(self, item: Item) -> "asyncio.Future[Result]":
@@ -95,8 +88,6 @@ class GroupCommit(Generic[Item, Result]):
         group = self._waiting[-1]
         group.items.append(item)
         group.futures.append(future)
-        if len(group.items) == self._wanted:
-            self._wake.set()
         return future
 
     def is_crowded(self) -> bool:
@@ -137,27 +128,6 @@ class GroupCommit(Generic[Item, Result]):
                 await self._write_group(group)
                 if group.timer is not None:
                     group.timer.cancel()
-                if len(group.items) >= CROWD:
-                    await self._linger(asyncio.get_running_loop().time() - self._written_at, len(group.items))
-
-    async def _linger(self, took: float, answered: int) -> None:
-        """After a slow commit let those it answered send more, as long as they do: else two half groups alternate."""
-        came, gathered = -1, self._gathered()
-        if took < SLOW or gathered > LARGE:
-            return
-        loop = asyncio.get_running_loop()
-        until = loop.time() + min(took * LINGER_PART, LINGER_AT_MOST)
-        self._wanted = gathered + answered
-        while came < gathered < self._wanted and loop.time() < until and not self._closing:
-            self._wake.clear()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LINGER_STEP):
-                    await self._wake.wait()
-            came, gathered = gathered, self._gathered()
-        self._wanted = 0
-
-    def _gathered(self) -> int:
-        return len(self._waiting[-1].items) if self._waiting else 0
 
     def _expire(self, group: Group[Item, Result]) -> None:
         if group in self._waiting:

@@ -97,12 +97,6 @@ async def test_the_log_of_sqlite_is_moved_into_its_file(sqlite_url: str, monkeyp
     assert [name.startswith("database-checkpoint") for name in by] == [True]
 
 
-@pytest.mark.parametrize(("took", "rest"), [(0, 0.1), (0.002, 0.1), (0.025, 0.25), (0.05, 0.5), (3, 1)])
-def test_the_log_is_moved_the_more_rarely_the_longer_it_takes(took: float, rest: float) -> None:
-    """Ten times a second on a usual disk, once a second on one that hardly answers."""
-    assert engine.rest_after(took) == pytest.approx(rest)
-
-
 async def test_moments_come_back_in_utc(database: Database) -> None:
     """Whatever zone they went in with; SQLite keeps none."""
     astana = datetime(2026, 11, 22, 17, 0, 0, 123456, tzinfo=timezone(timedelta(hours=5)))
