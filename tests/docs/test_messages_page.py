@@ -3,14 +3,13 @@
 `UPDATE_PICTURES=1` takes them anew (needs Debian's chromium, fonts-noto-color-emoji and fonts-noto-core).
 """
 
-import base64
 import json
 import os
-import shutil
 from pathlib import Path
 
 import pytest
 
+from tests.browser import chromium, take_picture
 from tests.docs import phone
 from tests.docs.project import page
 
@@ -18,7 +17,6 @@ PICTURES = Path("docs/messages")
 INDEX = PICTURES / "index.json"  # which page each picture was taken of
 UPDATE = os.environ.get("UPDATE_PICTURES") == "1"  # noqa: TID251  a setting of the tests
 LIMIT = 40_000  # bytes of one picture
-SHOT = {"format": "webp", "quality": 70, "captureBeyondViewport": True}
 TAKE = "the words have changed: UPDATE_PICTURES=1 .venv/bin/python -m pytest -n 0 tests/docs/test_messages_page.py"
 
 
@@ -27,12 +25,7 @@ def _take() -> None:
     """Take the pictures of all pages anew where that is wanted, with a browser that reaches no network."""
     if not UPDATE:
         return
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("there is no chromium")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    with chromium() as browser:
         context = browser.new_context(viewport={"width": phone.WIDTH, "height": 100}, offline=True)
         tab = context.new_page()
         session = context.new_cdp_session(tab)
@@ -40,9 +33,8 @@ def _take() -> None:
             tab.set_content(html)
             whole = tab.evaluate("document.documentElement.getBoundingClientRect().height")
             clip = {"x": 0, "y": 0, "width": phone.WIDTH, "height": int(whole), "scale": 1}
-            shot = session.send("Page.captureScreenshot", {**SHOT, "clip": clip})
-            (PICTURES / f"{name}.webp").write_bytes(base64.b64decode(shot["data"]))
-        browser.close()
+            shot = take_picture(session, captureBeyondViewport=True, clip=clip)
+            (PICTURES / f"{name}.webp").write_bytes(shot)
     index = {name: phone.fingerprint(html) for name, html in phone.pages()}
     INDEX.write_text(json.dumps(index, indent=1, sort_keys=True) + "\n")
     for stray in PICTURES.glob("*.webp"):

@@ -1,12 +1,12 @@
 """The pictures of docs/dashboard.md: taken of the pages in Chromium; UPDATE_PICTURES=1 takes them anew."""
 
-import base64
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.browser import take_picture
 from tests.docs.project import ROOT, page
 from tests.e2e.dashboard.conftest import OpenTab, seeded
 from tests.e2e.serving import Served
@@ -40,16 +40,14 @@ def test_a_page_makes_a_picture(calm: Served, open_tab: OpenTab, tmp_path: Path,
     tab.prefer("theme", theme)
     tab.prefer("language", language)
     tab.go(f"/dashboard{path}")
-    shot = tab.cdp.send("Page.captureScreenshot", {"format": "webp", "quality": 70})
-    picture = (PICTURES if UPDATE else tmp_path) / f"{name}.webp"
-    picture.parent.mkdir(exist_ok=True)
-    picture.write_bytes(base64.b64decode(shot["data"]))
-    assert 4_000 < picture.stat().st_size < LIMIT
+    shot = take_picture(tab.cdp)
+    ((PICTURES if UPDATE else tmp_path) / f"{name}.webp").write_bytes(shot)
+    assert 4_000 < len(shot) < LIMIT
 
 
 def test_the_page_shows_every_picture() -> None:
     """docs/dashboard.md has each picture once, with words for those who cannot see it."""
     text = page("docs/dashboard.md")
-    assert {picture.stem for picture in PICTURES.glob("*.webp")} == set(SHOTS)
+    assert {shot.stem for shot in PICTURES.glob("*.webp")} == set(SHOTS)
     for name in SHOTS:
         assert text.count(f"](dashboard/{name}.webp)") == 1, name
