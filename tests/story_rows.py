@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from app.domain.drift import Drift, DriftedJob
 from app.domain.history import Event, EventKind
 from app.domain.job import JobOutcome
-from app.domain.story import StoryDelivery, StoryFacts, StoryJob, StoryMessage, StorySubject
+from app.domain.story import StoryDelivery, StoryFacts, StoryJob, StoryLook, StoryMessage, StorySubject
 from app.domain.training import Artifacts
 from tests.factories import LORA
 from tests.fakes import START
@@ -110,7 +110,8 @@ def drifted(**changes: Any) -> DriftedJob:
 
 
 def facts(
-    *rows: StoryJob | StoryDelivery | StoryMessage | StorySubject | DriftedJob | Event, has_token: bool = True
+    *rows: StoryJob | StoryDelivery | StoryMessage | StorySubject | DriftedJob | StoryLook | Event,
+    has_token: bool = True,
 ) -> StoryFacts:
     return StoryFacts(
         request_id="r1",
@@ -120,6 +121,7 @@ def facts(
         subjects=tuple(row for row in rows if isinstance(row, StorySubject)),
         has_token=has_token,
         drifted=next((row for row in rows if isinstance(row, DriftedJob)), None),
+        last_look=next((row for row in rows if isinstance(row, StoryLook)), None),
         events=tuple(row for row in rows if isinstance(row, Event)),
     )
 
@@ -171,5 +173,6 @@ stories_facts = st.builds(
     subjects=st.lists(any_row(StorySubject), max_size=2).map(tuple),
     has_token=st.booleans(),
     drifted=st.none() | st.builds(drifted, drifts=st.integers(0, 9), drifted_at=st.none() | moments),
+    last_look=st.none() | st.builds(StoryLook, at=moments, silence=words),
     events=st.lists(events, max_size=3).map(tuple),
 )

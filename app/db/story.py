@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import RowMapping, String, Table, Uuid, cast, or_, select, text
+from sqlalchemy import RowMapping, String, Table, Uuid, cast, false, func, or_, select, text
 from sqlalchemy.engine import Connection
 
 from app.db import drift
@@ -16,7 +16,7 @@ from app.db.trainings import BotTables
 from app.domain.delivery import TRACEPARENT
 from app.domain.history import Event
 from app.domain.invented import Invented
-from app.domain.story import StoryDelivery, StoryFacts, StoryJob, StoryMessage, StorySubject
+from app.domain.story import StoryDelivery, StoryFacts, StoryJob, StoryLook, StoryMessage, StorySubject
 
 _JOB = tuple(StoryJob.__dataclass_fields__)
 _DELIVERY = tuple(name for name in StoryDelivery.__dataclass_fields__ if name not in ("is_emptied", "trace"))
@@ -57,6 +57,7 @@ def read_story(
         subjects=tuple(subjects),
         has_token=has_token,
         drifted=next(iter(drift.find(connection, bot_tables, invented, now=now, request_ids=ids)), None),
+        last_look=_last_look(connection),
         events=_events(connection, [row["id"] for row in found], [row["id"] for row in told]),
     )
 
@@ -69,6 +70,21 @@ def _events(connection: Connection, delivery_ids: Sequence[int], message_ids: Se
         about = select(events.c.id, *shown).where(text(f"{name} IS NOT NULL"), events.c[name].in_(ids))
         lines |= set(map(tuple, connection.execute(about))) if ids else set()
     return tuple(Event(*line[1:]) for line in sorted(lines))
+
+
+def _last_look(connection: Connection) -> StoryLook | None:
+    """Find the last turn of looks, which are recorded at one moment. One at which fal said something speaks for all."""
+    columns = jobs.c
+    newest = select(func.max(columns.looked_at)).where(columns.looked_at.is_not(None)).scalar_subquery()
+    is_said = func.coalesce(columns.said_at == columns.looked_at, false())
+    looks = select(columns.looked_at, columns.reason, is_said).where(
+        columns.looked_at.is_not(None), columns.looked_at == newest
+    )
+    found = connection.execute(looks.order_by(is_said.desc(), columns.id).limit(1)).one_or_none()
+    if found is None:
+        return None
+    at, reason, said = found
+    return StoryLook(at, None if said else reason)
 
 
 def _picked(row: RowMapping, names: Sequence[str]) -> dict[str, Any]:

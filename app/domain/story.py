@@ -90,10 +90,18 @@ class StorySubject:
 
 
 @dataclass(frozen=True, slots=True)
+class StoryLook:
+    """The last turn in which fal was asked about jobs; `silence` says why it told nothing of any, if so."""
+
+    at: datetime
+    silence: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class StoryFacts:
     """All that is on record under one request id, in the order of the rows. `has_token`: TELEGRAM_TOKEN is set.
 
-    `drifted` is the job where its row contradicts its end.
+    `drifted` is the job where its row contradicts its end; `last_look` may have been at other jobs.
     """
 
     request_id: str
@@ -103,6 +111,7 @@ class StoryFacts:
     subjects: tuple[StorySubject, ...]
     has_token: bool
     drifted: DriftedJob | None = None
+    last_look: StoryLook | None = None
     events: tuple[Event, ...] = ()  # what the history has of these deliveries and messages
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import NamedTuple, TypeVar
 
-from app.domain.story import Sentence, StoryDelivery, StoryFacts, StoryMessage
+from app.domain.story import Sentence, StoryDelivery, StoryFacts, StoryJob, StoryMessage
 from app.domain.story_reasons import (
     ASK_FAL,
     DEAD_DELIVERY,
@@ -32,6 +32,7 @@ LEFT = timedelta(minutes=3)  # a row that has been due for longer is taken by no
 
 Row = TypeVar("Row", StoryDelivery, StoryMessage)
 _SERVER = StoryWait("wait.server", HEALTH)
+_AGAIN = StoryWait("wait.again", SHOW_JOB)
 
 
 class StoryStep(NamedTuple):
@@ -105,11 +106,7 @@ def _job_waits(facts: StoryFacts, now: datetime) -> Iterator[StoryStep]:
         return
     match job.state:
         case "pending":
-            if job.reason is None:
-                wait = STAGE.get(job.stage, StoryWait("wait.stage", ASK_FAL))
-            else:
-                wait = PENDING_JOB.get(job.reason, StoryWait("wait.again", SHOW_JOB))
-            yield _step(_taken(wait, job.due_at, now), facts, job.id, job.reason or job.stage, job.due_at)
+            yield _job_is_open(facts, job, now)
         case "historic":
             yield _step(StoryWait("wait.hand", ASK_FAL), facts, job.id, job.reason)
         case "done":
@@ -117,6 +114,18 @@ def _job_waits(facts: StoryFacts, now: datetime) -> Iterator[StoryStep]:
         case _:
             wait = DEAD_JOB.get(job.reason, StoryWait("decide.job", SHOW_JOB))
             yield _step(wait, facts, job.id, job.reason)
+
+
+def _job_is_open(facts: StoryFacts, job: StoryJob, now: datetime) -> StoryStep:
+    look = facts.last_look
+    if look is not None and look.silence is not None and job.due_at < now - LEFT <= look.at:
+        # While fal says nothing of any job only one is asked about a minute, and this one waits for its turn.
+        return _step(PENDING_JOB.get(look.silence, _AGAIN), facts, job.id, look.silence)
+    if job.reason is None:
+        wait = STAGE.get(job.stage, StoryWait("wait.stage", ASK_FAL))
+    else:
+        wait = PENDING_JOB.get(job.reason, _AGAIN)
+    return _step(_taken(wait, job.due_at, now), facts, job.id, job.reason or job.stage, job.due_at)
 
 
 def _put_right(facts: StoryFacts, now: datetime) -> Iterator[StoryStep]:

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from app.domain.explain import explain
-from app.domain.story import Sentence
+from app.domain.story import Sentence, StoryLook
 from app.domain.story_end import LEFT, StoryStep, end_of, wait_of
 from tests.fakes import START
 from tests.story_rows import SOON, drifted, ended_job, facts, images_job, job, message, received, subject
@@ -88,6 +88,33 @@ def test_a_row_is_left_after_three_minutes() -> None:
         assert wait(job(stage=stage, due_at=left)) == (Sentence("wait.server", left, named(stage or "-", 7)), HEALTH)
     paced = message(state="pending", reason="paced", due_at=START - timedelta(hours=1))
     assert wait(paced) == (Sentence("wait.slot", START - timedelta(hours=1), named("paced", 5)), WHY)
+
+
+def test_a_job_that_waits_for_its_turn_while_fal_is_silent_names_the_silence() -> None:
+    """Due for longer than three minutes, and a server asked about another job within them: what holds up that one."""
+    due = job(stage="at_work", due_at=START - LEFT - SECOND)
+    for silence, code, command in (
+        ("no_fal_key", "wait.key_missing", EDIT),
+        ("fal_key_refused", "wait.key_refused", DOCTOR),
+        ("account_locked", "wait.account", DOCTOR),
+        ("fal_down", "wait.fal_again", RECONCILE),
+        ("a_newer_one", "wait.again", SHOW_JOB),
+    ):
+        step = StoryStep(Sentence(code, None, named(silence, 7)), command)
+        assert wait(due, StoryLook(START - LEFT, silence)) == step, silence
+        assert wait(job(reason="fal_odd", due_at=due.due_at), StoryLook(START, silence)) == step, silence
+    merely_due = wait(job(stage="at_work", due_at=START - LEFT), StoryLook(START, "fal_key_refused"))
+    assert merely_due is not None
+    assert merely_due.sentence.code == "wait.fal_work"
+
+
+def test_a_server_that_asks_no_more_is_not_excused_by_a_silent_fal() -> None:
+    """The last look is older than three minutes, or fal said something at it."""
+    due = job(stage="at_work", due_at=START - LEFT - SECOND)
+    for look in (StoryLook(START - LEFT - SECOND, "fal_key_refused"), StoryLook(START, None)):
+        left = wait(due, look)
+        assert left is not None
+        assert left.sentence.code == "wait.server", look
 
 
 def test_of_several_open_rows_the_one_that_is_due_first_is_told() -> None:

@@ -11,12 +11,15 @@ from app.db.engine import Database
 from app.db.operator_queries import CHANGEABLE
 from app.db.tables import deliveries, jobs
 from app.db.trainings import BotTables
+from app.domain.look import Trouble, Unsaid
 from app.domain.send_outcome import Down, NoToken, Rejected, Sent, TokenRefused, Uncertain, Unreachable
 from app.domain.story import Story
+from app.domain.story_end import LEFT
 from app.flows.operate import Operation, operate
 from app.flows.why import why
 from tests.factories import INVENTED, LORA, Bot, delivery, empty_ok_body, error_body, ok_body
 from tests.fakes import START
+from tests.flows.asking import AT_WORK, PORTRAIT, desk_of
 from tests.flows.conftest import House, on_sqlite
 from tests.job_facts import add_job
 
@@ -103,6 +106,32 @@ async def test_asking_changes_nothing(house: House, tell: Callable[[str], Awaita
     before = await house.rows()
     await tell("r1")
     assert await house.rows() == before
+
+
+async def test_many_jobs_that_take_turns_while_the_key_is_refused(
+    house: House, bot_tables: BotTables, bot: Bot, tell: Callable[[str], Awaitable[Story]]
+) -> None:
+    """One that has not been asked about for long says why; only a server that stops is suspected."""
+    names = [f"r{number}" for number in range(12)]
+    desk = desk_of(house.database, bot_tables, bot, house.clock)
+
+    async def ends() -> set[str]:
+        return {codes(await tell(name))[-1] for name in names}
+
+    await desk.train(*names)
+    desk.fal.said["status", PORTRAIT] = AT_WORK
+    await desk.reconcile()
+    desk.fal.said["status", PORTRAIT] = Unsaid(Trouble.FAL_KEY_REFUSED, "401")
+    for _ in range(12):
+        await desk.look_again()
+        assert await ends() <= {"wait.fal_work", "wait.key_refused"}
+    assert await ends() == {"wait.key_refused"}
+    house.clock.move(LEFT.total_seconds() + 1)
+    assert "wait.server" in await ends()
+    desk.fal.said["status", PORTRAIT] = AT_WORK
+    await desk.look_again()
+    await desk.reconcile()
+    assert await ends() == {"wait.fal_work"}
 
 
 @on_sqlite
