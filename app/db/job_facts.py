@@ -10,7 +10,6 @@ from sqlalchemy import (
     Table,
     and_,
     bindparam,
-    exists,
     func,
     or_,
     select,
@@ -20,7 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Connection
 
 from app.db.engine import UtcDateTime
-from app.db.queue import is_pending
+from app.db.jobs import HAS_COME
 from app.db.submissions import UNKNOWN
 from app.db.tables import deliveries, jobs, notifications
 from app.domain.job import Stage
@@ -102,13 +101,12 @@ _REFUSED = (
 )
 _SERVED = update(jobs).where(text("state = 'dead'"), _STILL_LOCKED)
 # While its delivery is in the inbox a job is not asked about, and waits for no key and no account.
-_HAS_COME = exists().where(deliveries.c.request_id == _COLUMNS.request_id, is_pending(deliveries))
 _OPEN: Select[Any] = (
     select(
         _COLUMNS.stage,
         func.count(),
         func.count().filter(_OVERDUE),
-        *(func.count().filter(_COLUMNS.reason == trouble.value, ~_HAS_COME) for trouble in TROUBLES),
+        *(func.count().filter(_COLUMNS.reason == trouble.value, ~HAS_COME) for trouble in TROUBLES),
     )
     .where(text("state = 'pending'"))
     .group_by(_COLUMNS.stage)

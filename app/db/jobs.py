@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, exists, func, literal_column, select, update
+from sqlalchemy import ColumnElement, Row, exists, func, literal_column, or_, select, update
 from sqlalchemy.engine import Connection
 
 from app.db import events, queue
@@ -28,10 +28,14 @@ _OPEN = [
     )
 ]  # fmt: skip
 _ASKABLE = (JobState.PENDING, JobState.HISTORIC, JobState.DEAD)  # the last two by hand only
-_WAITING = exists().where(deliveries.c.request_id == jobs.c.request_id, queue.is_pending(deliveries))
+# A delivery about the job waits in the inbox. The header may name an attempt; the body, once read, names the request.
+HAS_COME = or_(*(
+    exists().where(name == jobs.c.request_id, queue.is_pending(deliveries))
+    for name in (deliveries.c.request_id, deliveries.c.fal_request_id)
+))  # fmt: skip
 # What may be asked about. Built once, without parameters: a claim is compiled by its conditions (`queue.is_pending`).
 _KINDS: list[ColumnElement[str]] = [literal_column(f"'{kind}'") for kind in sorted(JobKind)]
-ASKED = (jobs.c.request_id.is_not(None), jobs.c.kind.in_(_KINDS), ~_WAITING)
+ASKED = (jobs.c.request_id.is_not(None), jobs.c.kind.in_(_KINDS), ~HAS_COME)
 _NEW = InsertMany(
     jobs,
     given=(

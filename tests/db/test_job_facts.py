@@ -105,13 +105,14 @@ async def test_what_waits_for_the_key(database: Database, reason: str, figure: s
     assert facts.keyless_results == (1 if reason == "no_fal_key" else 0)
 
 
+@pytest.mark.parametrize("header", ["r1", "attempt-2"])
 @pytest.mark.parametrize("reason", ["account_locked", "fal_key_refused", "no_fal_key"])
-async def test_a_job_whose_webhook_came_waits_for_no_key(database: Database, reason: str) -> None:
+async def test_a_job_whose_webhook_came_waits_for_no_key(database: Database, reason: str, header: str) -> None:
     """It was in vain that fal was asked last; now its delivery waits, for the bot perhaps, and fal is not asked."""
     add_job(database, "r1", reason=reason)
-    await database.write(inbox.put, [(delivery("r1"), START)])
+    await database.write(inbox.put, [(delivery(header), START)])
     with database.engine.begin() as transaction:
-        transaction.execute(update(deliveries).values(reason="orphan"))
+        transaction.execute(update(deliveries).values(reason="orphan", fal_request_id="r1"))
     assert await count(database) == replace(NO_JOBS, by_stage={**NO_JOBS.by_stage, "new": 1})
 
 

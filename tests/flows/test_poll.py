@@ -9,6 +9,7 @@ from app.db.engine import Database
 from app.domain.delivery import Claim, ClaimedDelivery
 from app.domain.notification import Owner, OwnerMessage, Topic
 from app.flows.poll import CLAIMED, QUEUES, Poll
+from tests.factories import ok_body
 from tests.fakes import START, FrozenClock
 from tests.flows.conftest import House
 from tests.job_facts import add_job
@@ -59,12 +60,14 @@ async def test_a_due_message_wakes_notify(database: Database, poll: Poll, woken:
     assert woken == ["notify"]
 
 
+@pytest.mark.parametrize("header", ["r1", "attempt-2"])
 async def test_a_job_whose_delivery_waits_wakes_nobody(
-    house: House, poll: Poll, clock: FrozenClock, woken: list[str]
+    house: House, poll: Poll, clock: FrozenClock, woken: list[str], header: str
 ) -> None:
-    """It is not asked about before the delivery is applied: the simulation's seed 1 saw it due for minutes."""
+    """It is not asked about before the delivery is applied, whether its header names the request or the attempt."""
     add_job(house.database, "r1", kind="training")
-    await house.deliver("r1")  # no such training: postponed
+    gateway = f'"gateway_request_id": "{header}"'.encode()
+    await house.deliver(header, ok_body("r1").replace(b'"gateway_request_id": "r1"', gateway))  # no such training
     await house.apply()
     await poll()
     assert woken == []

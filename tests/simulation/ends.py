@@ -9,7 +9,8 @@ from tests.simulation.course import OWN_ID, Course
 # A job whose delivery is in the inbox is not asked about.
 # A job waits for its delivery, and is due for as long as others may be when that one has come to nothing.
 RESTS = (
-    " AND NOT EXISTS (SELECT 1 FROM webhook_deliveries d WHERE d.request_id = one.request_id"
+    " AND NOT EXISTS (SELECT 1 FROM webhook_deliveries d"
+    " WHERE (d.request_id = one.request_id OR d.fal_request_id = one.request_id)"
     " AND (d.state = 'pending' OR d.finished_at >= ?))"
 )
 MET = 60.0  # s of fair weather within which a row that stands at training has its job
