@@ -10,15 +10,15 @@ from datetime import UTC, datetime
 from enum import Enum
 from functools import cached_property, lru_cache
 from operator import itemgetter
-from typing import Any, TypeVar
+from typing import Any, cast
 
 import orjson
-from sqlalchemy import JSON, Executable, Table, Text, Update, and_, bindparam, case, cast, column, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import JSON, Executable, Table, Text, Update, and_, bindparam, case, column, func, select, update
+from sqlalchemy import cast as cast_as
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql.elements import ColumnElement
 
-Insert = TypeVar("Insert", sqlite.Insert, postgresql.Insert)
 _AS_THEY_ARE = frozenset({str, int, type(None)})  # the driver takes them so
 Row = tuple[Mapping[str, Any], Mapping[str, Any]]  # what the row's columns must hold now, what they get
 
@@ -66,13 +66,13 @@ class UpdateMany:
     def _at_once(self) -> Update:
         columns = [column(f"old_{name}", self._table.c[name].type) for name in self._match]
         columns += [column(f"new_{name}", _given_type(self._table.c[name])) for name in self._given]
-        rows = func.json_to_recordset(cast(bindparam("rows", type_=Text()), JSON))
+        rows = func.json_to_recordset(cast_as(bindparam("rows", type_=Text()), JSON))
         source = rows.table_valued(*columns, name="source").render_derived(with_types=True)
         kinds = {name: self._table.c[name].type for name in self._given}
         return self._update(
             {name: source.c[f"old_{name}"] for name in self._match},
             {
-                name: cast(source.c[f"new_{name}"], kind) if isinstance(kind, JSON) else source.c[f"new_{name}"]
+                name: cast_as(source.c[f"new_{name}"], kind) if isinstance(kind, JSON) else source.c[f"new_{name}"]
                 for name, kind in kinds.items()
             },
         )
@@ -122,14 +122,14 @@ class InsertMany:
     @cached_property
     def _at_once(self) -> Executable:
         columns = [column(name, self._table.c[name].type) for name in self._given]
-        rows = func.json_to_recordset(cast(bindparam("rows", type_=Text()), JSON))
+        rows = func.json_to_recordset(cast_as(bindparam("rows", type_=Text()), JSON))
         source = rows.table_valued(*columns, name="source").render_derived(with_types=True)
-        insert = postgresql.insert(self._table).from_select(
-            self._given, select(*(source.c[name] for name in self._given))
-        )
-        return self._unless_there(insert)
+        from sqlalchemy.dialects import postgresql  # noqa: PLC0415  SQLite need not pay for it: two MiB
 
-    def _unless_there(self, insert: Insert) -> Insert:
+        insert = cast("sqlite.Insert", postgresql.insert(self._table))  # both dialects spell what we use alike
+        return self._unless_there(insert.from_select(self._given, select(*(source.c[name] for name in self._given))))
+
+    def _unless_there(self, insert: sqlite.Insert) -> sqlite.Insert:
         if not self._renewed:
             return insert.on_conflict_do_nothing(index_elements=self._unique)
         return insert.on_conflict_do_update(
@@ -138,7 +138,7 @@ class InsertMany:
             where=and_(*self._only) if self._only else None,
         )
 
-    def _renew(self, insert: Insert, name: str) -> ColumnElement[Any]:
+    def _renew(self, insert: sqlite.Insert, name: str) -> ColumnElement[Any]:
         given = insert.excluded[name]
         if (other := self._lasting.get(name)) is None:
             return given

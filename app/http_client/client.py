@@ -16,7 +16,7 @@ from yarl import URL
 from app.domain.network import read_address
 from app.http_client.connectors import DirectConnector
 from app.http_client.failures import BROKEN, HttpFailed, failure_of
-from app.http_client.proxies import is_socks, proxy_of, socks_connector
+from app.http_client.proxies import is_socks, proxy_of
 from app.http_client.public import Lookup, PublicNames, public_socket, refuse_private
 from app.http_client.trust import trust
 
@@ -191,9 +191,13 @@ class HttpClient:
         elif proxy is None and self._lookup is not None:
             names = PublicNames(self._lookup)
             options |= {"resolver": names, "use_dns_cache": False, "socket_factory": public_socket}
-        connector = (
-            DirectConnector(**options) if proxy is None or not is_socks(proxy) else socks_connector(proxy, **options)
-        )
+        connector: aiohttp.BaseConnector
+        if proxy is None or not is_socks(proxy):
+            connector = DirectConnector(**options)
+        else:
+            from app.http_client.socks import socks_connector  # noqa: PLC0415  who is behind none need not pay for it
+
+            connector = socks_connector(proxy, **options)
         return aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),

@@ -1,11 +1,10 @@
-"""How connections are made and taken again: aiohttp's and aiohttp-socks', and one look more at a kept connection."""
+"""How connections are made and taken again: as aiohttp does, with one look more at a kept connection."""
 
 import select
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 import aiohttp
-from aiohttp_socks import ProxyConnector
 
 if TYPE_CHECKING:
     from aiohttp.client_proto import ResponseHandler
@@ -13,7 +12,7 @@ if TYPE_CHECKING:
     from aiohttp.tracing import Trace
 
 
-class _Looking(aiohttp.TCPConnector):
+class Looking(aiohttp.TCPConnector):
     """Passes over a kept connection on which something has come: that it is closed, or what nobody asked for.
 
     aiohttp sees what its loop has read. Between that and the next request lies whatever the loop did meanwhile; a
@@ -45,12 +44,8 @@ class _Looking(aiohttp.TCPConnector):
         return connection
 
 
-class DirectConnector(_Looking):
+class DirectConnector(Looking):
     """To the other side itself, or to a proxy that speaks HTTP."""
-
-
-class SocksConnector(_Looking, ProxyConnector):
-    """Through a SOCKS proxy."""
 
 
 def _has_news(protocol: "ResponseHandler") -> bool:

@@ -3,13 +3,10 @@
 import ssl
 
 import aiohttp
-from aiohttp_socks import ProxyConnectionError, ProxyError, ProxyTimeoutError
 
 from app.domain.errors import AishaError
 
-BROKEN = (aiohttp.ClientError, ProxyConnectionError, ProxyError, ProxyTimeoutError, OSError)
-
-
+BROKEN = (aiohttp.ClientError, OSError)
 UNTRUSTED = "CertificateError"
 
 
@@ -45,13 +42,13 @@ class AddressRefused(HttpFailed):
 def failure_of(error: Exception) -> HttpFailed:
     """Name what was raised; the exception itself holds the URL, and its words are not used."""
     match error:
-        case aiohttp.ClientHttpProxyError() | ProxyError():
+        case aiohttp.ClientHttpProxyError():
             return HttpFailed("ProxyError")
-        case aiohttp.ConnectionTimeoutError() | ProxyTimeoutError():
+        case aiohttp.ConnectionTimeoutError():
             return HttpFailed("ConnectTimeout")
         case aiohttp.ClientConnectorCertificateError():
             return HttpFailed(UNTRUSTED)
-        case aiohttp.ClientConnectorError() | ProxyConnectionError():
+        case aiohttp.ClientConnectorError():
             return HttpFailed("ConnectError")
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
             return HttpFailed("InvalidURL")

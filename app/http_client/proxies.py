@@ -1,18 +1,13 @@
 """The proxy that the environment asks for: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY, in capitals or not."""
 
-from typing import Any
-from urllib.parse import unquote
 from urllib.request import getproxies, proxy_bypass
 
-from aiohttp_socks import ProxyType
 from yarl import URL
 
 from app.domain.network import is_loopback
-from app.http_client.connectors import SocksConnector
 
 SOCKS = ("socks5", "socks5h")
 SCHEMES = ("http", "https", *SOCKS)
-SOCKS_PORT = 1080
 
 
 def proxy_of(url: URL) -> URL | None:
@@ -35,19 +30,6 @@ def proxy_of(url: URL) -> URL | None:
 def is_socks(proxy: URL) -> bool:
     """Tell whether a proxy speaks SOCKS."""
     return proxy.scheme in SOCKS
-
-
-def socks_connector(proxy: URL, **options: Any) -> SocksConnector:
-    """Make what connects through a SOCKS5 proxy; the proxy resolves names, as `socks5h` says and `socks5` may."""
-    return SocksConnector(
-        host=proxy.host or "",
-        port=proxy.port or SOCKS_PORT,
-        proxy_type=ProxyType.SOCKS5,
-        username=unquote(proxy.raw_user or ""),
-        password=unquote(proxy.raw_password or ""),
-        rdns=True,
-        **options,
-    )
 
 
 def _is_exempt(url: URL) -> bool:

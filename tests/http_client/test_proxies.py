@@ -4,7 +4,9 @@ import asyncio
 from base64 import b64encode
 from contextlib import suppress
 
+import aiohttp
 import pytest
+from aiohttp_socks import ProxyConnectionError, ProxyError, ProxyTimeoutError
 
 from app.http_client.client import HttpClient, read_url
 from app.http_client.failures import HttpFailed
@@ -74,6 +76,32 @@ async def test_a_proxy_that_cannot_be_used_is_a_failure(proxy: str, monkeypatch:
         with pytest.raises(HttpFailed, match=r"^ProxyError$") as failed:
             await client.ask("GET", read_url("https://rest.fal.test/"), limit=10)
     assert not failed.value.has_left
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (ProxyConnectionError("CANARY"), "ConnectError"),
+        (ProxyTimeoutError("CANARY"), "ConnectTimeout"),
+        (ProxyError("CANARY"), "ProxyError"),
+        (aiohttp.ConnectionTimeoutError("CANARY"), "ConnectTimeout"),
+    ],
+)
+async def test_a_socks_proxy_that_fails_is_a_failure(
+    error: Exception, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing has left: the proxy is away, silent, or refuses; its words are not told."""
+
+    async def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(aiohttp.BaseConnector, "connect", fail)
+    monkeypatch.setenv("ALL_PROXY", "socks5://proxy:1080")
+    async with http() as client:
+        with pytest.raises(HttpFailed, match=f"^{why}$") as failed:
+            await client.ask("GET", read_url("https://rest.fal.test/"), limit=10)
+    assert not failed.value.has_left
+    assert failed.value.__cause__ is None
 
 
 async def test_roots_that_are_not_there_are_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:

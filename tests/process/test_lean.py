@@ -14,7 +14,10 @@ from app.domain.errors import DatabaseUnavailable
 
 ROOT = Path(__file__).resolve().parents[2]
 # The list of imports holds those that failed, too: of rich, what lies below it tells.
-FOREIGN = ("alembic", "mako", "typer", "rich.pretty", "rich.console", "psycopg", "app.doctor", "app.cli", "app.twins")
+FOREIGN = (
+    "alembic", "mako", "typer", "rich.pretty", "rich.console", "psycopg", "sqlalchemy.dialects.postgresql",
+    "aiohttp_socks", "python_socks", "app.doctor", "app.cli", "app.twins",
+)  # fmt: skip
 X509 = ("cryptography", "app.tls")
 STARTS = {
     "script": [str(ROOT / "run_api_server.py")],
@@ -69,7 +72,9 @@ def of(packages: tuple[str, ...], modules: set[str]) -> set[str]:
 
 @pytest.mark.parametrize("start", STARTS.values(), ids=STARTS)
 def test_the_servers_process_holds_what_serving_needs(tmp_path: Path, start: list[str]) -> None:
-    """However it is started, the server's process imports no Alembic, typer, rich or doctor."""
+    """However it is started, the server's process imports no Alembic, typer, rich or doctor; without PostgreSQL or a proxy,
+    nothing for these.
+    """
     modules = imported_by_a_server(tmp_path, start, tls=True)
     assert {"app.server.run", "app.tls.live", "structlog.dev"} <= modules
     assert of(FOREIGN, modules) == set()
