@@ -72,8 +72,8 @@ def of(packages: tuple[str, ...], modules: set[str]) -> set[str]:
 
 @pytest.mark.parametrize("start", STARTS.values(), ids=STARTS)
 def test_the_servers_process_holds_what_serving_needs(tmp_path: Path, start: list[str]) -> None:
-    """However it is started, the server's process imports no Alembic, typer, rich or doctor; without PostgreSQL or a proxy,
-    nothing for these.
+    """However it is started, the server's process imports no Alembic, typer, rich or doctor, and nothing for a database
+    or a proxy that is not used.
     """
     modules = imported_by_a_server(tmp_path, start, tls=True)
     assert {"app.server.run", "app.tls.live", "structlog.dev"} <= modules
