@@ -20,7 +20,8 @@ from app.doctor.tls.examination import Examined, examine_files
 from app.doctor.tls.repair import mend_chain
 from app.domain.language import msgid
 from app.tls.certificates import ensure_pair, facts_of
-from app.tls.chain import put_together, read_content
+from app.tls.chain import put_together
+from app.tls.pair_files import read_content
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The TLS certificate.")
 app.command("install-hook")(install_hook)

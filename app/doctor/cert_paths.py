@@ -9,7 +9,7 @@ from app.doctor.tls.aia import Issuers, fetch_issuers
 from app.doctor.tls.download import DEADLINE_SECONDS, download
 from app.doctor.tls.examination import Examined
 from app.doctor.tls.repair import needs_issuers
-from app.tls.certificates import PairPaths
+from app.tls.pair_files import PairPaths
 from app.tls.roots import system_roots
 
 FETCH_SECONDS = 60.0  # for the whole climb: up to four issuers, each at up to four addresses

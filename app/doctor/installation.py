@@ -13,7 +13,7 @@ from app.doctor.machine import Machine
 from app.doctor.tls.examination import Examined
 from app.fal.client import make_client
 from app.routers.fal_webhook import PATH
-from app.tls.certificates import PairPaths
+from app.tls.pair_files import PairPaths
 
 
 def public_name_of(settings: Settings) -> str:

@@ -4,8 +4,6 @@ import fcntl
 import ipaddress
 import os
 import re
-import shlex
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,13 +17,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from app.catalog import translate
-from app.domain.errors import CertificateBroken
 from app.domain.language import Language
 from app.files.atomic_write import put
-from app.files.ownership import ownership_of
-from app.tls.causes import ANEW, CAUSES, MENDED_BY, SELF_SIGNED
-from app.tls.deploy_hook import handed_over
+from app.tls.pair_files import PairPaths, broken
 
 CERTIFICATE_BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 SELF_SIGNED_LIFETIME = timedelta(days=365)  # Mozilla: at most 366
@@ -41,62 +35,6 @@ ODD = (
     x509.DuplicateExtension,
     x509.UnsupportedGeneralNameType,
 )
-
-
-class PairBroken(CertificateBroken):
-    """One file cannot be served: `cause` is a key of CAUSES, `told` says what is wrong, `command` mends it.
-
-    `reason` is the system's, empty where there is none.
-    """
-
-    def __init__(self, cause: str, told: str, command: str, language: Language, reason: str = "") -> None:
-        super().__init__([f"{told}. {translate(MENDED_BY, language)}: {command}"])
-        self.cause = cause
-        self.told = told
-        self.command = command
-        self.reason = reason
-
-
-@dataclass(frozen=True, slots=True)
-class PairPaths:
-    """Where the leaf certificate, its key and the intermediates lie; the bundle need not exist."""
-
-    cert: Path
-    key: Path
-    ca_bundle: Path
-
-
-def broken(cause: str, file: Path, paths: PairPaths, language: Language, reason: str = "") -> PairBroken:
-    """Word one finding: the file, the cause and the command that mends it.
-
-    The command never changes the owner of another account's folder. A file may be given to the account of this process:
-    the code that asks is about to serve it. Where certbot's hook writes the pair, it is run again: a self-signed one
-    would take the place of a certificate that clients believe.
-    """
-    whose = ownership_of(file.parent if cause == "unwritable" else file)
-    if cause == "unwritable" and whose.is_foreign and file.parent.is_dir():
-        cause = "foreign_folder"
-    account = whose.owner if cause.startswith("foreign") else whose.heir if whose.is_roots else whose.us
-    told, command = CAUSES[cause]
-    if file == paths.ca_bundle != paths.cert and command == ANEW:
-        command = "mv {file} {file}.old"
-    elif SELF_SIGNED in command:
-        handing = handed_over(paths.cert)
-        command = command if handing is None else handing.replace("{", "{{").replace("}", "}}")
-    other = paths.key if file == paths.cert else paths.cert
-    words = translate(told, language).format(other=other, reason=reason, account=account).rstrip()
-    places = {
-        "file": file,
-        "other": other,
-        "cert": paths.cert,
-        "key": paths.key,
-        "folder": file.parent,
-        "account": account,
-        "sudo_name": whose.sudo_name,
-        "python": sys.executable,
-    }
-    mending = command.format(**{name: shlex.quote(str(path)) for name, path in places.items()})
-    return PairBroken(cause, f"{file}: {words}", mending, language, reason)
 
 
 @dataclass(frozen=True, slots=True)

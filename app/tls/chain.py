@@ -1,6 +1,5 @@
 """From the three files to what the server sends: leaf, then intermediates in order, no root."""
 
-import errno
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,27 +14,15 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from app.domain.language import Language
-from app.tls.certificates import CERTIFICATE_BLOCK, ODD, PairPaths, broken, pkcs8, read_through
+from app.tls.certificates import CERTIFICATE_BLOCK, ODD, pkcs8, read_through
+from app.tls.pair_files import PairContent, PairPaths, broken, is_der
 from app.tls.roots import system_roots
 from app.tls.ways import Roots, Way, best_way, is_root, issued_by
 
 log = structlog.get_logger(__name__)
 
-LARGEST_FILE = 1 << 20  # bytes; a bundle of every public root is half of it
 CERTIFICATE_BEGIN = b"-----BEGIN CERTIFICATE-----"
 KEY_BLOCK = re.compile(rb"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----")
-UTF8_MARK = b"\xef\xbb\xbf"
-DER_SEQUENCE = b"\x30"
-SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # of the system: they pass, and are no fault of the file
-
-
-@dataclass(frozen=True, slots=True)
-class PairContent:
-    """The bytes of the three files as read at one moment; `ca_bundle` is empty where there is no bundle."""
-
-    cert: bytes
-    key: bytes = field(repr=False)
-    ca_bundle: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +49,6 @@ class ServedPair:
     def ends(self) -> datetime:
         """When the first of the chain expires: often, but not always, the leaf."""
         return min(certificate.not_valid_after_utc for certificate in self.chain)
-
-
-def read_content(paths: PairPaths, language: Language) -> PairContent:
-    """Read the three files at once, as bytes; raises CertificateBroken."""
-    return PairContent(
-        cert=read_file(paths.cert, paths, language),
-        key=read_file(paths.key, paths, language),
-        ca_bundle=read_file(paths.ca_bundle, paths, language, optional=True),
-    )
 
 
 def assemble(content: PairContent, paths: PairPaths, language: Language, now: datetime | None = None) -> ServedPair:
@@ -138,39 +116,6 @@ def _belongs(key: PrivateKeyTypes, certificate: x509.Certificate) -> bool:
         return bool(certificate.public_key() == key.public_key())
     except (ValueError, UnsupportedAlgorithm):
         return False
-
-
-def read_file(path: Path, paths: PairPaths, language: Language, *, optional: bool = False) -> bytes:
-    """Return the text without a byte order mark and with Unix line ends; b"" only for a missing optional file."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(LARGEST_FILE + 1)
-    except FileNotFoundError as error:
-        if optional:
-            return b""
-        if path.is_symlink():
-            raise broken("dangling", path, paths, language, str(path.readlink())) from error
-        raise broken("missing", path, paths, language) from error
-    except OSError as error:
-        cause = "starved" if error.errno in SHORTAGES else "unreadable"
-        raise broken(cause, path, paths, language, error.strerror or "") from error
-    if len(data) > LARGEST_FILE:
-        raise broken("too_large", path, paths, language)
-    data = plain(data)
-    if not data.strip():
-        raise broken("empty", path, paths, language)
-    return data
-
-
-def plain(data: bytes) -> bytes:
-    """Return `data` without a byte order mark and with Unix line ends."""
-    data = data.removeprefix(UTF8_MARK)
-    # A binary file is left as it is: changing its bytes would turn the error "it is DER" into "it is damaged".
-    return data if is_der(data) else data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-
-
-def is_der(data: bytes) -> bool:
-    return data.startswith(DER_SEQUENCE) and b"-----BEGIN" not in data
 
 
 def certificates_in(data: bytes, path: Path, paths: PairPaths, language: Language) -> list[x509.Certificate]:

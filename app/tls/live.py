@@ -14,8 +14,9 @@ import structlog
 
 from app.domain.errors import CertificateBroken
 from app.domain.language import Language
-from app.tls.certificates import CertificateFacts, PairBroken, PairPaths, broken, facts_of, is_in_season
-from app.tls.chain import PairContent, ServedPair, assemble, read_content
+from app.tls.certificates import CertificateFacts, facts_of, is_in_season
+from app.tls.chain import ServedPair, assemble
+from app.tls.pair_files import PairBroken, PairContent, PairPaths, broken, read_content
 from app.tls.plain_http import ServerContext
 from app.tls.profile import PROFILES, ProfileName, choose_groups, harden, hardened
 

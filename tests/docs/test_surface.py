@@ -26,7 +26,7 @@ from app.domain.alert import REMEDY, Condition
 from app.main import create_app
 from app.routers.openapi import describe
 from app.tls.causes import CAUSES
-from app.tls.certificates import PairBroken
+from app.tls.pair_files import PairBroken
 from tests.docs.project import ROOT, calls, modules, project_files
 from tests.docs.test_codes import codes_in_the_code, events_in_the_code, reasons_in_the_code
 from tests.docs.test_doctor import worded

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from app.doctor.finding import Level
 from app.doctor.tls.examination import Examined, examine_files
-from app.tls.certificates import PairPaths
+from app.tls.pair_files import PairPaths
 from tests.authorities import DOMAIN, NOW, issue
 
 ROOT = issue("Root")

@@ -17,8 +17,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from app.doctor.finding import Level
 from app.doctor.tls.examination import examine_files
-from app.tls.certificates import PairPaths
 from app.tls.names import address_of, ascii_name
+from app.tls.pair_files import PairPaths
 from tests.authorities import DOMAIN, NOW, SIGNS, Issued, issue
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")

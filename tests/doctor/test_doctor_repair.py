@@ -17,8 +17,8 @@ from app.doctor.tls import repair
 from app.doctor.tls.examination import Examined, examine_files
 from app.doctor.tls.repair import RepairRefused, fix_chain, fixes, needs_issuers
 from app.domain.errors import CertificateBroken
-from app.tls.certificates import PairPaths
-from app.tls.chain import put_together, read_content
+from app.tls.chain import put_together
+from app.tls.pair_files import PairPaths, read_content
 from tests.authorities import DOMAIN, NOW, Lineage, issue
 
 ADDRESS = "http://127.0.0.1/issuer.der"

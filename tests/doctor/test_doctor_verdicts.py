@@ -15,7 +15,7 @@ from app.doctor.tls.words import REMEDIES
 from app.domain.errors import CertificateBroken
 from app.domain.language import Language
 from app.files.ownership import Ownership
-from app.tls import certificates
+from app.tls import pair_files
 from app.tls.causes import CAUSES
 from app.tls.live import LiveContext
 from tests.authorities import DOMAIN, NOW, Lineage, issue
@@ -61,7 +61,7 @@ def test_a_key_of_the_service_s_is_asked_about_and_not_taken(lineage: Lineage, m
         return real(path, *words)
 
     monkeypatch.setattr(Path, "open", refuse)
-    for module in (certificates, files):
+    for module in (pair_files, files):
         monkeypatch.setattr(module, "ownership_of", lambda _: whose)
     (finding,) = bad(look(lineage))
     assert (finding.code, finding.level) == ("files.foreign", Level.WARN)

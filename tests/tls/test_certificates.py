@@ -14,7 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from app.domain.errors import CertificateBroken
 from app.domain.language import Language
 from app.files.ownership import Ownership
-from app.tls import certificates
+from app.tls import pair_files
 from app.tls.causes import CAUSES
 from app.tls.certificates import ensure_pair, facts_of, self_signed
 
@@ -164,8 +164,8 @@ def test_a_folder_is_not_taken_from_its_account(
     cause: str, whose: Ownership, told: str, command: str, *, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only what root owns is given to the account of the folder above; another account's folder stays its own."""
-    monkeypatch.setattr(certificates, "ownership_of", lambda _: whose)
-    paths = certificates.PairPaths(tmp_path / "a.crt", tmp_path / "a.key", tmp_path / "a.ca-bundle")
-    error = certificates.broken(cause, paths.key, paths, "en", "Permission denied")
+    monkeypatch.setattr(pair_files, "ownership_of", lambda _: whose)
+    paths = pair_files.PairPaths(tmp_path / "a.crt", tmp_path / "a.key", tmp_path / "a.ca-bundle")
+    error = pair_files.broken(cause, paths.key, paths, "en", "Permission denied")
     assert error.cause == told
     assert error.command.startswith(command)

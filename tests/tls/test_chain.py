@@ -17,8 +17,8 @@ from structlog.testing import capture_logs
 
 from app.domain.errors import CertificateBroken
 from app.domain.language import Language
-from app.tls.certificates import PairPaths
-from app.tls.chain import ServedPair, assemble, read_content
+from app.tls.chain import ServedPair, assemble
+from app.tls.pair_files import PairPaths, read_content
 from app.tls.ways import LONGEST, best_way
 from tests.authorities import DOMAIN, NOW, Issued, issue
 

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from app.tls import deploy_hook
-from app.tls.certificates import PairPaths, broken
 from app.tls.deploy_hook import handed_over
+from app.tls.pair_files import PairPaths, broken
 
 HOOK = """#!/bin/sh
 domain={domain}

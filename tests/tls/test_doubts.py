@@ -13,8 +13,9 @@ from structlog.testing import capture_logs
 from app.core.config import Settings
 from app.domain.errors import CertificateBroken
 from app.main import load_certificate
-from app.tls.chain import put_together, read_content
+from app.tls.chain import put_together
 from app.tls.doubts import doubts_about
+from app.tls.pair_files import read_content
 from tests.authorities import DOMAIN, LIFE, NOW, Lineage
 from tests.broken_certificates import CHAINS
 

@@ -15,9 +15,10 @@ from app.doctor.finding import Level
 from app.doctor.tls.examination import examine_files
 from app.domain.alert import Alarm
 from app.domain.alert_rules import Certificate, _certificate_alarms
-from app.tls.certificates import PairPaths, facts_of, pkcs8
+from app.tls.certificates import facts_of, pkcs8
 from app.tls.doubts import doubts_about
 from app.tls.live import LiveContext
+from app.tls.pair_files import PairPaths
 from tests.authorities import DOMAIN, NOW, SIGNS, Issued, issue
 
 LIFE = timedelta(days=6)

@@ -7,8 +7,8 @@ from datetime import datetime
 from cryptography import x509
 
 from app.domain.language import Language
-from app.tls.certificates import PairPaths
 from app.tls.chain import ServedPair
+from app.tls.pair_files import PairPaths
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import re
 import shlex
 
-from app.tls.certificates import PairPaths
+from app.tls.pair_files import PairPaths
 
 OTHER_BLOCK = re.compile(rb"-----BEGIN (?!CERTIFICATE-----)([A-Z0-9 ]+)-----")
 PRIVATE_KEY = "PRIVATE KEY"

@@ -21,8 +21,9 @@ from app.doctor.tls.renewal import lineage_of, renews
 from app.doctor.tls.trust import judge_trust
 from app.doctor.tls.voice import say, say_broken
 from app.domain.language import Language
-from app.tls.certificates import ODD, PairPaths, broken, facts_of
+from app.tls.certificates import ODD, facts_of
 from app.tls.chain import ServedPair, certificates_in
+from app.tls.pair_files import PairPaths, broken
 from app.tls.roots import system_roots
 from app.tls.ways import is_root
 

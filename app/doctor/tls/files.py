@@ -12,16 +12,15 @@ from app.doctor.tls.renewal import is_there, lineage_of
 from app.doctor.tls.voice import say, say_broken
 from app.domain.language import Language
 from app.files.ownership import ownership_of
-from app.tls.certificates import PairBroken, PairPaths, broken
-from app.tls.chain import (
+from app.tls.chain import ServedPair, certificates_in, key_in, put_together
+from app.tls.pair_files import (
     LARGEST_FILE,
     UTF8_MARK,
+    PairBroken,
     PairContent,
-    ServedPair,
-    certificates_in,
+    PairPaths,
+    broken,
     is_der,
-    key_in,
-    put_together,
     read_content,
     read_file,
 )

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from app.doctor.tls.words_chain import CERTBOT_NEW
 from app.tls.causes import ANEW
-from app.tls.certificates import PairPaths
 from app.tls.deploy_hook import handed_over
+from app.tls.pair_files import PairPaths
 
 LETS_ENCRYPT = Path("/etc/letsencrypt")
 HOLDERS = ("live", "archive")  # certbot's folders of lineages: links, and what they point to
