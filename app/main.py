@@ -26,7 +26,7 @@ from starlette.types import ASGIApp
 
 from app import __version__
 from app.bootstrap import Ingest, check_database, in_background, running
-from app.core.clock import SystemClock
+from app.bootstrap.certificate import begin_look, load_certificate
 from app.core.config import Settings
 from app.core.console import complain, say
 from app.core.exit_codes import Exit
@@ -196,8 +196,9 @@ def main(cdn: WayOut | None = None) -> int:
             settings.webhook_log_file,
             language=settings.operator_language,
         )
+        look = begin_look(settings)  # beside the database: neither waits for the other
         prepare_database(settings)
-        tls = load_certificate(settings)
+        tls = load_certificate(settings, look)
     except StartRefused as refused:
         complain(f"{refused}\n")
         return Exit.CONFIG
@@ -236,14 +237,14 @@ def main(cdn: WayOut | None = None) -> int:
 
 
 def _show_banner(app: FastAPI, settings: Settings, tls: "LiveContext | None", local_url: str) -> None:
-    facts = None if tls is None else tls.facts(SystemClock().now())
+    served = None if tls is None else tls.served
     has_keys = bool(app.state.health.facts.keys.current())
     scheme = "http" if tls is None else "https"
     banner = Banner(
         local_url,
         settings.fal_webhook_url or f"{scheme}://{settings.api_domain}:{settings.api_port}{PATH}",
-        None if facts is None else facts.fingerprint,
-        still_to_do(settings, has_keys=has_keys, is_self_signed=facts is not None and facts.self_signed),
+        None if served is None else served.fingerprint,
+        still_to_do(settings, has_keys=has_keys, is_self_signed=served is not None and served.is_self_signed),
     )
     say(banner.text(settings.operator_language))
 
@@ -264,30 +265,6 @@ def prepare_database(settings: Settings) -> None:
         migrate_apart(url, settings.operator_language)
         log.info("database.migrated")
         asyncio.run(check_database(settings))
-
-
-def load_certificate(settings: Settings) -> "LiveContext | None":
-    """Load the pair, making a self-signed one where there is none. Raises CertificateBroken; None without SSL.
-
-    A pair that can be served is, even one that clients will refuse: that is said aloud.
-    """
-    if not settings.ssl_enabled:
-        return None
-    from app.tls.certificates import ensure_pair  # noqa: PLC0415  without TLS nothing of X.509 is loaded
-    from app.tls.doubts import doubts_about  # noqa: PLC0415  as above
-    from app.tls.live import LiveContext  # noqa: PLC0415  as above
-
-    language = settings.operator_language
-    paths = (settings.ssl_cert_path, settings.ssl_key_path)
-    now = SystemClock().now()
-    if ensure_pair(*paths, settings.api_domain, now, language):
-        log.warning("certificate.self_signed_made", path=str(settings.ssl_cert_path))
-    tls = LiveContext(*paths, settings.ssl_ca_bundle_path, language, settings.tls_profile)
-    tls.load(now)
-    if doubts := doubts_about(tls.served, settings.api_domain, now):
-        texts = [doubt.text(language) for doubt in doubts]
-        log.warning("certificate.doubtful", codes=[doubt.code for doubt in doubts], findings=texts)
-    return tls
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def machine_facts(
     certificate = None
     if tls is not None:
         served = tls.served
-        certificate = Certificate(served.leaf.not_valid_before_utc, served.ends, tls.trouble)
+        certificate = Certificate(served.links[0].not_before, served.ends, tls.trouble)
     running_for = clock.now() - began
     addresses_age = None
     if authenticator.ip_filter is IpFilter.ENFORCE and not addresses.is_fixed:

@@ -13,8 +13,8 @@ from app.doctor.host import asking, commands, disk, names, nginx_files
 from app.doctor.tls.examination import Examined, examine_files
 from app.doctor.tls.served import examine_served
 from app.domain.language import Language
-from app.tls.chain import ServedPair
 from app.tls.pair_files import PairPaths
+from app.tls.served import ServedPair
 
 ExamineFiles = Callable[[PairPaths, Sequence[str], datetime, Language], Examined]
 ExamineServed = Callable[[tuple[str, int], str, ServedPair | None, Language], list[Finding]]

@@ -1,1 +1,1 @@
-"""Files on this machine, for every adapter: put in place in one step, rewritten with a copy kept, whose they are."""
+"""This machine, for every adapter: files put in place in one step or kept when rewritten, processes, accounts."""

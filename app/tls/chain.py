@@ -2,63 +2,24 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-import structlog
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from app.domain.language import Language
-from app.tls.certificates import CERTIFICATE_BLOCK, ODD, pkcs8, read_through
+from app.tls.certificates import CERTIFICATE_BLOCK, ODD, pkcs8, read_through, subject_of
 from app.tls.pair_files import PairContent, PairPaths, broken, is_der
 from app.tls.roots import system_roots
+from app.tls.served import Link, ServedPair
 from app.tls.ways import Roots, Way, best_way, is_root, issued_by
-
-log = structlog.get_logger(__name__)
 
 CERTIFICATE_BEGIN = b"-----BEGIN CERTIFICATE-----"
 KEY_BLOCK = re.compile(rb"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----")
-
-
-@dataclass(frozen=True, slots=True)
-class ServedPair:
-    """What the server sends and signs with.
-
-    `chain_pem` is leaf + intermediates, `key_pem` unencrypted PKCS #8. `unrelated` names the subjects in the files that
-    are not part of the chain. `missing_issuer` names who signed the last certificate when the files do not hold it and
-    the leaf stands alone: an intermediate is probably missing (or the leaf comes straight from a root).
-    """
-
-    chain: tuple[x509.Certificate, ...]
-    chain_pem: bytes
-    key_pem: bytes = field(repr=False)
-    unrelated: tuple[str, ...]
-    missing_issuer: str | None
-
-    @property
-    def leaf(self) -> x509.Certificate:
-        """The server's own certificate."""
-        return self.chain[0]
-
-    @property
-    def ends(self) -> datetime:
-        """When the first of the chain expires: often, but not always, the leaf."""
-        return min(certificate.not_valid_after_utc for certificate in self.chain)
-
-
-def assemble(content: PairContent, paths: PairPaths, language: Language, now: datetime | None = None) -> ServedPair:
-    """Build the chain and log which certificates are missing or superfluous; raises CertificateBroken."""
-    pair = put_together(content, paths, language, now)
-    if pair.unrelated:
-        log.warning("certificate.unrelated", bundle=str(paths.ca_bundle), subjects=pair.unrelated)
-    if pair.missing_issuer:
-        log.warning("certificate.issuer_missing", bundle=str(paths.ca_bundle), issuer=pair.missing_issuer)
-    return pair
 
 
 def put_together(
@@ -91,14 +52,15 @@ def _put_together(content: PairContent, paths: PairPaths, language: Language, ch
     _ = leaf.extensions  # decoded now, so that reading the names later cannot fail
     way = choose(leaf, pool)
     chain, root = way.chain, way.root
-    unrelated = tuple(c.subject.rfc4514_string() for c in pool if c not in chain and c != root and not is_root(c))
+    unrelated = tuple(subject_of(c) for c in pool if c not in chain and c != root and not is_root(c))
     alone = len(chain) == 1 and root is None and not is_root(leaf)
     return ServedPair(
-        chain=chain,
+        links=tuple(Link(subject_of(c), c.not_valid_before_utc, c.not_valid_after_utc) for c in chain),
         chain_pem=b"".join(c.public_bytes(serialization.Encoding.PEM) for c in chain),
         key_pem=pkcs8(key),
         unrelated=unrelated,
         missing_issuer=leaf.issuer.rfc4514_string() if alone else None,
+        is_self_signed=leaf.subject == leaf.issuer,
     )
 
 

@@ -1,8 +1,11 @@
 """What each doubt about a certificate says, by its code; the doctor's findings of these codes say the same."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
-from app.domain.language import Msgid, msgid
+from app.catalog import translate
+from app.domain.language import Language, Msgid, msgid
 
 DOUBTS: Mapping[str, Msgid] = {
     "dates.ends_now": msgid("it ends on {until}, {days} days left: less than a sixth"),
@@ -16,3 +19,15 @@ DOUBTS: Mapping[str, Msgid] = {
     "keys.unknown": msgid('"{subject}": a {kind} key is of no use for TLS'),
     "keys.digest": msgid('"{subject}": signed with {digest}, which nobody believes any more'),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """One reason for clients to refuse: a key of DOUBTS, and what its words are filled with."""
+
+    code: str
+    facts: Mapping[str, Any]
+
+    def text(self, language: Language) -> str:
+        """Say it in words."""
+        return translate(DOUBTS[self.code], language).format(**self.facts)

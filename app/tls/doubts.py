@@ -1,7 +1,6 @@
 """Why clients will refuse a pair that OpenSSL loads without an error: its dates, names, keys and signatures."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,30 +8,16 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from app.catalog import translate
 from app.domain.alert_rules import CRITICAL_LEFT
-from app.domain.language import Language
 from app.tls.certificates import CURVES, facts_of, subject_of
-from app.tls.chain import ServedPair
-from app.tls.doubt_words import DOUBTS
+from app.tls.doubt_words import Doubt
 from app.tls.names import covers
+from app.tls.served import ServedPair
 from app.tls.ways import is_root
 
 SHORTEST_RSA = 2048  # bits; Baseline Requirements, and OpenSSL's security level 2
 BROKEN_DIGESTS = ("md5", "sha1")
 SHOWN = 8  # names of a certificate
-
-
-@dataclass(frozen=True, slots=True)
-class Doubt:
-    """One reason for clients to refuse: a key of DOUBTS, and what its words are filled with."""
-
-    code: str
-    facts: Mapping[str, Any]
-
-    def text(self, language: Language) -> str:
-        """Say it in words."""
-        return translate(DOUBTS[self.code], language).format(**self.facts)
 
 
 def doubts_about(pair: ServedPair, name: str, now: datetime) -> list[Doubt]:

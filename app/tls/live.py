@@ -14,11 +14,10 @@ import structlog
 
 from app.domain.errors import CertificateBroken
 from app.domain.language import Language
-from app.tls.certificates import CertificateFacts, facts_of, is_in_season
-from app.tls.chain import ServedPair, assemble
 from app.tls.pair_files import PairBroken, PairContent, PairPaths, broken, read_content
 from app.tls.plain_http import ServerContext
 from app.tls.profile import PROFILES, ProfileName, choose_groups, harden, hardened
+from app.tls.served import ServedPair
 
 log = structlog.get_logger(__name__)
 
@@ -93,15 +92,17 @@ class LiveContext:
         refusal = self._refusal
         return () if refusal is None else refusal.findings
 
-    def facts(self, now: datetime) -> CertificateFacts:
-        """Facts of the certificate now served, as they stand at `now`."""
-        return facts_of(self.served.leaf, now)
+    def begin(self, pair: ServedPair, content: PairContent) -> None:
+        """Serve a pair that was put together elsewhere from `content`; raises CertificateBroken."""
+        with self._lock:
+            pair.report(self._paths)
+            self._adopt(pair, content)
 
     def load(self, now: datetime | None = None) -> None:
         """Serve what the files hold; raises CertificateBroken and keeps what was served before."""
         with self._lock:
             content = read_content(self._paths, self._language)
-            self._adopt(assemble(content, self._paths, self._language, now), content)
+            self._adopt(self._assemble(content, now), content)
 
     def reload(self, now: datetime) -> bool:
         """Serve what the files hold now, or keep the old pair and say why; return whether the files are served."""
@@ -128,16 +129,23 @@ class LiveContext:
     def _choose_again(self, now: datetime) -> bool:
         """Serve another way up from the same files once a certificate above the leaf has expired, if there is one."""
         served, content = self.served, self._content
-        above = [certificate.not_valid_after_utc for certificate in served.chain[1:]]
+        above = [link.not_after for link in served.links[1:]]
         if content is None or not above or now <= min(above) or self._ways_tried is served:
             return False
         with suppress(PairBroken):  # what cannot be loaded just now leaves the old way in place
-            pair = assemble(content, self._paths, self._language, now)
-            if pair.chain != served.chain:
+            pair = self._assemble(content, now)
+            if pair.chain_pem != served.chain_pem:
                 self._adopt(pair, content)
                 return True
         self._ways_tried = served
         return False
+
+    def _assemble(self, content: PairContent, now: datetime | None) -> ServedPair:
+        from app.tls.chain import put_together  # noqa: PLC0415  14 MiB that serving does not need
+
+        pair = put_together(content, self._paths, self._language, now)
+        pair.report(self._paths)
+        return pair
 
     def _look(self) -> FilesSeen:
         try:
@@ -157,8 +165,8 @@ class LiveContext:
         if not isinstance(seen, PairContent):
             return PairRefusal(seen, seen, now)
         try:
-            pair = assemble(seen, self._paths, self._language, now)
-            if is_in_season(self.served.leaf, now) and not is_in_season(pair.leaf, now):
+            pair = self._assemble(seen, now)
+            if self.served.links[0].is_in_season(now) and not pair.links[0].is_in_season(now):
                 return self._untimely(seen, pair, now)
             self._adopt(pair, seen)
         except PairBroken as error:
@@ -166,11 +174,11 @@ class LiveContext:
         return None
 
     def _untimely(self, seen: PairContent, pair: ServedPair, now: datetime) -> PairRefusal:
-        since, end = pair.leaf.not_valid_before_utc, self.served.leaf.not_valid_after_utc
-        is_early = now < since
-        cause, moment = ("early", since) if is_early else ("expired", pair.leaf.not_valid_after_utc)
+        leaf, end = pair.links[0], self.served.links[0].not_after
+        is_early = now < leaf.not_before
+        cause, moment = ("early", leaf.not_before) if is_early else ("expired", leaf.not_after)
         found = broken(cause, self._paths.cert, self._paths, self._language, f"{moment:%Y-%m-%d %H:%M} UTC")
-        return PairRefusal(seen, found.findings, now, min(since, end) if is_early else end)
+        return PairRefusal(seen, found.findings, now, min(leaf.not_before, end) if is_early else end)
 
     def _adopt(self, pair: ServedPair, content: PairContent) -> None:
         inner = hardened(self._profile)
@@ -190,9 +198,9 @@ class LiveContext:
             log.warning("certificate.key_open_to_all", file=str(self._paths.key))
         log.info(
             "certificate.loaded",
-            subject=pair.leaf.subject.rfc4514_string(),
-            not_after=pair.leaf.not_valid_after_utc.isoformat(),
-            certificates=len(pair.chain),
+            subject=pair.links[0].subject,
+            not_after=pair.links[0].not_after.isoformat(),
+            certificates=len(pair.links),
         )
 
     def _move(self, connection: ssl.SSLSocket | ssl.SSLObject, _name: str | None, _outer: ssl.SSLContext) -> None:

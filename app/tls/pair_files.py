@@ -31,6 +31,11 @@ class PairBroken(CertificateBroken):
         self.told = told
         self.command = command
         self.reason = reason
+        self._language: Language = language
+
+    def __reduce__(self) -> tuple[type["PairBroken"], tuple[str, str, str, Language, str]]:
+        """Say how it is made again in another process."""
+        return PairBroken, (self.cause, self.told, self.command, self._language, self.reason)
 
 
 @dataclass(frozen=True, slots=True)

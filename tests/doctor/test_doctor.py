@@ -31,7 +31,7 @@ from app.doctor.machine import Machine
 from app.doctor.tls.examination import Examined, examine_files
 from app.doctor.tls.served import examine_served
 from app.domain.language import Language
-from app.tls.chain import ServedPair
+from app.tls.served import ServedPair
 from app.twins.fal import FalTwin
 from app.twins.faults import Instead
 from app.twins.signing import ACCOUNT

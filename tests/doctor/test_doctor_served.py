@@ -11,8 +11,9 @@ import pytest
 
 from app.doctor.finding import Level
 from app.doctor.tls.served import examine_served
-from app.tls.chain import ServedPair, put_together
+from app.tls.chain import put_together
 from app.tls.pair_files import read_content
+from app.tls.served import ServedPair
 from tests.authorities import DOMAIN, Lineage
 
 

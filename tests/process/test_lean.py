@@ -34,8 +34,11 @@ print(*sys.modules)
 """
 
 
-def imported_by_a_server(folder: Path, start: list[str], *, tls: bool) -> set[str]:
-    """Start a server in `folder`, stop it once it accepts connections; return the modules it imported."""
+def imported_by_a_server(folder: Path, start: list[str], *, tls: bool) -> tuple[set[str], str]:
+    """Start a server in `folder`, stop it once it accepts connections.
+
+    Returns the modules that it and the processes which it forked imported, and the libraries that itself holds.
+    """
     migrate(f"sqlite:///{folder}/aisha.db")
     environment = {
         "PYTHONPATH": str(ROOT),
@@ -58,12 +61,13 @@ def imported_by_a_server(folder: Path, start: list[str], *, tls: bool) -> set[st
     ):
         assert server.stdout is not None
         assert server.stdout.readline(), errors.read_text()
+        mapped = Path(f"/proc/{server.pid}/maps").read_text()
         server.send_signal(signal.SIGTERM)
         server.communicate(timeout=20)
     assert server.returncode == 0, errors.read_text()
     lines = [line.rpartition("|")[2].strip() for line in errors.read_text().splitlines() if "import time:" in line]
     begin = len(lines) - lines[::-1].index("site")  # where a process became the server, its list begins anew
-    return set(lines[begin:])
+    return set(lines[begin:]), mapped
 
 
 def of(packages: tuple[str, ...], modules: set[str]) -> set[str]:
@@ -75,14 +79,22 @@ def test_the_servers_process_holds_what_serving_needs(tmp_path: Path, start: lis
     """However it is started, the server's process imports no Alembic, typer, rich or doctor, and nothing for a database
     or a proxy that is not used.
     """
-    modules = imported_by_a_server(tmp_path, start, tls=True)
+    modules, _ = imported_by_a_server(tmp_path, start, tls=True)
     assert {"app.server.run", "app.tls.live", "structlog.dev"} <= modules
     assert of(FOREIGN, modules) == set()
 
 
+def test_x509_is_loaded_beside_the_server(tmp_path: Path) -> None:
+    """The certificate that a server begins with is examined in another process: itself holds OpenSSL alone."""
+    modules, libraries = imported_by_a_server(tmp_path, STARTS["script"], tls=True)
+    assert "cryptography.x509" in modules
+    assert "_ssl" in libraries
+    assert "cryptography" not in libraries
+
+
 def test_without_tls_nothing_of_x509_is_loaded(tmp_path: Path) -> None:
     """Behind a proxy that speaks TLS the process imports neither our reading of certificates nor cryptography."""
-    modules = imported_by_a_server(tmp_path, STARTS["script"], tls=False)
+    modules, _ = imported_by_a_server(tmp_path, STARTS["script"], tls=False)
     assert "app.server.run" in modules
     assert of((*FOREIGN, *X509), modules) == set()
 

@@ -34,7 +34,7 @@ from app.server.lifespan import HOOKS, Hooks
 from app.server.listener import Listener, bind
 from app.server.run import serve
 from app.server.systemd import Supervisor
-from app.tls.certificates import pkcs8
+from app.tls.certificates import facts_of, pkcs8
 from tests.process.listening import GET, Files, Running, answer, drain, echo, running, take, wait_until
 
 IMPATIENT = 0.6  # seconds
@@ -122,14 +122,14 @@ def test_tls_1_2_takes_forward_secret_aead_suites_only(secure: Running, ciphers:
 def test_a_reload_says_whether_the_files_are_served(files: Files) -> None:
     """A good pair is served and its facts are at hand; a bad one leaves the old and names its trouble (fault 41)."""
     live = files.live()
-    assert live.facts(NOW).key_type == "EC P-256"
+    assert facts_of(live.served.leaf, NOW).key_type == "EC P-256"
     files.issue(trustme.KeyType.RSA)
     assert live.reload(NOW)
-    assert live.facts(NOW).key_type == "RSA 2048"
+    assert facts_of(live.served.leaf, NOW).key_type == "RSA 2048"
     files.key.unlink()
     assert not live.reload(NOW)
     assert live.trouble[0].startswith(f"{files.key}: ")
-    assert live.facts(NOW).key_type == "RSA 2048"
+    assert facts_of(live.served.leaf, NOW).key_type == "RSA 2048"
     with pytest.raises(CertificateBroken):
         live.load()
     files.issue(trustme.KeyType.ECDSA)

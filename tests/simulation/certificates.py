@@ -5,10 +5,10 @@ import random
 from datetime import datetime, timedelta
 from typing import Any
 
+from app.bootstrap.certificate import load_certificate
 from app.core.clock import SystemClock
 from app.core.config import Settings
 from app.domain.errors import CertificateBroken
-from app.main import load_certificate
 from app.tls.certificates import SELF_SIGNED_LIFETIME, ensure_pair, self_signed
 from app.tls.live import LiveContext
 from tests.fakes import START

@@ -17,8 +17,9 @@ from structlog.testing import capture_logs
 
 from app.domain.errors import CertificateBroken
 from app.domain.language import Language
-from app.tls.chain import ServedPair, assemble
+from app.tls.chain import put_together
 from app.tls.pair_files import PairPaths, read_content
+from app.tls.served import ServedPair
 from app.tls.ways import LONGEST, best_way
 from tests.authorities import DOMAIN, NOW, Issued, issue
 
@@ -43,7 +44,9 @@ class Family:
 
     def assembled(self, language: Language = "ru") -> ServedPair:
         paths = PairPaths(self.cert, self.key, self.bundle)
-        return assemble(read_content(paths, language), paths, language)
+        pair = put_together(read_content(paths, language), paths, language)
+        pair.report(paths)
+        return pair
 
     def served(self) -> list[bytes]:
         pair = self.assembled("en")

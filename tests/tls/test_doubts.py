@@ -10,9 +10,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from structlog.testing import capture_logs
 
+from app.bootstrap.certificate import load_certificate
 from app.core.config import Settings
 from app.domain.errors import CertificateBroken
-from app.main import load_certificate
 from app.tls.chain import put_together
 from app.tls.doubts import doubts_about
 from app.tls.pair_files import read_content

@@ -7,8 +7,8 @@ from datetime import datetime
 from cryptography import x509
 
 from app.domain.language import Language
-from app.tls.chain import ServedPair
 from app.tls.pair_files import PairPaths
+from app.tls.served import ServedPair
 
 
 @dataclass(frozen=True, slots=True)

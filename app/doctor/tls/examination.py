@@ -22,9 +22,10 @@ from app.doctor.tls.trust import judge_trust
 from app.doctor.tls.voice import say, say_broken
 from app.domain.language import Language
 from app.tls.certificates import ODD, facts_of
-from app.tls.chain import ServedPair, certificates_in
+from app.tls.chain import certificates_in
 from app.tls.pair_files import PairPaths, broken
 from app.tls.roots import system_roots
+from app.tls.served import ServedPair
 from app.tls.ways import is_root
 
 

@@ -12,7 +12,7 @@ from app.doctor.tls.renewal import is_there, lineage_of
 from app.doctor.tls.voice import say, say_broken
 from app.domain.language import Language
 from app.files.ownership import ownership_of
-from app.tls.chain import ServedPair, certificates_in, key_in, put_together
+from app.tls.chain import certificates_in, key_in, put_together
 from app.tls.pair_files import (
     LARGEST_FILE,
     UTF8_MARK,
@@ -24,6 +24,7 @@ from app.tls.pair_files import (
     read_content,
     read_file,
 )
+from app.tls.served import ServedPair
 
 # The group may read: the server may be given the key that way.
 OTHERS_MAY = stat.S_IRWXO | stat.S_IWGRP

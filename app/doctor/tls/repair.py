@@ -24,8 +24,9 @@ from app.domain.errors import AishaError
 from app.domain.language import Language
 from app.files.ownership import ROOT
 from app.tls.certificates import subject_of
-from app.tls.chain import ServedPair, put_together
+from app.tls.chain import put_together
 from app.tls.pair_files import PairBroken, PairPaths, plain, read_content
+from app.tls.served import ServedPair
 from app.tls.ways import issued_by
 
 CLIMB_CODES = {"chain.issuer_missing", "chain.issuer_other_key"}

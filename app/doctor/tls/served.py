@@ -10,8 +10,8 @@ from app.doctor.finding import Finding, reason_of
 from app.doctor.tls.voice import say
 from app.domain.language import Language
 from app.tls.certificates import subject_of
-from app.tls.chain import ServedPair
 from app.tls.names import address_of, ascii_name
+from app.tls.served import ServedPair
 
 CONNECT_SECONDS = 5.0  # for connecting, and for each read of the handshake
 DER = 2  # _ssl.ENCODING_DER

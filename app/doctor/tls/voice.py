@@ -8,7 +8,7 @@ from app.doctor.tls.words import DATE_WORDS, FILE_WORDS, KEY_WORDS, NAME_WORDS, 
 from app.doctor.tls.words_chain import CHAIN_WORDS, SERVED_WORDS
 from app.doctor.tls.words_repair import REPAIR_WORDS
 from app.domain.language import Language
-from app.tls.doubts import Doubt
+from app.tls.doubt_words import Doubt
 from app.tls.pair_files import PairBroken
 
 CATALOGUE: Catalogue = {
