@@ -10,7 +10,7 @@ from functools import partial
 
 import structlog
 
-from app.bootstrap import Work
+from app.bootstrap.services import Work
 from app.domain.errors import DatabaseUnavailable
 from app.flows.progress import EVERY as PROGRESS_EVERY
 from app.flows.reconcile import BATCH as RECONCILE_BATCH

@@ -11,7 +11,7 @@ from collections.abc import Collection
 
 import uvloop
 
-from app.bootstrap import running
+from app.bootstrap.running import running
 from app.core.config import Settings
 from app.core.logger import register_secrets, setup_logging
 from app.core.setting_loader import load_settings

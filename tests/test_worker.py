@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from app import worker as module
-from app.bootstrap import Work
+from app.bootstrap.services import Work
 from app.db.reasons import reason_of
 from app.domain.errors import DatabaseUnavailable
 from app.flows.reconcile import BATCH as RECONCILE_BATCH

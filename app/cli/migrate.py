@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from app.bootstrap import needs_migration
+from app.bootstrap.database import needs_migration
 from app.cli.output import called, say
 from app.core.setting_loader import load_settings
 from app.db.migrate import migrate as run_migrations

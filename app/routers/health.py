@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from app import __version__
-from app.bootstrap import HealthFacts
+from app.bootstrap.services import HealthFacts
 from app.domain.errors import DatabaseUnavailable
 from app.domain.steps import StepTrouble
 from app.routers.fal_webhook import PATH

@@ -12,7 +12,7 @@ import structlog
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from app.bootstrap import HealthFacts, MetricsFacts
+from app.bootstrap.services import HealthFacts, MetricsFacts
 from app.catalog import translate
 from app.domain.errors import DatabaseUnavailable
 from app.domain.language import Language, Msgid

@@ -11,9 +11,9 @@ from typing import Any
 import httpx2
 import pytest
 
+from app.application import create_app, enclose
 from app.core.config import Settings
 from app.db.engine import Database, open_database
-from app.main import create_app, enclose
 from app.twins.fal import FalTwin
 
 TOKEN = "an-operators-password-of-forty-characters"

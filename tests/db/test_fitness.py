@@ -5,7 +5,7 @@ import asyncio
 import psycopg
 import pytest
 
-from app.bootstrap import check_database, needs_migration
+from app.bootstrap.database import check_database, needs_migration
 from app.core.setting_loader import load_settings
 from app.db.engine import open_database
 from app.db.migrate import migrate

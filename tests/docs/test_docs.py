@@ -12,10 +12,10 @@ import typer
 from typer.core import TyperGroup
 
 from app import __version__
+from app.application import create_app
 from app.cli.config import with_table
 from app.cli.main import app as command_line
 from app.core.config import Settings
-from app.main import create_app
 from app.routers.openapi import describe
 from tests.docs.project import ROOT, between, names, page, project_files, rows
 

@@ -16,6 +16,8 @@ import typer
 from babel.messages.pofile import read_po
 from starlette.routing import Mount, Route
 
+from app.application import create_app
+
 # Where the code lies is said here and nowhere below; the rest is found wherever in app/ it stands.
 from app.cli.main import app as command_line
 from app.cli.setting_page import default_text
@@ -23,7 +25,6 @@ from app.core.config import Settings
 from app.core.setting_meta import env_name, is_secret, names
 from app.doctor.tls.voice import say_broken
 from app.domain.alert import REMEDY, Condition
-from app.main import create_app
 from app.routers.openapi import describe
 from app.tls.causes import CAUSES
 from app.tls.pair_files import PairBroken

@@ -11,10 +11,10 @@ import httpx2
 import pytest
 from sqlalchemy import select
 
+from app.application import create_app, enclose
 from app.core.config import Settings
 from app.db.engine import Connection, open_database
 from app.db.tables import deliveries
-from app.main import create_app, enclose
 from app.routers.fal_webhook import PATH
 from app.twins.fal import FalTwin
 from app.twins.signing import ACCOUNT, FalKey, sign

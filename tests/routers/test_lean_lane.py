@@ -14,14 +14,14 @@ from sqlalchemy import select
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.testing import capture_logs
 
-from app.bootstrap import running
+from app.application import _webhook_parts, create_app, enclose
+from app.bootstrap.running import running
 from app.core.config import Settings
 from app.db.engine import Database, open_database
 from app.db.tables import deliveries
 from app.domain.errors import ClaimLost, DatabaseUnavailable
 from app.fal.client import write_copy
 from app.fal.signature import REQUEST_ID, SIGNATURE, SIGNED_HEADERS, TIMESTAMP, USER_ID
-from app.main import _webhook_parts, create_app, enclose
 from app.routers.fal_webhook import PATH, WebhookParts
 from app.routers.lean_lane import LeanLane
 from app.twins.signing import ACCOUNT, FOREIGN_ACCOUNT, FalKey

@@ -8,12 +8,12 @@ from contextvars import Context, copy_context
 from datetime import datetime, timedelta
 from typing import Any
 
-from app.bootstrap import check_database
+from app.application import create_app, enclose
+from app.bootstrap.database import check_database
 from app.core.config import Settings
 from app.db.engine import Database, open_database
 from app.db.migrate import migrate
 from app.domain.errors import DatabaseBehind, DatabaseUnavailable
-from app.main import create_app, enclose
 from app.server.lifespan import HOOKS
 from tests.fakes import START
 from tests.simulation import certificates, storage
