@@ -1,11 +1,14 @@
-"""The application: routes, lanes and services put together; nothing is opened before its lifespan begins."""
+"""The application: routes, lanes and services put together, and served."""
 
+import gc
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
+import structlog
 from fastapi import FastAPI
 from pydantic import SecretStr
 from starlette.exceptions import HTTPException
@@ -17,6 +20,8 @@ from app.bootstrap.background import in_background
 from app.bootstrap.running import running
 from app.bootstrap.services import Ingest
 from app.core.config import Settings
+from app.core.console import say
+from app.core.setting_sources import environment
 from app.dashboard.opening import DashboardLane
 from app.dashboard.parts import DashboardParts
 from app.domain.errors import DatabaseUnavailable, RequestRefused
@@ -24,7 +29,7 @@ from app.domain.quotas import MemoryQuota, SignatureQuota
 from app.fal.cdn import WayOut
 from app.routers import api, health, metrics, trainings
 from app.routers.api import ApiParts
-from app.routers.fal_webhook import WebhookLane, WebhookParts
+from app.routers.fal_webhook import PATH, WebhookLane, WebhookParts
 from app.routers.head import HeadAsGet
 from app.routers.health import HealthParts
 from app.routers.lean_lane import LeanLane
@@ -32,15 +37,23 @@ from app.routers.metrics import MetricsParts
 from app.routers.openapi import serve_docs
 from app.routers.operator_access import OperatorAccess
 from app.routers.problems import on_bug, on_http_exception, on_no_database, on_refused
+from app.server.banner import Banner, still_to_do
 from app.server.hosts import HostGuard
 from app.server.lifespan import HOOKS, Hooks
+from app.server.listener import LOOPBACK, Listener, narrow
 from app.server.proxies import ClientAddress
+from app.server.run import serve
 from app.server.security_headers import SecurityHeaders
+from app.server.systemd import inherited_socket
 from app.server.whole_answer import send_json
 from app.worker import Worker
 
 if TYPE_CHECKING:  # without TLS nothing of X.509 is loaded
     from app.tls.live import LiveContext
+
+log = structlog.get_logger(__name__)
+
+GC_YOUNG = 20_000  # objects between two looks of the collector: a delivery leaves no cycles behind
 
 CertificateEnds = Callable[[], datetime | None]
 
@@ -138,3 +151,40 @@ def _api_parts(settings: Settings, ingest: Ingest) -> ApiParts:
         ingest.register,
         ingest.submitting,
     )
+
+
+def run(settings: Settings, tls: "LiveContext | None", cdn: WayOut | None = None) -> int:
+    """Serve until a signal stops it; return the exit code. `cdn` is as in `create_app`."""
+    for warning in settings.warnings():
+        log.warning("settings.warning", text=warning)
+    listener = Listener(
+        settings.api_host,
+        settings.api_port,
+        tls,
+        client_timeout=settings.client_timeout,
+        max_body_bytes=settings.max_body_bytes,
+        max_connections=settings.max_connections,
+        spared=(*LOOPBACK, *settings.forwarded_allow_ips),
+        language=settings.operator_language,
+    )
+    gc.enable()
+    gc.freeze()  # what lives as long as the process need not be looked at again, least of all on the way out
+    gc.set_threshold(GC_YOUNG, 20, 20)
+    inherited = inherited_socket(environment())
+    if inherited is not None:
+        narrow(inherited, listener)
+    app = create_app(settings, tls, cdn)
+    return serve(enclose(app, settings), listener, partial(_show_banner, app, settings, tls), inherited)
+
+
+def _show_banner(app: FastAPI, settings: Settings, tls: "LiveContext | None", local_url: str) -> None:
+    served = None if tls is None else tls.served
+    has_keys = bool(app.state.health.facts.keys.current())
+    scheme = "http" if tls is None else "https"
+    banner = Banner(
+        local_url,
+        settings.fal_webhook_url or f"{scheme}://{settings.api_domain}:{settings.api_port}{PATH}",
+        None if served is None else served.fingerprint,
+        still_to_do(settings, has_keys=has_keys, is_self_signed=served is not None and served.is_self_signed),
+    )
+    say(banner.text(settings.operator_language))

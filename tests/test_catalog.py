@@ -95,7 +95,8 @@ def test_without_its_catalogue_a_text_is_english(monkeypatch: pytest.MonkeyPatch
 def test_the_catalogue_is_read_when_it_is_asked() -> None:
     """A process that says nothing to its operator never reads the catalogue."""
     code = (
-        "import app.main\nfrom app.catalog import load_catalog\nassert load_catalog.cache_info().currsize == 0\n"
+        "import app.main, app.application\n"
+        "from app.catalog import load_catalog\nassert load_catalog.cache_info().currsize == 0\n"
         "import sys\nassert 'babel' not in sys.modules and 'pydantic_settings' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -15,26 +15,31 @@ from app.files.apart import Apart
 Outcome = tuple[Literal["done", "unavailable", "read_only", "unfit", "bug"], str]
 
 
-def migrate_apart(database_url: str, language: Language = "en") -> None:
-    """Bring our tables up to date and return when they are. Raises DatabaseUnavailable, DatabaseUnfit.
+class Migration:
+    """A migration under way. To be begun while the process has one thread and no connection."""
 
-    To be called while the process has one thread and no connection: a fork copies neither. RuntimeError is a bug, with
-    the traceback of the other process.
-    """
-    outcome: Outcome
-    try:
-        outcome = Apart(partial(_migrate, database_url, language), "migration").result()
-    except EOFError:
-        outcome = ("bug", "the migration was killed")
-    match outcome:
-        case "unavailable", cause:
-            raise DatabaseUnavailable(cause)
-        case "read_only", cause:
-            raise DatabaseReadOnly(cause)
-        case "unfit", lines:
-            raise DatabaseUnfit(lines.splitlines())
-        case "bug", trace:
-            raise RuntimeError(trace)
+    def __init__(self, database_url: str, language: Language = "en") -> None:
+        self._work = Apart(partial(_migrate, database_url, language), "migration")
+
+    def finish(self) -> None:
+        """Return when our tables are up to date. Raises DatabaseUnavailable, DatabaseUnfit.
+
+        RuntimeError is a bug, with the traceback of the other process.
+        """
+        outcome: Outcome
+        try:
+            outcome = self._work.result()
+        except EOFError:
+            outcome = ("bug", "the migration was killed")
+        match outcome:
+            case "unavailable", cause:
+                raise DatabaseUnavailable(cause)
+            case "read_only", cause:
+                raise DatabaseReadOnly(cause)
+            case "unfit", lines:
+                raise DatabaseUnfit(lines.splitlines())
+            case "bug", trace:
+                raise RuntimeError(trace)
 
 
 def _migrate(database_url: str, language: Language) -> Outcome:

@@ -9,7 +9,7 @@ from app.bootstrap.database import check_database, needs_migration
 from app.core.setting_loader import load_settings
 from app.db.engine import open_database
 from app.db.migrate import migrate
-from app.db.migrate_apart import migrate_apart
+from app.db.migrate_apart import Migration
 from app.db.tables import HEAD, VERSION_TABLE
 from app.domain.errors import DatabaseBehind, DatabaseReadOnly, DatabaseUnavailable, DatabaseUnfit
 from app.domain.language import Language
@@ -17,6 +17,10 @@ from tests.foreign import Foreign
 from tests.pgbouncer import start_pgbouncer
 
 RIGHTS = "SELECT, INSERT, UPDATE, DELETE"
+
+
+def migrate_apart(url: str, language: Language = "en") -> None:
+    Migration(url, language).finish()
 
 
 def start(url: str, language: Language = "en") -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.db.migrate import migrate
-from app.db.migrate_apart import migrate_apart
+from app.db.migrate_apart import Migration
 from app.domain.errors import DatabaseUnavailable
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,9 +27,9 @@ STARTS = {
 # A process that migrates and says what it holds afterwards.
 MIGRATING = """
 import sys
-from app.db.migrate_apart import migrate_apart
+from app.db.migrate_apart import Migration
 
-migrate_apart(sys.argv[1])
+Migration(sys.argv[1]).finish()
 print(*sys.modules)
 """
 
@@ -113,19 +113,19 @@ def test_a_migration_apart_says_why_it_cannot(tmp_path: Path) -> None:
     with pytest.raises(DatabaseUnavailable) as here:
         migrate(url)
     with pytest.raises(DatabaseUnavailable) as apart:
-        migrate_apart(url)
+        Migration(url).finish()
     assert str(apart.value) == str(here.value) != ""
 
 
 def test_nobody_pays_for_prometheus_before_it_is_asked_for() -> None:
     """The whole application is imported without prometheus_client: its memory is paid for by whoever asks."""
-    asked = "import sys, app.main; sys.exit('prometheus_client' in sys.modules)"
+    asked = "import sys, app.application; sys.exit('prometheus_client' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", asked], cwd=ROOT, check=False).returncode == 0
 
 
 def test_who_asks_for_no_page_pays_for_none() -> None:
     """The server's own modules load neither the pages nor what they are made with."""
-    asked = "import sys, app.main; print([m for m in sys.modules if m.startswith(('jinja2', 'app.dashboard'))])"
+    asked = "import sys, app.application; print([m for m in sys.modules if m.startswith(('jinja2', 'app.dashboard'))])"
     found = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True, cwd=ROOT)
     assert set(re.findall(r"'([^']+)'", found.stdout)) == {
         "app.dashboard",

@@ -5,13 +5,13 @@
 
 import random
 import socket
+from importlib import import_module
 from typing import Any
 
 import structlog
 
 import app.core.logger  # noqa: F401  it configures structlog, which is done anew here
 from app import application
-from app.bootstrap import running
 from app.core.clock import SystemClock
 from app.db import engine, migrate
 from app.http_client.client import HttpClient, HttpReply
@@ -19,6 +19,7 @@ from tests.simulation.quiet import QuietWorker
 from tests.simulation.replaced import replace
 from tests.simulation.virtual_loop import OWNER
 
+running: Any = import_module("app.bootstrap.running")
 TUNE, INIT, WORD = engine.tune_sqlite, engine.Database.__init__, running.word
 
 
