@@ -5,6 +5,7 @@ connections: fork while the process has one thread and no connection, as a start
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Generic, TypeVar
@@ -13,7 +14,7 @@ T = TypeVar("T")
 
 
 class Apart(Generic[T]):
-    """Work under way. What it returns is pickled; it must raise nothing, and words it in its result instead."""
+    """Work under way. What it returns is pickled; what it wants to be known of an error, it puts into its result."""
 
     def __init__(self, work: Callable[[], T], name: str) -> None:
         """Begin. Raises OSError where the system has no process or descriptor left."""
@@ -25,14 +26,17 @@ class Apart(Generic[T]):
         sender.close()
 
     def result(self) -> T:
-        """Wait for the result. Raises EOFError where the work was killed."""
+        """Wait for the result. Raises EOFError where the work was killed, or raised."""
         with self._receiver:
             try:
                 found: T = self._receiver.recv()
+            except OSError as error:  # it was killed while it was sending
+                raise EOFError from error
             finally:
                 self._process.join()
         return found
 
 
 def _send(work: Callable[[], T], sender: "Connection[T, T]") -> None:
-    sender.send(work())
+    with suppress(Exception):  # multiprocessing would print a traceback; who waits is told by the end of the pipe
+        sender.send(work())

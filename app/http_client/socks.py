@@ -1,4 +1,4 @@
-"""Through a SOCKS5 proxy, with aiohttp-socks; whoever is behind none need not pay for importing it."""
+"""Connections through a SOCKS5 proxy, with aiohttp-socks. Imported only where such a proxy is set."""
 
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote

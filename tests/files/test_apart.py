@@ -2,6 +2,7 @@
 
 import os
 import signal
+from multiprocessing.connection import Connection
 
 import pytest
 
@@ -32,6 +33,25 @@ def test_work_that_is_killed_says_so() -> None:
     """As the kernel kills when memory is short."""
     with pytest.raises(EOFError):
         Apart(lambda: os.kill(os.getpid(), signal.SIGKILL), "work").result()
+
+
+def test_work_that_raises_says_so_without_a_traceback(capfd: pytest.CaptureFixture[str]) -> None:
+    """Whoever waits does it again itself, where a bug shows."""
+    with pytest.raises(EOFError):
+        Apart(lambda: 1 // 0, "work").result()
+    assert capfd.readouterr().err == ""
+
+
+def test_work_that_is_killed_while_it_sends_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a result is none: multiprocessing has another error for it."""
+
+    def half(_: Connection) -> None:
+        raise OSError("got end of file during message")
+
+    work = Apart(lambda: 1, "work")
+    monkeypatch.setattr(Connection, "recv", half)
+    with pytest.raises(EOFError):
+        work.result()
 
 
 def test_several_work_beside_each_other() -> None:
